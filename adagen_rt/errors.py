@@ -1,0 +1,63 @@
+"""Every error this package raises on purpose.
+
+    AdagenError
+    ├── InputError          an argument is out of its range
+    ├── EngineError         an engine folder is incomplete, altered or of another format
+    ├── CheckpointError     a weight file is unsafe, unreadable or does not fit the model
+    ├── RecipeError         a recipe file is not valid
+    ├── MissingExtraError   an optional dependency is not installed
+    └── ExportError         an exported graph does not agree with the model it came from
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+class AdagenError(Exception):
+    """Base of all errors raised on purpose; its message is one the user can act on."""
+
+
+class InputError(AdagenError, ValueError):
+    """An argument is out of its range.
+
+    Args:
+        field: The argument's name as the caller typed it.
+        got: The value given.
+        expected: What would have been accepted, in words.
+    """
+
+    def __init__(self, field: str, got: Any, expected: str) -> None:
+        super().__init__(f"{field}: got {got!r}, expected {expected}")
+        self.field = field
+
+
+class EngineError(AdagenError):
+    """An engine folder is incomplete, altered or of another format."""
+
+
+class CheckpointError(AdagenError):
+    """A weight file is unsafe, unreadable or does not fit the model."""
+
+
+class RecipeError(AdagenError):
+    """A recipe file is not valid."""
+
+
+class ExportError(AdagenError):
+    """An exported graph does not agree with the model it came from."""
+
+
+class MissingExtraError(AdagenError, ImportError):
+    """An optional dependency is not installed.
+
+    Args:
+        module: The module that could not be imported.
+        extra: The extra of this package that installs it.
+    """
+
+    def __init__(self, module: str, extra: str) -> None:
+        super().__init__(
+            f"{module} is not installed; install it with: pip install 'adagen-rt[{extra}]'"
+        )
+        self.extra = extra
