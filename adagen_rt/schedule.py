@@ -1,0 +1,193 @@
+"""From a policy's output to the parameters of one generation step.
+
+The rule is AdaGen's (arXiv 2603.06993): the network's output is added to a residual
+that stands for the hand-made schedule, smoothed over the steps, and squashed into
+the action's range. A zero output reproduces the static schedule exactly, so a static
+schedule is a policy too.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+import numpy as np
+from array_api_compat import array_namespace, device
+from pydantic import BaseModel, ConfigDict, Field
+
+Array = Any
+
+#: Static schedules stay this far from the ends of the step interval, as published.
+STEP_MARGIN = 1e-3
+#: Probabilities are kept this far from 0 and 1 before the logit, as published.
+LOGIT_MARGIN = 1e-6
+
+
+class _Spec(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Cosine(_Spec):
+    """Falls from 1 to 0 as ``cos(r pi / 2)`` (MaskGIT's mask ratio)."""
+
+    kind: Literal["cosine"] = "cosine"
+
+    def values(self, steps: int, calls: int) -> np.ndarray:
+        """Value at every policy call, float64 (calls,)."""
+        return np.cos(_progress(steps, calls) * np.pi / 2)
+
+
+class Decay(_Spec):
+    """Falls linearly from ``scale`` to 0."""
+
+    kind: Literal["decay"] = "decay"
+    scale: float = Field(1.0, gt=0)
+
+    def values(self, steps: int, calls: int) -> np.ndarray:
+        """Value at every policy call, float64 (calls,)."""
+        return self.scale * (1 - _progress(steps, calls))
+
+
+class Ramp(_Spec):
+    """Rises linearly from 0 to ``scale``, which the last step does not quite reach."""
+
+    kind: Literal["ramp"] = "ramp"
+    scale: float = Field(1.0, gt=0)
+
+    def values(self, steps: int, calls: int) -> np.ndarray:
+        """Value at every policy call, float64 (calls,)."""
+        return self.scale * (np.arange(calls) + STEP_MARGIN) / steps
+
+
+class Linear(_Spec):
+    """From ``start`` at the first policy call to ``stop`` at the last."""
+
+    kind: Literal["linear"] = "linear"
+    start: float
+    stop: float
+
+    def values(self, steps: int, calls: int) -> np.ndarray:  # noqa: ARG002 - one signature
+        """Value at every policy call, float64 (calls,)."""
+        return np.linspace(self.start, self.stop, calls)
+
+
+class Constant(_Spec):
+    """The same ``value`` at every step."""
+
+    kind: Literal["constant"] = "constant"
+    value: float
+
+    def values(self, steps: int, calls: int) -> np.ndarray:  # noqa: ARG002 - one signature
+        """Value at every policy call, float64 (calls,)."""
+        return np.full(calls, self.value)
+
+
+StaticSchedule = Annotated[
+    Cosine | Decay | Ramp | Linear | Constant, Field(discriminator="kind")
+]
+
+
+class ActionSpec(_Spec):
+    """One parameter that is chosen at every step.
+
+    Attributes:
+        name: The field's term for it, such as ``guidance_scale``.
+        activation: ``sigmoid`` (range 0 to ``scale``) or ``softplus`` (0 upwards).
+        scale: Upper end of a sigmoid's range.
+        static: The hand-made schedule that the policy starts from.
+    """
+
+    name: str
+    activation: Literal["sigmoid", "softplus"]
+    scale: float = Field(1.0, gt=0)
+    static: StaticSchedule
+
+    @property
+    def range(self) -> tuple[float, float]:
+        """Open interval of the values that can come out."""
+        return (0.0, self.scale) if self.activation == "sigmoid" else (0.0, float("inf"))
+
+    def inverse(self, values: np.ndarray) -> np.ndarray:
+        """Pre-activation that gives ``values``, float64."""
+        if self.activation == "sigmoid":
+            p = np.clip(values / self.scale, LOGIT_MARGIN, 1 - LOGIT_MARGIN)
+            return np.log(p) - np.log1p(-p)
+        return values + np.log(-np.expm1(-values))
+
+    def activate(self, x: Array) -> Array:
+        """Value for pre-activation ``x``, elementwise, without overflow for any finite x."""
+        xp = array_namespace(x)
+        e = xp.exp(-xp.abs(x))
+        if self.activation == "sigmoid":
+            return self.scale * xp.where(x >= 0, 1.0, e) / (1.0 + e)
+        return xp.log1p(e) + xp.where(x > 0, x, xp.zeros_like(x))
+
+
+class ScheduleSpec(_Spec):
+    """The action space of an engine and its default number of steps.
+
+    Attributes:
+        steps: Backbone evaluations per image that the policy was trained for.
+        smoothing: Weight of the previous step's smoothed action, 0 (none) to below 1.
+        actions: Columns of the policy's output, in order.
+    """
+
+    steps: int = Field(ge=1, le=1000)
+    smoothing: float = Field(0.0, ge=0, lt=1)
+    actions: tuple[ActionSpec, ...]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Action names in the order of the policy's columns."""
+        return tuple(action.name for action in self.actions)
+
+
+class Schedule:
+    """A schedule at a fixed number of steps.
+
+    Args:
+        spec: The action space.
+        steps: Backbone evaluations per image.
+        calls: How often the policy is asked; ``steps``, or one more where the family
+            needs a decision before its first evaluation.
+    """
+
+    def __init__(self, spec: ScheduleSpec, steps: int, calls: int) -> None:
+        self.spec = spec
+        self.steps = steps
+        self.calls = calls
+        self.residual = self._residual().astype(np.float32)
+
+    def _residual(self) -> np.ndarray:
+        """The static schedule pulled back through activation and smoothing, (calls, A)."""
+        columns = [a.inverse(a.static.values(self.steps, self.calls)) for a in self.spec.actions]
+        target = np.stack(columns, axis=1)
+        residual = target.copy()
+        s = self.spec.smoothing
+        residual[1:] = (target[1:] - s * target[:-1]) / (1 - s)
+        return residual
+
+    def decide(self, raw: Array, step: Array, previous: Array) -> tuple[dict[str, Array], Array]:
+        """Actions of one policy call.
+
+        Args:
+            raw: The policy's output (B, A) float32; zeros give the static schedule.
+            step: Index of the policy call of each sample (B,) int64.
+            previous: What this returned as second value one call earlier (B, A); not
+                read where ``step`` is 0.
+
+        Returns:
+            The actions by name, each (B,) float32, and the smoothed pre-activations
+            (B, A) to pass to the next call.
+        """
+        xp = array_namespace(raw)
+        residual = xp.asarray(self.residual, device=device(raw))
+        unsmoothed = raw + xp.take(residual, step, axis=0)
+        s = self.spec.smoothing
+        smoothed = xp.where((step > 0)[:, None], s * previous + (1 - s) * unsmoothed, unsmoothed)
+        actions = {a.name: a.activate(smoothed[:, i]) for i, a in enumerate(self.spec.actions)}
+        return actions, smoothed
+
+
+def _progress(steps: int, calls: int) -> np.ndarray:
+    """Fraction of the generation done after each step, short of 1 by the margin."""
+    return (np.arange(calls) + 1 - STEP_MARGIN) / steps
