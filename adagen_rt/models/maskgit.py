@@ -1,0 +1,133 @@
+"""MaskGIT's backbone: a U-ViT over image tokens with one context token in front.
+
+The architecture is AdaGen's MaskGIT-L (arXiv 2603.06993), a U-ViT (arXiv 2209.12152)
+trained as a masked generative transformer (arXiv 2202.04200). Parameter names are
+those of the published checkpoint.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from adagen_rt.models.layers import MLP, Attention, init_weights
+
+
+@dataclass(frozen=True)
+class MaskGITConfig:
+    """Sizes of a U-ViT; the defaults are the published MaskGIT-L.
+
+    Attributes:
+        width: Channels of every token.
+        depth: Number of blocks, odd: as many in blocks as out blocks and one between.
+        heads: Attention heads.
+        vocabulary: Image tokens; the mask token's id is `vocabulary`.
+        tokens: Image tokens a sample.
+        classes: Class labels; the null label is `classes`.
+    """
+
+    width: int = 768
+    depth: int = 25
+    heads: int = 8
+    vocabulary: int = 1024
+    tokens: int = 256
+    classes: int = 1000
+
+    def __post_init__(self) -> None:
+        if self.depth % 2 == 0:
+            raise ValueError(f"depth: got {self.depth}, expected an odd number of blocks")
+        if self.width % self.heads:
+            raise ValueError(f"heads: got {self.heads}, expected a divisor of {self.width}")
+
+
+class TokenEmbedding(nn.Module):
+    """Word and position embeddings, normalised; (R, N) ids -> (R, N, C)."""
+
+    def __init__(self, words: int, positions: int, width: int) -> None:
+        super().__init__()
+        self.word_embeddings = nn.Embedding(words, width)
+        self.position_embeddings = nn.Embedding(positions, width)
+        self.LayerNorm = nn.LayerNorm(width, eps=1e-6)
+
+    def forward(self, ids: Tensor) -> Tensor:
+        """Embed ids (R, N); N is the number of positions."""
+        out: Tensor = self.LayerNorm(self.word_embeddings(ids) + self.position_embeddings.weight)
+        return out
+
+
+class Block(nn.Module):
+    """Pre-norm transformer block; an out block first joins the skip of its in block."""
+
+    def __init__(self, width: int, heads: int, *, skip: bool = False) -> None:
+        super().__init__()
+        self.norm1 = nn.LayerNorm(width)
+        self.attn = Attention(width, heads, qkv_bias=False)
+        self.norm2 = nn.LayerNorm(width)
+        self.mlp = MLP(width, gelu="none")
+        self.skip_linear = nn.Linear(2 * width, width) if skip else None
+
+    def forward(self, x: Tensor, skip: Tensor | None = None) -> Tensor:
+        """Map (R, N, C) to (R, N, C); `skip` has the same shape."""
+        if self.skip_linear is not None and skip is not None:
+            x = self.skip_linear(torch.cat([x, skip], dim=-1))
+        x = x + self.attn(self.norm1(x))
+        return x + self.mlp(self.norm2(x))
+
+
+class TokenHead(nn.Module):
+    """Logits over the image tokens, tied to the token embedding."""
+
+    def __init__(self, width: int, vocabulary: int) -> None:
+        super().__init__()
+        self.vocabulary = vocabulary
+        self.bias = nn.Parameter(torch.zeros(1, 1, vocabulary + 1))
+        self.fc = nn.Linear(width, width)
+        self.ln = nn.LayerNorm(width)
+
+    def forward(self, x: Tensor, words: Tensor) -> Tensor:
+        """Map features (R, N, C) and the words' embeddings (V + 1, C) to logits (R, N, V)."""
+        x = self.ln(F.gelu(self.fc(x)))
+        # The mask token is never sampled: its column is left out of the product.
+        return F.linear(x, words[: self.vocabulary], self.bias[0, 0, : self.vocabulary])
+
+
+class MaskGIT(nn.Module):
+    """U-ViT that predicts every masked token of an image at once."""
+
+    def __init__(self, config: MaskGITConfig) -> None:
+        super().__init__()
+        self.config = config
+        width, heads, half = config.width, config.heads, config.depth // 2
+        self.token_emb = TokenEmbedding(config.vocabulary + 1, config.tokens, width)
+        self.context_embed = TokenEmbedding(config.classes + 1, 1, width)
+        self.in_blocks = nn.ModuleList(Block(width, heads) for _ in range(half))
+        self.mid_block = Block(width, heads)
+        self.out_blocks = nn.ModuleList(Block(width, heads, skip=True) for _ in range(half))
+        self.norm = nn.LayerNorm(width)
+        self.mlm_layer = TokenHead(width, config.vocabulary)
+        self.apply(init_weights)
+
+    def forward(self, tokens: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """Predict tokens.
+
+        Args:
+            tokens: (R, N) int64, `vocabulary` where masked.
+            labels: (R,) int64, `classes` for the null label.
+
+        Returns:
+            Logits (R, N, V) and the policy's features (R, N, C), both float32.
+        """
+        x = torch.cat([self.context_embed(labels[:, None]), self.token_emb(tokens)], dim=1)
+        skips = []
+        for block in self.in_blocks:
+            x = block(x)
+            skips.append(x)
+        x = self.mid_block(x)
+        for block in self.out_blocks:
+            x = block(x, skips.pop())
+        features = self.norm(x)[:, 1:]
+        logits = self.mlm_layer(features, self.token_emb.word_embeddings.weight)
+        return logits.float(), features.float()

@@ -1,0 +1,100 @@
+"""The policy network: the generator's features and the step index -> raw actions.
+
+One architecture serves every family (AdaGen, arXiv 2603.06993, section 4). What `raw`
+means, residual, smoothing and activation, is the runtime's `adagen_rt.schedule`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from adagen_rt.models.layers import TimestepEmbedding, modulate, plain_norm
+
+
+@dataclass(frozen=True)
+class PolicyConfig:
+    """Sizes of a policy network.
+
+    Attributes:
+        actions: Outputs, one for each column of the action space.
+        features: Channels of the generator's features.
+        grid: Side of the square feature map; published 16.
+        hidden: Width inside; published 512.
+    """
+
+    actions: int
+    features: int
+    grid: int = 16
+    hidden: int = 512
+
+    @property
+    def flat(self) -> int:
+        """Length of the flattened feature map after the strided convolution."""
+        return (self.hidden // 4) * ((self.grid + 1) // 2) ** 2
+
+
+class AdaptiveNorm(nn.Module):
+    """Layer norm whose shift and scale come from the step's embedding."""
+
+    def __init__(self, width: int, condition: int) -> None:
+        super().__init__()
+        self.adaLN_modulation = nn.Sequential(nn.SiLU(), nn.Linear(condition, 2 * width))
+
+    def forward(self, x: Tensor, embedding: Tensor) -> Tensor:
+        """Normalise (B, C) or (B, N, C) under an embedding (B, condition)."""
+        modulation = self.adaLN_modulation(embedding)
+        if x.ndim == 3:
+            modulation = modulation[:, None]
+        shift, scale = modulation.chunk(2, dim=-1)
+        return modulate(plain_norm(x), shift, scale)
+
+
+class PolicyNetwork(nn.Module):
+    """Small convolutional network; untrained, its output is exactly zero.
+
+    A zero output is the static schedule, so training starts from that baseline.
+    """
+
+    def __init__(self, config: PolicyConfig) -> None:
+        super().__init__()
+        self.config = config
+        hidden = config.hidden
+        narrow = config.features == hidden
+        self.x_embedder = nn.Identity() if narrow else nn.Linear(config.features, hidden)
+        self.t_embedder = TimestepEmbedding(hidden)
+        self.adaLN1 = AdaptiveNorm(hidden, hidden)
+        self.dw_conv = nn.Conv2d(hidden, hidden, 3, stride=2, padding=1, groups=hidden)
+        self.pw_conv = nn.Conv2d(hidden, hidden // 4, 1)
+        self.linear1 = nn.Linear(config.flat, 2 * hidden)
+        self.adaLN2 = AdaptiveNorm(2 * hidden, hidden)
+        self.linear2 = nn.Linear(2 * hidden, hidden)
+        self.adaLN3 = AdaptiveNorm(hidden, hidden)
+        self.linear3 = nn.Linear(hidden, config.actions)
+        nn.init.zeros_(self.linear3.weight)
+        nn.init.zeros_(self.linear3.bias)
+
+    def forward(self, features: Tensor, step: Tensor) -> Tensor:
+        """Choose raw actions.
+
+        Args:
+            features: (B, grid * grid, C) float32, row-major.
+            step: (B,) int64 step indices.
+
+        Returns:
+            (B, A) float32.
+        """
+        return self.head(self.x_embedder(features), step)
+
+    def head(self, x: Tensor, step: Tensor) -> Tensor:
+        """Choose raw actions from features already mapped to (B, grid * grid, hidden)."""
+        grid = self.config.grid
+        embedding = self.t_embedder(step)
+        x = self.adaLN1(x, embedding).transpose(1, 2).unflatten(2, (grid, grid))
+        x = F.gelu(self.pw_conv(F.gelu(self.dw_conv(x))))
+        x = F.gelu(self.adaLN2(self.linear1(x.flatten(1)), embedding))
+        x = F.gelu(self.adaLN3(self.linear2(x), embedding))
+        raw: Tensor = self.linear3(x)
+        return raw
