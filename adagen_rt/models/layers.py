@@ -113,3 +113,14 @@ def init_weights(module: nn.Module) -> None:
             nn.init.zeros_(module.bias)
     elif isinstance(module, nn.Embedding):
         nn.init.normal_(module.weight, std=0.02)
+
+
+def zero_weights(module: nn.Module) -> None:
+    """Set every parameter of a module to zero, as the start of a residual or an output."""
+    for parameter in module.parameters():
+        nn.init.zeros_(parameter)
+
+
+def modulation_layer(condition: int, width: int) -> nn.Sequential:
+    """Return SiLU-Linear from a condition (R, condition) to modulations (R, width)."""
+    return nn.Sequential(nn.SiLU(), nn.Linear(condition, width))

@@ -8,10 +8,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from adagen_rt.models.layers import TimestepEmbedding, modulate, plain_norm
+from adagen_rt.models.layers import (
+    TimestepEmbedding,
+    modulate,
+    modulation_layer,
+    plain_norm,
+    zero_weights,
+)
+from adagen_rt.models.resize import bicubic_matrix
 
 
 @dataclass(frozen=True)
@@ -41,7 +49,7 @@ class AdaptiveNorm(nn.Module):
 
     def __init__(self, width: int, condition: int) -> None:
         super().__init__()
-        self.adaLN_modulation = nn.Sequential(nn.SiLU(), nn.Linear(condition, 2 * width))
+        self.adaLN_modulation = modulation_layer(condition, 2 * width)
 
     def forward(self, x: Tensor, embedding: Tensor) -> Tensor:
         """Normalise (B, C) or (B, N, C) under an embedding (B, condition)."""
@@ -73,8 +81,7 @@ class PolicyNetwork(nn.Module):
         self.linear2 = nn.Linear(2 * hidden, hidden)
         self.adaLN3 = AdaptiveNorm(hidden, hidden)
         self.linear3 = nn.Linear(hidden, config.actions)
-        nn.init.zeros_(self.linear3.weight)
-        nn.init.zeros_(self.linear3.bias)
+        zero_weights(self.linear3)
 
     def forward(self, features: Tensor, step: Tensor) -> Tensor:
         """Choose raw actions.
@@ -98,3 +105,43 @@ class PolicyNetwork(nn.Module):
         x = F.gelu(self.adaLN3(self.linear2(x), embedding))
         raw: Tensor = self.linear3(x)
         return raw
+
+
+class MultiScalePolicy(nn.Module):
+    """A policy over VAR's features, which come at a different size for every scale.
+
+    The published policy resizes each square map bicubically to its grid. Resizing is
+    linear and its weights sum to one, so it commutes with the input projection and
+    runs after it, on fewer channels; the resizes of every scale are rows of one table
+    that the positions select, so one graph serves all scales.
+
+    Args:
+        network: The policy network, whose parameters are all that a checkpoint holds.
+        scales: Sides of the token maps, coarse to fine.
+    """
+
+    table: Tensor
+
+    def __init__(self, network: PolicyNetwork, scales: tuple[int, ...]) -> None:
+        super().__init__()
+        self.network = network
+        columns = [bicubic_matrix(side, network.config.grid).T for side in scales]
+        # Derived from `scales`: not in the published files, so not in the state dict.
+        self.register_buffer("table", torch.cat(columns), persistent=False)
+
+    def forward(self, features: Tensor, positions: Tensor, step: Tensor) -> Tensor:
+        """Choose raw actions.
+
+        Args:
+            features: (B, n, C) float32 of one scale.
+            positions: (n,) int64, that scale's positions among those of all scales.
+            step: (B,) int64 step indices.
+
+        Returns:
+            (B, A) float32.
+        """
+        return self.network.head(self.resize(self.network.x_embedder(features), positions), step)
+
+    def resize(self, x: Tensor, positions: Tensor) -> Tensor:
+        """Resize (B, n, C) of one scale to the policy's grid, (B, grid * grid, C)."""
+        return self.table[positions].T @ x

@@ -5,7 +5,7 @@ torch = pytest.importorskip("torch")
 
 from golden_data import POLICY_SCALE, deviation, golden, normal, seeded
 
-from adagen_rt.models.policy import PolicyConfig, PolicyNetwork
+from adagen_rt.models.policy import MultiScalePolicy, PolicyConfig, PolicyNetwork
 
 
 @pytest.mark.parametrize("name", ["maskgit", "dit", "sit", "var_d16", "var_d30"])
@@ -42,3 +42,19 @@ def test_samples_may_be_at_different_steps():
 def test_features_of_the_hidden_width_need_no_embedder():
     network = PolicyNetwork(PolicyConfig(actions=2, features=16, grid=4, hidden=16))
     assert not any(name.startswith("x_embedder") for name in network.state_dict())
+
+
+@pytest.mark.parametrize("scale", [0, 1, 3, 4])
+def test_var_features_are_resized_to_the_grid(scale):
+    scales, side = (1, 2, 3, 4, 6), (1, 2, 3, 4, 6)[scale]
+    network = PolicyNetwork(PolicyConfig(actions=2, features=8, grid=4, hidden=16)).eval()
+    torch.nn.init.normal_(network.linear3.weight)
+    start = sum(s * s for s in scales[:scale])
+    features, step = torch.randn(3, side * side, 8), torch.tensor([scale] * 3)
+    maps = features.transpose(1, 2).unflatten(2, (side, side))
+    resized = torch.nn.functional.interpolate(maps, size=(4, 4), mode="bicubic")
+    with torch.no_grad():
+        expected = network(resized.flatten(2).transpose(1, 2), step)
+        positions = torch.arange(start, start + side * side)
+        raw = MultiScalePolicy(network, scales)(features, positions, step)
+    np.testing.assert_allclose(raw, expected, atol=1e-5)
