@@ -1,1 +1,52 @@
-"""adagen-rt: run image generators whose schedule is chosen per sample by a policy network."""
+"""adagen-rt: run image generators whose schedule is chosen per sample by a policy network.
+
+import adagen_rt
+
+generator = adagen_rt.load("fashion-maskgit")
+result = generator.generate(labels=["sneaker", "dress"], seeds=[0, 1])
+result.images  # (2, 32, 32, 1) uint8
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from adagen_rt.errors import (
+    AdagenError,
+    CheckpointError,
+    EngineError,
+    ExportError,
+    InputError,
+    MissingExtraError,
+    RecipeError,
+)
+
+if TYPE_CHECKING:
+    from adagen_rt.generator import Generator, load
+    from adagen_rt.result import Result, Step
+
+__all__ = [
+    "AdagenError",
+    "CheckpointError",
+    "EngineError",
+    "ExportError",
+    "Generator",
+    "InputError",
+    "MissingExtraError",
+    "RecipeError",
+    "Result",
+    "Step",
+    "load",
+]
+
+_LAZY = {"Generator": "generator", "load": "generator", "Result": "result", "Step": "result"}
+
+
+def __getattr__(name: str) -> Any:
+    # The errors and the torch half must import without the compiled kernels.
+    if name in _LAZY:
+        return getattr(import_module(f"adagen_rt.{_LAZY[name]}"), name)
+    if name == "__version__":
+        return import_module("importlib.metadata").version("adagen-rt")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,12 +1,12 @@
 """Every error this package raises on purpose.
 
-    AdagenError
-    ├── InputError          an argument is out of its range
-    ├── EngineError         an engine folder is incomplete, altered or of another format
-    ├── CheckpointError     a weight file is unsafe, unreadable or does not fit the model
-    ├── RecipeError         a recipe file is not valid
-    ├── MissingExtraError   an optional dependency is not installed
-    └── ExportError         an exported graph does not agree with the model it came from
+AdagenError
+├── InputError          an argument is out of its range
+├── EngineError         an engine folder is incomplete, altered or of another format
+├── CheckpointError     a weight file is unsafe, unreadable or does not fit the model
+├── RecipeError         a recipe file is not valid
+├── MissingExtraError   an optional dependency is not installed
+└── ExportError         an exported graph does not agree with the model it came from
 """
 
 from __future__ import annotations

@@ -81,9 +81,7 @@ class Constant(_Spec):
         return np.full(calls, self.value)
 
 
-StaticSchedule = Annotated[
-    Cosine | Decay | Ramp | Linear | Constant, Field(discriminator="kind")
-]
+StaticSchedule = Annotated[Cosine | Decay | Ramp | Linear | Constant, Field(discriminator="kind")]
 
 
 class ActionSpec(_Spec):

@@ -1,0 +1,122 @@
+"""ONNX Runtime on the CPU."""
+
+from __future__ import annotations
+
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from adagen_rt.backends.base import Arrays
+from adagen_rt.errors import AdagenError, EngineError, MissingExtraError
+
+#: Both install into the same folder, so that the one installed last wins in part.
+PACKAGES = ("onnxruntime", "onnxruntime-gpu")
+
+
+def installed_packages() -> dict[str, str]:
+    """Version of each ONNX Runtime package that is installed."""
+    found = {}
+    for name in PACKAGES:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def import_onnxruntime() -> Any:
+    """The module, if exactly one package provides it.
+
+    Raises:
+        MissingExtraError: None is installed.
+        AdagenError: Both are, and have overwritten parts of each other.
+    """
+    found = installed_packages()
+    if not found:
+        raise MissingExtraError("onnxruntime", "cpu")
+    if len(found) > 1:
+        raise AdagenError(
+            "onnxruntime and onnxruntime-gpu are both installed and overwrite each other; type: "
+            "pip uninstall -y onnxruntime onnxruntime-gpu && pip install 'adagen-rt[cpu]' "
+            "(or 'adagen-rt[cuda]')"
+        )
+    import onnxruntime
+
+    return onnxruntime
+
+
+class OnnxRuntime:
+    """Loads graphs into ONNX Runtime sessions on the CPU.
+
+    Args:
+        threads: Threads for one operator.
+    """
+
+    name = "onnxruntime"
+    device = "cpu"
+
+    def __init__(self, threads: int) -> None:
+        self._ort = import_onnxruntime()
+        self._options = self._ort.SessionOptions()
+        self._options.intra_op_num_threads = threads
+        self._options.inter_op_num_threads = 1
+        self._options.log_severity_level = 3
+
+    def load(self, path: Path) -> OnnxGraph:
+        """Load an ONNX file that has been checked already.
+
+        Raises:
+            EngineError: ONNX Runtime does not accept the file.
+        """
+        try:
+            session = self._ort.InferenceSession(
+                str(path), self._options, providers=["CPUExecutionProvider"]
+            )
+        except Exception as error:  # pybind exceptions without a common base
+            reason = str(error).splitlines()[0]
+            raise EngineError(f"{path}: ONNX Runtime cannot load it: {reason}") from None
+        return OnnxGraph(session)
+
+
+class OnnxGraph:
+    """A session that writes into buffers of its own, which grow to the largest batch seen."""
+
+    def __init__(self, session: Any) -> None:
+        self._session = session
+        self._inputs = [node.name for node in session.get_inputs()]
+        self._outputs = [node.name for node in session.get_outputs()]
+        self._shapes: dict[tuple[tuple[int, ...], ...], dict[str, tuple[int, ...]]] = {}
+        self._buffers: Arrays = {}
+
+    def run(self, inputs: Arrays) -> Arrays:
+        """Outputs by name; they stay valid until the next call."""
+        arrays = {name: np.ascontiguousarray(inputs[name]) for name in self._inputs}
+        shapes = tuple(array.shape for array in arrays.values())
+        binding = self._session.io_binding()
+        for name, array in arrays.items():
+            binding.bind_cpu_input(name, array)
+        if shapes not in self._shapes:
+            return self._first_run(binding, shapes)
+        outputs = {name: self._view(name, shape) for name, shape in self._shapes[shapes].items()}
+        for name, array in outputs.items():
+            address = array.__array_interface__["data"][0]
+            binding.bind_output(name, "cpu", 0, array.dtype, array.shape, address)
+        self._session.run_with_iobinding(binding)
+        return outputs
+
+    def _first_run(self, binding: Any, shapes: tuple[tuple[int, ...], ...]) -> Arrays:
+        """Let ONNX Runtime allocate the outputs, which tells their shapes and dtypes."""
+        for name in self._outputs:
+            binding.bind_output(name, "cpu")
+        self._session.run_with_iobinding(binding)
+        outputs = dict(zip(self._outputs, binding.copy_outputs_to_cpu(), strict=True))
+        self._shapes[shapes] = {name: array.shape for name, array in outputs.items()}
+        for name, array in outputs.items():
+            if name not in self._buffers or self._buffers[name].size < array.size:
+                self._buffers[name] = np.empty(array.size, array.dtype)
+        return outputs
+
+    def _view(self, name: str, shape: tuple[int, ...]) -> Any:
+        return self._buffers[name][: int(np.prod(shape))].reshape(shape)

@@ -1,0 +1,222 @@
+"""The engine folder: find it, check it before anything is loaded, write it whole or not at all."""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import onnx
+from pydantic import ValidationError
+
+from adagen_rt.errors import EngineError, InputError
+from adagen_rt.manifest import FORMAT, Manifest
+
+MANIFEST = "manifest.json"
+#: A manifest names a few graphs; anything larger is not one.
+MAX_MANIFEST_BYTES = 1 << 20
+
+
+@dataclass(frozen=True)
+class Engine:
+    """An engine folder whose manifest and files have been checked."""
+
+    path: Path
+    manifest: Manifest
+
+    def graph_file(self, name: str) -> Path:
+        """Path of the ONNX file of graph ``name``."""
+        return self.path / self.manifest.graphs[name].file
+
+
+def shipped_engines() -> dict[str, Path]:
+    """Engines that came with the package, by name."""
+    package = Path(__file__).parent
+    roots = (package / "engines", package.parent / "engines")
+    found = (path.parent for root in roots for path in sorted(root.glob(f"*/{MANIFEST}")))
+    return {path.name: path for path in found}
+
+
+def find_engine(name_or_path: str | Path) -> Path:
+    """Folder of an engine given by path or by the name of a shipped one.
+
+    Raises:
+        InputError: There is no such engine.
+    """
+    path = Path(name_or_path)
+    if (path / MANIFEST).is_file():
+        return path
+    shipped = shipped_engines()
+    if str(name_or_path) in shipped:
+        return shipped[str(name_or_path)]
+    names = ", ".join(shipped) or "none is shipped"
+    raise InputError(
+        "engine", str(name_or_path), f"a folder with {MANIFEST}, or a shipped engine ({names})"
+    )
+
+
+def open_engine(name_or_path: str | Path) -> Engine:
+    """Read and check an engine folder; no graph is loaded.
+
+    Raises:
+        InputError: There is no such engine.
+        EngineError: The manifest or a file is not what it should be.
+    """
+    path = find_engine(name_or_path)
+    manifest = _read_manifest(path / MANIFEST)
+    for name, expected in manifest.files.items():
+        _check_file(path / name, expected)
+    for graph in manifest.graphs.values():
+        _check_external_data(path / graph.file, manifest)
+    return Engine(path, manifest)
+
+
+def _read_manifest(path: Path) -> Manifest:
+    if path.stat().st_size > MAX_MANIFEST_BYTES:
+        raise EngineError(f"{path}: larger than {MAX_MANIFEST_BYTES} bytes, not a manifest")
+    try:
+        content = json.loads(path.read_bytes())
+    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise EngineError(f"{path}: not valid JSON ({error})") from None
+    version = content.get("format") if isinstance(content, dict) else None
+    if isinstance(version, int) and version > FORMAT:
+        raise EngineError(
+            f"{path}: format: got {version}, expected at most {FORMAT}; update adagen-rt"
+        )
+    try:
+        return Manifest.model_validate(content)
+    except ValidationError as error:
+        raise EngineError(f"{path}: {describe(error)}") from None
+
+
+def describe(error: ValidationError) -> str:
+    """Every fault of a parsed file in one line, each with its field."""
+    faults = []
+    for fault in error.errors(include_url=False):
+        field = ".".join(str(part) for part in fault["loc"])
+        faults.append(f"{field}: {fault['msg']}" if field else fault["msg"])
+    return "; ".join(faults)
+
+
+def _check_file(path: Path, expected: str) -> None:
+    if path.is_symlink() or not path.is_file():
+        raise EngineError(f"{path}: named in {MANIFEST} but not a regular file in the folder")
+    if (found := sha256(path)) != expected:
+        raise EngineError(
+            f"{path}: SHA-256 is {found[:12]}…, expected {expected[:12]}…; "
+            "the file was altered or cut short"
+        )
+
+
+def _check_external_data(path: Path, manifest: Manifest) -> None:
+    """Refuse weights that lie outside the folder, before a runtime opens the graph."""
+    try:
+        model = onnx.load(path, load_external_data=False)
+    except Exception as error:  # protobuf's own errors, which differ between versions
+        raise EngineError(f"{path}: not an ONNX file ({error})") from None
+    for location in {name for tensor in _tensors(model) for name in _locations(tensor)}:
+        data = path.parent / location
+        if location not in manifest.files:
+            raise EngineError(f"{path}: external data {location!r} is not listed in {MANIFEST}")
+        # A hard link may give a file from elsewhere a harmless name.
+        if data.stat().st_nlink > 1:
+            raise EngineError(f"{path}: external data {location!r} is a hard link")
+
+
+def _tensors(model: onnx.ModelProto) -> Iterator[onnx.TensorProto]:
+    graphs = [model.graph]
+    nodes = [node for function in model.functions for node in function.node]
+    while graphs or nodes:
+        if graphs:
+            graph = graphs.pop()
+            yield from graph.initializer
+            for sparse in graph.sparse_initializer:
+                yield from (sparse.values, sparse.indices)
+            nodes.extend(graph.node)
+            continue
+        for attribute in nodes.pop().attribute:
+            yield from (attribute.t, *attribute.tensors)
+            graphs.extend((attribute.g, *attribute.graphs))
+
+
+def _locations(tensor: onnx.TensorProto) -> Iterator[str]:
+    return (entry.value for entry in tensor.external_data if entry.key == "location")
+
+
+def sha256(path: Path) -> str:
+    """Hexadecimal SHA-256 of a file."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+@contextmanager
+def staged_folder(target: Path) -> Iterator[Path]:
+    """A temporary sibling of ``target`` that takes its place when the block succeeds.
+
+    A block that raises, or a process that dies, leaves an older ``target`` whole.
+
+    Raises:
+        InputError: ``target`` exists and is not an engine.
+    """
+    if target.exists() and any(target.iterdir()) and not (target / MANIFEST).is_file():
+        raise InputError("out", str(target), f"a new folder, or one that has a {MANIFEST}")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    staging = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+    try:
+        yield staging
+        staging.chmod(0o755)
+        for path in staging.iterdir():
+            _sync(path)
+        _replace_folder(staging, target)
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _replace_folder(staging: Path, target: Path) -> None:
+    """Put ``staging`` at ``target``; what was there ends up at ``staging``."""
+    try:
+        staging.rename(target)
+    except OSError as error:
+        if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+            raise
+        if not _exchange(staging, target):
+            retired = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+            target.rename(retired)
+            staging.rename(target)
+            shutil.rmtree(retired, ignore_errors=True)
+
+
+def _exchange(one: Path, other: Path) -> bool:
+    """Swap two folders atomically, where the system can (Linux)."""
+    at_fdcwd, rename_exchange = -100, 2
+    renameat2 = getattr(ctypes.CDLL(None), "renameat2", None)
+    if renameat2 is None:
+        return False
+    arguments = (at_fdcwd, os.fsencode(one), at_fdcwd, os.fsencode(other), rename_exchange)
+    return bool(renameat2(*arguments) == 0)
+
+
+def write_manifest(folder: Path, manifest: Manifest) -> None:
+    """Write ``manifest.json``, with the hashes of the files that lie beside it."""
+    hashes = {path.name: sha256(path) for path in sorted(folder.iterdir())}
+    complete = manifest.model_copy(update={"files": hashes})
+    (folder / MANIFEST).write_text(complete.model_dump_json(indent=2, exclude_none=True) + "\n")

@@ -1,0 +1,120 @@
+"""What every family offers to the loop: a state machine over slots."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass, fields, replace
+from typing import Any, Generic, TypeVar
+
+from array_api_compat import array_namespace
+
+Array = Any
+Arrays = dict[str, Array]
+#: Noise for one step, from the seeds and the step index of every slot.
+NoiseSource = Callable[[Array, Array], Any]
+S = TypeVar("S", bound="State")
+
+
+@dataclass(frozen=True)
+class State:
+    """Samples under way, one row a slot; each has its own label, seed and step.
+
+    Attributes:
+        index: Place of each sample in the request (B,) int64.
+        labels: Class of each sample (B,) int64.
+        seeds: Seed of each sample (B,) int64.
+        step: Backbone evaluations done so far (B,) int64.
+        smoothed: The schedule's memory (B, A) float32.
+        failed: Whether a non-finite number appeared (B,) bool.
+    """
+
+    index: Array
+    labels: Array
+    seeds: Array
+    step: Array
+    smoothed: Array
+    failed: Array
+
+    def __len__(self) -> int:
+        return int(self.index.shape[0])
+
+    def take(self: S, rows: Array) -> S:
+        """The slots at ``rows`` (int64), in that order."""
+        xp = array_namespace(self.index)
+        taken = {f.name: xp.take(getattr(self, f.name), rows, axis=0) for f in fields(self)}
+        return replace(self, **taken)
+
+    def join(self: S, other: S) -> S:
+        """These slots followed by the other's."""
+        xp = array_namespace(self.index)
+        return replace(
+            self,
+            **{
+                f.name: xp.concat([getattr(self, f.name), getattr(other, f.name)])
+                for f in fields(self)
+            },
+        )
+
+
+class Family(ABC, Generic[S]):
+    """A family's step rule at a fixed number of steps.
+
+    Attributes:
+        actions: Names of the actions that ``advance`` reads.
+        steps: Backbone evaluations of a full generation.
+    """
+
+    actions: tuple[str, ...]
+    steps: int
+
+    @property
+    def calls(self) -> int:
+        """Policy calls of a full generation."""
+        return self.steps
+
+    @abstractmethod
+    def start(self, blank: State) -> S:
+        """Fresh noise, or all tokens masked, for the slots of ``blank``."""
+
+    def prologue(self, state: S) -> Arrays | None:
+        """What the policy sees before the first evaluation, if it is asked then."""
+        return None
+
+    def begin(self, state: S, actions: Arrays) -> S:
+        """Take the decision made before the first evaluation."""
+        return state
+
+    @abstractmethod
+    def observe(self, state: S) -> Arrays:
+        """Inputs of the backbone: conditional rows, then null rows."""
+
+    def features(self, state: S, outputs: Arrays) -> Arrays:
+        """What the policy sees of the backbone's outputs: the conditional rows' features."""
+        return {"features": split_rows(outputs["features"])[0]}
+
+    @abstractmethod
+    def advance(self, state: S, outputs: Arrays, actions: Arrays) -> S:
+        """One step, from the backbone's outputs and the actions for it."""
+
+    def finished(self, state: S) -> Array:
+        """Slots that need no further evaluation (B,) bool."""
+        return state.step >= self.steps
+
+    @abstractmethod
+    def latents(self, state: S) -> Arrays:
+        """Inputs of the decoder, for the best guess at the image so far."""
+
+
+def paired_rows(state: State, inputs: Arrays, class_count: int) -> Arrays:
+    """Every input twice, with the labels, then with the null class: one batch for both."""
+    xp = array_namespace(state.labels)
+    null = xp.full_like(state.labels, class_count)
+    rows = {name: xp.concat([array, array]) for name, array in inputs.items()}
+    return {**rows, "labels": xp.concat([state.labels, null])}
+
+
+def split_rows(output: Array) -> tuple[Array, Array]:
+    """The conditional and the null rows of a backbone's output."""
+    half = output.shape[0] // 2
+    return output[:half, ...], output[half:, ...]

@@ -1,0 +1,208 @@
+"""Load an engine, generate images, watch the steps."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial, reduce
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from adagen_rt.backends import Graph, make_backend
+from adagen_rt.engine import Engine, open_engine
+from adagen_rt.errors import EngineError
+from adagen_rt.families import NoiseSource, State, make_family
+from adagen_rt.loop import Arrays, Loop
+from adagen_rt.ops import Ops
+from adagen_rt.ops.cpu import CpuOps
+from adagen_rt.ops.noise import Philox
+from adagen_rt.request import Request, as_integer, make_request
+from adagen_rt.result import Images, Result, Step, Trace, by_place, to_pixels
+from adagen_rt.schedule import Schedule
+
+MAX_BATCH = 4096
+
+
+def load(
+    engine: str | Path, *, backend: str = "onnxruntime", threads: int | None = None
+) -> Generator:
+    """Load an engine from a folder, or one of the shipped ones by name.
+
+    Args:
+        engine: Path of an engine folder, or a shipped engine's name.
+        backend: Who executes the graphs.
+        threads: CPU threads; None takes all that this process may use.
+
+    Raises:
+        AdagenError: The engine, or what it needs, is missing or unusable.
+    """
+    threads = available_threads() if threads is None else as_integer("threads", threads, 1, 1024)
+    return Generator(open_engine(engine), backend=backend, threads=threads)
+
+
+def available_threads() -> int:
+    """CPU threads that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+class Generator:
+    """An engine ready to generate. Its calls share nothing but the graphs' buffers.
+
+    Args:
+        engine: A checked engine folder.
+        backend: Who executes the graphs.
+        threads: CPU threads.
+        ops: The numeric steps; None takes the C++ kernels.
+        noise: Noise of a step; tests put their own here.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        *,
+        backend: str = "onnxruntime",
+        threads: int = 1,
+        ops: Ops | None = None,
+        noise: NoiseSource = Philox,
+    ) -> None:
+        self.engine = engine
+        self.manifest = engine.manifest
+        self.threads = threads
+        self._ops = ops or CpuOps(threads)
+        self._noise = noise
+        executor = make_backend(backend, threads)
+        self._graphs: dict[str, Graph] = {
+            name: executor.load(engine.graph_file(name)) for name in self.manifest.graphs
+        }
+        own = make_family(self.manifest, self.manifest.schedule.steps, self._ops, noise)
+        _check_actions(engine, own.actions)
+        self._trained_calls = own.calls
+
+    @property
+    def has_policy(self) -> bool:
+        """Whether the engine chooses per sample, or only knows its static schedule."""
+        return "policy" in self._graphs
+
+    def generate(
+        self,
+        labels: Sequence[int | str],
+        seeds: Sequence[int] | None = None,
+        *,
+        steps: int | None = None,
+        static: bool = False,
+        batch_size: int = 16,
+        progress: Callable[[Step], object] | None = None,
+    ) -> Result:
+        """Generate one image for each label.
+
+        Args:
+            labels: Class numbers or names.
+            seeds: One integer from 0 to 2**63 - 1 for each label; None draws them.
+            steps: Backbone evaluations; None takes what the policy was trained for. With
+                another number, the policy sees the corresponding step of its own schedule.
+            static: Run the hand-made schedule and do not ask the policy.
+            batch_size: Samples that are generated together.
+            progress: Called after every step.
+
+        Raises:
+            InputError: An argument is out of its range.
+        """
+        request = make_request(self.manifest, labels, seeds, steps)
+        as_integer("batch_size", batch_size, 1, MAX_BATCH)
+        loop = self._loop(request.steps, static)
+        trace = Trace(request, loop.schedule.spec.names, loop.family.calls)
+        spec = self.manifest.image
+        images = np.zeros((len(request), spec.size, spec.size, spec.channels), np.uint8)
+        failures: dict[int, int] = {}
+        for first in range(0, len(request), batch_size):
+            index = np.arange(first, min(first + batch_size, len(request)))
+            done: list[State] = []
+            for step in self._steps(loop, request, index, done):
+                for decision in step.decisions:
+                    trace.record(decision)
+                if progress is not None:
+                    progress(step)
+            finished = reduce(State.join, done)
+            failures.update(by_place(finished))
+            images[finished.index] = self._decode(loop, finished)
+        images[list(failures)] = 0
+        return Result(images, request.labels, request.seeds, trace.schedule, failures, loop.timings)
+
+    def stream(
+        self,
+        labels: Sequence[int | str],
+        seeds: Sequence[int] | None = None,
+        *,
+        steps: int | None = None,
+        static: bool = False,
+    ) -> Iterator[Step]:
+        """Generate one batch and yield after every step; arguments as for ``generate``."""
+        request = make_request(self.manifest, labels, seeds, steps)
+        loop = self._loop(request.steps, static)
+        return self._steps(loop, request, np.arange(len(request)), [])
+
+    def _steps(
+        self, loop: Loop, request: Request, index: npt.NDArray[np.int64], done: list[State]
+    ) -> Iterator[Step]:
+        """Run one batch to its end; slots that end move to ``done`` and cost nothing more."""
+        state, decisions = loop.start(index, request.labels[index], request.seeds[index])
+        for number in range(1, request.steps + 1):
+            state, decision = loop.step(state)
+            ended, state = loop.split(state)
+            if len(ended):
+                done.append(ended)
+            everyone = (*done, state)
+            yield Step(
+                number=number,
+                steps=request.steps,
+                decisions=(*decisions, decision),
+                running=state.index,
+                advanced=len(decision.index) + int(np.sum(request.steps - ended.step)),
+                preview=partial(self._preview, loop, everyone),
+            )
+            decisions = []
+            if not len(state):
+                return
+
+    def _preview(self, loop: Loop, states: Sequence[State]) -> Images:
+        state = reduce(State.join, states)
+        return self._decode(loop, state.take(np.argsort(state.index)))
+
+    def _decode(self, loop: Loop, state: State) -> Images:
+        with loop.timings.measure("decoder"):
+            image = self._graphs["decoder"].run(loop.family.latents(state))["image"]
+            return to_pixels(image, self.manifest.image)
+
+    def _loop(self, steps: int, static: bool) -> Loop:
+        family = make_family(self.manifest, steps, self._ops, self._noise)
+        schedule = Schedule(self.manifest.schedule, steps, family.calls)
+        adaptive = self.has_policy and not static
+        policy = self._ask_policy(family.calls) if adaptive else self._ask_nobody
+        return Loop(family, schedule, self._graphs["backbone"].run, policy)
+
+    def _ask_policy(self, calls: int) -> Callable[[Arrays, Any], Any]:
+        """The policy, asked ``calls`` times an image, at the steps it was trained for."""
+        policy, trained = self._graphs["policy"], self._trained_calls
+
+        def ask(features: Arrays, call: Any) -> Any:
+            return policy.run({**features, "step": call * trained // calls})["raw"]
+
+        return ask
+
+    def _ask_nobody(self, features: Arrays, call: Any) -> Any:  # noqa: ARG002 - a policy too
+        """Zeros (B, A): the static schedule."""
+        return np.zeros((len(call), len(self.manifest.schedule.actions)), np.float32)
+
+
+def _check_actions(engine: Engine, expected: tuple[str, ...]) -> None:
+    names = engine.manifest.schedule.names
+    if sorted(names) != sorted(expected):
+        raise EngineError(
+            f"{engine.path}: schedule.actions: got {', '.join(names)}, "
+            f"expected {', '.join(expected)}"
+        )

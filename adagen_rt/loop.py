@@ -1,0 +1,124 @@
+"""The adaptive loop: observe, run, decide, advance.
+
+One loop serves the command line, the server and the trainer. Graphs are plain callables
+here, so that a PyTorch module can take the place of an ONNX graph.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from array_api_compat import array_namespace, device
+
+from adagen_rt.families import Family, State
+from adagen_rt.schedule import Schedule
+
+Array = Any
+Arrays = dict[str, Array]
+
+
+@dataclass
+class Timings:
+    """Seconds spent in each part of a generation, and how much work that was."""
+
+    seconds: dict[str, float] = field(default_factory=lambda: defaultdict(float))
+    backbone_rows: int = 0
+
+    @contextmanager
+    def measure(self, part: str) -> Iterator[None]:
+        """Add the time of the block to ``part``."""
+        begin = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds[part] += time.perf_counter() - begin
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What one policy call decided.
+
+    Attributes:
+        index: Place of each sample in the request (B,).
+        call: Index of the policy call of each sample (B,).
+        actions: The actions by name, each (B,) float32.
+    """
+
+    index: Array
+    call: Array
+    actions: Arrays
+
+
+@dataclass
+class Loop:
+    """Advances slots by one step at a time.
+
+    Attributes:
+        family: The step rule.
+        schedule: Residuals, smoothing and activations at the family's number of steps.
+        backbone: From the family's inputs to ``logits`` or ``prediction``, and ``features``.
+        policy: From the family's features and the call index (B,) to the raw output (B, A).
+        timings: Where the time goes.
+    """
+
+    family: Family[Any]
+    schedule: Schedule
+    backbone: Callable[[Arrays], Arrays]
+    policy: Callable[[Arrays, Array], Array]
+    timings: Timings = field(default_factory=Timings)
+
+    def start(self, index: Array, labels: Array, seeds: Array) -> tuple[State, list[Decision]]:
+        """Fresh slots, and the decision made before the first evaluation, if there is one.
+
+        Args:
+            index: Place of each sample in the request (B,) int64.
+            labels: Classes (B,) int64.
+            seeds: Seeds (B,) int64, not negative.
+        """
+        xp = array_namespace(labels)
+        width = len(self.schedule.spec.actions)
+        blank = State(
+            index=index,
+            labels=labels,
+            seeds=seeds,
+            step=xp.zeros_like(labels),
+            smoothed=xp.zeros((labels.shape[0], width), dtype=xp.float32, device=device(labels)),
+            failed=xp.zeros(labels.shape, dtype=xp.bool, device=device(labels)),
+        )
+        state = self.family.start(blank)
+        features = self.family.prologue(state)
+        if features is None:
+            return state, []
+        state, decision = self._decide(state, features, state.step)
+        return self.family.begin(state, decision.actions), [decision]
+
+    def step(self, state: State) -> tuple[State, Decision]:
+        """One backbone evaluation and what follows from it."""
+        self.timings.backbone_rows += 2 * len(state)
+        with self.timings.measure("backbone"):
+            outputs = self.backbone(self.family.observe(state))
+        call = state.step + (self.family.calls - self.family.steps)
+        state, decision = self._decide(state, self.family.features(state, outputs), call)
+        with self.timings.measure("sampling"):
+            state = self.family.advance(state, outputs, decision.actions)
+        return state, decision
+
+    def _decide(self, state: State, features: Arrays, call: Array) -> tuple[State, Decision]:
+        xp = array_namespace(call)
+        with self.timings.measure("policy"):
+            raw = self.policy(features, call)
+            actions, smoothed = self.schedule.decide(raw, call, state.smoothed)
+        failed = state.failed | ~xp.all(xp.isfinite(smoothed), axis=1)
+        state = replace(state, smoothed=smoothed, failed=failed)
+        return state, Decision(state.index, call, actions)
+
+    def split(self, state: State) -> tuple[State, State]:
+        """The slots that are done or have failed, and those that go on."""
+        xp = array_namespace(state.index)
+        ended = self.family.finished(state) | state.failed
+        return state.take(xp.nonzero(ended)[0]), state.take(xp.nonzero(~ended)[0])

@@ -1,0 +1,87 @@
+"""What a generation gives back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from adagen_rt.loop import Decision, Timings
+from adagen_rt.manifest import ImageSpec
+from adagen_rt.request import Request
+
+Images = npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Result:
+    """Images and how they were made.
+
+    Attributes:
+        images: (B, height, width, channels) uint8; black where a sample failed.
+        labels: Class of each image (B,) int64.
+        seeds: Seed of each image (B,) int64; the same seed and label give the same image.
+        schedule: What was chosen, by action name: (calls, B) float32, NaN for steps that
+            a sample did not need.
+        failures: Step at which each failed sample met a non-finite number, by its place.
+        timings: Seconds by part (``backbone``, ``policy``, ``sampling``, ``decoder``), and
+            the backbone rows evaluated.
+    """
+
+    images: Images
+    labels: npt.NDArray[np.int64]
+    seeds: npt.NDArray[np.int64]
+    schedule: dict[str, npt.NDArray[np.float32]]
+    failures: dict[int, int]
+    timings: Timings
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step of a generation under way.
+
+    Attributes:
+        number: Steps done so far, 1 for the first.
+        steps: Steps of a full generation.
+        decisions: What the policy chose since the last step.
+        running: Places in the request that go on after this step.
+        advanced: Sample steps done by this one, or found to be unnecessary.
+        preview: Decodes every sample of the batch as it stands:
+            (B, height, width, channels) uint8.
+    """
+
+    number: int
+    steps: int
+    decisions: tuple[Decision, ...]
+    running: npt.NDArray[np.int64]
+    advanced: int
+    preview: Callable[[], Images]
+
+
+def to_pixels(image: npt.NDArray[np.float32], spec: ImageSpec) -> Images:
+    """From a decoder's output (B, channels, H, W) to uint8 (B, H, W, channels)."""
+    low, high = spec.pixel_range
+    scaled = (np.moveaxis(image, 1, -1) - low) * np.float32(255 / (high - low))
+    return np.rint(np.clip(scaled, 0, 255)).astype(np.uint8)
+
+
+class Trace:
+    """Collects decisions into one array per action."""
+
+    def __init__(self, request: Request, names: tuple[str, ...], calls: int) -> None:
+        shape = (calls, len(request))
+        self.schedule = {name: np.full(shape, np.nan, np.float32) for name in names}
+
+    def record(self, decision: Decision) -> None:
+        """Add one policy call."""
+        for name, values in decision.actions.items():
+            self.schedule[name][decision.call, decision.index] = values
+
+
+def by_place(ended: Any) -> dict[int, int]:
+    """Step at which each failed slot of ``ended`` met a non-finite number."""
+    failed = np.flatnonzero(ended.failed)
+    return {int(ended.index[i]): int(ended.step[i]) for i in failed}
