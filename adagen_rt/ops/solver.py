@@ -1,0 +1,135 @@
+"""The solver step of DiT and SiT, and the two diffusion processes it runs in."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import numpy as np
+from array_api_compat import array_namespace, device
+
+Array = Any
+Process = Literal["vp", "linear"]
+
+# Classifier-free guidance acts on the first three of four latent channels.
+GUIDED_CHANNELS = 3
+
+# Floor of the solver's first half step, in units of lambda = log(alpha / sigma).
+MIN_HALF_STEP = 0.01
+
+# Families keep times within [0.01, 0.99]; an op that is handed anything else still has to
+# divide by alpha and take the logarithm of alpha / sigma.
+TIME_FLOOR = 1e-3
+TIME_CEILING = {"vp": 1.0, "linear": 1.0 - 1e-3}
+
+# The variance-preserving noise rate rises linearly from BETA_0 to BETA_1 over time [0, 1].
+BETA_0, BETA_1 = 0.1, 20.0
+
+
+def clamp_time(time: Array, process: Process) -> Array:
+    """Clamp times to where both scales of a process are positive; NaN stays NaN."""
+    xp = array_namespace(time)
+    return xp.clip(time, TIME_FLOOR, TIME_CEILING[process])
+
+
+def scales(time: Array, process: Process) -> tuple[Array, Array]:
+    """Return the signal scale alpha and the noise scale sigma at ``time``.
+
+    ``"vp"`` (DiT): ``log alpha = -t^2 (beta_1 - beta_0) / 4 - t beta_0 / 2`` and
+    ``sigma = sqrt(1 - alpha^2)``. ``"linear"`` (SiT): ``alpha = t``, ``sigma = 1 - t``.
+    """
+    xp = array_namespace(time)
+    if process == "linear":
+        return time, 1.0 - time
+    log_alpha = -(time**2) * ((BETA_1 - BETA_0) / 4) - time * (BETA_0 / 2)
+    # expm1 keeps the digits of 1 - alpha^2 when alpha is close to 1.
+    return xp.exp(log_alpha), xp.sqrt(-xp.expm1(2 * log_alpha))
+
+
+def half_log_snr(time: Array, process: Process) -> Array:
+    """Return lambda = log(alpha / sigma), in which the solver measures its steps."""
+    alpha, sigma = scales(time, process)
+    xp = array_namespace(time)
+    return xp.log(alpha) - xp.log(sigma)
+
+
+def predicted_data(x: Array, prediction: Array, time: Array, process: Process) -> Array:
+    """Return the clean latent that a network's prediction at ``time`` implies.
+
+    ``"vp"`` networks predict the noise e: ``(x - sigma e) / alpha``. ``"linear"`` networks
+    predict the velocity v; its noise ``x - t v`` put into the same formula leaves
+    ``x + (1 - t) v``.
+    """
+    alpha, sigma = scales(time, process)
+    if process == "linear":
+        return x + sigma * prediction
+    return (x - sigma * prediction) / alpha
+
+
+@np.errstate(invalid="ignore", over="ignore")
+def solver_update(
+    x: Array,
+    anchor: Array,
+    anchor_data: Array,
+    cond: Array,
+    null: Array,
+    guidance: Array,
+    times: Array,
+    phase: Array,
+    process: Process,
+) -> tuple[Array, Array, Array]:
+    """Advance latents by one network evaluation of the singlestep DPM-Solver++(2S).
+
+    Lu et al., "DPM-Solver++" (arXiv 2211.01095), algorithm 1, in data prediction D, from time
+    s through s1 to t with lambda = log(alpha / sigma). Samples may be in either phase:
+
+        phase 0, x = x_s:
+            x_s1 = (sigma_s1 / sigma_s) x - alpha_s1 expm1(-(lambda_s1 - lambda_s)) D_s
+        phase 1, x = x_s1, with h = lambda_t - lambda_s:
+            x_t  = (sigma_t / sigma_s) x_s - alpha_t expm1(-h) D_s
+                   - 0.5 alpha_t expm1(-h) h / max(lambda_s1 - lambda_s, 0.01) (D_s1 - D_s)
+
+    Args:
+        x: (B, C, H, W) float32 latents.
+        anchor: (B, C, H, W) x_s of a sample in phase 1; not read in phase 0.
+        anchor_data: (B, C, H, W) D_s of a sample in phase 1; not read in phase 0.
+        cond: (B, C, H, W) prediction given the class: noise for ``"vp"``, velocity for
+            ``"linear"``.
+        null: (B, C, H, W) prediction given no class.
+        guidance: (B,) scale; the first three channels become ``cond + guidance (cond - null)``.
+        times: (B, 3) float32 (s, s1, t), clamped as in ``clamp_time``.
+        phase: (B,) int64, 0 or 1.
+        process: ``"vp"`` (DiT) or ``"linear"`` (SiT).
+
+    Returns:
+        ``(x, anchor, anchor_data)``: the advanced latents, and x_s and D_s, which phase 0
+        sets and phase 1 keeps.
+    """
+    xp = array_namespace(x)
+    times = clamp_time(times, process)
+    s, s1, t = (_column(times[:, i]) for i in range(3))
+    first = _column(phase == 0)
+    prediction = _guide(cond, null, guidance)
+    data = predicted_data(x, prediction, xp.where(first, s, s1), process)
+    anchor, anchor_data = xp.where(first, x, anchor), xp.where(first, data, anchor_data)
+    half_step = half_log_snr(s1, process) - half_log_snr(s, process)
+    end = xp.where(first, s1, t)
+    step = half_log_snr(end, process) - half_log_snr(s, process)
+    alpha, sigma = scales(end, process)
+    decay = alpha * xp.expm1(-step)
+    advanced = sigma / scales(s, process)[1] * anchor - decay * anchor_data
+    ratio = step / xp.clip(half_step, MIN_HALF_STEP, None)
+    correction = 0.5 * decay * ratio * (data - anchor_data)
+    return advanced - xp.where(first, 0.0, correction), anchor, anchor_data
+
+
+def _column(values: Array) -> Array:
+    """Give (B,) values three trailing axes, to broadcast over latents."""
+    return values[:, None, None, None]
+
+
+def _guide(cond: Array, null: Array, guidance: Array) -> Array:
+    """Guide the first three channels: ``cond + guidance (cond - null)``."""
+    xp = array_namespace(cond)
+    channel = xp.arange(cond.shape[1], device=device(cond))[None, :, None, None]
+    guided = cond + _column(guidance) * (cond - null)
+    return xp.where(channel < GUIDED_CHANNELS, guided, cond)
