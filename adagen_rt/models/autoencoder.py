@@ -1,0 +1,181 @@
+"""The three published image autoencoders, in any size.
+
+One encoder and one decoder, configured by a `BlockStyle`, serve the continuous autoencoder
+of DiT and SiT, MaskGIT's VQGAN and VAR's multi-scale VQ-VAE (`multiscale.py`); the parameter
+names are those of the published files. Level 0 is the finest.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from adagen_rt.models.blocks import (
+    BlockStyle,
+    Downsample,
+    Level,
+    Middle,
+    Upsample,
+    norm,
+)
+from adagen_rt.models.quantizer import Codebook
+
+
+@dataclass(frozen=True)
+class AutoencoderConfig:
+    """Sizes that every autoencoder has.
+
+    Args:
+        image_channels: Channels of an image.
+        channels: Width of the finest level.
+        multipliers: Width of each level over `channels`, finest first.
+        encoder_blocks: Residual blocks a level of the encoder.
+        decoder_blocks: Residual blocks a level of the decoder.
+        latent_channels: Channels of a latent map.
+        groups: Groups of every GroupNorm.
+    """
+
+    image_channels: int = 3
+    channels: int = 128
+    multipliers: tuple[int, ...] = (1, 2, 4, 4)
+    encoder_blocks: int = 2
+    decoder_blocks: int = 3
+    latent_channels: int = 4
+    groups: int = 32
+
+    @property
+    def widths(self) -> tuple[int, ...]:
+        """Channels of each level, finest first."""
+        return tuple(self.channels * multiplier for multiplier in self.multipliers)
+
+    @property
+    def reduction(self) -> int:
+        """How many times smaller a latent map is than its image, along a side."""
+        return 2 ** (len(self.multipliers) - 1)
+
+
+@dataclass(frozen=True)
+class AutoencoderKLConfig(AutoencoderConfig):
+    """`autoencoder_kl_ema.pth`; `latent_scale` is what latents are multiplied by for the model."""
+
+    latent_scale: float = 0.18215
+
+
+@dataclass(frozen=True)
+class VQGANConfig(AutoencoderConfig):
+    """`vqgan_jax_strongaug.ckpt`; `latent_channels` is the width of a code."""
+
+    multipliers: tuple[int, ...] = (1, 1, 2, 2, 4)
+    decoder_blocks: int = 2
+    latent_channels: int = 256
+    vocabulary: int = 1024
+
+
+class Encoder(nn.Module):
+    """Images to latent maps."""
+
+    def __init__(self, config: AutoencoderConfig, style: BlockStyle, outputs: int) -> None:
+        super().__init__()
+        widths = config.widths
+        self.conv_in = nn.Conv2d(config.image_channels, widths[0], 3, padding=1, bias=style.bias)
+        self.down = nn.ModuleList()
+        for index, (before, width) in enumerate(zip((widths[0], *widths), widths, strict=False)):
+            last = index == len(widths) - 1
+            attention = last and style.coarse_attention
+            level = Level(before, width, config.encoder_blocks, style, attention)
+            if not last:
+                level.downsample = nn.AvgPool2d(2) if style.pooled else Downsample(width)
+            self.down.append(level)
+        self.mid = Middle(widths[-1], style)
+        self.norm_out = norm(widths[-1], style)
+        kernel = 1 if style.pooled else 3
+        self.conv_out = nn.Conv2d(widths[-1], outputs, kernel, padding=kernel // 2)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Maps (B, c, H, W) to (B, outputs, H / reduction, W / reduction)."""
+        x = self.conv_in(images)
+        for level in self.down:
+            x = level(x)
+        return self.conv_out(F.silu(self.norm_out(self.mid(x))))
+
+
+class Decoder(nn.Module):
+    """Latent maps to images."""
+
+    def __init__(self, config: AutoencoderConfig, style: BlockStyle) -> None:
+        super().__init__()
+        widths = config.widths
+        self.conv_in = nn.Conv2d(config.latent_channels, widths[-1], 3, padding=1)
+        self.mid = Middle(widths[-1], style)
+        self.up = nn.ModuleList()
+        for index, (width, before) in enumerate(
+            zip(widths, (*widths[1:], widths[-1]), strict=True)
+        ):
+            attention = index == len(widths) - 1 and style.coarse_attention
+            level = Level(before, width, config.decoder_blocks, style, attention)
+            if index > 0:
+                level.upsample = Upsample(width)
+            self.up.append(level)
+        self.norm_out = norm(widths[0], style)
+        self.conv_out = nn.Conv2d(widths[0], config.image_channels, 3, padding=1)
+
+    def forward(self, latents: Tensor) -> Tensor:
+        """Maps (B, latent_channels, h, w) to (B, c, h * reduction, w * reduction)."""
+        x = self.mid(self.conv_in(latents))
+        for level in reversed(self.up):
+            x = level(x)
+        return self.conv_out(F.silu(self.norm_out(x)))
+
+
+class AutoencoderKL(nn.Module):
+    """The continuous autoencoder of DiT and SiT; its images are in [-1, 1]."""
+
+    def __init__(self, config: AutoencoderKLConfig) -> None:
+        super().__init__()
+        self.config = config
+        style = BlockStyle(groups=config.groups, middle_attention=True)
+        self.encoder = Encoder(config, style, 2 * config.latent_channels)
+        self.decoder = Decoder(config, style)
+        self.quant_conv = nn.Conv2d(2 * config.latent_channels, 2 * config.latent_channels, 1)
+        self.post_quant_conv = nn.Conv2d(config.latent_channels, config.latent_channels, 1)
+
+    def moments(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """The posterior's mean and log-variance, unscaled, each (B, latent_channels, h, w)."""
+        mean, log_variance = self.quant_conv(self.encoder(images)).chunk(2, dim=1)
+        return mean, log_variance.clamp(-30.0, 20.0)
+
+    def encode(self, images: Tensor) -> Tensor:
+        """The posterior's mean, scaled as the generators expect it."""
+        return self.moments(images)[0] * self.config.latent_scale
+
+    def decode(self, latents: Tensor) -> Tensor:
+        """Scaled latents (B, latent_channels, h, w) to images, unclamped."""
+        return self.decoder(self.post_quant_conv(latents / self.config.latent_scale))
+
+
+class VQGAN(nn.Module):
+    """MaskGIT's tokenizer; its images are in [0, 1]."""
+
+    def __init__(self, config: VQGANConfig) -> None:
+        super().__init__()
+        self.config = config
+        style = BlockStyle(groups=config.groups, bias=False, late_shortcut=True, pooled=True)
+        self.encoder = Encoder(config, style, config.latent_channels)
+        self.decoder = Decoder(config, style)
+        self.quantize = Codebook(config.vocabulary, config.latent_channels)
+
+    def encode(self, images: Tensor) -> Tensor:
+        """Images (B, c, H, W) to row-major tokens (B, N)."""
+        return self.quantize.nearest(self.encoder(images)).flatten(1)
+
+    def decode(self, codes: Tensor) -> Tensor:
+        """Code maps (B, latent_channels, h, w) to images, unclamped."""
+        return self.decoder(codes)
+
+    def decode_tokens(self, tokens: Tensor) -> Tensor:
+        """Row-major tokens (B, N) of a square map to images, unclamped."""
+        side = int(tokens.shape[1] ** 0.5)
+        codes = self.quantize.embedding(tokens).transpose(1, 2)
+        return self.decode(codes.reshape(codes.shape[0], codes.shape[1], side, side))

@@ -1,0 +1,23 @@
+"""Grids of images as PNG files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from PIL import Image
+from torch import Tensor
+
+from adagen_rt.training.checkpoint import replace_atomically
+
+
+def save_grid(images: Tensor, path: Path, columns: int = 10) -> None:
+    """Writes images (N, c, H, W) in [0, 1], row by row."""
+    count, channels, height, width = images.shape
+    rows = -(-count // columns)
+    canvas = images.new_zeros(channels, rows * height, columns * width)
+    for index, image in enumerate(images):
+        top, left = index // columns * height, index % columns * width
+        canvas[:, top : top + height, left : left + width] = image
+    pixels = (canvas.clamp(0, 1) * 255).round().byte().permute(1, 2, 0).numpy()
+    picture = Image.fromarray(pixels[..., 0] if channels == 1 else pixels)
+    replace_atomically(path, lambda temporary: picture.save(temporary, format="png"))

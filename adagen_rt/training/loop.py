@@ -1,0 +1,270 @@
+"""The training loop that every network of this package is trained with.
+
+A run is a folder: `checkpoint.pt` (written atomically), `log.csv` and sample grids. All
+randomness is drawn from generators keyed by (seed, step), so a resumed run continues bit for
+bit without storing any generator's state.
+"""
+
+from __future__ import annotations
+
+import copy
+import csv
+import math
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from adagen_rt.errors import AdagenError
+from adagen_rt.training.checkpoint import load_checkpoint, save_checkpoint
+from adagen_rt.training.grid import save_grid
+
+CHECKPOINT = "checkpoint.pt"
+MAX_FAILURES = 5
+
+Previewer = Callable[[nn.Module], Tensor]
+"""Draws images (N, c, H, W) in [0, 1] with a network."""
+
+
+class TrainingError(AdagenError):
+    """Training cannot go on."""
+
+
+@dataclass(frozen=True)
+class LoopConfig:
+    """How to train.
+
+    Args:
+        steps: Optimizer steps; the learning rate falls to a hundredth over them.
+        batch_size: Examples a step.
+        learning_rate: Peak of the learning rate.
+        warmup: Steps of linear warm-up.
+        weight_decay: AdamW's decay of matrices and convolutions.
+        average: Largest decay of the exponential moving average of the weights.
+        clip: Largest norm of the gradient.
+        seed: Seed of everything.
+        bf16: Whether to compute in bfloat16 where autocast finds it safe.
+        compile: Whether to compile the network, which needs a C++ compiler and pays off in
+            runs of many minutes.
+        save_every: Steps between checkpoints.
+        preview_every: Steps between sample grids.
+    """
+
+    steps: int
+    batch_size: int = 128
+    learning_rate: float = 1e-3
+    warmup: int = 100
+    weight_decay: float = 0.02
+    average: float = 0.999
+    clip: float = 1.0
+    seed: int = 0
+    bf16: bool = True
+    compile: bool = False
+    save_every: int = 500
+    preview_every: int = 1000
+
+
+class Task(Protocol):
+    """What is trained: a network, its examples and its loss."""
+
+    network: nn.Module
+    size: int
+
+    def loss(self, rows: Tensor, generator: torch.Generator) -> Tensor:
+        """The mean loss of the examples numbered `rows`."""
+
+    def preview(self, network: nn.Module) -> Tensor | None:
+        """Images (N, c, H, W) in [0, 1] that show what the averaged network can do."""
+
+
+def keyed_generator(*key: int) -> torch.Generator:
+    """A generator seeded by several integers."""
+    seed = 0
+    for part in key:
+        seed = (seed * 1_000_003 + part + 1) % (2**63)
+    return torch.Generator().manual_seed(seed)
+
+
+class Trainer:
+    """A resumable run of one task.
+
+    Args:
+        task: What to train.
+        config: How.
+        folder: Where the run is kept.
+        resume: Whether to continue from the folder's checkpoint if there is one.
+    """
+
+    def __init__(self, task: Task, config: LoopConfig, folder: Path, resume: bool = False) -> None:
+        self.task, self.config, self.folder = task, config, folder
+        self.step = 0
+        self.failures = 0
+        self.average = copy.deepcopy(task.network).requires_grad_(False)
+        self.optimizer = torch.optim.AdamW(
+            _decay_groups(task.network, config.weight_decay),
+            lr=config.learning_rate,
+            betas=(0.9, 0.96),
+        )
+        if config.compile:
+            task.network.compile()
+        folder.mkdir(parents=True, exist_ok=True)
+        if resume and (folder / CHECKPOINT).is_file():
+            self._restore(load_checkpoint(folder / CHECKPOINT))
+
+    def run(self, max_minutes: float | None = None) -> nn.Module:
+        """Trains until the last step or the time limit; returns the averaged network."""
+        started = time.monotonic()
+        progress = tqdm(total=self.config.steps, initial=self.step, unit="step", mininterval=5.0)
+        with progress, _Log(self.folder / "log.csv", keep_until=self.step) as log:
+            while self.step < self.config.steps:
+                loss = self._advance()
+                speed = log.add(self.step, loss, self._rate(), self.config.batch_size)
+                progress.set_postfix(loss=f"{loss:.4f}", images_s=f"{speed:.0f}", refresh=False)
+                progress.update()
+                self._keep()
+                if max_minutes is not None and time.monotonic() - started > 60 * max_minutes:
+                    break
+        self._save()
+        self._preview()
+        return self.average
+
+    def _advance(self) -> float:
+        """Makes one optimizer step, or none if the loss or its gradient is not finite."""
+        config = self.config
+        self.task.network.train()
+        for group in self.optimizer.param_groups:
+            group["lr"] = self._rate()
+        self.optimizer.zero_grad(set_to_none=True)
+        generator = keyed_generator(config.seed, self.step)
+        with torch.autocast("cpu", torch.bfloat16, enabled=config.bf16):
+            loss = self.task.loss(self._rows(), generator)
+        loss.backward()
+        norm = nn.utils.clip_grad_norm_(self.task.network.parameters(), config.clip)
+        self.step += 1
+        if math.isfinite(loss.item()) and math.isfinite(norm.item()):
+            self.failures = 0
+            self.optimizer.step()
+            self._update_average()
+        else:
+            self._fail()
+        return loss.item()
+
+    def _fail(self) -> None:
+        self.failures += 1
+        if self.failures >= MAX_FAILURES:
+            raise TrainingError(
+                f"the loss was not finite {self.failures} times in a row, up to step {self.step}; "
+                f"the last good checkpoint is {self.folder / CHECKPOINT}"
+            )
+
+    def _rows(self) -> Tensor:
+        """The examples of this step: every epoch is its own permutation."""
+        config = self.config
+        batch = min(config.batch_size, self.task.size)
+        epoch, index = divmod(self.step, self.task.size // batch)
+        order = torch.randperm(self.task.size, generator=keyed_generator(config.seed, 1, epoch))
+        return order[index * batch : (index + 1) * batch]
+
+    def _rate(self) -> float:
+        """Linear warm-up, then a cosine down to a hundredth of the peak."""
+        config = self.config
+        warm = min(1.0, (self.step + 1) / max(1, config.warmup))
+        progress = min(1.0, self.step / config.steps)
+        return config.learning_rate * warm * (0.505 + 0.495 * math.cos(math.pi * progress))
+
+    @torch.no_grad()
+    def _update_average(self) -> None:
+        # A small decay at first lets the average forget the random initial weights.
+        decay = min(self.config.average, (1 + self.step) / (10 + self.step))
+        state = self.task.network.state_dict()
+        for name, value in self.average.state_dict().items():
+            if value.is_floating_point():
+                value.lerp_(state[name], 1 - decay)
+            else:
+                value.copy_(state[name])
+
+    def _keep(self) -> None:
+        if self.step % self.config.save_every == 0:
+            self._save()
+        if self.step % self.config.preview_every == 0:
+            self._preview()
+
+    def _save(self) -> None:
+        state = {
+            "step": self.step,
+            "network": self.task.network.state_dict(),
+            "average": self.average.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+        }
+        save_checkpoint(state, self.folder / CHECKPOINT)
+
+    def _restore(self, state: dict[str, object]) -> None:
+        self.step = int(state["step"])  # type: ignore[call-overload]
+        self.task.network.load_state_dict(state["network"])  # type: ignore[arg-type]
+        self.average.load_state_dict(state["average"])  # type: ignore[arg-type]
+        self.optimizer.load_state_dict(state["optimizer"])  # type: ignore[arg-type]
+
+    @torch.no_grad()
+    def _preview(self) -> None:
+        images = self.task.preview(self.average.eval())
+        if images is not None:
+            save_grid(images, self.folder / f"samples_{self.step:06d}.png")
+
+
+class _Log:
+    """`log.csv`: a line every so many steps with the mean loss since the last one."""
+
+    EVERY = 20
+    FIELDS = ("step", "loss", "learning_rate", "images_per_second")
+
+    def __init__(self, path: Path, keep_until: int) -> None:
+        rows = list(_read_rows(path, keep_until))
+        self.file = path.open("w", newline="")
+        self.writer = csv.writer(self.file)
+        self.writer.writerow(self.FIELDS)
+        self.writer.writerows(rows)
+        self.losses: list[float] = []
+        self.since = time.monotonic()
+        self.speed = 0.0
+
+    def add(self, step: int, loss: float, rate: float, batch: int) -> float:
+        """Notes a step; returns the images per second of the last complete interval."""
+        self.losses.append(loss)
+        if step % self.EVERY == 0:
+            elapsed = time.monotonic() - self.since
+            self.speed = len(self.losses) * batch / elapsed
+            mean = sum(self.losses) / len(self.losses)
+            self.writer.writerow((step, f"{mean:.6f}", f"{rate:.3e}", f"{self.speed:.1f}"))
+            self.file.flush()
+            self.losses, self.since = [], time.monotonic()
+        return self.speed
+
+    def __enter__(self) -> _Log:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.file.close()
+
+
+def _read_rows(path: Path, until: int) -> Iterator[list[str]]:
+    """The lines of an earlier log up to a step; none for a run that starts afresh."""
+    if until == 0 or not path.is_file():
+        return
+    with path.open(newline="") as file:
+        for row in csv.reader(file):
+            if row[0].isdigit() and int(row[0]) <= until:
+                yield row
+
+
+def _decay_groups(network: nn.Module, decay: float) -> list[dict[str, object]]:
+    """Weight decay for matrices and convolutions; none for biases, norms and frozen tensors."""
+    trained = [p for p in network.parameters() if p.requires_grad]
+    return [
+        {"params": [p for p in trained if p.ndim >= 2], "weight_decay": decay},
+        {"params": [p for p in trained if p.ndim < 2], "weight_decay": 0.0},
+    ]

@@ -1,0 +1,184 @@
+"""Training tasks of the image tokenizers: images in, reconstructions out."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from adagen_rt.models.autoencoder import VQGAN, AutoencoderKL
+from adagen_rt.models.multiscale import MultiScaleVQVAE
+
+PREVIEWS = 30
+
+
+class ImageTask:
+    """What the tokenizer tasks share: their examples are images.
+
+    Args:
+        network: What is trained.
+        pixels: (N, c, H, W) uint8.
+        low: What a black pixel is to the network.
+        high: What a white pixel is.
+    """
+
+    def __init__(self, network: nn.Module, pixels: Tensor, low: float, high: float) -> None:
+        self.network, self.pixels = network, pixels
+        self.low, self.high = low, high
+        self.size = len(pixels)
+
+    def images(self, rows: Tensor | slice) -> Tensor:
+        """Examples in the network's pixel range."""
+        return self.low + (self.high - self.low) / 255.0 * self.pixels[rows].float()
+
+    def reconstruct(self, network: nn.Module, images: Tensor) -> Tensor:
+        """Images after a round trip through the tokenizer, in the network's pixel range."""
+        raise NotImplementedError
+
+    def preview(self, network: nn.Module) -> Tensor:
+        """Pairs of rows: originals above their reconstructions."""
+        images = self.images(slice(0, PREVIEWS))
+        pairs = torch.stack(
+            [
+                images.unflatten(0, (-1, 10)),
+                self.reconstruct(network, images).unflatten(0, (-1, 10)),
+            ],
+            dim=1,
+        )
+        return (pairs.flatten(0, 2) - self.low) / (self.high - self.low)
+
+
+class TrainableVQ(nn.Module):
+    """A VQGAN with the running sums that its codebook is the quotient of.
+
+    The codebook follows the encoder by exponential moving averages instead of gradients
+    (arXiv 1711.00937, appendix A); codes that are hardly used restart at encoder outputs.
+    """
+
+    DECAY = 0.99
+    DEAD = 1.0
+
+    def __init__(self, model: VQGAN) -> None:
+        super().__init__()
+        self.model = model
+        codes = model.quantize.embedding.weight.requires_grad_(False)
+        self.register_buffer("counts", torch.zeros(len(codes)))
+        self.register_buffer("sums", torch.zeros_like(codes))
+        self.counts: Tensor
+        self.sums: Tensor
+
+    @torch.no_grad()
+    def follow(self, columns: Tensor, indices: Tensor, generator: torch.Generator) -> None:
+        """Moves the codes towards the encoder outputs (M, width) assigned to them (M,)."""
+        codes = self.model.quantize.embedding.weight
+        hits = torch.bincount(indices, minlength=len(codes)).float()
+        totals = torch.zeros_like(codes).index_add_(0, indices, columns)
+        self.counts.lerp_(hits, 1 - self.DECAY)
+        self.sums.lerp_(totals, 1 - self.DECAY)
+        dead = self.counts < self.DEAD
+        picks = torch.randint(len(columns), (len(codes),), generator=generator)
+        self.sums[dead] = columns[picks[dead]] * len(columns) / len(codes)
+        self.counts[dead] = len(columns) / len(codes)
+        codes.copy_(self.sums / self.counts[:, None])
+
+
+class VQTask(ImageTask):
+    """Reconstruction through a codebook, with a straight-through gradient."""
+
+    COMMITMENT = 0.25
+
+    def __init__(self, model: VQGAN, pixels: Tensor, low: float, high: float) -> None:
+        super().__init__(TrainableVQ(model), pixels, low, high)
+
+    def loss(self, rows: Tensor, generator: torch.Generator) -> Tensor:
+        """Reconstruction error plus the commitment of the encoder to its codes."""
+        network = self.network
+        images = self.images(rows)
+        maps = network.model.encoder(images).float()
+        quantize = network.model.quantize
+        indices = quantize.nearest(maps)
+        codes = quantize.lookup(indices)
+        straight = maps + (codes - maps).detach()
+        decoded = network.model.decode(straight).float()
+        columns = maps.detach().movedim(1, -1).flatten(0, -2)
+        network.follow(columns, indices.flatten(), generator)
+        commitment = F.mse_loss(maps, codes.detach())
+        error = reconstruction_error(decoded, images, self.high - self.low)
+        return error + self.COMMITMENT * commitment
+
+    def reconstruct(self, network: nn.Module, images: Tensor) -> Tensor:
+        """Through tokens and back."""
+        return network.model.decode_tokens(network.model.encode(images))
+
+
+class KLTask(ImageTask):
+    """Reconstruction through a sampled continuous latent."""
+
+    WEIGHT = 1e-4
+
+    def __init__(self, model: AutoencoderKL, pixels: Tensor, low: float, high: float) -> None:
+        super().__init__(model, pixels, low, high)
+
+    def loss(self, rows: Tensor, generator: torch.Generator) -> Tensor:
+        """Reconstruction error plus the posterior's divergence from a standard normal."""
+        images = self.images(rows)
+        mean, log_variance = (m.float() for m in self.network.moments(images))
+        noise = torch.randn(mean.shape, generator=generator)
+        sample = mean + noise * (0.5 * log_variance).exp()
+        scale = self.network.config.latent_scale
+        decoded = self.network.decode(sample * scale).float()
+        divergence = 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance)
+        error = reconstruction_error(decoded, images, self.high - self.low)
+        return error + self.WEIGHT * divergence.sum(dim=(1, 2, 3)).mean()
+
+    def reconstruct(self, network: nn.Module, images: Tensor) -> Tensor:
+        """Through the posterior's mean and back."""
+        return network.decode(network.encode(images))
+
+
+class MultiScaleTask(ImageTask):
+    """Reconstruction through VAR's residual quantiser (arXiv 2404.02905, algorithm 1)."""
+
+    COMMITMENT = 0.25
+
+    def __init__(self, model: MultiScaleVQVAE, pixels: Tensor, low: float, high: float) -> None:
+        super().__init__(model, pixels, low, high)
+
+    def loss(self, rows: Tensor, generator: torch.Generator) -> Tensor:
+        """Reconstruction error, plus codebook and commitment errors averaged over the scales."""
+        images = self.images(rows)
+        network = self.network
+        maps = network.latents(images).float()
+        tokens, sums = network.quantize.quantize(maps)
+        target = maps.detach()
+        codebook = torch.stack([F.mse_loss(f_hat, target) for f_hat in sums]).mean()
+        commitment = torch.stack([F.mse_loss(maps, f_hat.detach()) for f_hat in sums]).mean()
+        network.quantize.restart_dead(tokens, target, generator)
+        decoded = network.decode_raw(maps + (sums[-1] - maps).detach()).float()
+        error = reconstruction_error(decoded, images, self.high - self.low)
+        return error + codebook + self.COMMITMENT * commitment
+
+    def reconstruct(self, network: nn.Module, images: Tensor) -> Tensor:
+        """Through the tokens of all scales and back."""
+        return network.decode(network.quantize.quantize(network.latents(images))[1][-1])
+
+
+def reconstruction_error(decoded: Tensor, images: Tensor, span: float) -> Tensor:
+    """Squared and absolute error of pixels, about one for a network that outputs the mean."""
+    difference = (decoded - images) / span
+    return 8.0 * difference.square().mean() + 1.0 * difference.abs().mean()
+
+
+@torch.no_grad()
+def calibrate(model: AutoencoderKL, images: Tensor) -> None:
+    """Folds a factor into the 1 x 1 convolutions so that scaled latents have unit variance.
+
+    The generators assume unit variance; `latent_scale` is a constant of the recipe, so the
+    weights are what gives.
+    """
+    factor = 1.0 / model.encode(images).std()
+    half = model.config.latent_channels
+    model.quant_conv.weight[:half] *= factor
+    model.quant_conv.bias[:half] *= factor
+    model.quant_conv.bias[half:] += 2.0 * factor.log()
+    model.post_quant_conv.weight /= factor
