@@ -1,0 +1,1 @@
+"""PyTorch networks with the published parameter names, and their weight files."""
