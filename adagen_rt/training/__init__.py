@@ -1,0 +1,1 @@
+"""Training: demo generators, tokenizers, metrics (needs the `torch` extra)."""

@@ -7,6 +7,7 @@ drives, are in `adagen_rt.families`.
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -56,10 +57,9 @@ def sample_diffusion(
     x = torch.randn(len(labels), config.channels, config.size, config.size, generator=generator)
     both = torch.cat([labels, torch.full_like(labels, config.classes)])
     falling = config.process == "vp"
-    times = (
-        torch.linspace(0.9, 0.01, steps + 1) if falling else torch.linspace(0.01, 0.99, steps + 1)
-    )
-    for now, after in zip(times[:-1], times[1:], strict=True):
+    first, last = (0.9, 0.01) if falling else (0.01, 0.99)
+    times = torch.linspace(first, last, steps + 1)
+    for now, after in pairwise(times):
         cond, null = network(torch.cat([x, x]), now.expand(len(both)), both)[0].chunk(2)
         guided = cond + guidance * (cond - null)
         noise = guided if falling else x - now * guided

@@ -1,0 +1,102 @@
+"""`adagen-rt train`: demo generators from a recipe."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from adagen_rt.errors import MissingExtraError, RecipeError
+
+if TYPE_CHECKING:
+    from adagen_rt.export.recipe import Recipe
+
+
+@click.group()
+def train() -> None:
+    """Train the networks of a demo model."""
+
+
+@train.command()
+@click.option("--recipe", "recipe_file", required=True, type=click.Path(path_type=Path))
+@click.option(
+    "--data",
+    required=True,
+    type=click.Path(path_type=Path),
+    help="Folder of the Fashion-MNIST IDX files, gzipped or not.",
+)
+@click.option(
+    "--out",
+    "folder",
+    required=True,
+    type=click.Path(path_type=Path),
+    help="Folder of the run: checkpoints, logs, sample grids and the trained weights.",
+)
+@click.option("--stage", type=click.Choice(["tokenizer", "backbone", "all"]), default="all")
+@click.option("--resume", is_flag=True, help="Continue from the checkpoints in --out.")
+@click.option("--minutes", type=click.FloatRange(min=0), help="Stop each stage after so long.")
+@click.option("--threads", type=click.IntRange(min=1), help="CPU threads.")
+def generator(
+    recipe_file: Path,
+    data: Path,
+    folder: Path,
+    stage: str,
+    resume: bool,
+    minutes: float | None,
+    threads: int | None,
+) -> None:
+    """Train a generator and its tokenizer as a recipe says.
+
+    Writes the weight files that the recipe names into the run's folder, ready for
+    `adagen-rt export --weights`.
+    """
+    try:
+        import torch
+
+        from adagen_rt.export.recipe import load_recipe
+    except ImportError as error:
+        raise MissingExtraError(error.name or "torch", "torch") from error
+    if threads is not None:
+        torch.set_num_threads(threads)
+    recipe = load_recipe(recipe_file)
+    for part in ("tokenizer", "backbone") if stage == "all" else (stage,):
+        _run_stage(recipe, part, data, folder, resume, minutes)
+
+
+def _run_stage(
+    recipe: Recipe, part: str, data: Path, folder: Path, resume: bool, minutes: float | None
+) -> None:
+    import torch
+
+    from adagen_rt.training.data import load_fashion_mnist
+    from adagen_rt.training.generator import (
+        Stage,
+        load_autoencoder,
+        train_backbone,
+        train_tokenizer,
+    )
+
+    stage = Stage(_loop_config(recipe, part), folder, resume, minutes)
+    images = load_fashion_mnist(data, "train")
+    torch.manual_seed(stage.loop.seed)
+    decoder: Any = recipe.make_decoder()
+    if part == "tokenizer":
+        train_tokenizer(decoder, images, recipe.pixel_range, stage, recipe.files.decoder)
+        return
+    load_autoencoder(decoder, folder / recipe.files.decoder)
+    backbone: Any = recipe.make_backbone()
+    train_backbone(backbone, decoder, images, recipe.pixel_range, stage, recipe.files.backbone)
+
+
+def _loop_config(recipe: Recipe, part: str) -> Any:
+    from adagen_rt.export.recipe import build
+    from adagen_rt.training.loop import LoopConfig
+
+    if recipe.training is None:
+        raise RecipeError(f"training: {recipe.name} has no training section")
+    name = "tokenizer" if part == "tokenizer" else "generator"
+    try:
+        return build(LoopConfig, getattr(recipe.training, name))
+    except ValueError as error:
+        raise RecipeError(f"training.{name}.{error}") from error

@@ -1,0 +1,179 @@
+"""The two stages of training a demo model: its tokenizer, then its backbone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from adagen_rt.errors import InputError
+from adagen_rt.models.autoencoder import VQGAN, AutoencoderKL
+from adagen_rt.models.dit import DiT
+from adagen_rt.models.maskgit import MaskGIT
+from adagen_rt.models.multiscale import MultiScaleVQVAE
+from adagen_rt.models.var import VAR
+from adagen_rt.training.checkpoint import save_weights
+from adagen_rt.training.data import Images
+from adagen_rt.training.loop import LoopConfig, Trainer, keyed_generator
+from adagen_rt.training.objectives import DiTTask, GeneratorTask, MaskGITTask, SiTTask, VARTask
+from adagen_rt.training.preview import sample_diffusion, sample_maskgit, sample_var
+from adagen_rt.training.tokenizers import (
+    ImageTask,
+    KLTask,
+    MultiScaleTask,
+    TrainableVQ,
+    VQTask,
+    calibrate,
+)
+
+CODES = "codes.safetensors"
+ENCODE_BATCH = 250
+PREVIEWS_PER_CLASS = 6
+CALIBRATION_IMAGES = 2000
+
+Autoencoder = VQGAN | AutoencoderKL | MultiScaleVQVAE
+Backbone = MaskGIT | DiT | VAR
+
+
+@dataclass(frozen=True)
+class Stage:
+    """Where and how a stage is run.
+
+    Attributes:
+        loop: Settings of the training loop.
+        folder: The run's folder, which both stages share.
+        resume: Whether to continue an earlier run.
+        max_minutes: When to stop before the last step.
+    """
+
+    loop: LoopConfig
+    folder: Path
+    resume: bool = False
+    max_minutes: float | None = None
+
+
+def train_tokenizer(
+    model: Autoencoder, images: Images, pixel_range: tuple[float, float], stage: Stage, file: str
+) -> None:
+    """Trains an autoencoder and writes its averaged weights to `file` in the run's folder."""
+    task = _tokenizer_task(model, _pixels(images), pixel_range)
+    trainer = Trainer(task, stage.loop, stage.folder / "tokenizer", stage.resume)
+    trained = trainer.run(stage.max_minutes)
+    autoencoder = trained.model if isinstance(trained, TrainableVQ) else trained
+    if isinstance(autoencoder, AutoencoderKL):
+        calibrate(autoencoder, task.images(slice(0, CALIBRATION_IMAGES)))
+    save_weights(autoencoder.state_dict(), stage.folder / file)
+    # Codes of an earlier tokenizer mean nothing to this one.
+    (stage.folder / CODES).unlink(missing_ok=True)
+
+
+def train_backbone(
+    network: Backbone,
+    autoencoder: Autoencoder,
+    images: Images,
+    pixel_range: tuple[float, float],
+    stage: Stage,
+    file: str,
+) -> None:
+    """Trains a generator on encoded images and writes its averaged weights to `file`."""
+    autoencoder.eval().requires_grad_(False)
+    codes = _encode_once(autoencoder, images, pixel_range, stage.folder / CODES)
+    labels = torch.from_numpy(images.labels)
+    task = _generator_task(network, autoencoder, codes, labels, pixel_range)
+    trainer = Trainer(task, stage.loop, stage.folder / "backbone", stage.resume)
+    save_weights(trainer.run(stage.max_minutes).state_dict(), stage.folder / file)
+
+
+def load_autoencoder(model: Autoencoder, path: Path) -> Autoencoder:
+    """Fills an autoencoder with the weights that `train_tokenizer` wrote."""
+    if not path.is_file():
+        raise InputError("--stage", "backbone", f"a trained tokenizer at {path}")
+    model.load_state_dict(load_file(path))
+    return model
+
+
+def _tokenizer_task(
+    model: Autoencoder, pixels: Tensor, pixel_range: tuple[float, float]
+) -> ImageTask:
+    if isinstance(model, VQGAN):
+        return VQTask(model, pixels, *pixel_range)
+    if isinstance(model, AutoencoderKL):
+        return KLTask(model, pixels, *pixel_range)
+    return MultiScaleTask(model, pixels, *pixel_range)
+
+
+def _generator_task(
+    network: Backbone,
+    autoencoder: Autoencoder,
+    codes: Tensor,
+    labels: Tensor,
+    pixel_range: tuple[float, float],
+) -> GeneratorTask:
+    null_class = network.config.classes
+    preview = partial(_preview, autoencoder, pixel_range)
+    if isinstance(network, MaskGIT):
+        return MaskGITTask(network, codes, labels, null_class, preview)
+    if isinstance(network, DiT):
+        task = DiTTask if network.config.process == "vp" else SiTTask
+        return task(network, codes, labels, null_class, preview)
+    assert isinstance(autoencoder, MultiScaleVQVAE)
+    quantizer = autoencoder.quantize
+    return VARTask(network, codes, labels, null_class, preview, quantizer=quantizer)
+
+
+@torch.no_grad()
+def _preview(
+    autoencoder: Autoencoder, pixel_range: tuple[float, float], network: nn.Module
+) -> Tensor:
+    """Samples of ten classes, a column a class."""
+    labels = torch.arange(10).repeat(PREVIEWS_PER_CLASS)
+    images = sample_images(network, autoencoder, labels, keyed_generator(0))
+    low, high = pixel_range
+    return (images - low) / (high - low)
+
+
+@torch.no_grad()
+def sample_images(
+    network: nn.Module, autoencoder: Autoencoder, labels: Tensor, generator: torch.Generator
+) -> Tensor:
+    """Images of labels in the decoder's pixel range, on a static schedule."""
+    if isinstance(network, MaskGIT) and isinstance(autoencoder, VQGAN):
+        return autoencoder.decode_tokens(sample_maskgit(network, labels, generator))
+    if isinstance(network, DiT) and isinstance(autoencoder, AutoencoderKL):
+        return autoencoder.decode(sample_diffusion(network, labels, generator))
+    if isinstance(network, VAR) and isinstance(autoencoder, MultiScaleVQVAE):
+        return autoencoder.decode(sample_var(network, autoencoder.quantize, labels, generator))
+    raise TypeError(f"{type(network).__name__} has no {type(autoencoder).__name__} to decode with")
+
+
+def _encode_once(
+    autoencoder: Autoencoder, images: Images, pixel_range: tuple[float, float], path: Path
+) -> Tensor:
+    """Codes of all images, from the file of an earlier run if it is there."""
+    if path.is_file():
+        return load_file(path)["codes"]
+    codes = encode_all(autoencoder, images, pixel_range)
+    if not codes.is_floating_point():
+        codes = codes.to(torch.int16)
+    save_weights({"codes": codes}, path)
+    return codes
+
+
+@torch.no_grad()
+def encode_all(
+    autoencoder: Autoencoder, images: Images, pixel_range: tuple[float, float]
+) -> Tensor:
+    """Codes or latents of all images."""
+    task = ImageTask(autoencoder, _pixels(images), *pixel_range)
+    starts = tqdm(range(0, task.size, ENCODE_BATCH), desc="encode", mininterval=5.0)
+    batches = (task.images(slice(start, start + ENCODE_BATCH)) for start in starts)
+    return torch.cat([autoencoder.encode(batch) for batch in batches])
+
+
+def _pixels(images: Images) -> Tensor:
+    return torch.from_numpy(images.pixels)[:, None]
