@@ -1,0 +1,30 @@
+// MaskGIT's re-masking for one sample; adagen_rt/ops/reference.py is the specification.
+#pragma once
+
+#include <cmath>
+
+#include "select.h"
+
+namespace adagen {
+
+// How many tokens become masked: one always stays. A NaN ratio masks nothing.
+ADAGEN_HD inline int masked_count(float ratio, int tokens) {
+  if (!(ratio > 0.0f)) return 0;
+  const float wanted = std::floor((ratio < 1.0f ? ratio : 1.0f) * static_cast<float>(tokens));
+  const int count = static_cast<int>(wanted);
+  return count < tokens ? count : tokens - 1;
+}
+
+// The confidence below which tokens are masked. `scratch` holds one float a token.
+template <class Team>
+ADAGEN_HD float remask_threshold(const Team& team, const float* confidence, int tokens,
+                                 float ratio, float* scratch) {
+  const Extent extent = team.extent(tokens, [=](int i) {
+    const float value = confidence[i];
+    return scratch[i] = value == value ? value : INFINITY;
+  });
+  const int staying = tokens - masked_count(ratio, tokens);
+  return reached_by(team, scratch, tokens, staying, extent);
+}
+
+}  // namespace adagen

@@ -1,0 +1,55 @@
+// What the two sampling ops share: a row of logits, its noise, and the draw itself.
+#pragma once
+
+#include "fast_exp.h"
+#include "team.h"
+
+namespace adagen {
+
+// A smaller temperature counts as this one; see MIN_TEMPERATURE in the specification.
+constexpr float kMinTemperature = 1e-6f;
+
+// The logits of one token, with and without the class.
+struct Row {
+  const float* cond;
+  const float* null;
+  int vocabulary;
+  float guidance;
+
+  ADAGEN_HD float guided(int entry) const {
+    return cond[entry] + guidance * (cond[entry] - null[entry]);
+  }
+};
+
+// The noise of one token: injected numbers if there are any, else a stream.
+struct TokenNoise {
+  const float* injected;
+  Stream stream;
+  std::uint64_t position;  // of the row's first entry
+};
+
+ADAGEN_HD inline bool is_finite(float value) { return value * 0.0f == 0.0f; }
+
+ADAGEN_HD inline float inverse_temperature(float temperature) {
+  return 1.0f / (temperature < kMinTemperature ? kMinTemperature : temperature);
+}
+
+// Floats that a row of `vocabulary` entries needs beside its logits: weights begin where the
+// row does inside a Philox block of four, and end with the host's race block.
+ADAGEN_HD inline int padded_size(int vocabulary) { return (vocabulary + 3 + 63) / 64 * 64; }
+
+// Entries of zero weight before a row's first, so that its weights line up with Philox blocks.
+ADAGEN_HD inline int lead(const TokenNoise& noise) { return static_cast<int>(noise.position % 4); }
+
+// Draws an entry in proportion to its weight, `padded[lead(noise) + entry]`.
+template <class Team>
+ADAGEN_HD int draw(const Team& team, float* padded, int vocabulary, const TokenNoise& noise) {
+  const int before = lead(noise), used = before + vocabulary;
+  team.each(before, [=](int i) { padded[i] = 0.0f; });
+  team.each(padded_size(vocabulary) - used, [=](int i) { padded[used + i] = 0.0f; });
+  team.sync();
+  const auto block = static_cast<std::uint32_t>(noise.position / 4);
+  return team.race(padded, used, noise.stream, block) - before;
+}
+
+}  // namespace adagen

@@ -1,0 +1,36 @@
+// Host driver of solver_update: channels of all samples, shared out over threads.
+#include "solver_update.h"
+
+#include "parallel.h"
+
+namespace adagen {
+namespace {
+
+ADAGEN_CLONES void update_channels(const SolverUpdate& op, std::int64_t begin, std::int64_t end) {
+  for (std::int64_t index = begin; index < end; ++index) {
+    const std::int64_t sample = index / op.channels;
+    const bool first = op.phase[sample] == 0;
+    const bool guided = index % op.channels < kGuidedChannels;
+    const Step step = step_of(op.times + 3 * sample, first, op.process);
+    const float guidance = guided ? op.guidance[sample] : 0.0f;
+#pragma omp simd
+    for (std::int64_t i = index * op.pixels; i < (index + 1) * op.pixels; ++i) {
+      update_element(op, step, first, guidance, i);
+    }
+  }
+}
+
+}  // namespace
+
+void solver_update(const SolverUpdate& op, int threads) {
+  constexpr std::int64_t kElementsPerChunk = 65536;
+  const std::int64_t count = op.batch * op.channels;
+  const std::int64_t grain =
+      op.pixels > 0 ? std::max<std::int64_t>(1, kElementsPerChunk / op.pixels) : count + 1;
+  const int workers = worker_count(count, grain, threads);
+  parallel_for(count, grain, workers, [&](int, std::int64_t begin, std::int64_t end) {
+    update_channels(op, begin, end);
+  });
+}
+
+}  // namespace adagen

@@ -1,0 +1,77 @@
+// The solver step of DiT and SiT; adagen_rt/ops/solver.py is the specification.
+#pragma once
+
+#include <cmath>
+
+#include "ops.h"
+#include "platform.h"
+
+namespace adagen {
+
+constexpr int kGuidedChannels = 3;
+
+// Signal scale, noise scale and log(alpha / sigma) at one time. In double: a few numbers a
+// sample, whose differences feed expm1.
+struct Scales {
+  double alpha, sigma, lambda;
+};
+
+ADAGEN_HD inline double clamp_time(double time, double ceiling) {
+  constexpr double kFloor = 1e-3;
+  return time < kFloor ? kFloor : (time > ceiling ? ceiling : time);
+}
+
+ADAGEN_HD inline Scales scales_at(double time, Process process) {
+  if (process == Process::kLinear) {
+    const double t = clamp_time(time, 1.0 - 1e-3);
+    return {t, 1.0 - t, std::log(t / (1.0 - t))};
+  }
+  constexpr double kBeta0 = 0.1, kBeta1 = 20.0;
+  const double t = clamp_time(time, 1.0);
+  const double log_alpha = -t * t * ((kBeta1 - kBeta0) / 4) - t * (kBeta0 / 2);
+  const double sigma = std::sqrt(-std::expm1(2 * log_alpha));
+  return {std::exp(log_alpha), sigma, log_alpha - std::log(sigma)};
+}
+
+// One sample's step as numbers: D = data_x x + data_prediction prediction, then
+// next = keep x_s - decay D_s + correct (D - D_s), with D_s = D in phase 0.
+struct Step {
+  float data_x, data_prediction, keep, decay, correct;
+};
+
+ADAGEN_HD inline Step step_of(const float* times, bool first, Process process) {
+  constexpr double kMinHalfStep = 0.01;
+  const Scales s = scales_at(times[0], process), s1 = scales_at(times[1], process);
+  const Scales now = first ? s : s1, end = first ? s1 : scales_at(times[2], process);
+  const double half_step = s1.lambda - s.lambda, step = end.lambda - s.lambda;
+  const double decay = end.alpha * std::expm1(-step);
+  const double floored = half_step < kMinHalfStep ? kMinHalfStep : half_step;
+  const bool linear = process == Process::kLinear;
+  return {static_cast<float>(linear ? 1.0 : 1.0 / now.alpha),
+          static_cast<float>(linear ? now.sigma : -now.sigma / now.alpha),
+          static_cast<float>(end.sigma / s.sigma), static_cast<float>(decay),
+          first ? 0.0f : static_cast<float>(-0.5 * decay * step / floored)};
+}
+
+ADAGEN_HD inline float data_of(const Step& step, float x, float prediction) {
+  return step.data_x * x + step.data_prediction * prediction;
+}
+
+ADAGEN_HD inline float next_of(const Step& step, float anchor, float anchor_data, float data) {
+  return step.keep * anchor - step.decay * anchor_data + step.correct * (data - anchor_data);
+}
+
+// Writes one element of the three results; `guidance` is 0 for a channel without guidance.
+ADAGEN_HD inline void update_element(const SolverUpdate& op, const Step& step, bool first,
+                                     float guidance, std::int64_t i) {
+  const float guided =
+      guidance == 0.0f ? op.cond[i] : op.cond[i] + guidance * (op.cond[i] - op.null[i]);
+  const float data = data_of(step, op.x[i], guided);
+  const float anchor = first ? op.x[i] : op.anchor[i];
+  const float anchor_data = first ? data : op.anchor_data[i];
+  op.next[i] = next_of(step, anchor, anchor_data, data);
+  op.next_anchor[i] = anchor;
+  op.next_data[i] = anchor_data;
+}
+
+}  // namespace adagen
