@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Sequence
-from functools import partial, reduce
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +14,13 @@ import numpy.typing as npt
 from adagen_rt.backends import Graph, make_backend
 from adagen_rt.engine import Engine, open_engine
 from adagen_rt.errors import EngineError
-from adagen_rt.families import NoiseSource, State, make_family
+from adagen_rt.families import Family, NoiseSource, make_family
 from adagen_rt.loop import Arrays, Loop
 from adagen_rt.ops import Ops
 from adagen_rt.ops.cpu import CpuOps
 from adagen_rt.ops.noise import Philox
 from adagen_rt.request import Request, as_integer, make_request
-from adagen_rt.result import Images, Result, Step, Trace, by_place, to_pixels
+from adagen_rt.result import Images, Result, Snapshot, Step, Trace, to_pixels
 from adagen_rt.schedule import Schedule
 
 MAX_BATCH = 4096
@@ -79,7 +79,7 @@ class Generator:
         self._graphs: dict[str, Graph] = {
             name: executor.load(engine.graph_file(name)) for name in self.manifest.graphs
         }
-        own = make_family(self.manifest, self.manifest.schedule.steps, self._ops, noise)
+        own = self._family(self.manifest.schedule.steps)
         _check_actions(engine, own.actions)
         self._trained_calls = own.calls
 
@@ -121,14 +121,14 @@ class Generator:
         failures: dict[int, int] = {}
         for first in range(0, len(request), batch_size):
             index = np.arange(first, min(first + batch_size, len(request)))
-            done: list[State] = []
+            done: list[Snapshot] = []
             for step in self._steps(loop, request, index, done):
                 for decision in step.decisions:
                     trace.record(decision)
                 if progress is not None:
                     progress(step)
-            finished = reduce(State.join, done)
-            failures.update(by_place(finished))
+            finished = Snapshot.join(done)
+            failures.update(finished.failures())
             images[finished.index] = self._decode(loop, finished)
         images[list(failures)] = 0
         return Result(images, request.labels, request.seeds, trace.schedule, failures, loop.timings)
@@ -147,7 +147,7 @@ class Generator:
         return self._steps(loop, request, np.arange(len(request)), [])
 
     def _steps(
-        self, loop: Loop, request: Request, index: npt.NDArray[np.int64], done: list[State]
+        self, loop: Loop, request: Request, index: npt.NDArray[np.int64], done: list[Snapshot]
     ) -> Iterator[Step]:
         """Run one batch to its end; slots that end move to ``done`` and cost nothing more."""
         state, decisions = loop.start(index, request.labels[index], request.seeds[index])
@@ -155,35 +155,39 @@ class Generator:
             state, decision = loop.step(state)
             ended, state = loop.split(state)
             if len(ended):
-                done.append(ended)
-            everyone = (*done, state)
+                done.append(Snapshot.of(ended, loop.family))
+            now = [*done, Snapshot.of(state, loop.family)] if len(state) else [*done]
             yield Step(
                 number=number,
                 steps=request.steps,
                 decisions=(*decisions, decision),
                 running=state.index,
                 advanced=len(decision.index) + int(np.sum(request.steps - ended.step)),
-                preview=partial(self._preview, loop, everyone),
+                preview=partial(self._preview, loop, now),
             )
             decisions = []
             if not len(state):
                 return
 
-    def _preview(self, loop: Loop, states: Sequence[State]) -> Images:
-        state = reduce(State.join, states)
-        return self._decode(loop, state.take(np.argsort(state.index)))
+    def _preview(self, loop: Loop, snapshots: list[Snapshot]) -> Images:
+        everyone = Snapshot.join(snapshots)
+        return self._decode(loop, everyone)[np.argsort(everyone.index)]
 
-    def _decode(self, loop: Loop, state: State) -> Images:
+    def _decode(self, loop: Loop, snapshot: Snapshot) -> Images:
         with loop.timings.measure("decoder"):
-            image = self._graphs["decoder"].run(loop.family.latents(state))["image"]
+            image = self._graphs["decoder"].run(snapshot.latents)["image"]
             return to_pixels(image, self.manifest.image)
 
     def _loop(self, steps: int, static: bool) -> Loop:
-        family = make_family(self.manifest, steps, self._ops, self._noise)
+        family = self._family(steps)
         schedule = Schedule(self.manifest.schedule, steps, family.calls)
         adaptive = self.has_policy and not static
         policy = self._ask_policy(family.calls) if adaptive else self._ask_nobody
         return Loop(family, schedule, self._graphs["backbone"].run, policy)
+
+    def _family(self, steps: int) -> Family[Any]:
+        graphs = {name: graph.run for name, graph in self._graphs.items()}
+        return make_family(self.manifest, steps, self._ops, self._noise, graphs)
 
     def _ask_policy(self, calls: int) -> Callable[[Arrays, Any], Any]:
         """The policy, asked ``calls`` times an image, at the steps it was trained for."""
@@ -194,7 +198,7 @@ class Generator:
 
         return ask
 
-    def _ask_nobody(self, features: Arrays, call: Any) -> Any:  # noqa: ARG002 - a policy too
+    def _ask_nobody(self, features: Arrays, call: Any) -> Any:
         """Zeros (B, A): the static schedule."""
         return np.zeros((len(call), len(self.manifest.schedule.actions)), np.float32)
 

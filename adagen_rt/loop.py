@@ -121,4 +121,6 @@ class Loop:
         """The slots that are done or have failed, and those that go on."""
         xp = array_namespace(state.index)
         ended = self.family.finished(state) | state.failed
-        return state.take(xp.nonzero(ended)[0]), state.take(xp.nonzero(~ended)[0])
+        gone, rest = xp.nonzero(ended)[0], xp.nonzero(~ended)[0]
+        # Most steps end nothing, and a state can hold a large cache.
+        return state.take(gone), state.take(rest) if gone.shape[0] else state

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from adagen_rt.loop import Decision, Timings
+from adagen_rt.families import Family, State
+from adagen_rt.loop import Arrays, Decision, Timings
 from adagen_rt.manifest import ImageSpec
 from adagen_rt.request import Request
 
@@ -81,7 +82,40 @@ class Trace:
             self.schedule[name][decision.call, decision.index] = values
 
 
-def by_place(ended: Any) -> dict[int, int]:
-    """Step at which each failed slot of ``ended`` met a non-finite number."""
-    failed = np.flatnonzero(ended.failed)
-    return {int(ended.index[i]): int(ended.step[i]) for i in failed}
+@dataclass(frozen=True)
+class Snapshot:
+    """What is left to do with slots: decode them.
+
+    Attributes:
+        index: Places in the request (B,) int64.
+        step: Backbone evaluations done (B,) int64.
+        failed: Whether a non-finite number appeared (B,) bool.
+        latents: The decoder's inputs.
+    """
+
+    index: npt.NDArray[np.int64]
+    step: npt.NDArray[np.int64]
+    failed: npt.NDArray[np.bool_]
+    latents: Arrays
+
+    @classmethod
+    def of(cls, state: State, family: Family[Any]) -> Snapshot:
+        """Slots as they stand; keeps the latents, lets the rest of the state go."""
+        return cls(state.index, state.step, state.failed, family.latents(state))
+
+    @classmethod
+    def join(cls, parts: list[Snapshot]) -> Snapshot:
+        """All slots of ``parts``, one after the other."""
+        return cls(
+            index=np.concatenate([part.index for part in parts]),
+            step=np.concatenate([part.step for part in parts]),
+            failed=np.concatenate([part.failed for part in parts]),
+            latents={
+                name: np.concatenate([part.latents[name] for part in parts])
+                for name in parts[0].latents
+            },
+        )
+
+    def failures(self) -> dict[int, int]:
+        """Step at which each failed slot met a non-finite number, by its place."""
+        return {int(self.index[i]): int(self.step[i]) for i in np.flatnonzero(self.failed)}

@@ -65,7 +65,7 @@ class Linear(_Spec):
     start: float
     stop: float
 
-    def values(self, steps: int, calls: int) -> np.ndarray:  # noqa: ARG002 - one signature
+    def values(self, steps: int, calls: int) -> np.ndarray:
         """Value at every policy call, float64 (calls,)."""
         return np.linspace(self.start, self.stop, calls)
 
@@ -76,7 +76,7 @@ class Constant(_Spec):
     kind: Literal["constant"] = "constant"
     value: float
 
-    def values(self, steps: int, calls: int) -> np.ndarray:  # noqa: ARG002 - one signature
+    def values(self, steps: int, calls: int) -> np.ndarray:
         """Value at every policy call, float64 (calls,)."""
         return np.full(calls, self.value)
 

@@ -40,21 +40,19 @@ class State:
         return int(self.index.shape[0])
 
     def take(self: S, rows: Array) -> S:
-        """The slots at ``rows`` (int64), in that order."""
-        xp = array_namespace(self.index)
-        taken = {f.name: xp.take(getattr(self, f.name), rows, axis=0) for f in fields(self)}
-        return replace(self, **taken)
+        """The slots at ``rows`` (int64), in that order.
 
-    def join(self: S, other: S) -> S:
-        """These slots followed by the other's."""
+        Slots are the first axis of a field, or the axis that its metadata names; a
+        ``paired`` field has the conditional rows and then the null rows there.
+        """
         xp = array_namespace(self.index)
-        return replace(
-            self,
-            **{
-                f.name: xp.concat([getattr(self, f.name), getattr(other, f.name)])
-                for f in fields(self)
-            },
-        )
+        both = xp.concat([rows, rows + len(self)])
+        taken = {}
+        for spec in fields(self):
+            chosen = both if spec.metadata.get("paired") else rows
+            value = getattr(self, spec.name)
+            taken[spec.name] = xp.take(value, chosen, axis=spec.metadata.get("axis", 0))
+        return replace(self, **taken)
 
 
 class Family(ABC, Generic[S]):

@@ -1,0 +1,116 @@
+"""From a PyTorch module to an ONNX graph whose weights are written one at a time."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx_ir as ir
+import torch
+from onnxscript import optimizer
+from torch import Tensor, nn
+
+from adagen_rt.export.rewrite import convert_products, fold_weights
+from adagen_rt.manifest import TensorSpec
+
+OPSET = 20
+#: Weights above this go to a file of their own: a protobuf file cannot exceed 2 GB.
+INLINE_BYTES = 1 << 28
+#: Only constants this small are folded; weights are handled lazily by `fold_weights`.
+FOLD_BYTES = 1 << 14
+
+_DTYPES = {"float16": ir.DataType.FLOAT16, "bfloat16": ir.DataType.BFLOAT16}
+
+
+@dataclass(frozen=True)
+class GraphPlan:
+    """One graph to export.
+
+    Attributes:
+        name: Its name in the manifest.
+        module: What computes it; takes `inputs` by position.
+        inputs: Example inputs by name; dynamic axes have at least 2 entries.
+        outputs: Names of what the module returns, in order.
+        dynamic: Named dynamic axes of each input.
+        typed: Whether the engine's dtype applies, or the graph stays float32.
+    """
+
+    name: str
+    module: nn.Module
+    inputs: dict[str, Tensor]
+    outputs: tuple[str, ...]
+    dynamic: dict[str, dict[int, str]] = field(default_factory=dict)
+    typed: bool = True
+
+    @property
+    def parameters(self) -> int:
+        """Number of weights."""
+        return sum(p.numel() for p in self.module.parameters())
+
+
+def build_graph(plan: GraphPlan, dtype: str) -> ir.Model:
+    """Trace a module into an ONNX graph.
+
+    Args:
+        plan: What to export.
+        dtype: Precision of the matrix products: `float32`, `float16` or `bfloat16`.
+    """
+    shapes = tuple(plan.dynamic.get(name, {}) for name in plan.inputs)
+    with _quiet(), torch.no_grad():
+        program = torch.onnx.export(
+            plan.module.eval(),
+            tuple(plan.inputs.values()),
+            input_names=list(plan.inputs),
+            output_names=list(plan.outputs),
+            dynamic_shapes=shapes,
+            opset_version=OPSET,
+            dynamo=True,
+            optimize=False,
+            verbose=False,
+        )
+    assert program is not None  # only other exporters return nothing
+    model = program.model
+    if plan.typed and dtype != "float32":
+        convert_products(model, _DTYPES[dtype])
+    fold_weights(model)
+    optimizer.optimize_ir(model, input_size_limit=FOLD_BYTES, output_size_limit=FOLD_BYTES)
+    return model
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Silence the exporter's notes about packages it can do without."""
+    exporter = logging.getLogger("torch.onnx")
+    level = exporter.level
+    exporter.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        exporter.setLevel(level)
+
+
+def save_graph(model: ir.Model, path: Path) -> None:
+    """Write a graph; large weights go to `NAME.data` beside it."""
+    size = sum(v.const_value.nbytes for v in model.graph.initializers.values() if v.const_value)
+    external = path.with_suffix(".data").name if size > INLINE_BYTES else None
+    ir.save(model, path, external_data=external)
+
+
+def tensor_specs(values: Any) -> tuple[TensorSpec, ...]:
+    """Names, dtypes and shapes of a graph's inputs or outputs, as the manifest has them."""
+    return tuple(
+        TensorSpec(
+            name=value.name,
+            dtype=str(np.dtype(value.dtype.numpy())),
+            shape=tuple(d if isinstance(d, int) else str(d) for d in value.shape),
+        )
+        for value in values
+    )
