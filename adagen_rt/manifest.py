@@ -16,6 +16,9 @@ FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*$", max_le
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
+Dtype = Literal["float32", "float16", "bfloat16"]
+
+
 class _Spec(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -96,7 +99,7 @@ class GraphSpec(_Spec):
         inputs: Tensors that it takes.
         outputs: Tensors that it gives.
         parameters: Number of weights.
-        flops: Floating-point operations for one row of the batch, if known.
+        flops: Floating-point operations for one row of the example inputs, if known.
         error: Largest difference from the PyTorch module over the standard deviation
             of its output, as measured at export.
     """
@@ -142,7 +145,7 @@ class Manifest(_Spec):
     image: ImageSpec
     schedule: ScheduleSpec
     graphs: dict[str, GraphSpec]
-    dtype: Literal["float32", "float16", "bfloat16"]
+    dtype: Dtype
     versions: dict[str, str] = {}
     files: dict[FileName, Sha256]
 

@@ -1,0 +1,7 @@
+"""From trained weights to an engine folder."""
+
+from __future__ import annotations
+
+from adagen_rt.export.pipeline import export_engine
+
+__all__ = ["export_engine"]

@@ -128,7 +128,7 @@ class VAR(Family[VARState]):
         refined = self.refine(self._refinement(state, tokens))
         return replace(
             state,
-            f_hat=xp.asarray(refined["f_hat"], copy=True),
+            f_hat=xp.asarray(refined["next_f_hat"], copy=True),
             inputs=xp.asarray(refined["next_inputs"], copy=True),
             tokens=xp.concat([state.tokens, tokens], axis=1),
             step=state.step + 1,

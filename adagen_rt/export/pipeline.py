@@ -1,0 +1,104 @@
+"""Recipe and weights in, engine folder out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib import metadata
+from pathlib import Path
+
+import torch
+
+from adagen_rt.engine import Engine, open_engine, staged_folder, write_manifest
+from adagen_rt.errors import InputError
+from adagen_rt.export.description import describe_family, describe_image
+from adagen_rt.export.flops import count_flops
+from adagen_rt.export.graphs import plan_graphs
+from adagen_rt.export.networks import load_networks, seed_networks
+from adagen_rt.export.onnx_export import GraphPlan, build_graph, save_graph, tensor_specs
+from adagen_rt.export.recipe import Recipe, load_recipe
+from adagen_rt.export.verify import measure_error, reference_outputs
+from adagen_rt.manifest import Dtype, GraphSpec, Manifest
+
+Progress = Callable[[str], object]
+
+
+def export_engine(
+    recipe: str | Path | Recipe,
+    out: str | Path,
+    *,
+    weights: str | Path | None = None,
+    seeded: str | None = None,
+    dtype: Dtype = "float32",
+    progress: Progress = lambda message: None,
+) -> Engine:
+    """Export a model to an engine folder, whole or not at all.
+
+    Args:
+        recipe: A recipe, or the path of one.
+        out: The engine folder; an engine that is there is replaced when all is done.
+        weights: Folder with the recipe's weight files.
+        seeded: Instead of `weights`, a tag that determines every weight.
+        dtype: Precision of the matrix products.
+        progress: Called with a line about what happens next.
+
+    Raises:
+        AdagenError: The recipe, a file or the exported graph is wrong.
+    """
+    if (weights is None) == (seeded is None):
+        raise InputError("weights", weights, "a folder of weight files, or else a seed tag")
+    if not isinstance(recipe, Recipe):
+        recipe = load_recipe(recipe)
+    with staged_folder(Path(out)) as folder:
+        progress("loading weights" if seeded is None else f"seeding weights from {seeded}")
+        if seeded is None:
+            networks = load_networks(recipe, Path(str(weights)))
+        else:
+            networks = seed_networks(recipe, seeded)
+        plans = plan_graphs(recipe, networks)
+        del networks
+        graphs = {}
+        while plans:
+            plan = plans.pop(0)
+            progress(f"exporting {plan.name}")
+            graphs[plan.name] = _export(plan, folder, dtype, progress)
+        write_manifest(folder, _manifest(recipe, graphs, dtype))
+    return open_engine(out)
+
+
+def _export(plan: GraphPlan, folder: Path, dtype: Dtype, progress: Progress) -> GraphSpec:
+    """Write one graph and compare it with its module."""
+    expected = reference_outputs(plan)
+    rows = plan.inputs[next(iter(plan.dynamic))].shape[0]
+    flops = count_flops(plan.module, list(plan.inputs.values())) // rows
+    model = build_graph(plan, dtype)
+    path = folder / f"{plan.name}.onnx"
+    save_graph(model, path)
+    progress(f"checking {plan.name} against PyTorch")
+    return GraphSpec(
+        file=path.name,
+        inputs=tensor_specs(model.graph.inputs),
+        outputs=tensor_specs(model.graph.outputs),
+        parameters=plan.parameters,
+        flops=flops,
+        error=measure_error(path, plan, expected, dtype),
+    )
+
+
+def _manifest(recipe: Recipe, graphs: dict[str, GraphSpec], dtype: Dtype) -> Manifest:
+    return Manifest.model_construct(
+        format=1,
+        name=recipe.name,
+        family=describe_family(recipe),
+        class_count=recipe.class_count,
+        class_names=recipe.class_names,
+        image=describe_image(recipe),
+        schedule=recipe.schedule,
+        graphs=graphs,
+        dtype=dtype,
+        versions={
+            "adagen-rt": metadata.version("adagen-rt"),
+            "torch": torch.__version__,
+            "onnx": metadata.version("onnx"),
+        },
+        files={},
+    )
