@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from adagen_rt.schedule import ScheduleSpec
 
 #: Format written by this version; a reader refuses newer ones.
-FORMAT = 1
+FORMAT: Final = 1
 
 #: A file that lies directly in the engine folder.
 FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*$", max_length=100)]

@@ -66,7 +66,9 @@ def to_pixels(image: npt.NDArray[np.float32], spec: ImageSpec) -> Images:
     """From a decoder's output (B, channels, H, W) to uint8 (B, H, W, channels)."""
     low, high = spec.pixel_range
     scaled = (np.moveaxis(image, 1, -1) - low) * np.float32(255 / (high - low))
-    return np.rint(np.clip(scaled, 0, 255)).astype(np.uint8)
+    # A failed sample may be NaN, which no integer stands for.
+    pixels: Images = np.rint(np.clip(np.nan_to_num(scaled), 0, 255)).astype(np.uint8)
+    return pixels
 
 
 class Trace:

@@ -18,8 +18,9 @@ Array = Any
 
 #: Static schedules stay this far from the ends of the step interval, as published.
 STEP_MARGIN = 1e-3
-#: Probabilities are kept this far from 0 and 1 before the logit, as published.
-LOGIT_MARGIN = 1e-6
+#: Values are kept this far from the ends of their range before the inverse activation, as
+#: published for the logit; a static guidance of 0 would be minus infinity.
+INVERSE_MARGIN = 1e-6
 
 
 class _Spec(BaseModel):
@@ -107,9 +108,10 @@ class ActionSpec(_Spec):
     def inverse(self, values: np.ndarray) -> np.ndarray:
         """Pre-activation that gives ``values``, float64."""
         if self.activation == "sigmoid":
-            p = np.clip(values / self.scale, LOGIT_MARGIN, 1 - LOGIT_MARGIN)
-            return np.log(p) - np.log1p(-p)
-        return values + np.log(-np.expm1(-values))
+            p = np.clip(values / self.scale, INVERSE_MARGIN, 1 - INVERSE_MARGIN)
+            return np.asarray(np.log(p) - np.log1p(-p))
+        v = np.maximum(values, INVERSE_MARGIN)
+        return np.asarray(v + np.log(-np.expm1(-v)))
 
     def activate(self, x: Array) -> Array:
         """Value for pre-activation ``x``, elementwise, without overflow for any finite x."""
@@ -159,7 +161,7 @@ class Schedule:
         """The static schedule pulled back through activation and smoothing, (calls, A)."""
         columns = [a.inverse(a.static.values(self.steps, self.calls)) for a in self.spec.actions]
         target = np.stack(columns, axis=1)
-        residual = target.copy()
+        residual: np.ndarray = target.copy()
         s = self.spec.smoothing
         residual[1:] = (target[1:] - s * target[:-1]) / (1 - s)
         return residual
