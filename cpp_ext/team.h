@@ -58,15 +58,17 @@ struct HostTeam {
     return total;
   }
 
-  // Sums values[i] and counts, where f(i) holds.
+  // Sums values[i] and counts, where f(i) holds. The value is loaded either way: a masked load
+  // would keep compilers from holding the sums in registers.
   template <class F>
   Tally tally(int size, const float* values, F f) const {
     float mass = 0.0f;
     int total = 0;
 #pragma omp simd reduction(+ : mass, total)
     for (int i = 0; i < size; ++i) {
+      const float value = values[i];
       const bool counted = f(i);
-      mass += counted ? values[i] : 0.0f;
+      mass += counted ? value : 0.0f;
       total += counted ? 1 : 0;
     }
     return {mass, total};
@@ -86,7 +88,7 @@ struct HostTeam {
 
   // Races `size` entries from the stream's position 4 * first_block on. Weights are readable,
   // and zero, up to the next multiple of kRaceBlock.
-  static constexpr int kRaceBlock = 64;
+  static constexpr int kRaceBlock = 64, kRaceLanes = 16;
   int race(const float* weights, int size, const Stream& stream, std::uint32_t first_block) const {
     Race race;
     std::uint32_t words[kRaceBlock];
@@ -95,16 +97,22 @@ struct HostTeam {
       const float hopeless = kLeastBound * race.best;
       if (count(kRaceBlock, [=](int i) { return block[i] > hopeless; }) == 0) continue;
       fill(words, stream, first_block + static_cast<std::uint32_t>(start / 4));
-      const float best = race.best;
-      const std::uint32_t* drawn = words;
-      const auto may_win = [=](int i) { return block[i] > Race::bound(drawn[i]) * best; };
-      if (count(kRaceBlock, may_win) == 0) continue;
-      for (int i = 0; i < kRaceBlock; ++i) race.enter(block[i], words[i], start + i);
+      for (int lane = 0; lane < kRaceBlock; lane += kRaceLanes) {
+        enter(race, block + lane, words + lane, start + lane);
+      }
     }
     return race.winner;
   }
 
  private:
+  // Enters kRaceLanes entries, unless one look at them all shows that none can win.
+  void enter(Race& race, const float* weights, const std::uint32_t* words, int first) const {
+    const float best = race.best;
+    const auto may_win = [=](int i) { return weights[i] > Race::bound(words[i]) * best; };
+    if (count(kRaceLanes, may_win) == 0) return;
+    for (int i = 0; i < kRaceLanes; ++i) race.enter(weights[i], words[i], first + i);
+  }
+
   static void fill(std::uint32_t* words, const Stream& stream, std::uint32_t first_block) {
 #pragma omp simd
     for (int i = 0; i < kRaceBlock / 4; ++i) {
