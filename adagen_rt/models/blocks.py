@@ -82,8 +82,9 @@ class SpatialAttention(nn.Module):
         """Maps (B, C, H, W) to the same shape."""
         h = self.norm(x)
         maps = self.qkv(h).chunk(3, dim=1) if self.fused else (self.q(h), self.k(h), self.v(h))
-        query, key, value = (m.flatten(2).transpose(1, 2) for m in maps)
-        h = F.scaled_dot_product_attention(query, key, value)
+        # One head, as an axis of its own: ONNX's attention has four axes.
+        query, key, value = (m.flatten(2).transpose(1, 2)[:, None] for m in maps)
+        h = F.scaled_dot_product_attention(query, key, value)[:, 0]
         return x + self.proj_out(h.transpose(1, 2).reshape(x.shape))
 
 
