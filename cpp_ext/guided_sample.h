@@ -13,7 +13,7 @@ struct Draw {
 // One pass over the logits leaves guided logits in scratch, a second turns them into weights.
 // `scratch` holds padded_size(vocabulary) floats.
 template <class Team>
-ADAGEN_HD Draw guided_sample(const Team& team, const Row& row, float temperature,
+ADAGEN_TEAM Draw guided_sample(const Team& team, const Row& row, float temperature,
                              const TokenNoise& noise, float* scratch) {
   const int size = row.vocabulary;
   float* values = scratch + lead(noise);
@@ -39,6 +39,30 @@ ADAGEN_HD Draw guided_sample(const Team& team, const Row& row, float temperature
     token = draw(team, scratch, size, noise);
   }
   return {token, row.guided(token) - largest - std::log(total)};
+}
+
+ADAGEN_HD inline float disturbance(const GuidedSample& op, std::int64_t index) {
+  if (op.noise.confidence != nullptr) return op.noise.confidence[index];
+  const std::int64_t sample = index / op.logits.tokens, token = index % op.logits.tokens;
+  const Stream stream = stream_of(op.noise, sample, Purpose::kConfidence);
+  return gumbel_at(stream, static_cast<std::uint64_t>(token));
+}
+
+// Writes the token and the confidence of row `index` of the batch.
+template <class Team>
+ADAGEN_TEAM void sample_row(const Team& team, const GuidedSample& op, std::int64_t index,
+                            float* scratch) {
+  const std::int64_t sample = index / op.logits.tokens;
+  const bool masked = op.tokens[index] == op.mask_id;
+  Draw draw{0, INFINITY};
+  if (masked) {
+    draw = guided_sample(team, row_of(op.logits, index), op.temperature[sample],
+                         noise_of(op.noise, op.logits, index), scratch);
+    draw.log_probability += op.confidence_temperature[sample] * disturbance(op, index);
+  }
+  if (!team.leads()) return;
+  op.sampled[index] = masked ? draw.token : op.tokens[index];
+  op.confidence[index] = draw.log_probability;
 }
 
 }  // namespace adagen

@@ -4,10 +4,14 @@
 #include <cstdint>
 #include <cstring>
 
+// ADAGEN_HD: for host and device alike. ADAGEN_TEAM: runs where its team does, and a device
+// compiler is only ever given device teams.
 #ifdef __CUDACC__
 #define ADAGEN_HD __host__ __device__
+#define ADAGEN_TEAM __device__
 #else
 #define ADAGEN_HD
+#define ADAGEN_TEAM
 #endif
 
 // Compiles a driver, with all it calls inlined, once for each x86-64 level and picks one when

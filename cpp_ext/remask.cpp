@@ -3,7 +3,7 @@
 
 #include <vector>
 
-#include "ops.h"
+#include "host_team.h"
 #include "parallel.h"
 
 namespace adagen {
@@ -11,15 +11,8 @@ namespace {
 
 ADAGEN_CLONES void remask_samples(const Remask& op, std::int64_t begin, std::int64_t end,
                                   float* scratch) {
-  const int tokens = static_cast<int>(op.tokens);
   for (std::int64_t sample = begin; sample < end; ++sample) {
-    const std::int64_t start = sample * op.tokens;
-    const float* confidence = op.confidence + start;
-    const float threshold =
-        remask_threshold(HostTeam{}, confidence, tokens, op.mask_ratio[sample], scratch);
-    for (int i = 0; i < tokens; ++i) {
-      op.masked[start + i] = confidence[i] < threshold ? op.mask_id : op.sampled[start + i];
-    }
+    remask_sample(HostTeam{}, op, sample, scratch);
   }
 }
 

@@ -3,6 +3,7 @@
 
 #include <cmath>
 
+#include "ops.h"
 #include "select.h"
 
 namespace adagen {
@@ -17,7 +18,7 @@ ADAGEN_HD inline int masked_count(float ratio, int tokens) {
 
 // The confidence below which tokens are masked. `scratch` holds one float a token.
 template <class Team>
-ADAGEN_HD float remask_threshold(const Team& team, const float* confidence, int tokens,
+ADAGEN_TEAM float remask_threshold(const Team& team, const float* confidence, int tokens,
                                  float ratio, float* scratch) {
   const Extent extent = team.extent(tokens, [=](int i) {
     const float value = confidence[i];
@@ -25,6 +26,20 @@ ADAGEN_HD float remask_threshold(const Team& team, const float* confidence, int 
   });
   const int staying = tokens - masked_count(ratio, tokens);
   return reached_by(team, scratch, tokens, staying, extent);
+}
+
+// Writes the tokens of one sample.
+template <class Team>
+ADAGEN_TEAM void remask_sample(const Team& team, const Remask& op, std::int64_t sample,
+                               float* scratch) {
+  const std::int64_t start = sample * op.tokens;
+  const float* confidence = op.confidence + start;
+  const int tokens = static_cast<int>(op.tokens);
+  const float threshold =
+      remask_threshold(team, confidence, tokens, op.mask_ratio[sample], scratch);
+  team.each(tokens, [=](int i) {
+    op.masked[start + i] = confidence[i] < threshold ? op.mask_id : op.sampled[start + i];
+  });
 }
 
 }  // namespace adagen

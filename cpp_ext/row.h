@@ -2,6 +2,7 @@
 #pragma once
 
 #include "fast_exp.h"
+#include "ops.h"
 #include "team.h"
 
 namespace adagen {
@@ -28,6 +29,26 @@ struct TokenNoise {
   std::uint64_t position;  // of the row's first entry
 };
 
+ADAGEN_HD inline Row row_of(const Logits& logits, std::int64_t index) {
+  const std::int64_t start = index * logits.vocabulary;
+  return {logits.cond + start, logits.null + start, static_cast<int>(logits.vocabulary),
+          logits.guidance[index / logits.tokens]};
+}
+
+ADAGEN_HD inline Stream stream_of(const BatchNoise& noise, std::int64_t sample,
+                                  Purpose purpose) {
+  return {static_cast<std::uint64_t>(noise.seeds[sample]),
+          static_cast<std::uint32_t>(noise.steps[sample]), purpose};
+}
+
+ADAGEN_HD inline TokenNoise noise_of(const BatchNoise& noise, const Logits& logits,
+                                     std::int64_t index) {
+  if (noise.token != nullptr) return {noise.token + index * logits.vocabulary, {}, 0};
+  const std::int64_t sample = index / logits.tokens, token = index % logits.tokens;
+  return {nullptr, stream_of(noise, sample, Purpose::kToken),
+          static_cast<std::uint64_t>(token * logits.vocabulary)};
+}
+
 ADAGEN_HD inline bool is_finite(float value) { return value * 0.0f == 0.0f; }
 
 ADAGEN_HD inline float inverse_temperature(float temperature) {
@@ -35,15 +56,17 @@ ADAGEN_HD inline float inverse_temperature(float temperature) {
 }
 
 // Floats that a row of `vocabulary` entries needs beside its logits: weights begin where the
-// row does inside a Philox block of four, and end with the host's race block.
-ADAGEN_HD inline int padded_size(int vocabulary) { return (vocabulary + 3 + 63) / 64 * 64; }
+// row does inside a Philox block of four, and end with a race's last block.
+ADAGEN_HD inline int padded_size(int vocabulary) {
+  return (vocabulary + 3 + kRaceBlock - 1) / kRaceBlock * kRaceBlock;
+}
 
 // Entries of zero weight before a row's first, so that its weights line up with Philox blocks.
 ADAGEN_HD inline int lead(const TokenNoise& noise) { return static_cast<int>(noise.position % 4); }
 
 // Draws an entry in proportion to its weight, `padded[lead(noise) + entry]`.
 template <class Team>
-ADAGEN_HD int draw(const Team& team, float* padded, int vocabulary, const TokenNoise& noise) {
+ADAGEN_TEAM int draw(const Team& team, float* padded, int vocabulary, const TokenNoise& noise) {
   const int before = lead(noise), used = before + vocabulary;
   team.each(before, [=](int i) { padded[i] = 0.0f; });
   team.each(padded_size(vocabulary) - used, [=](int i) { padded[used + i] = 0.0f; });

@@ -1,8 +1,8 @@
 // Host driver of sample_top_k_top_p: rows of all samples, shared out over threads.
 #include "sample_top_k_top_p.h"
 
-#include "ops.h"
-#include "rows.h"
+#include "host_team.h"
+#include "share_rows.h"
 
 namespace adagen {
 namespace {
@@ -10,10 +10,7 @@ namespace {
 ADAGEN_CLONES void sample_rows(const SampleTopKTopP& op, std::int64_t begin, std::int64_t end,
                                float* scratch) {
   for (std::int64_t index = begin; index < end; ++index) {
-    const std::int64_t sample = index / op.logits.tokens;
-    op.sampled[index] = sample_top_k_top_p(
-        HostTeam{}, row_of(op.logits, index), {op.top_k[sample], op.top_p[sample]},
-        op.temperature[sample], noise_of(op.noise, op.logits, index), scratch);
+    sample_row(HostTeam{}, op, index, scratch);
   }
 }
 

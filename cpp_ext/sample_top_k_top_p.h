@@ -12,7 +12,7 @@ struct Truncation {
 
 // The value that the top_k largest logits reach.
 template <class Team>
-ADAGEN_HD float top_k_threshold(const Team& team, const float* values, int size, float top_k,
+ADAGEN_TEAM float top_k_threshold(const Team& team, const float* values, int size, float top_k,
                                 const Extent& extent) {
   if (!(top_k >= 1.0f) || top_k >= static_cast<float>(size)) return extent.least;
   return reached_by(team, values, size, static_cast<int>(top_k), extent);
@@ -21,7 +21,7 @@ ADAGEN_HD float top_k_threshold(const Team& team, const float* values, int size,
 // Returns the token, or -1 if a logit or a parameter is not finite. `scratch` holds twice
 // padded_size(vocabulary) floats.
 template <class Team>
-ADAGEN_HD int sample_top_k_top_p(const Team& team, const Row& row, const Truncation& head,
+ADAGEN_TEAM int sample_top_k_top_p(const Team& team, const Row& row, const Truncation& head,
                                  float temperature, const TokenNoise& noise, float* scratch) {
   const int size = row.vocabulary;
   float* values = scratch + padded_size(size);
@@ -46,6 +46,17 @@ ADAGEN_HD int sample_top_k_top_p(const Team& team, const Row& row, const Truncat
     weights[i] = cut.keeps(values[i], i) ? weight : 0.0f;
   });
   return draw(team, scratch, size, noise);
+}
+
+// Writes the token of row `index` of the batch.
+template <class Team>
+ADAGEN_TEAM void sample_row(const Team& team, const SampleTopKTopP& op, std::int64_t index,
+                            float* scratch) {
+  const std::int64_t sample = index / op.logits.tokens;
+  const int token = sample_top_k_top_p(
+      team, row_of(op.logits, index), {op.top_k[sample], op.top_p[sample]},
+      op.temperature[sample], noise_of(op.noise, op.logits, index), scratch);
+  if (team.leads()) op.sampled[index] = token;
 }
 
 }  // namespace adagen

@@ -18,7 +18,7 @@ ADAGEN_HD inline float key_value(std::int64_t key) {
 // A value that exactly `rank` of the values reach, or, where ties make that impossible, the
 // rank-th largest value. 1 <= rank <= size; no value is NaN.
 template <class Team>
-ADAGEN_HD float reached_by(const Team& team, const float* values, int size, int rank,
+ADAGEN_TEAM float reached_by(const Team& team, const float* values, int size, int rank,
                            const Extent& extent) {
   std::int64_t low = order_key(extent.least), high = order_key(extent.largest) + 1;
   while (high - low > 1) {
@@ -43,7 +43,7 @@ struct Cut {
 
 // The index of tied values before which `drop` of them lie.
 template <class Team>
-ADAGEN_HD int tied_index(const Team& team, const float* values, int size, float tied, int drop) {
+ADAGEN_TEAM int tied_index(const Team& team, const float* values, int size, float tied, int drop) {
   int low = 0, high = size;
   while (high - low > 1) {
     const int middle = low + (high - low) / 2;
@@ -58,7 +58,7 @@ ADAGEN_HD int tied_index(const Team& team, const float* values, int size, float 
 // most `limit` together; one entry always stays. Weights grow with values, and are 0 for
 // values below `least`.
 template <class Team>
-ADAGEN_HD Cut cut_weight(const Team& team, const float* values, const float* weights, int size,
+ADAGEN_TEAM Cut cut_weight(const Team& team, const float* values, const float* weights, int size,
                          float limit, float least, float largest) {
   const auto below = [&](float pivot) {
     return team.tally(size, weights, [=](int i) { return values[i] < pivot; });
