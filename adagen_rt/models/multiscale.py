@@ -38,8 +38,9 @@ class ResidualConvolutions(nn.Module):
         if isinstance(phi, int):
             return 0.5 * h + 0.5 * self.qresi_ls[phi](h)
         # A traced graph cannot index a list by a tensor; it can gather from stacked weights.
-        weight = torch.stack([layer.weight for layer in self.qresi_ls])[phi]
-        bias = torch.stack([layer.bias for layer in self.qresi_ls])[phi]
+        index = phi.reshape(1)
+        weight = torch.stack([layer.weight for layer in self.qresi_ls]).index_select(0, index)[0]
+        bias = torch.stack([layer.bias for layer in self.qresi_ls]).index_select(0, index)[0]
         return 0.5 * h + 0.5 * F.conv2d(h, weight, bias, padding=1)
 
 
