@@ -64,6 +64,28 @@ def generator(
         _run_stage(recipe, part, data, folder, resume, minutes)
 
 
+@train.command()
+@click.option("--data", required=True, type=click.Path(path_type=Path), help="As for generator.")
+@click.option("--out", "folder", required=True, type=click.Path(path_type=Path))
+@click.option("--steps", type=click.IntRange(min=1), default=3000, show_default=True)
+@click.option("--resume", is_flag=True, help="Continue from the checkpoint in --out.")
+@click.option("--threads", type=click.IntRange(min=1), help="CPU threads.")
+def classifier(data: Path, folder: Path, steps: int, resume: bool, threads: int | None) -> None:
+    """Train the classifier that judges generated images."""
+    try:
+        import torch
+    except ImportError as error:
+        raise MissingExtraError(error.name or "torch", "torch") from error
+    from adagen_rt.training.classifier import train_classifier
+    from adagen_rt.training.data import load_fashion_mnist
+
+    if threads is not None:
+        torch.set_num_threads(threads)
+    splits = load_fashion_mnist(data, "train"), load_fashion_mnist(data, "test")
+    accuracy = train_classifier(*splits, folder, steps, resume)
+    click.echo(f"test accuracy {accuracy:.4f}")
+
+
 def _run_stage(
     recipe: Recipe, part: str, data: Path, folder: Path, resume: bool, minutes: float | None
 ) -> None:

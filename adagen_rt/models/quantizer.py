@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 
 
@@ -12,6 +13,7 @@ class Codebook(nn.Module):
         super().__init__()
         self.embedding = nn.Embedding(vocabulary, width)
 
+    @torch.no_grad()
     def nearest(self, maps: Tensor) -> Tensor:
         """Indices (B, h, w) of the codes nearest to the columns of maps (B, width, h, w)."""
         columns = maps.movedim(1, -1).flatten(0, -2).float()

@@ -137,9 +137,15 @@ class KLTask(ImageTask):
 
 
 class MultiScaleTask(ImageTask):
-    """Reconstruction through VAR's residual quantiser (arXiv 2404.02905, algorithm 1)."""
+    """Reconstruction through VAR's residual quantiser (arXiv 2404.02905, algorithm 1).
+
+    The codes are trained by gradients, as published; those that no scale uses restart at
+    residuals of a random scale.
+    """
 
     COMMITMENT = 0.25
+    DECAY = 0.99
+    DEAD = 0.5
 
     def __init__(self, model: MultiScaleVQVAE, pixels: Tensor, low: float, high: float) -> None:
         super().__init__(model, pixels, low, high)
@@ -149,14 +155,33 @@ class MultiScaleTask(ImageTask):
         images = self.images(rows)
         network = self.network
         maps = network.latents(images).float()
-        tokens, sums = network.quantize.quantize(maps)
+        with torch.autocast("cpu", enabled=False):
+            tokens, sums = network.quantize.quantize(maps)
+            self._restart(tokens, maps.detach(), sums, generator)
         target = maps.detach()
         codebook = torch.stack([F.mse_loss(f_hat, target) for f_hat in sums]).mean()
         commitment = torch.stack([F.mse_loss(maps, f_hat.detach()) for f_hat in sums]).mean()
-        network.quantize.restart_dead(tokens, target, generator)
         decoded = network.decode_raw(maps + (sums[-1] - maps).detach()).float()
         error = reconstruction_error(decoded, images, self.high - self.low)
         return error + codebook + self.COMMITMENT * commitment
+
+    @torch.no_grad()
+    def _restart(
+        self, tokens: list[Tensor], maps: Tensor, sums: list[Tensor], generator: torch.Generator
+    ) -> None:
+        """Counts the hits of every scale and moves unused codes to where they are needed."""
+        quantize = self.network.quantize
+        codes, hits = quantize.embedding.weight, quantize.ema_vocab_hit_SV
+        for scale, indices in enumerate(tokens):
+            counts = torch.bincount(indices.flatten(), minlength=len(codes)).float()
+            hits[scale].lerp_(counts, 1 - self.DECAY)
+        dead = hits.sum(dim=0) < self.DEAD
+        scale = int(torch.randint(len(tokens), (), generator=generator))
+        left = maps if scale == 0 else maps - sums[scale - 1]
+        columns = quantize.shrink(left, quantize.span(scale)).flatten(0, 1)
+        picks = torch.randint(len(columns), (len(codes),), generator=generator)
+        codes[dead] = columns[picks[dead]]
+        hits[:, dead] = sum(t.numel() for t in tokens) / len(codes) / len(tokens)
 
     def reconstruct(self, network: nn.Module, images: Tensor) -> Tensor:
         """Through the tokens of all scales and back."""

@@ -1,0 +1,104 @@
+"""A small classifier of Fashion-MNIST: the judge of generated images and their feature space."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from adagen_rt.errors import CheckpointError
+from adagen_rt.training.checkpoint import save_weights
+from adagen_rt.training.data import CLASS_NAMES, Images
+from adagen_rt.training.loop import LoopConfig, Trainer
+from adagen_rt.training.metrics import class_accuracy
+
+#: Weights of the classifier that every published score was measured with.
+WEIGHTS = Path(__file__).parent / "assets" / "fashion_classifier.safetensors"
+FEATURES = 64
+BATCH = 500
+
+
+class Classifier(nn.Module):
+    """Four convolutions with batch normalisation, two linear layers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        widths = (1, 32, 64, 64, 96)
+        pairs = pairwise(widths)
+        self.convolutions = nn.ModuleList(
+            nn.Conv2d(a, b, 3, padding=1, bias=False) for a, b in pairs
+        )
+        self.norms = nn.ModuleList(nn.BatchNorm2d(width) for width in widths[1:])
+        self.hidden = nn.Linear(widths[-1] * 16, FEATURES)
+        self.head = nn.Linear(FEATURES, len(CLASS_NAMES))
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Maps images (N, 1, 32, 32) in [0, 1] to logits (N, 10) and features (N, 64)."""
+        x = images
+        for index, (convolution, norm) in enumerate(
+            zip(self.convolutions, self.norms, strict=True)
+        ):
+            x = F.relu(norm(convolution(x)))
+            if index != 1:
+                x = F.max_pool2d(x, 2)
+        features = F.relu(self.hidden(F.dropout(x.flatten(1), 0.3, self.training)))
+        return self.head(F.dropout(features, 0.3, self.training)), features
+
+
+class ClassifierTask:
+    """Cross entropy over images shifted by up to two pixels and mirrored half of the time."""
+
+    def __init__(self, network: Classifier, images: Images) -> None:
+        self.network = network
+        self.pixels = torch.from_numpy(images.pixels)[:, None]
+        self.labels = torch.from_numpy(images.labels)
+        self.size = len(images.labels)
+
+    def loss(self, rows: Tensor, generator: torch.Generator) -> Tensor:
+        """Mean cross entropy of the examples."""
+        images = self.pixels[rows].float() / 255.0
+        shift = torch.randint(-2, 3, (2,), generator=generator).tolist()
+        flip = torch.rand(len(rows), 1, 1, 1, generator=generator) < 0.5
+        images = torch.where(flip, images.flip(-1), images).roll(shift, dims=(-2, -1))
+        # Dropout draws from the global generator; keyed by the step like everything else.
+        torch.manual_seed(int(torch.randint(2**31, (), generator=generator)))
+        logits, _ = self.network(images)
+        return F.cross_entropy(logits.float(), self.labels[rows])
+
+    def preview(self, network: nn.Module) -> None:
+        """A classifier draws nothing."""
+
+
+def train_classifier(
+    train: Images, test: Images, folder: Path, steps: int, resume: bool = False
+) -> float:
+    """Trains a classifier, writes `classifier.safetensors`, returns its test accuracy."""
+    torch.manual_seed(0)
+    task = ClassifierTask(Classifier(), train)
+    config = LoopConfig(steps, batch_size=128, learning_rate=3e-3, average=0.995)
+    trained = Trainer(task, config, folder, resume).run()
+    assert isinstance(trained, Classifier)
+    save_weights(trained.state_dict(), folder / "classifier.safetensors")
+    pixels = torch.from_numpy(test.pixels)[:, None].float() / 255.0
+    return class_accuracy(judge(trained.eval(), pixels)[0], test.labels)
+
+
+def load_classifier(path: Path = WEIGHTS) -> Classifier:
+    """The trained classifier, ready to judge."""
+    if not path.is_file():
+        raise CheckpointError(f"{path}: no such file; adagen-rt train classifier makes it")
+    classifier = Classifier()
+    classifier.load_state_dict(load_file(path))
+    return classifier.eval()
+
+
+@torch.no_grad()
+def judge(classifier: Classifier, images: Tensor) -> tuple[Tensor, Tensor]:
+    """Predicted classes (N,) and features (N, 64) of images (N, 1, 32, 32) in [0, 1]."""
+    outputs = [classifier(batch) for batch in images.split(BATCH)]
+    logits = torch.cat([logits for logits, _ in outputs])
+    return logits.argmax(dim=1), torch.cat([features for _, features in outputs])
