@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+# Imported here, or the first step would pay for it.
+import array_api_compat.numpy  # noqa: F401
 import numpy as np
 import numpy.typing as npt
 
@@ -17,11 +18,12 @@ from adagen_rt.errors import EngineError
 from adagen_rt.families import Family, NoiseSource, make_family
 from adagen_rt.loop import Arrays, Loop
 from adagen_rt.ops import Ops
-from adagen_rt.ops.cpu import CpuOps
+from adagen_rt.ops.cpu import MAX_THREADS, CpuOps
 from adagen_rt.ops.noise import Philox
 from adagen_rt.request import Request, as_integer, make_request
 from adagen_rt.result import Images, Result, Snapshot, Step, Trace, to_pixels
 from adagen_rt.schedule import Schedule
+from adagen_rt.system import available_threads
 
 MAX_BATCH = 4096
 
@@ -39,15 +41,14 @@ def load(
     Raises:
         AdagenError: The engine, or what it needs, is missing or unusable.
     """
-    threads = available_threads() if threads is None else as_integer("threads", threads, 1, 1024)
-    return Generator(open_engine(engine), backend=backend, threads=threads)
+    return Generator(open_engine(engine), backend=backend, threads=check_threads(threads))
 
 
-def available_threads() -> int:
-    """CPU threads that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+def check_threads(threads: int | None) -> int:
+    """``threads`` if it is a sensible number; None gives all that this process may use."""
+    if threads is None:
+        return min(available_threads(), MAX_THREADS)
+    return as_integer("threads", threads, 1, MAX_THREADS)
 
 
 class Generator:
@@ -114,7 +115,7 @@ class Generator:
         """
         request = make_request(self.manifest, labels, seeds, steps)
         as_integer("batch_size", batch_size, 1, MAX_BATCH)
-        loop = self._loop(request.steps, static)
+        loop = self.make_loop(request.steps, static)
         trace = Trace(request, loop.schedule.spec.names, loop.family.calls)
         spec = self.manifest.image
         images = np.zeros((len(request), spec.size, spec.size, spec.channels), np.uint8)
@@ -143,7 +144,7 @@ class Generator:
     ) -> Iterator[Step]:
         """Generate one batch and yield after every step; arguments as for ``generate``."""
         request = make_request(self.manifest, labels, seeds, steps)
-        loop = self._loop(request.steps, static)
+        loop = self.make_loop(request.steps, static)
         return self._steps(loop, request, np.arange(len(request)), [])
 
     def _steps(
@@ -178,7 +179,8 @@ class Generator:
             image = self._graphs["decoder"].run(snapshot.latents)["image"]
             return to_pixels(image, self.manifest.image)
 
-    def _loop(self, steps: int, static: bool) -> Loop:
+    def make_loop(self, steps: int, static: bool = False) -> Loop:
+        """A loop over this engine's graphs, for callers that manage slots themselves."""
         family = self._family(steps)
         schedule = Schedule(self.manifest.schedule, steps, family.calls)
         adaptive = self.has_policy and not static

@@ -1,0 +1,42 @@
+"""`adagen-rt doctor`: what is installed and usable."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import click
+
+from adagen_rt.cli.checkup import examine
+from adagen_rt.cli.tables import table
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
+@click.pass_context
+def doctor(context: click.Context, as_json: bool) -> None:
+    """Show what is installed, what is usable, and what to type where something is missing.
+
+    Exits with status 0 if images can be generated, otherwise with 1.
+    """
+    found = examine()
+    click.echo(json.dumps(found) if as_json else _page(found))
+    if not found["usable"]:
+        context.exit(1)
+
+
+def _page(found: dict[str, Any]) -> str:
+    cpu, kernels, backend = found["cpu"], found["kernels"], found["backends"]["onnxruntime"]
+    providers = ", ".join(backend["providers"])
+    rows = [
+        ("python", found["python"]),
+        ("adagen-rt", found["adagen_rt"]),
+        ("CPU", f"{cpu['machine']}: {', '.join(cpu['features']) or 'features unknown'}"),
+        ("threads", str(cpu["threads"])),
+        ("kernels", kernels["problem"] or "built"),
+        ("onnxruntime", backend["problem"] or f"{backend['version']}: {providers}"),
+        *((name, version or "not installed") for name, version in found["packages"].items()),
+        ("engines", ", ".join(found["engines"]) or "none is shipped"),
+        ("generate", "ready" if found["usable"] else "not possible yet, see above"),
+    ]
+    return table(("part", "state"), rows)

@@ -1,0 +1,55 @@
+"""`adagen-rt export`: an engine from trained weights."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from adagen_rt.errors import MissingExtraError
+from adagen_rt.manifest import Dtype
+
+#: Short names of the dtypes, as they are spoken of.
+DTYPES: dict[str, Dtype] = {"fp32": "float32", "fp16": "float16", "bf16": "bfloat16"}
+
+
+@click.command()
+@click.argument("recipe", type=click.Path(path_type=Path))
+@click.option(
+    "--weights", type=click.Path(path_type=Path), help="Folder with the recipe's weight files."
+)
+@click.option(
+    "--seeded",
+    metavar="TAG",
+    help="Instead of --weights: fill every tensor with noise that TAG determines, to try or "
+    "time a model without its weights.",
+)
+@click.option(
+    "--out", required=True, type=click.Path(path_type=Path), help="The engine folder to write."
+)
+@click.option(
+    "--dtype",
+    type=click.Choice(tuple(DTYPES)),
+    default="fp32",
+    show_default=True,
+    help="Precision of the matrix products.",
+)
+def export(recipe: Path, weights: Path | None, seeded: str | None, out: Path, dtype: str) -> None:
+    """Export the model that RECIPE (a YAML file) describes to an engine folder.
+
+    Each graph is compared with PyTorch before the engine appears at --out; until then an
+    older engine there stays as it is.
+    """
+    try:
+        from adagen_rt.export import export_engine
+    except ImportError as error:
+        raise MissingExtraError(error.name or "torch", "torch") from error
+    engine = export_engine(
+        recipe,
+        out,
+        weights=weights,
+        seeded=seeded,
+        dtype=DTYPES[dtype],
+        progress=lambda message: click.echo(message, err=True),
+    )
+    click.echo(f"written: {engine.path}")

@@ -1,0 +1,126 @@
+"""`adagen-rt generate`: images from an engine."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+
+import click
+
+from adagen_rt.backends import BACKENDS
+from adagen_rt.cli.labels import choose_labels, choose_seeds
+from adagen_rt.cli.outputs import Outputs
+from adagen_rt.cli.report import describe, failures, summarize
+from adagen_rt.cli.watch import Preview, Progress
+from adagen_rt.engine import open_engine
+from adagen_rt.generator import MAX_BATCH, Generator, check_threads
+from adagen_rt.request import Request, as_integer, check_count, make_request
+from adagen_rt.result import Result, Step
+
+FilePath = click.Path(path_type=Path)
+
+
+@click.command()
+@click.option("--engine", required=True, help="Engine folder, or the name of a shipped engine.")
+@click.option(
+    "--label",
+    "labels",
+    multiple=True,
+    help="Class number, range such as 0-9, or name; repeatable. Images take the given "
+    "classes in turn; without this option, all of them.",
+)
+@click.option("--count", type=int, default=16, show_default=True, help="Images in total.")
+@click.option("--seed", type=int, help="Seed of the first image; the others count up from it.")
+@click.option(
+    "--out",
+    type=FilePath,
+    default=Path("out.png"),
+    show_default=True,
+    help="A name ending .png (one grid) or .npz (arrays images, labels, seeds), or a folder "
+    "(one PNG an image).",
+)
+@click.option("--steps", type=int, help="Backbone evaluations; default: the engine's own.")
+@click.option("--batch-size", type=int, default=16, show_default=True, help="Images made together.")
+@click.option("--threads", type=int, help="CPU threads; default: all that are available.")
+@click.option("--static", is_flag=True, help="Use the hand-made schedule and not the policy.")
+@click.option("--backend", type=click.Choice(BACKENDS), default=BACKENDS[0], show_default=True)
+@click.option("--preview", type=FilePath, help="Picture of the first samples after each step.")
+@click.option("--plot", type=FilePath, help="Picture of every action over the steps.")
+@click.option("--trace", type=FilePath, help="JSON of what was chosen for each image.")
+@click.option("--json", "as_json", is_flag=True, help="Print a summary as JSON.")
+@click.pass_context
+def generate(
+    context: click.Context,
+    engine: str,
+    labels: tuple[str, ...],
+    count: int,
+    seed: int | None,
+    out: Path,
+    steps: int | None,
+    batch_size: int,
+    threads: int | None,
+    static: bool,
+    backend: str,
+    preview: Path | None,
+    plot: Path | None,
+    trace: Path | None,
+    as_json: bool,
+) -> None:
+    """Generate images.
+
+    Everything is checked before anything is written. A sample that meets a non-finite number
+    is reported and left out, and the exit status is 1.
+    """
+    check_count("count", count)
+    as_integer("batch-size", batch_size, 1, MAX_BATCH)
+    workers = check_threads(threads)
+    opened = open_engine(engine)
+    classes = choose_labels(opened.manifest, labels, count)
+    request = make_request(opened.manifest, classes, choose_seeds(seed, count), steps)
+    outputs = Outputs(out, preview, plot, trace)
+    outputs.check(count, request.steps, opened.manifest.image)
+    generator = Generator(opened, backend=backend, threads=workers)
+    watcher = Preview(preview is not None, request.steps)
+    begin = time.perf_counter()
+    result = _run(generator, request, static, batch_size, watcher, quiet=as_json)
+    total = time.perf_counter() - begin
+    files, shown = outputs.save(opened.manifest, result, request.steps, watcher)
+    summary = summarize(opened.manifest, result, request.steps, total, files)
+    click.echo(json.dumps(summary) if as_json else describe(summary, shown))
+    _report_failures(context, result)
+
+
+def _run(
+    generator: Generator,
+    request: Request,
+    static: bool,
+    batch_size: int,
+    preview: Preview,
+    quiet: bool,
+) -> Result:
+    with Progress(len(request) * request.steps, quiet) as progress:
+
+        def watch(step: Step) -> None:
+            progress.add(step)
+            preview.add(step)
+
+        return generator.generate(
+            request.labels.tolist(),
+            request.seeds.tolist(),
+            steps=request.steps,
+            static=static,
+            batch_size=batch_size,
+            progress=watch,
+        )
+
+
+def _report_failures(context: click.Context, result: Result) -> None:
+    for failure in failures(result):
+        click.echo(
+            "Error: image {index} (label {label}, seed {seed}) met a non-finite number at "
+            "step {step}".format(**failure),
+            err=True,
+        )
+    if result.failures:
+        context.exit(1)

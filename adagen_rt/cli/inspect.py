@@ -1,0 +1,122 @@
+"""`adagen-rt inspect`: what an engine is."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import click
+
+from adagen_rt.cli.cost import Cost, measure_cost
+from adagen_rt.cli.tables import quantity, table
+from adagen_rt.engine import Engine, open_engine
+from adagen_rt.manifest import GraphSpec, TensorSpec
+from adagen_rt.schedule import ActionSpec
+
+#: Class names shown; ImageNet has a thousand.
+SHOWN_CLASSES = 12
+
+
+@click.command()
+@click.argument("engine")
+@click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
+def inspect(engine: str, as_json: bool) -> None:
+    """Show what ENGINE (a folder, or the name of a shipped engine) is and what it costs.
+
+    Every file's hash is checked. FLOPs count a multiplication and an addition as two.
+    """
+    opened = open_engine(engine)
+    content = describe_engine(opened)
+    click.echo(json.dumps(content) if as_json else _page(opened, content))
+
+
+def describe_engine(engine: Engine) -> dict[str, Any]:
+    """The manifest, with what follows from it."""
+    manifest = engine.manifest
+    cost = measure_cost(manifest)
+    content = manifest.model_dump(mode="json", exclude_none=True)
+    for action, described in zip(
+        manifest.schedule.actions, content["schedule"]["actions"], strict=True
+    ):
+        low, high = action.range
+        # JSON knows no infinity.
+        described["range"] = [low, high if high != float("inf") else None]
+        described["static_values"] = action.static.values(*[manifest.schedule.steps] * 2).tolist()
+    return {
+        **content,
+        "path": str(engine.path),
+        "adaptive": "policy" in manifest.graphs,
+        "parameters": sum(graph.parameters for graph in manifest.graphs.values()),
+        "flops": {"per_image": cost.per_image, "per_step": cost.per_step},
+        "bytes": {name: (engine.path / name).stat().st_size for name in manifest.files},
+    }
+
+
+def _page(engine: Engine, content: dict[str, Any]) -> str:
+    manifest, sizes = engine.manifest, content["bytes"]
+    parts = [
+        _overview(engine, content),
+        table(
+            ("action", "range", "activation", "static schedule", "from", "to"),
+            [_action_row(action, manifest.schedule.steps) for action in manifest.schedule.actions],
+        ),
+        table(
+            ("graph", "parameters", "FLOPs a row", "error", "dtype", "inputs", "outputs"),
+            [_graph_row(name, graph) for name, graph in manifest.graphs.items()],
+        ),
+        table(("file", "bytes"), [(name, f"{size:,}") for name, size in sizes.items()]),
+        table(("written with", "version"), list(manifest.versions.items())),
+    ]
+    return "\n\n".join(parts)
+
+
+def _overview(engine: Engine, content: dict[str, Any]) -> str:
+    manifest = engine.manifest
+    names = ", ".join(manifest.class_names[:SHOWN_CLASSES])
+    more = ", ..." if len(manifest.class_names) > SHOWN_CLASSES else ""
+    image = manifest.image
+    cost = Cost(**content["flops"])
+    rows = [
+        ("name", manifest.name),
+        ("family", manifest.family.family),
+        ("weights", f"{quantity(content['parameters'])} parameters, {manifest.dtype}"),
+        ("steps", f"{manifest.schedule.steps}, smoothing {manifest.schedule.smoothing:g}"),
+        ("schedule", "adapted by a policy" if content["adaptive"] else "static: no policy"),
+        ("classes", f"{manifest.class_count}" + (f": {names}{more}" if names else "")),
+        ("image", f"{image.size} x {image.size}, {image.channels} channel(s)"),
+        ("FLOPs", f"{quantity(cost.per_image)} an image, {quantity(cost.per_step)} a step"),
+        ("size", f"{quantity(sum(content['bytes'].values()))}B on disk"),
+        ("path", str(engine.path)),
+    ]
+    return table(("engine", ""), rows)
+
+
+def _action_row(action: ActionSpec, steps: int) -> tuple[str, ...]:
+    low, high = action.range
+    values = action.static.values(steps, steps)
+    return (
+        action.name,
+        f"{low:g} to {high:g}",
+        action.activation,
+        action.static.kind,
+        f"{values[0]:.4g}",
+        f"{values[-1]:.4g}",
+    )
+
+
+def _graph_row(name: str, graph: GraphSpec) -> tuple[str, ...]:
+    return (
+        name,
+        quantity(graph.parameters),
+        quantity(graph.flops),
+        "unknown" if graph.error is None else f"{graph.error:.1e}",
+        "/".join(sorted({tensor.dtype for tensor in (*graph.inputs, *graph.outputs)})),
+        _signature(graph.inputs),
+        _signature(graph.outputs),
+    )
+
+
+def _signature(tensors: tuple[TensorSpec, ...]) -> str:
+    return " ".join(
+        f"{tensor.name}({','.join(str(size) for size in tensor.shape)})" for tensor in tensors
+    )

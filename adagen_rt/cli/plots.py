@@ -1,0 +1,61 @@
+"""Draw the schedules that were chosen."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from adagen_rt.cli.files import replace_file
+from adagen_rt.errors import MissingExtraError
+from adagen_rt.schedule import ActionSpec, ScheduleSpec
+
+#: The band holds this much of the samples, in percent.
+BAND = (10, 90)
+
+Chosen = dict[str, npt.NDArray[np.float32]]
+
+
+def check_plotting() -> None:
+    """Refuse to plot without the library for it.
+
+    Raises:
+        MissingExtraError: matplotlib is not installed.
+    """
+    if find_spec("matplotlib") is None:
+        raise MissingExtraError("matplotlib", "plot")
+
+
+def save_plot(path: Path, spec: ScheduleSpec, steps: int, chosen: Chosen) -> None:
+    """Draw every action over the steps, beside its static schedule.
+
+    Args:
+        path: The picture to write.
+        spec: The action space.
+        steps: Steps of the generation.
+        chosen: Values by action name (calls, samples), NaN where none was needed.
+    """
+    # Not pyplot: it keeps figures alive and may look for a display.
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(4 * len(spec.actions), 3), layout="constrained")
+    axes = figure.subplots(1, len(spec.actions), squeeze=False)[0]
+    for axis, action in zip(axes, spec.actions, strict=True):
+        _draw(axis, action, steps, chosen[action.name])
+    axes[0].legend()
+    replace_file(path, lambda temporary: figure.savefig(temporary, format="png", dpi=120))
+
+
+def _draw(axis: Any, action: ActionSpec, steps: int, values: npt.NDArray[np.float32]) -> None:
+    calls = np.arange(1, len(values) + 1)
+    needed = np.isfinite(values).any(axis=1)
+    finite = np.where(np.isfinite(values), values, np.nan)[needed]
+    low, middle, high = np.nanpercentile(finite, (BAND[0], 50, BAND[1]), axis=1)
+    axis.fill_between(calls[needed], low, high, alpha=0.3, label=f"{BAND[0]}-{BAND[1]}%")
+    axis.plot(calls[needed], middle, marker=".", label="median")
+    static = action.static.values(steps, len(values))
+    axis.plot(calls, static, "--", color="black", linewidth=1, label="static")
+    axis.set(title=action.name.replace("_", " "), xlabel="policy call")

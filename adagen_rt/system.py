@@ -1,0 +1,31 @@
+"""What this machine offers."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+#: Instruction sets that the kernels or ONNX Runtime gain from.
+NOTABLE = ("avx", "avx2", "fma", "f16c", "avx512f", "avx512_vnni", "amx_tile", "asimd", "sve")
+
+
+def available_threads() -> int:
+    """CPU threads that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def cpu_features() -> tuple[str, ...]:
+    """The notable instruction sets of this CPU; empty where the system does not list them."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return ()
+    flags = {
+        flag
+        for line in lines
+        if line.startswith(("flags", "Features"))
+        for flag in line.partition(":")[2].split()
+    }
+    return tuple(name for name in NOTABLE if name in flags)
