@@ -229,6 +229,7 @@ def _head(ranked: Array, top_k: Array, top_p: Array) -> Array:
     smallest = xp.broadcast_to(_column(size - count, 3), (*ranked.shape[:-1], 1))
     kept = ranked >= xp.take_along_axis(ranked, smallest, axis=-1)
     weight = xp.where(kept, xp.exp(ranked - ranked[..., -1:]), 0.0)
-    cumulative = xp.cumulative_sum(weight / xp.sum(weight, axis=-1, keepdims=True), axis=-1)
-    kept = kept & (cumulative > 1.0 - _column(xp.clip(top_p, 0.0, 1.0), 3))
+    # Compared unnormalised: a share such as 1/28 would not sum to the exact boundary.
+    limit = (1.0 - _column(xp.clip(top_p, 0.0, 1.0), 3)) * xp.sum(weight, axis=-1, keepdims=True)
+    kept = kept & (xp.cumulative_sum(weight, axis=-1) > limit)
     return kept | (xp.arange(size, device=device(ranked)) == size - 1)
