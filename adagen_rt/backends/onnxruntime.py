@@ -52,17 +52,21 @@ class OnnxRuntime:
 
     Args:
         threads: Threads for one operator.
+        prepack: Copy weights into the layout that the kernels like best: faster to run,
+            slower to load, and twice the memory while loading.
     """
 
     name = "onnxruntime"
     device = "cpu"
 
-    def __init__(self, threads: int) -> None:
+    def __init__(self, threads: int, *, prepack: bool = True) -> None:
         self._ort = import_onnxruntime()
         self._options = self._ort.SessionOptions()
         self._options.intra_op_num_threads = threads
         self._options.inter_op_num_threads = 1
         self._options.log_severity_level = 3
+        if not prepack:
+            self._options.add_session_config_entry("session.disable_prepacking", "1")
 
     def load(self, path: Path) -> OnnxGraph:
         """Load an ONNX file that has been checked already.

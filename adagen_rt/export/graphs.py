@@ -8,26 +8,12 @@ import torch
 from torch import Tensor, nn
 
 from adagen_rt.export.networks import Networks
-from adagen_rt.export.onnx_export import GraphPlan
+from adagen_rt.export.onnx_export import GraphPlan, Method
 from adagen_rt.export.recipe import Recipe
 from adagen_rt.models.policy import MultiScalePolicy, PolicyNetwork
 
 #: Rows of the example inputs: more than one, or the tracer takes the axis for constant.
 ROWS = 2
-
-
-class Method(nn.Module):
-    """One method of a module as a module of its own."""
-
-    def __init__(self, module: nn.Module, method: str) -> None:
-        super().__init__()
-        self.module = module
-        self.method = method
-
-    def forward(self, *inputs: Tensor) -> Any:
-        """What the method returns; a named tuple becomes a plain one."""
-        outputs = getattr(self.module, self.method)(*inputs)
-        return tuple(outputs) if isinstance(outputs, tuple) else outputs
 
 
 def plan_graphs(recipe: Recipe, networks: Networks) -> list[GraphPlan]:
@@ -39,9 +25,8 @@ def plan_graphs(recipe: Recipe, networks: Networks) -> list[GraphPlan]:
 def _maskgit(recipe: Recipe, networks: Networks) -> list[GraphPlan]:
     config = recipe.backbone
     tokens = _integers(config.vocabulary, ROWS, config.tokens)
-    plans = _policy(recipe, networks, config.tokens, recipe.schedule.steps)
     return [
-        *plans,
+        *_policies(recipe, networks),
         _rows("decoder", Method(networks.decoder, "decode_tokens"), {"tokens": tokens}, "image"),
         _rows(
             "backbone",
@@ -56,9 +41,8 @@ def _maskgit(recipe: Recipe, networks: Networks) -> list[GraphPlan]:
 def _diffusion(recipe: Recipe, networks: Networks) -> list[GraphPlan]:
     config = recipe.backbone
     x = _normal(ROWS, config.channels, config.size, config.size)
-    plans = _policy(recipe, networks, config.grid**2, recipe.schedule.steps + 1)
     return [
-        *plans,
+        *_policies(recipe, networks),
         _rows("decoder", Method(networks.decoder, "decode"), {"latents": x}, "image"),
         _rows(
             "backbone",
@@ -75,7 +59,7 @@ def _var(recipe: Recipe, networks: Networks) -> list[GraphPlan]:
     side, width = recipe.backbone.scales[-1], recipe.backbone.code_width
     f_hat = _normal(ROWS, width, side, side)
     return [
-        *_var_policy(recipe, networks),
+        *_policies(recipe, networks),
         _rows("decoder", Method(decoder, "decode"), {"latents": f_hat}, "image"),
         _var_refine(recipe, decoder.quantize, f_hat),
         _rows(
@@ -142,37 +126,34 @@ def _var_refine(recipe: Recipe, quantizer: nn.Module, f_hat: Tensor) -> GraphPla
     )
 
 
-def _var_policy(recipe: Recipe, networks: Networks) -> list[GraphPlan]:
-    if networks.policy is None:
-        return []
+def _policies(recipe: Recipe, networks: Networks) -> list[GraphPlan]:
+    """The policy's graph, if the engine has a policy."""
+    return [] if networks.policy is None else [plan_policy(recipe, networks.policy)]
+
+
+def plan_policy(recipe: Recipe, policy: PolicyNetwork) -> GraphPlan:
+    """The policy's graph, tabulated for the calls of the recipe's schedule."""
+    steps, width = recipe.schedule.steps, recipe.backbone.width
+    step = torch.arange(ROWS)
+    # Every action hangs on these few numbers, so they keep float32 in any engine.
+    if recipe.family != "var":
+        tabulate_steps(policy, steps if recipe.family == "maskgit" else steps + 1)
+        features = _normal(ROWS, policy.config.grid**2, width)
+        return _rows("policy", policy, {"features": features, "step": step}, "raw", typed=False)
+    tabulate_steps(policy, steps)
     _, now = _second_scale(recipe)
-    tabulate_steps(networks.policy, recipe.schedule.steps)
-    return [
-        GraphPlan(
-            name="policy",
-            module=MultiScalePolicy(networks.policy, recipe.backbone.scales),
-            inputs={
-                "features": _normal(ROWS, len(now), recipe.backbone.width),
-                "positions": now,
-                "step": torch.arange(ROWS),
-            },
-            outputs=("raw",),
-            dynamic={
-                "features": {0: "rows", 1: "tokens"},
-                "positions": {0: "tokens"},
-                "step": {0: "rows"},
-            },
-            typed=False,
-        )
-    ]
-
-
-def _policy(recipe: Recipe, networks: Networks, tokens: int, calls: int) -> list[GraphPlan]:
-    if networks.policy is None:
-        return []
-    tabulate_steps(networks.policy, calls)
-    inputs = {"features": _normal(ROWS, tokens, recipe.backbone.width), "step": torch.arange(ROWS)}
-    return [_rows("policy", networks.policy, inputs, "raw", typed=False)]
+    return GraphPlan(
+        name="policy",
+        module=MultiScalePolicy(policy, recipe.backbone.scales),
+        inputs={"features": _normal(ROWS, len(now), width), "positions": now, "step": step},
+        outputs=("raw",),
+        dynamic={
+            "features": {0: "rows", 1: "tokens"},
+            "positions": {0: "tokens"},
+            "step": {0: "rows"},
+        },
+        typed=False,
+    )
 
 
 def tabulate_steps(policy: PolicyNetwork, calls: int) -> None:

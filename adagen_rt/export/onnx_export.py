@@ -28,6 +28,20 @@ FOLD_BYTES = 1 << 14
 _DTYPES = {"float16": ir.DataType.FLOAT16, "bfloat16": ir.DataType.BFLOAT16}
 
 
+class Method(nn.Module):
+    """One method of a module as a module of its own."""
+
+    def __init__(self, module: nn.Module, method: str) -> None:
+        super().__init__()
+        self.module = module
+        self.method = method
+
+    def forward(self, *inputs: Tensor) -> Any:
+        """What the method returns; a named tuple becomes a plain one."""
+        outputs = getattr(self.module, self.method)(*inputs)
+        return tuple(outputs) if isinstance(outputs, tuple) else outputs
+
+
 @dataclass(frozen=True)
 class GraphPlan:
     """One graph to export.
@@ -48,11 +62,6 @@ class GraphPlan:
     dynamic: dict[str, dict[int, str]] = field(default_factory=dict)
     typed: bool = True
 
-    @property
-    def parameters(self) -> int:
-        """Number of weights."""
-        return sum(p.numel() for p in self.module.parameters())
-
 
 def build_graph(plan: GraphPlan, dtype: str) -> ir.Model:
     """Trace a module into an ONNX graph.
@@ -61,10 +70,12 @@ def build_graph(plan: GraphPlan, dtype: str) -> ir.Model:
         plan: What to export.
         dtype: Precision of the matrix products: `float32`, `float16` or `bfloat16`.
     """
-    shapes = tuple(plan.dynamic.get(name, {}) for name in plan.inputs)
+    # One signature, a list of inputs, for all modules: that is how shapes are matched.
+    module = Method(plan.module, "forward").eval()
+    shapes = (tuple(plan.dynamic.get(name, {}) for name in plan.inputs),)
     with _quiet(), torch.no_grad():
         program = torch.onnx.export(
-            plan.module.eval(),
+            module,
             tuple(plan.inputs.values()),
             input_names=list(plan.inputs),
             output_names=list(plan.outputs),
@@ -102,6 +113,13 @@ def save_graph(model: ir.Model, path: Path) -> None:
     size = sum(v.const_value.nbytes for v in model.graph.initializers.values() if v.const_value)
     external = path.with_suffix(".data").name if size > INLINE_BYTES else None
     ir.save(model, path, external_data=external)
+
+
+def count_parameters(model: ir.Model) -> int:
+    """Number of weights of a graph: floating constants of more than one dimension or entry."""
+    values = model.graph.initializers.values()
+    tensors = [value.const_value for value in values if value.const_value is not None]
+    return sum(tensor.size for tensor in tensors if tensor.dtype.is_floating_point())
 
 
 def tensor_specs(values: Any) -> tuple[TensorSpec, ...]:

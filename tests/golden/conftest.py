@@ -1,0 +1,21 @@
+"""Golden engines are exported once a session, whichever tests ask for them."""
+
+from functools import cache
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def golden_engine(tmp_path_factory):
+    """Give `engine(recipe, wild=False, dtype="float32")`, cached."""
+    pytest.importorskip("torch")
+    from golden_data import POLICY_SCALE, WILD_POLICY_SCALE
+
+    from golden.engines import export_golden
+
+    @cache
+    def engine(recipe, wild=False, dtype="float32"):
+        scale = WILD_POLICY_SCALE if wild else POLICY_SCALE
+        return export_golden(recipe, tmp_path_factory.mktemp("golden") / "engine", scale, dtype)
+
+    return engine

@@ -1,0 +1,109 @@
+"""Small seeded engines of the golden networks, and how to watch them step by step."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from golden_data import POLICY_SCALE, seeded
+
+from adagen_rt.backends.onnxruntime import OnnxRuntime
+from adagen_rt.engine import Engine
+from adagen_rt.export.networks import Networks, make_policy
+from adagen_rt.export.pipeline import export_networks
+from adagen_rt.export.recipe import Recipe, load_recipe
+from adagen_rt.families import State
+from adagen_rt.generator import Generator
+from adagen_rt.loop import Decision
+from adagen_rt.manifest import Dtype
+
+LABELS = np.array([1, 207, 999])
+RECIPES = Path(__file__).parents[2] / "export"
+
+# The published recipes, with the golden networks' sizes.
+_SIZES = {
+    "maskgit-l": {"backbone": {"width": 64, "depth": 5, "heads": 4}, "steps": 8},
+    "dit-xl-2": {"backbone": {"width": 64, "depth": 2, "heads": 4}, "steps": 8},
+    "sit-xl-2": {"backbone": {"width": 64, "depth": 2, "heads": 4}, "steps": 8},
+    "var-d16": {
+        "backbone": {"width": 128, "depth": 2, "heads": 2},
+        "decoder": {"channels": 32},
+        "steps": 10,
+    },
+}
+#: These families' decoders have golden numbers of their own; a small one does here.
+_SMALL_DECODERS = {
+    "maskgit-l": {"channels": 32, "decoder_blocks": 1, "encoder_blocks": 1},
+    "dit-xl-2": {"channels": 32, "decoder_blocks": 1, "encoder_blocks": 1},
+    "sit-xl-2": {"channels": 32, "decoder_blocks": 1, "encoder_blocks": 1},
+    "var-d16": {},
+}
+_DECODER_TAGS = {"var": "var/vae"}
+
+
+def golden_recipe(name: str) -> Recipe:
+    """A published recipe at the golden size."""
+    recipe = load_recipe(RECIPES / f"{name}.yaml")
+    sizes = _SIZES[name]
+    content = recipe.model_dump()
+    content["backbone"] = {**vars(recipe.backbone), **sizes["backbone"]}
+    content["decoder"] = {
+        **vars(recipe.decoder),
+        **_SMALL_DECODERS[name],
+        **sizes.get("decoder", {}),
+    }
+    content["schedule"]["steps"] = sizes["steps"]
+    return Recipe.model_validate(content)
+
+
+def export_golden(
+    name: str,
+    out: Path,
+    policy_scale: dict[str, float] = POLICY_SCALE,
+    dtype: Dtype = "float32",
+) -> Engine:
+    """Export a golden network with its seeded weights."""
+    recipe = golden_recipe(name)
+    family = recipe.family
+
+    def make() -> Networks:
+        return Networks(
+            seeded(recipe.make_backbone(), f"{family}/backbone"),
+            seeded(recipe.make_decoder(), _DECODER_TAGS.get(family, f"{family}/decoder")),
+            seeded(make_policy(recipe), f"{family}/policy", scales=policy_scale),
+        )
+
+    return export_networks(recipe, make, out, dtype=dtype)
+
+
+def trajectory(generator: Generator) -> Iterator[tuple[State, Decision]]:
+    """Every decision for the golden labels, with the state that follows from it."""
+    loop = generator.make_loop(generator.manifest.schedule.steps)
+    state, decisions = loop.start(np.arange(3), LABELS, np.arange(3))
+    for decision in decisions:
+        yield state, decision
+    for _ in range(loop.family.steps):
+        state, decision = loop.step(state)
+        yield state, decision
+
+
+def final_states(generator: Generator, labels: list[int], seeds: list[int]) -> State:
+    """The slots after a whole generation."""
+    loop = generator.make_loop(generator.manifest.schedule.steps)
+    state, _ = loop.start(np.arange(len(labels)), np.array(labels), np.array(seeds))
+    for _ in range(loop.family.steps):
+        state, _ = loop.step(state)
+    return state
+
+
+def decoded(generator: Generator, state: State) -> np.ndarray:
+    """The decoder's output, before it is rounded to pixels."""
+    loop = generator.make_loop(generator.manifest.schedule.steps)
+    graph = OnnxRuntime(threads=2).load(generator.engine.graph_file("decoder"))
+    return graph.run(loop.family.latents(state))["image"].copy()
+
+
+def chosen(decisions: list[Decision]) -> np.ndarray:
+    """Actions of all calls, (calls, B, A)."""
+    return np.stack([np.stack(list(d.actions.values()), axis=1) for d in decisions])

@@ -1,0 +1,32 @@
+"""Engines in half precision agree with float32 ones: each graph, and whole generations."""
+
+import pytest
+
+pytest.importorskip("torch")
+
+import numpy as np
+
+from adagen_rt.generator import Generator
+from golden.engines import final_states
+
+RECIPES = ["maskgit-l", "dit-xl-2", "sit-xl-2", "var-d16"]
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_every_graph(golden_engine, recipe):
+    engine = golden_engine(recipe, dtype="float16")
+    full = golden_engine(recipe)
+    for name, graph in engine.manifest.graphs.items():
+        assert graph.error is not None
+        assert graph.error < 2e-2, name
+    size = engine.graph_file("backbone").stat().st_size
+    assert size < 0.6 * full.graph_file("backbone").stat().st_size
+
+
+@pytest.mark.parametrize("recipe", ["dit-xl-2", "sit-xl-2"])
+def test_latents(golden_engine, recipe):
+    half, full = (
+        final_states(Generator(golden_engine(recipe, dtype=dtype), threads=2), [1, 207], [0, 1]).x
+        for dtype in ("float16", "float32")
+    )
+    assert np.linalg.norm(half - full) < 2e-2 * np.linalg.norm(full)
