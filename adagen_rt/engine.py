@@ -169,7 +169,7 @@ def staged_folder(target: Path) -> Iterator[Path]:
     Raises:
         InputError: ``target`` exists and is not an engine.
     """
-    if target.exists() and any(target.iterdir()) and not (target / MANIFEST).is_file():
+    if not _may_replace(target):
         raise InputError("out", str(target), f"a new folder, or one that has a {MANIFEST}")
     target.parent.mkdir(parents=True, exist_ok=True)
     staging = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
@@ -181,6 +181,13 @@ def staged_folder(target: Path) -> Iterator[Path]:
         _replace_folder(staging, target)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
+
+
+def _may_replace(target: Path) -> bool:
+    """Whether nothing but an older engine would be lost."""
+    if not target.is_dir():
+        return not target.exists()
+    return (target / MANIFEST).is_file() or not any(target.iterdir())
 
 
 def _sync(path: Path) -> None:

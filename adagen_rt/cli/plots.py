@@ -59,3 +59,4 @@ def _draw(axis: Any, action: ActionSpec, steps: int, values: npt.NDArray[np.floa
     static = action.static.values(steps, len(values))
     axis.plot(calls, static, "--", color="black", linewidth=1, label="static")
     axis.set(title=action.name.replace("_", " "), xlabel="policy call")
+    axis.xaxis.get_major_locator().set_params(integer=True)

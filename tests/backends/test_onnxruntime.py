@@ -1,0 +1,85 @@
+import sys
+from importlib import metadata
+
+import numpy as np
+import pytest
+from tiny_engine import CLASSES, TOKENS, VOCABULARY
+
+from adagen_rt.backends import make_backend, onnxruntime
+from adagen_rt.errors import AdagenError, EngineError, InputError, MissingExtraError
+
+
+def pretend_installed(monkeypatch, *packages):
+    def version(name):
+        if name not in packages:
+            raise metadata.PackageNotFoundError(name)
+        return "1.20.0"
+
+    monkeypatch.setattr(onnxruntime.metadata, "version", version)
+
+
+@pytest.fixture
+def graph(tiny_engine):
+    return make_backend("onnxruntime", 1).load(tiny_engine / "backbone.onnx")
+
+
+def inputs(rows, seed=0):
+    rng = np.random.default_rng(seed)
+    return {
+        "tokens": rng.integers(0, VOCABULARY + 1, (rows, TOKENS)),
+        "labels": rng.integers(0, len(CLASSES) + 1, rows),
+    }
+
+
+def test_outputs_have_names_and_shapes(graph):
+    outputs = graph.run(inputs(3))
+    assert outputs["logits"].shape == (3, TOKENS, VOCABULARY)
+    assert set(outputs) == {"logits", "features"}
+
+
+def test_batches_may_shrink_and_grow(graph):
+    expected = {rows: graph.run(inputs(rows, rows))["logits"].copy() for rows in (2, 5, 1)}
+    for rows in (5, 1, 2, 5, 2, 1):
+        np.testing.assert_array_equal(graph.run(inputs(rows, rows))["logits"], expected[rows])
+
+
+def test_later_calls_reuse_the_buffers(graph):
+    graph.run(inputs(4))
+    addresses = {graph.run(inputs(4, seed))["logits"].ctypes.data for seed in range(3)}
+    assert len(addresses) == 1
+
+
+def test_inputs_need_not_be_contiguous(graph):
+    given = inputs(4)
+    strided = {name: np.repeat(array, 2, axis=0)[::2] for name, array in given.items()}
+    expected = graph.run(given)["logits"].copy()
+    np.testing.assert_array_equal(graph.run(strided)["logits"], expected)
+
+
+def test_a_file_that_is_no_graph_is_refused(tmp_path):
+    path = tmp_path / "backbone.onnx"
+    path.write_bytes(b"not a graph")
+    with pytest.raises(EngineError, match=r"backbone\.onnx"):
+        make_backend("onnxruntime", 1).load(path)
+
+
+def test_an_unknown_backend_is_refused():
+    with pytest.raises(InputError, match="backend: got 'abacus', expected one of onnxruntime"):
+        make_backend("abacus", 1)
+
+
+def test_a_missing_package_names_the_extra(monkeypatch):
+    pretend_installed(monkeypatch)
+    with pytest.raises(MissingExtraError, match=r"adagen-rt\[cpu\]"):
+        make_backend("onnxruntime", 1)
+
+
+def test_two_packages_at_once_say_what_to_type(monkeypatch):
+    pretend_installed(monkeypatch, "onnxruntime", "onnxruntime-gpu")
+    with pytest.raises(AdagenError, match="pip uninstall -y onnxruntime onnxruntime-gpu"):
+        make_backend("onnxruntime", 1)
+
+
+def test_the_gpu_package_alone_is_enough(monkeypatch):
+    pretend_installed(monkeypatch, "onnxruntime-gpu")
+    assert onnxruntime.import_onnxruntime() is sys.modules["onnxruntime"]

@@ -1,0 +1,56 @@
+import json
+from importlib import metadata
+
+import pytest
+
+from adagen_rt.backends import onnxruntime
+
+
+def pretend_installed(monkeypatch, *packages):
+    real = metadata.version
+
+    def version(name):
+        if name in onnxruntime.PACKAGES and name not in packages:
+            raise metadata.PackageNotFoundError(name)
+        return "1.20.0" if name in packages else real(name)
+
+    monkeypatch.setattr(onnxruntime.metadata, "version", version)
+
+
+def test_a_working_install(run):
+    done = run("doctor")
+    assert done.exit_code == 0
+    assert "CPUExecutionProvider" in done.stdout
+    assert "ready" in done.stdout
+
+
+def test_the_same_as_json(run):
+    found = json.loads(run("doctor", "--json").stdout)
+    assert found["usable"] is True
+    assert found["kernels"] == {"problem": None}
+    assert found["cpu"]["threads"] >= 1
+
+
+@pytest.mark.parametrize(
+    ("packages", "typed"),
+    [
+        ((), "pip install 'adagen-rt[cpu]'"),
+        (("onnxruntime", "onnxruntime-gpu"), "pip uninstall -y onnxruntime onnxruntime-gpu"),
+    ],
+)
+def test_a_wrong_install_says_what_to_type(run, monkeypatch, packages, typed):
+    pretend_installed(monkeypatch, *packages)
+    done = run("doctor")
+    assert done.exit_code == 1
+    assert typed in done.stdout
+    assert "not possible" in done.stdout
+
+
+def test_missing_kernels_say_what_to_type(run, monkeypatch):
+    def fail(name):
+        raise ImportError(f"no module {name}")
+
+    monkeypatch.setattr("adagen_rt.cli.checkup.import_module", fail)
+    done = run("doctor", "--json")
+    assert done.exit_code == 1
+    assert "pip install ." in json.loads(done.stdout)["kernels"]["problem"]

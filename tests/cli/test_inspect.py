@@ -1,0 +1,57 @@
+import json
+
+import pytest
+from tiny_engine import STEPS
+
+from adagen_rt.cli.tables import quantity, table
+
+
+def test_a_page_for_people(run, tiny_engine):
+    page = run("inspect", tiny_engine).stdout
+    for text in (
+        "tiny",
+        "maskgit",
+        "mask_ratio",
+        "0 to inf",
+        "cosine",
+        "tokens(rows,16)",
+        "k a step",
+    ):
+        assert text in page
+
+
+def test_the_same_as_json(run, tiny_engine):
+    content = json.loads(run("inspect", tiny_engine, "--json").stdout)
+    backbone, small = 1000, 10
+    assert content["flops"]["per_step"] == 2 * backbone + small
+    assert content["flops"]["per_image"] == STEPS * (2 * backbone + small) + small
+    assert content["parameters"] == 278
+    assert content["adaptive"] is True
+    actions = {action["name"]: action for action in content["schedule"]["actions"]}
+    assert actions["mask_ratio"]["range"] == [0, 1]
+    assert actions["guidance_scale"]["range"] == [0, None]
+    assert len(actions["mask_ratio"]["static_values"]) == STEPS
+    assert set(content["bytes"]) == {"backbone.onnx", "decoder.onnx", "policy.onnx"}
+
+
+def test_an_engine_without_a_policy(run, static_engine):
+    assert "static: no policy" in run("inspect", static_engine).stdout
+
+
+@pytest.mark.parametrize(
+    ("number", "text"),
+    [
+        (0, "0"),
+        (999, "999"),
+        (1000, "1 k"),
+        (1234567, "1.23 M"),
+        (2e16, "2e+04 T"),
+        (None, "unknown"),
+    ],
+)
+def test_quantities(number, text):
+    assert quantity(number) == text
+
+
+def test_tables_align():
+    assert table(("a", "b"), [("long", "x")]) == "a     b\n----  -\nlong  x"

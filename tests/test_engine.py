@@ -1,0 +1,248 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+from tiny_engine import Options, build_tiny_engine
+
+from adagen_rt.engine import find_engine, open_engine, sha256, shipped_engines, staged_folder
+from adagen_rt.errors import EngineError, InputError
+
+TESTS = Path(__file__).parent
+
+
+def edit_manifest(folder, change):
+    path = folder / "manifest.json"
+    content = json.loads(path.read_text())
+    change(content)
+    path.write_text(json.dumps(content))
+
+
+def refresh_hashes(folder):
+    """What an attacker who controls the whole folder would do too."""
+
+    def change(content):
+        content["files"] = {
+            path.name: sha256(path) for path in folder.iterdir() if path.name != "manifest.json"
+        }
+
+    edit_manifest(folder, change)
+
+
+def snapshot(folder):
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def child(code, *arguments):
+    command = [sys.executable, "-c", code, *map(str, arguments)]
+    environment = {**os.environ, "PYTHONPATH": str(TESTS)}
+    return subprocess.Popen(command, env=environment)
+
+
+def test_an_intact_engine_opens(tiny_engine):
+    engine = open_engine(tiny_engine)
+    assert engine.manifest.name == "tiny"
+    assert engine.graph_file("backbone").is_file()
+
+
+def test_shipped_engines_are_found_by_name():
+    for name, folder in shipped_engines().items():
+        assert find_engine(name) == folder
+
+
+def test_an_unknown_engine_is_refused(tmp_path):
+    with pytest.raises(InputError, match=r"no-such-engine.*expected"):
+        open_engine("no-such-engine")
+    with pytest.raises(InputError, match=r"manifest\.json"):
+        open_engine(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        (lambda m: m.update(colour="red"), "colour"),
+        (lambda m: m["image"].update(depth=3), r"image\.depth"),
+        (lambda m: m.update(format=2), r"format: got 2, expected at most 1"),
+        (lambda m: m.pop("family"), "family"),
+        (lambda m: m["graphs"].pop("decoder"), "decoder"),
+        (lambda m: m["files"].pop("backbone.onnx"), r"backbone\.file"),
+        (lambda m: m["graphs"]["backbone"].update(file="../b.onnx"), r"graphs\.backbone\.file"),
+        (lambda m: m["files"].update({"/etc/passwd": "0" * 64}), r"files"),
+        (lambda m: m.update(class_names=["one"]), "class_names"),
+        (lambda m: m["schedule"].update(steps=10**9), r"schedule\.steps"),
+    ],
+)
+def test_a_wrong_manifest_names_the_field(own_engine, change, named):
+    edit_manifest(own_engine, change)
+    with pytest.raises(EngineError, match=named):
+        open_engine(own_engine)
+
+
+@pytest.mark.parametrize("content", [b"{", b"\xff\xfe", b"[" * 100_000, b"[]", b"null", b""])
+def test_a_manifest_that_is_none_is_refused(own_engine, content):
+    (own_engine / "manifest.json").write_bytes(content)
+    with pytest.raises(EngineError, match=r"manifest\.json"):
+        open_engine(own_engine)
+
+
+def test_a_huge_manifest_is_not_read(own_engine):
+    (own_engine / "manifest.json").write_bytes(b" " * (2 << 20))
+    with pytest.raises(EngineError, match="larger"):
+        open_engine(own_engine)
+
+
+def test_an_altered_file_is_refused(own_engine):
+    with (own_engine / "backbone.onnx").open("r+b") as file:
+        file.seek(100)
+        file.write(b"\0")
+    with pytest.raises(EngineError, match=r"backbone\.onnx: SHA-256"):
+        open_engine(own_engine)
+
+
+def test_a_missing_file_is_refused(own_engine):
+    (own_engine / "policy.onnx").unlink()
+    with pytest.raises(EngineError, match=r"policy\.onnx"):
+        open_engine(own_engine)
+
+
+def test_a_symlink_is_refused(own_engine, tmp_path):
+    (own_engine / "policy.onnx").rename(tmp_path / "elsewhere")
+    (own_engine / "policy.onnx").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(EngineError, match=r"policy\.onnx.*regular file"):
+        open_engine(own_engine)
+
+
+def test_a_truncated_graph_with_a_fitting_hash_is_refused(own_engine):
+    path = own_engine / "backbone.onnx"
+    path.write_bytes(path.read_bytes()[:-100])
+    refresh_hashes(own_engine)
+    with pytest.raises(EngineError, match="not an ONNX file"):
+        open_engine(own_engine)
+
+
+def write_external(folder, location):
+    """Let the decoder read its levels from ``location``."""
+    path = folder / "decoder.onnx"
+    model = onnx.load(path)
+    tensor = next(t for t in model.graph.initializer if t.name == "levels")
+    tensor.ClearField("raw_data")
+    tensor.data_location = TensorProto.EXTERNAL
+    tensor.external_data.add(key="location", value=location)
+    onnx.save(model, path)
+    refresh_hashes(folder)
+
+
+def levels():
+    return np.linspace(0, 1, 8, dtype=np.float32).tobytes()
+
+
+def test_external_data_inside_the_folder_is_accepted(own_engine):
+    (own_engine / "decoder.data").write_bytes(levels())
+    write_external(own_engine, "decoder.data")
+    open_engine(own_engine)
+
+
+@pytest.mark.parametrize("place", ["../secret", "{absolute}", "sub/../../secret"])
+def test_external_data_elsewhere_is_refused(own_engine, place):
+    secret = own_engine.parent / "secret"
+    secret.write_bytes(levels())
+    write_external(own_engine, place.format(absolute=secret))
+    with pytest.raises(EngineError, match="external data"):
+        open_engine(own_engine)
+
+
+@pytest.mark.parametrize("kind", ["symlink_to", "hardlink_to"])
+def test_external_data_through_a_link_is_refused(own_engine, kind):
+    secret = own_engine.parent / "secret"
+    secret.write_bytes(levels())
+    getattr(own_engine / "decoder.data", kind)(secret)
+    write_external(own_engine, "decoder.data")
+    with pytest.raises(EngineError, match=r"decoder\.data"):
+        open_engine(own_engine)
+
+
+def test_external_data_of_a_nested_graph_is_found(own_engine):
+    tensor = numpy_helper.from_array(np.zeros(2, np.float32), "hidden")
+    tensor.ClearField("raw_data")
+    tensor.data_location = TensorProto.EXTERNAL
+    tensor.external_data.add(key="location", value="../secret")
+    output = helper.make_tensor_value_info("hidden", TensorProto.FLOAT, [2])
+    branch = helper.make_graph([], "branch", [], [output], [tensor])
+    path = own_engine / "decoder.onnx"
+    model = onnx.load(path)
+    model.graph.node.append(
+        helper.make_node("If", ["c"], ["unused"], then_branch=branch, else_branch=branch)
+    )
+    onnx.save(model, path)
+    refresh_hashes(own_engine)
+    with pytest.raises(EngineError, match="external data"):
+        open_engine(own_engine)
+
+
+def fail_half_way(folder):
+    with staged_folder(folder) as staging:
+        (staging / "backbone.onnx").write_bytes(b"half")
+        raise RuntimeError("disk full")
+
+
+def test_an_error_while_writing_leaves_the_old_engine(own_engine):
+    before = snapshot(own_engine)
+    with pytest.raises(RuntimeError, match="disk"):
+        fail_half_way(own_engine)
+    assert snapshot(own_engine) == before
+    assert [path.name for path in own_engine.parent.iterdir()] == [own_engine.name]
+
+
+def test_a_finished_engine_replaces_the_old_one(own_engine):
+    build_tiny_engine(own_engine, Options(seed=1, policy=False))
+    assert "policy" not in open_engine(own_engine).manifest.graphs
+    assert not (own_engine / "policy.onnx").exists()
+    assert [path.name for path in own_engine.parent.iterdir()] == [own_engine.name]
+
+
+def test_a_folder_of_other_things_is_not_replaced(tmp_path):
+    (tmp_path / "thesis.tex").write_text("years of work")
+    with pytest.raises(InputError, match="out"):
+        build_tiny_engine(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
+
+
+def test_a_file_is_not_replaced_by_a_folder(tmp_path):
+    (tmp_path / "file").write_text("text")
+    with pytest.raises(InputError, match="out"):
+        build_tiny_engine(tmp_path / "file")
+
+
+def test_a_killed_writer_leaves_the_old_engine(own_engine):
+    before = snapshot(own_engine)
+    code = (
+        "import os, signal, sys; from pathlib import Path\n"
+        "from adagen_rt.engine import staged_folder\n"
+        "with staged_folder(Path(sys.argv[1])) as staging:\n"
+        "    (staging / 'backbone.onnx').write_bytes(b'half')\n"
+        "    os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    assert child(code, own_engine).wait(timeout=60) == -signal.SIGKILL
+    assert snapshot(own_engine) == before
+    open_engine(own_engine)
+
+
+def test_two_writers_leave_one_intact_engine(tmp_path):
+    code = (
+        "import sys; from pathlib import Path\n"
+        "from tiny_engine import Options, build_tiny_engine\n"
+        "for _ in range(20):\n"
+        "    build_tiny_engine(Path(sys.argv[1]), Options(seed=int(sys.argv[2])))\n"
+    )
+    folder = tmp_path / "engine"
+    build_tiny_engine(folder)
+    writers = [child(code, folder, seed) for seed in (1, 2)]
+    assert [writer.wait(timeout=120) for writer in writers] == [0, 0]
+    open_engine(folder)
+    assert [path.name for path in tmp_path.iterdir()] == ["engine"]

@@ -1,0 +1,44 @@
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+RUN = "from adagen_rt.cli import main; main([{}], standalone_mode=False)"
+CASES = {
+    "import": "import adagen_rt; adagen_rt.load; adagen_rt.Generator",
+    "generate": RUN.format("'generate', '--engine', sys.argv[1], '--out', sys.argv[2]"),
+    "inspect": RUN.format("'inspect', sys.argv[1]"),
+    "doctor": RUN.format("'doctor'"),
+    "help": RUN.format("'--help'"),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_the_runtime_never_imports_torch(name, tiny_engine, tmp_path):
+    code = f"import sys; {CASES[name]}; assert 'torch' not in sys.modules"
+    command = [sys.executable, "-c", code, str(tiny_engine), str(tmp_path / "out.png")]
+    subprocess.run(command, check=True, capture_output=True, timeout=60)
+
+
+def test_the_training_half_names_its_extra_when_torch_is_missing(tmp_path):
+    (tmp_path / "torch.py").write_text("raise ModuleNotFoundError('no torch', name='torch')\n")
+    code = "from adagen_rt.cli import main; main()"
+    commands = [
+        ["export", "recipe.yaml", "--weights", "here", "--out", "there"],
+        ["train", "generator", "--recipe", "recipe.yaml", "--data", "here", "--out", "there"],
+    ]
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    for arguments in commands:
+        done = subprocess.run(
+            [sys.executable, "-c", code, *arguments],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            cwd=Path(tmp_path),
+            env=environment,
+        )
+        assert done.returncode == 2
+        assert "pip install 'adagen-rt[torch]'" in done.stderr
+        assert done.stderr.count("\n") == 1

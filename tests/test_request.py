@@ -1,0 +1,81 @@
+import numpy as np
+import pytest
+from tiny_engine import STEPS
+
+from adagen_rt.engine import open_engine
+from adagen_rt.errors import InputError
+from adagen_rt.request import MAX_COUNT, check_steps, make_request
+
+
+@pytest.fixture(scope="module")
+def manifest(tiny_engine):
+    return open_engine(tiny_engine).manifest
+
+
+def test_numbers_and_names_of_classes(manifest):
+    request = make_request(manifest, [2, "circle", "Square", "1", np.int64(0)], range(5), None)
+    np.testing.assert_array_equal(request.labels, [2, 0, 1, 1, 0])
+    np.testing.assert_array_equal(request.seeds, range(5))
+    assert request.steps == STEPS
+    assert len(request) == 5
+
+
+def test_drawn_seeds_differ_and_are_valid(manifest):
+    seeds = make_request(manifest, [0] * 100, None, None).seeds
+    assert len(set(seeds.tolist())) == 100
+    assert (seeds >= 0).all()
+
+
+@pytest.mark.parametrize("label", [-1, 3, 10**9, 1.0, True, None, "hat", "-1", "7", ""])
+def test_bad_labels_are_refused(manifest, label):
+    with pytest.raises(InputError, match="label"):
+        make_request(manifest, [label], [0], None)
+
+
+@pytest.mark.parametrize("seed", [-1, 1 << 63, 0.5, "0", None, False])
+def test_bad_seeds_are_refused(manifest, seed):
+    with pytest.raises(InputError, match="seeds"):
+        make_request(manifest, [0], [seed], None)
+
+
+@pytest.mark.parametrize("steps", [0, -2, 1001, 10**9, 4.0, "4", True])
+def test_bad_steps_are_refused(manifest, steps):
+    with pytest.raises(InputError, match="steps"):
+        make_request(manifest, [0], [0], steps)
+
+
+@pytest.mark.parametrize("count", [0, MAX_COUNT + 1])
+def test_bad_counts_are_refused(manifest, count):
+    with pytest.raises(InputError, match="labels"):
+        make_request(manifest, range(count), None, None)
+
+
+def test_every_label_has_its_seed(manifest):
+    with pytest.raises(InputError, match=r"2 seeds.*3 labels"):
+        make_request(manifest, [0, 1, 2], [0, 1], None)
+
+
+def test_solvers_take_two_evaluations_a_step(manifest):
+    family = {"family": "dit", "channels": 4, "size": 8, "tokens": 16, "width": 8}
+    content = {**manifest.model_dump(), "family": family}
+    diffusion = type(manifest).model_validate(content)
+    assert check_steps(diffusion, 8) == 8
+    with pytest.raises(InputError, match="even"):
+        check_steps(diffusion, 7)
+
+
+def test_scales_decide_the_steps_of_var(manifest):
+    family = {
+        "family": "var",
+        "scales": [1, 2, 3, 4],
+        "vocabulary": 8,
+        "code_width": 2,
+        "layers": 1,
+        "width": 4,
+        "phi": [0, 0, 0, 0],
+    }
+    content = {**manifest.model_dump(), "family": family}
+    var = type(manifest).model_validate(content)
+    assert check_steps(var, 4) == 4
+    with pytest.raises(InputError, match="scale"):
+        check_steps(var, 3)
