@@ -11,6 +11,8 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
+from adagen_rt.errors import CheckpointError
+
 
 def replace_atomically(path: Path, write: Callable[[Path], None]) -> None:
     """Writes a sibling of `path`, forces it to disk and renames it over `path`.
@@ -34,8 +36,16 @@ def save_checkpoint(state: dict[str, Any], path: Path) -> None:
 
 
 def load_checkpoint(path: Path) -> dict[str, Any]:
-    """Reads what `save_checkpoint` wrote, without running any code in it."""
-    state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    """Reads what `save_checkpoint` wrote, without running any code in it.
+
+    Raises:
+        CheckpointError: The file is damaged or is no such checkpoint.
+    """
+    try:
+        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:
+        # A damaged archive can fail with an error of any type.
+        raise CheckpointError(f"{path}: not a checkpoint of a training run: {error}") from error
     return state
 
 

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from adagen_rt.errors import CheckpointError
+from adagen_rt.models.checkpoint import load_state, load_strict
 from adagen_rt.training.checkpoint import save_weights
 from adagen_rt.training.data import CLASS_NAMES, Images
 from adagen_rt.training.loop import LoopConfig, Trainer
@@ -92,7 +92,7 @@ def load_classifier(path: Path = WEIGHTS) -> Classifier:
     if not path.is_file():
         raise CheckpointError(f"{path}: no such file; adagen-rt train classifier makes it")
     classifier = Classifier()
-    classifier.load_state_dict(load_file(path))
+    load_strict(classifier, load_state(path))
     return classifier.eval()
 
 

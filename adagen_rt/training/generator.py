@@ -7,12 +7,12 @@ from functools import partial
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file
 from torch import Tensor, nn
 from tqdm import tqdm
 
 from adagen_rt.errors import InputError
 from adagen_rt.models.autoencoder import VQGAN, AutoencoderKL
+from adagen_rt.models.checkpoint import load_state, load_strict
 from adagen_rt.models.dit import DiT
 from adagen_rt.models.maskgit import MaskGIT
 from adagen_rt.models.multiscale import MultiScaleVQVAE
@@ -93,7 +93,7 @@ def load_autoencoder(model: Autoencoder, path: Path) -> Autoencoder:
     """Fills an autoencoder with the weights that `train_tokenizer` wrote."""
     if not path.is_file():
         raise InputError("--stage", "backbone", f"a trained tokenizer at {path}")
-    model.load_state_dict(load_file(path))
+    load_strict(model, load_state(path))
     return model
 
 
@@ -156,7 +156,7 @@ def _encode_once(
 ) -> Tensor:
     """Codes of all images, from the file of an earlier run if it is there."""
     if path.is_file():
-        return load_file(path)["codes"]
+        return load_state(path)["codes"]
     codes = encode_all(autoencoder, images, pixel_range)
     if not codes.is_floating_point():
         codes = codes.to(torch.int16)

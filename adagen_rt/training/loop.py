@@ -14,13 +14,13 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from adagen_rt.errors import AdagenError
+from adagen_rt.errors import AdagenError, CheckpointError
 from adagen_rt.training.checkpoint import load_checkpoint, save_checkpoint
 from adagen_rt.training.grid import save_grid
 
@@ -203,11 +203,15 @@ class Trainer:
         }
         save_checkpoint(state, self.folder / CHECKPOINT)
 
-    def _restore(self, state: dict[str, object]) -> None:
-        self.step = int(state["step"])  # type: ignore[call-overload]
-        self.task.network.load_state_dict(state["network"])  # type: ignore[arg-type]
-        self.average.load_state_dict(state["average"])  # type: ignore[arg-type]
-        self.optimizer.load_state_dict(state["optimizer"])  # type: ignore[arg-type]
+    def _restore(self, state: dict[str, Any]) -> None:
+        try:
+            self.task.network.load_state_dict(state["network"])
+            self.average.load_state_dict(state["average"])
+            self.optimizer.load_state_dict(state["optimizer"])
+            self.step = int(state["step"])
+        except (KeyError, RuntimeError, ValueError) as error:
+            path = self.folder / CHECKPOINT
+            raise CheckpointError(f"{path}: of another network or setting: {error}") from error
 
     @torch.no_grad()
     def _preview(self) -> None:
@@ -261,7 +265,7 @@ def _read_rows(path: Path, until: int) -> Iterator[list[str]]:
                 yield row
 
 
-def _decay_groups(network: nn.Module, decay: float) -> list[dict[str, object]]:
+def _decay_groups(network: nn.Module, decay: float) -> list[dict[str, Any]]:
     """Weight decay for matrices and convolutions; none for biases, norms and frozen tensors."""
     trained = [p for p in network.parameters() if p.requires_grad]
     return [
