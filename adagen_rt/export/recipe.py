@@ -69,11 +69,11 @@ class PolicySection(_Block):
 
 
 class Files(_Block):
-    """Names of the weight files inside the weights folder."""
+    """Names of the weight files inside the weights folder; a policy without one starts fresh."""
 
     backbone: FileName = "backbone.safetensors"
     decoder: FileName = "decoder.safetensors"
-    policy: FileName = "policy.safetensors"
+    policy: FileName | None = None
 
 
 class TrainingSection(_Block):

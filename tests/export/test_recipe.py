@@ -1,0 +1,101 @@
+from pathlib import Path
+
+import pytest
+import yaml
+
+torch = pytest.importorskip("torch")
+
+from adagen_rt.errors import RecipeError
+from adagen_rt.export.recipe import build, load_recipe
+from adagen_rt.training.loop import LoopConfig
+
+RECIPES = sorted((Path(__file__).parents[2] / "export").glob("*.yaml"))
+FASHION = [path for path in RECIPES if path.name.startswith("fashion-")]
+MASKGIT = next(path for path in FASHION if "maskgit" in path.name)
+
+
+def changed(tmp_path, **changes):
+    """Write the MaskGIT recipe with dotted keys changed; `None` removes one."""
+    content = yaml.safe_load(MASKGIT.read_text())
+    for dotted, value in changes.items():
+        *parents, last = dotted.split("__")
+        target = content
+        for parent in parents:
+            target = target[parent]
+        if value is None:
+            del target[last]
+        else:
+            target[last] = value
+    path = tmp_path / "recipe.yaml"
+    path.write_text(yaml.safe_dump(content))
+    return path
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
+def test_every_recipe_parses_and_lays_out_its_networks(path):
+    recipe = load_recipe(path)
+    assert recipe.name == path.stem
+    with torch.device("meta"):
+        assert recipe.make_backbone().config.classes == recipe.class_count
+        recipe.make_decoder()
+
+
+def test_there_are_four_demo_recipes():
+    assert {load_recipe(path).family for path in FASHION} == {"maskgit", "var", "dit", "sit"}
+
+
+@pytest.mark.parametrize("path", FASHION, ids=lambda path: path.stem)
+def test_demo_recipes_say_how_they_are_trained(path):
+    recipe = load_recipe(path)
+    assert len(recipe.class_names) == 10
+    for settings in (recipe.training.tokenizer, recipe.training.generator):
+        assert build(LoopConfig, settings).steps > 100
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"famly": "maskgit"}, "famly: Extra inputs are not permitted"),
+        ({"name": None}, "name: Field required"),
+        ({"name": "../up"}, "name: String should match"),
+        ({"family": "gan"}, "family: Input should be"),
+        ({"backbone__wdith": 3}, "backbone: wdith: unknown key, expected one of width, depth"),
+        ({"backbone__width": "wide"}, "backbone: width: Input should be a valid integer"),
+        ({"backbone__depth": 4}, "backbone: depth: got 4, expected an odd number"),
+        ({"backbone": 3}, "backbone: got 3, expected keys and values"),
+        ({"backbone__vocabulary": 300}, "backbone.vocabulary: got 300, expected 256"),
+        ({"decoder__kind": "autoencoder_kl"}, "decoder: kind: got 'autoencoder_kl'"),
+        ({"decoder__depth": 1}, "decoder: depth: unknown key"),
+        ({"classes": 11}, "backbone.classes: got 10, expected 11"),
+        ({"files__backbone": "../../etc/passwd"}, "files.backbone: String should match"),
+        ({"schedule__steps": 0}, "schedule.steps: Input should be greater than or equal to 1"),
+        ({"policy__hidden": 0}, "policy.hidden: Input should be greater"),
+        ({"training__tokenizer": None}, "training.tokenizer: Field required"),
+    ],
+)
+def test_a_wrong_field_is_one_line_that_names_it(tmp_path, changes, message):
+    path = changed(tmp_path, **changes)
+    with pytest.raises(RecipeError) as caught:
+        load_recipe(path)
+    assert str(caught.value).startswith(f"{path}: ")
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("content", [b"{a: [", b"\xff\xfe\x00", b"just text", b"", b"- 1"])
+def test_what_is_no_recipe_is_refused_in_one_line(tmp_path, content):
+    path = tmp_path / "recipe.yaml"
+    path.write_bytes(content)
+    with pytest.raises(RecipeError) as caught:
+        load_recipe(path)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_missing_recipe_is_refused(tmp_path):
+    with pytest.raises(RecipeError, match=r"none\.yaml"):
+        load_recipe(tmp_path / "none.yaml")
+
+
+def test_a_loop_setting_that_does_not_exist_is_named():
+    with pytest.raises(ValueError, match="learning_rat: unknown key"):
+        build(LoopConfig, {"steps": 3, "learning_rat": 1.0})
