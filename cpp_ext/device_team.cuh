@@ -94,7 +94,9 @@ struct DeviceTeam {
     parts[threadIdx.x] = mine;
     __syncthreads();
     for (unsigned half = kTeamThreads / 2; half > 0; half /= 2) {
-      if (threadIdx.x < half) parts[threadIdx.x] = join(parts[threadIdx.x], parts[threadIdx.x + half]);
+      if (threadIdx.x < half) {
+        parts[threadIdx.x] = join(parts[threadIdx.x], parts[threadIdx.x + half]);
+      }
       __syncthreads();
     }
     return parts[0];

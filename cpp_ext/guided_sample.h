@@ -28,7 +28,8 @@ ADAGEN_TEAM Draw guided_sample(const Team& team, const Row& row, float temperatu
     total = team.sum(size, [=](int i) { return exp_nonpositive(values[i] - largest); });
   } else {
     if (sharpness == 1.0f) {  // the weights are the softmax's own terms
-      total = team.sum(size, [=](int i) { return values[i] = exp_nonpositive(values[i] - largest); });
+      total = team.sum(
+          size, [=](int i) { return values[i] = exp_nonpositive(values[i] - largest); });
     } else {
       total = team.sum(size, [=](int i) {
         const float below = values[i] - largest;

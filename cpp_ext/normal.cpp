@@ -7,9 +7,10 @@
 namespace adagen {
 
 void normal(const Normal& op, int threads) {
-  constexpr std::int64_t kValuesPerChunk = 4096;
+  constexpr std::int64_t kValuesPerChunk = 32768;
   const std::int64_t blocks = (op.count + 3) / 4;
-  const std::int64_t grain = std::max<std::int64_t>(1, kValuesPerChunk / std::max<std::int64_t>(1, op.count));
+  const std::int64_t grain =
+      std::max<std::int64_t>(1, kValuesPerChunk / std::max<std::int64_t>(1, op.count));
   const int workers = worker_count(op.batch, grain, threads);
   parallel_for(op.batch, grain, workers, [&](int, std::int64_t begin, std::int64_t end) {
     for (std::int64_t sample = begin; sample < end; ++sample) {

@@ -9,7 +9,9 @@
 namespace adagen {
 
 // Maps floats to integers of the same order (NaN apart), and back: the map is its own inverse.
-ADAGEN_HD inline std::int32_t ordered(std::int32_t bits) { return bits ^ ((bits >> 31) & 0x7fffffff); }
+ADAGEN_HD inline std::int32_t ordered(std::int32_t bits) {
+  return bits ^ ((bits >> 31) & 0x7fffffff);
+}
 ADAGEN_HD inline std::int64_t order_key(float value) { return ordered(float_bits(value)); }
 ADAGEN_HD inline float key_value(std::int64_t key) {
   return bits_float(ordered(static_cast<std::int32_t>(key)));

@@ -1,0 +1,86 @@
+"""How every benchmark here measures: interleaved runs, medians, and the conditions stated."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import statistics
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+
+def interleaved_medians(
+    contenders: Mapping[str, Callable[[], object]], repeats: int = 15, warmups: int = 2
+) -> dict[str, float]:
+    """Time contenders in turns, A B A B, so that a busy moment of the machine meets them all.
+
+    Args:
+        contenders: Name to a call that does the work once.
+        repeats: Timed calls of each.
+        warmups: Untimed calls of each, made first.
+
+    Returns:
+        Name to the median seconds of a call.
+    """
+    seconds: dict[str, list[float]] = {name: [] for name in contenders}
+    for turn in range(warmups + repeats):
+        for name, call in contenders.items():
+            start = time.perf_counter()
+            call()
+            if turn >= warmups:
+                seconds[name].append(time.perf_counter() - start)
+    return {name: statistics.median(times) for name, times in seconds.items()}
+
+
+def conditions(threads: int) -> dict[str, Any]:
+    """Describe the machine and how busy it is, to be printed beside any timing."""
+    return {
+        "cpu": _cpu_name(),
+        "cores": os.cpu_count(),
+        "threads": threads,
+        "load_1min": round(os.getloadavg()[0], 2),
+        "python": platform.python_version(),
+        "system": f"{platform.system()} {platform.machine()}",
+    }
+
+
+def print_report(
+    name: str, header: Sequence[str], rows: Sequence[Sequence[Any]], facts: Mapping[str, Any]
+) -> None:
+    """Print the conditions, a table for people, and one line of JSON last.
+
+    Args:
+        name: The benchmark's name.
+        header: One title a column; the JSON's keys.
+        rows: One sequence a line; floats are printed with three digits.
+        facts: Conditions and settings that hold for all rows.
+    """
+    print(", ".join(f"{key} {value}" for key, value in facts.items()))
+    cells = [list(header)] + [[_cell(value) for value in row] for row in rows]
+    widths = [max(len(row[column]) for row in cells) for column in range(len(header))]
+    for row in cells:
+        print("  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)))
+    rounded = [[_rounded(value) for value in row] for row in rows]
+    results = [dict(zip(header, row, strict=True)) for row in rounded]
+    print(json.dumps({"benchmark": name, **facts, "results": results}))
+
+
+def _cell(value: Any) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
+def _rounded(value: Any) -> Any:
+    return float(f"{value:.4g}") if isinstance(value, float) else value
+
+
+def _cpu_name() -> str:
+    """Return the processor's name where the system tells it, else its architecture."""
+    info = Path("/proc/cpuinfo")
+    if info.exists():
+        for line in info.read_text().splitlines():
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    return platform.processor() or platform.machine()
