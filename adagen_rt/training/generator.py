@@ -29,6 +29,7 @@ from adagen_rt.training.tokenizers import (
     TrainableVQ,
     VQTask,
     calibrate,
+    to_range,
 )
 
 CODES = "codes.safetensors"
@@ -169,10 +170,9 @@ def encode_all(
     autoencoder: Autoencoder, images: Images, pixel_range: tuple[float, float]
 ) -> Tensor:
     """Codes or latents of all images."""
-    task = ImageTask(autoencoder, _pixels(images), *pixel_range)
-    starts = tqdm(range(0, task.size, ENCODE_BATCH), desc="encode", mininterval=5.0)
-    batches = (task.images(slice(start, start + ENCODE_BATCH)) for start in starts)
-    return torch.cat([autoencoder.encode(batch) for batch in batches])
+    batches = _pixels(images).split(ENCODE_BATCH)
+    progress = tqdm(batches, desc="encode", mininterval=5.0)
+    return torch.cat([autoencoder.encode(to_range(b, *pixel_range)) for b in progress])
 
 
 def _pixels(images: Images) -> Tensor:

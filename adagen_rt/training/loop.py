@@ -8,10 +8,9 @@ bit without storing any generator's state.
 from __future__ import annotations
 
 import copy
-import csv
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -24,6 +23,7 @@ from tqdm import tqdm
 from adagen_rt.errors import AdagenError, CheckpointError
 from adagen_rt.training.checkpoint import load_checkpoint, save_checkpoint
 from adagen_rt.training.grid import save_grid
+from adagen_rt.training.log import LossLog
 
 CHECKPOINT = "checkpoint.pt"
 MAX_FAILURES = 5
@@ -73,8 +73,13 @@ class LoopConfig:
 class Task(Protocol):
     """What is trained: a network, its examples and its loss."""
 
-    network: nn.Module
-    size: int
+    @property
+    def network(self) -> nn.Module:
+        """What is trained."""
+
+    @property
+    def size(self) -> int:
+        """How many examples there are."""
 
     def loss(self, rows: Tensor, generator: torch.Generator) -> Tensor:
         """The mean loss of the examples numbered `rows`."""
@@ -121,7 +126,7 @@ class Trainer:
         """Trains until the last step or the time limit; returns the averaged network."""
         started = time.monotonic()
         progress = tqdm(total=self.config.steps, initial=self.step, unit="step", mininterval=5.0)
-        with progress, _Log(self.folder / "log.csv", keep_until=self.step) as log:
+        with progress, LossLog(self.folder / "log.csv", keep_until=self.step) as log:
             while self.step < self.config.steps:
                 loss = self._advance()
                 speed = log.add(self.step, loss, self._rate(), self.config.batch_size)
@@ -222,51 +227,6 @@ class Trainer:
         images = self.task.preview(self.average.eval())
         if images is not None:
             save_grid(images, self.folder / f"samples_{self.step:06d}.png")
-
-
-class _Log:
-    """`log.csv`: a line every so many steps with the mean loss since the last one."""
-
-    EVERY = 20
-    FIELDS = ("step", "loss", "learning_rate", "images_per_second")
-
-    def __init__(self, path: Path, keep_until: int) -> None:
-        rows = list(_read_rows(path, keep_until))
-        self.file = path.open("w", newline="")
-        self.writer = csv.writer(self.file)
-        self.writer.writerow(self.FIELDS)
-        self.writer.writerows(rows)
-        self.losses: list[float] = []
-        self.since = time.monotonic()
-        self.speed = 0.0
-
-    def add(self, step: int, loss: float, rate: float, batch: int) -> float:
-        """Notes a step; returns the images per second of the last complete interval."""
-        self.losses.append(loss)
-        if step % self.EVERY == 0:
-            elapsed = time.monotonic() - self.since
-            self.speed = len(self.losses) * batch / elapsed
-            mean = sum(self.losses) / len(self.losses)
-            self.writer.writerow((step, f"{mean:.6f}", f"{rate:.3e}", f"{self.speed:.1f}"))
-            self.file.flush()
-            self.losses, self.since = [], time.monotonic()
-        return self.speed
-
-    def __enter__(self) -> _Log:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.file.close()
-
-
-def _read_rows(path: Path, until: int) -> Iterator[list[str]]:
-    """The lines of an earlier log up to a step; none for a run that starts afresh."""
-    if until == 0 or not path.is_file():
-        return
-    with path.open(newline="") as file:
-        for row in csv.reader(file):
-            if row[0].isdigit() and int(row[0]) <= until:
-                yield row
 
 
 def _decay_groups(network: nn.Module, decay: float) -> list[dict[str, Any]]:

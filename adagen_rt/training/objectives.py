@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 
 import torch
 import torch.nn.functional as F
@@ -18,7 +19,7 @@ from adagen_rt.training.loop import Previewer
 LABEL_DROPOUT = 0.1
 
 
-class GeneratorTask:
+class GeneratorTask(ABC):
     """What the generator tasks share: examples are encoded images with labels.
 
     Args:
@@ -40,6 +41,10 @@ class GeneratorTask:
         self.network, self.codes, self.labels = network, codes, labels
         self.null_class, self.previewer = null_class, previewer
         self.size = len(codes)
+
+    @abstractmethod
+    def loss(self, rows: Tensor, generator: torch.Generator) -> Tensor:
+        """The mean loss of the examples numbered `rows`."""
 
     def examples(self, rows: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """Codes and labels of the examples numbered `rows`, some with the null label."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -12,7 +14,7 @@ from adagen_rt.models.multiscale import MultiScaleVQVAE
 PREVIEWS = 30
 
 
-class ImageTask:
+class ImageTask(ABC):
     """What the tokenizer tasks share: their examples are images.
 
     Args:
@@ -27,25 +29,29 @@ class ImageTask:
         self.low, self.high = low, high
         self.size = len(pixels)
 
-    def images(self, rows: Tensor | slice) -> Tensor:
-        """Examples in the network's pixel range."""
-        return self.low + (self.high - self.low) / 255.0 * self.pixels[rows].float()
+    @abstractmethod
+    def loss(self, rows: Tensor, generator: torch.Generator) -> Tensor:
+        """The mean loss of the examples numbered `rows`."""
 
+    @abstractmethod
     def reconstruct(self, network: nn.Module, images: Tensor) -> Tensor:
         """Images after a round trip through the tokenizer, in the network's pixel range."""
-        raise NotImplementedError
+
+    def images(self, rows: Tensor | slice) -> Tensor:
+        """Examples in the network's pixel range."""
+        return to_range(self.pixels[rows], self.low, self.high)
 
     def preview(self, network: nn.Module) -> Tensor:
         """Pairs of rows: originals above their reconstructions."""
         images = self.images(slice(0, PREVIEWS))
-        pairs = torch.stack(
-            [
-                images.unflatten(0, (-1, 10)),
-                self.reconstruct(network, images).unflatten(0, (-1, 10)),
-            ],
-            dim=1,
-        )
+        rows = (images, self.reconstruct(network, images))
+        pairs = torch.stack([part.unflatten(0, (-1, 10)) for part in rows], dim=1)
         return (pairs.flatten(0, 2) - self.low) / (self.high - self.low)
+
+
+def to_range(pixels: Tensor, low: float, high: float) -> Tensor:
+    """Bytes to the pixel range of a network."""
+    return low + (high - low) / 255.0 * pixels.float()
 
 
 class TrainableVQ(nn.Module):
@@ -85,6 +91,8 @@ class TrainableVQ(nn.Module):
 class VQTask(ImageTask):
     """Reconstruction through a codebook, with a straight-through gradient."""
 
+    network: TrainableVQ
+
     COMMITMENT = 0.25
 
     def __init__(self, model: VQGAN, pixels: Tensor, low: float, high: float) -> None:
@@ -114,6 +122,8 @@ class VQTask(ImageTask):
 class KLTask(ImageTask):
     """Reconstruction through a sampled continuous latent."""
 
+    network: AutoencoderKL
+
     WEIGHT = 1e-4
 
     def __init__(self, model: AutoencoderKL, pixels: Tensor, low: float, high: float) -> None:
@@ -142,6 +152,8 @@ class MultiScaleTask(ImageTask):
     The codes are trained by gradients, as published; those that no scale uses restart at
     residuals of a random scale.
     """
+
+    network: MultiScaleVQVAE
 
     COMMITMENT = 0.25
     DECAY = 0.99
