@@ -99,7 +99,8 @@ class GraphSpec(_Spec):
         inputs: Tensors that it takes.
         outputs: Tensors that it gives.
         parameters: Number of weights.
-        flops: Floating-point operations for one row of the example inputs, if known.
+        flops: Floating-point operations for one row of the batch, if known; of all scales
+            together where calls differ in size (VAR).
         error: Largest difference from the PyTorch module over the standard deviation
             of its output, as measured at export.
     """

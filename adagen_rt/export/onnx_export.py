@@ -53,6 +53,7 @@ class GraphPlan:
         outputs: Names of what the module returns, in order.
         dynamic: Named dynamic axes of each input.
         typed: Whether the engine's dtype applies, or the graph stays float32.
+        calls: Inputs of every call that one image takes, where calls differ in size.
     """
 
     name: str
@@ -61,6 +62,7 @@ class GraphPlan:
     outputs: tuple[str, ...]
     dynamic: dict[str, dict[int, str]] = field(default_factory=dict)
     typed: bool = True
+    calls: tuple[dict[str, Tensor], ...] = ()
 
 
 def build_graph(plan: GraphPlan, dtype: str) -> ir.Model:

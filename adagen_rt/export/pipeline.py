@@ -13,6 +13,7 @@ import torch
 from adagen_rt.engine import Engine, open_engine, staged_folder, write_manifest
 from adagen_rt.errors import InputError
 from adagen_rt.export.description import describe_family, describe_image
+from adagen_rt.export.examples import ROWS
 from adagen_rt.export.flops import count_flops
 from adagen_rt.export.graphs import plan_graphs
 from adagen_rt.export.networks import Networks, load_networks, seed_networks
@@ -97,8 +98,8 @@ def export_networks(
 
 def _write(plan: GraphPlan, folder: Path, dtype: Dtype) -> GraphSpec:
     """Write one graph."""
-    rows = plan.inputs[next(iter(plan.dynamic))].shape[0]
-    flops = count_flops(plan.module, list(plan.inputs.values())) // rows
+    calls = [list(call.values()) for call in plan.calls or (plan.inputs,)]
+    flops = sum(count_flops(plan.module, call) for call in calls) // ROWS
     model = build_graph(plan, dtype)
     path = folder / f"{plan.name}.onnx"
     save_graph(model, path)

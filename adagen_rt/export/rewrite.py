@@ -76,7 +76,7 @@ def _folded(node: ir.Node, weight: ir.TensorProtocol) -> ir.LazyTensor:
         return ir.LazyTensor(
             lambda: ir.tensor(weight.numpy().astype(dtype.numpy())),
             dtype=dtype,
-            shape=ir.Shape(weight.shape),
+            shape=ir.Shape(weight.shape.numpy()),
         )
     order = node.attributes["perm"].as_ints()
     return ir.LazyTensor(

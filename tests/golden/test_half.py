@@ -19,8 +19,9 @@ def test_every_graph(golden_engine, recipe):
     for name, graph in engine.manifest.graphs.items():
         assert graph.error is not None
         assert graph.error < 2e-2, name
-    size = engine.graph_file("backbone").stat().st_size
-    assert size < 0.6 * full.graph_file("backbone").stat().st_size
+    # Embeddings, norms and the graph itself stay as they are.
+    sizes = [e.graph_file("backbone").stat().st_size for e in (engine, full)]
+    assert sizes[0] < 0.75 * sizes[1]
 
 
 @pytest.mark.parametrize("recipe", ["dit-xl-2", "sit-xl-2"])
