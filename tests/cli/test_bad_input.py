@@ -134,7 +134,6 @@ class RunsCode:
         return Path.write_text, (Path("owned"), "code ran")
 
 
-@pytest.mark.torch
 def test_a_checkpoint_that_would_run_code(run, guarded, tiny_engine, tmp_path):
     torch = pytest.importorskip("torch", reason="needs the extra torch")
     recipe = Path(__file__).parents[2] / "export" / "fashion-maskgit.yaml"
