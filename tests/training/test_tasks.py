@@ -1,0 +1,182 @@
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from adagen_rt.models.autoencoder import VQGAN, AutoencoderKL, AutoencoderKLConfig, VQGANConfig
+from adagen_rt.models.dit import DiT, DiTConfig
+from adagen_rt.models.maskgit import MaskGIT, MaskGITConfig
+from adagen_rt.models.multiscale import MultiScaleConfig, MultiScaleVQVAE
+from adagen_rt.models.var import VAR, VARConfig
+from adagen_rt.training.data import Images
+from adagen_rt.training.generator import (
+    Stage,
+    encode_all,
+    load_autoencoder,
+    sample_images,
+    train_backbone,
+    train_tokenizer,
+)
+from adagen_rt.training.loop import LoopConfig, keyed_generator
+from adagen_rt.training.objectives import LABEL_DROPOUT, DiTTask, MaskGITTask, SiTTask
+from adagen_rt.training.tokenizers import TrainableVQ, VQTask, calibrate
+
+SIZES = {"image_channels": 1, "channels": 8, "multipliers": (1, 2, 2), "groups": 4}
+SIZES |= {"encoder_blocks": 1, "decoder_blocks": 1}
+SCALES = (1, 2, 4, 8)
+
+
+def pair(family):
+    """A generator and its tokenizer, both tiny."""
+    torch.manual_seed(0)
+    if family == "maskgit":
+        decoder = VQGAN(VQGANConfig(**SIZES, latent_channels=4, vocabulary=8))
+        sizes = {"width": 16, "depth": 3, "heads": 2, "vocabulary": 8, "tokens": 64}
+        return MaskGIT(MaskGITConfig(**sizes, classes=10)), decoder
+    if family == "var":
+        config = MultiScaleConfig(
+            **SIZES, latent_channels=4, vocabulary=8, scales=SCALES, phis=(0, 0, 1, 1)
+        )
+        sizes = {"width": 16, "depth": 1, "heads": 2, "vocabulary": 8, "code_width": 4}
+        return VAR(VARConfig(**sizes, scales=SCALES, classes=10)), MultiScaleVQVAE(config)
+    process = {"dit": "vp", "sit": "linear"}[family]
+    sizes = {"width": 16, "depth": 1, "heads": 2, "patch": 2, "size": 8, "classes": 10}
+    decoder = AutoencoderKL(AutoencoderKLConfig(**SIZES))
+    return DiT(DiTConfig(**sizes, process=process)), decoder
+
+
+def pictures(count=40):
+    """Bars whose place is the class: something a tiny network can learn."""
+    labels = np.arange(count) % 10
+    pixels = np.zeros((count, 32, 32), np.uint8)
+    for image, label in zip(pixels, labels, strict=True):
+        image[:, 3 * label : 3 * label + 4] = 200
+    return Images(pixels, labels)
+
+
+FAMILIES = ["maskgit", "var", "dit", "sit"]
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_both_stages_run_and_leave_weights_that_load(tmp_path, family):
+    network, decoder = pair(family)
+    stage = Stage(LoopConfig(steps=3, batch_size=8, preview_every=3), tmp_path)
+    train_tokenizer(decoder, pictures(), (-1.0, 1.0), stage, "decoder.safetensors")
+    fresh = load_autoencoder(pair(family)[1], tmp_path / "decoder.safetensors")
+    train_backbone(network, fresh, pictures(), (-1.0, 1.0), stage, "backbone.safetensors")
+    assert (tmp_path / "backbone" / "samples_000003.png").is_file()
+    assert (tmp_path / "tokenizer" / "samples_000003.png").is_file()
+    images = sample_images(network.eval(), fresh.eval(), torch.arange(3), keyed_generator(1))
+    assert images.shape == (3, 1, 32, 32)
+    assert images.isfinite().all()
+
+
+@pytest.mark.parametrize("family", ["maskgit", "var", "dit"])
+def test_tokenizers_learn(tmp_path, family):
+    _, decoder = pair(family)
+    config = LoopConfig(steps=60, batch_size=16, learning_rate=5e-3, warmup=5, bf16=False)
+    stage = Stage(config, tmp_path)
+    train_tokenizer(decoder, pictures(), (-1.0, 1.0), stage, "decoder.safetensors")
+    losses = [float(line.split(",")[1]) for line in _log(tmp_path / "tokenizer")]
+    assert losses[-1] < 0.6 * losses[0]
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_backbones_learn(tmp_path, family):
+    network, decoder = pair(family)
+    config = LoopConfig(steps=60, batch_size=16, learning_rate=5e-3, warmup=5, bf16=False)
+    stage = Stage(config, tmp_path)
+    train_backbone(network, decoder, pictures(), (-1.0, 1.0), stage, "backbone.safetensors")
+    losses = [float(line.split(",")[1]) for line in _log(tmp_path / "backbone")]
+    assert losses[-1] < 0.95 * losses[0]
+
+
+def _log(folder):
+    return (folder / "log.csv").read_text().splitlines()[1:]
+
+
+class Recorder(torch.nn.Module):
+    """Stands in for a network and keeps what it was given."""
+
+    def __init__(self, config, answer):
+        super().__init__()
+        self.config, self.answer, self.seen = config, answer, []
+
+    def forward(self, *arguments):
+        self.seen.append(arguments)
+        return self.answer(*arguments), None
+
+
+def test_maskgit_masks_by_the_cosine_rule_and_drops_labels():
+    config = MaskGITConfig(width=16, depth=1, heads=2, vocabulary=8, tokens=64, classes=10)
+    network = Recorder(config, lambda tokens, labels: torch.zeros(*tokens.shape, 8))
+    codes = torch.randint(0, 8, (4000, 64), dtype=torch.int16)
+    task = MaskGITTask(network, codes, torch.full((4000,), 3), null_class=10)
+    loss = task.loss(torch.arange(4000), keyed_generator(0))
+    assert loss.item() == pytest.approx(np.log(8))
+    tokens, labels = network.seen[0]
+    masked = tokens == 8
+    assert torch.equal(tokens[~masked], codes.long()[~masked])
+    assert masked.sum(dim=1).min() >= 1
+    # The mean of cos over a uniform quarter turn is 2 / pi.
+    assert masked.float().mean().item() == pytest.approx(2 / np.pi, abs=0.02)
+    assert (labels == 10).float().mean().item() == pytest.approx(LABEL_DROPOUT, abs=0.02)
+    assert set(labels.tolist()) == {3, 10}
+
+
+@pytest.mark.parametrize(("kind", "process"), [(DiTTask, "vp"), (SiTTask, "linear")])
+def test_diffusion_targets_invert_the_process(kind, process):
+    """A network that knows the data and the process has no loss."""
+    latents = torch.randn(50, 4, 8, 8)
+
+    def oracle(x, t, labels):
+        t = t[:, None, None, None]
+        if process == "linear":
+            return (latents - x) / (1 - t)
+        alpha = torch.exp(-(t**2) * 19.9 / 4 - 0.05 * t)
+        return (x - alpha * latents) / (1 - alpha**2).sqrt()
+
+    config = DiTConfig(width=16, depth=1, heads=2, patch=2, size=8, classes=10, process=process)
+    task = kind(Recorder(config, oracle), latents, torch.zeros(50, dtype=torch.int64), 10)
+    assert task.loss(torch.arange(50), keyed_generator(0)).item() < 1e-3
+
+
+@torch.no_grad()
+def test_the_codebook_follows_its_columns_and_dead_codes_restart():
+    model = VQGAN(VQGANConfig(**SIZES, latent_channels=4, vocabulary=4))
+    trainable = TrainableVQ(model)
+    centres = torch.tensor([[5.0, 0, 0, 0], [0, 5.0, 0, 0]])
+    columns = centres.repeat(50, 1)
+    for step in range(50):
+        distance = torch.cdist(columns, model.quantize.embedding.weight)
+        trainable.follow(columns, distance.argmin(dim=1), keyed_generator(step))
+    distance = torch.cdist(centres, model.quantize.embedding.weight).min(dim=1).values
+    assert distance.max() < 1e-4
+
+
+def test_the_codebook_is_not_trained_by_gradients():
+    _, decoder = pair("maskgit")
+    task = VQTask(decoder, torch.randint(0, 255, (4, 1, 32, 32), dtype=torch.uint8), 0.0, 1.0)
+    task.loss(torch.arange(4), keyed_generator(0)).backward()
+    assert decoder.quantize.embedding.weight.grad is None
+    assert decoder.encoder.conv_in.weight.grad.abs().sum() > 0
+
+
+@torch.no_grad()
+def test_calibration_gives_unit_variance_and_keeps_the_round_trip():
+    _, decoder = pair("dit")
+    images = torch.rand(8, 1, 32, 32)
+    before = decoder.decode(decoder.encode(images))
+    calibrate(decoder, images)
+    assert decoder.encode(images).std().item() == pytest.approx(1.0, rel=1e-4)
+    torch.testing.assert_close(decoder.decode(decoder.encode(images)), before, atol=1e-4, rtol=1e-3)
+
+
+@torch.no_grad()
+def test_images_encode_in_batches_to_the_same_codes():
+    _, decoder = pair("maskgit")
+    data = pictures(300)
+    codes = encode_all(decoder.eval(), data, (0.0, 1.0))
+    alone = decoder.encode(torch.from_numpy(data.pixels[299:, None]) / 255.0)
+    assert codes.shape == (300, 64)
+    assert torch.equal(codes[299:], alone)
