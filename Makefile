@@ -1,0 +1,27 @@
+# Both targets make an environment of their own and need Python 3.10 or newer and a C++ compiler.
+PYTHON ?= python3
+VENV ?= .venv
+OUT ?= out
+BIN = $(VENV)/bin
+
+.PHONY: demo test
+.ONESHELL:
+SHELL = bash
+.SHELLFLAGS = -euo pipefail -c
+
+# Generates 64 images from the shipped engine; needs no PyTorch.
+demo:
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet '.[cpu]'
+	$(BIN)/adagen-rt generate --engine engines/fashion-maskgit --count 64 --seed 0 \
+		--out $(OUT)/fashion-maskgit.png --preview $(OUT)/fashion-maskgit-steps.png
+
+# Everything that a change has to pass.
+test:
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet '.[cpu,plot,torch,test,dev]'
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/pytest
