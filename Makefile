@@ -5,9 +5,6 @@ OUT ?= out
 BIN = $(VENV)/bin
 
 .PHONY: demo test
-.ONESHELL:
-SHELL = bash
-.SHELLFLAGS = -euo pipefail -c
 
 # Generates 64 images from the shipped engine; needs no PyTorch.
 demo:
