@@ -69,6 +69,13 @@ class LoopConfig:
     save_every: int = 500
     preview_every: int = 1000
 
+    def __post_init__(self) -> None:
+        for name in ("steps", "batch_size", "save_every", "preview_every"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name}: got {getattr(self, name)}, expected at least 1")
+        if not (self.learning_rate > 0 and self.clip > 0 and 0 <= self.average < 1):
+            raise ValueError("learning_rate, clip: expected above 0; average: from 0 to below 1")
+
 
 class Task(Protocol):
     """What is trained: a network, its examples and its loss."""

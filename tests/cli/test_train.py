@@ -1,0 +1,89 @@
+"""`adagen-rt train`: a whole small training, and the faults that it names."""
+
+import gzip
+import struct
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from click.testing import CliRunner
+
+pytest.importorskip("torch")
+
+from adagen_rt.cli import main
+
+MASKGIT = Path(__file__).parents[2] / "export" / "fashion-maskgit.yaml"
+
+
+@pytest.fixture
+def data(tmp_path):
+    """Both splits, 20 images each."""
+    folder = tmp_path / "data"
+    folder.mkdir()
+    for prefix in ("train", "t10k"):
+        images = np.random.default_rng(0).integers(0, 255, (20, 28, 28)).astype(np.uint8)
+        for name, array in (("images-idx3", images), ("labels-idx1", np.arange(20) % 10)):
+            header = bytes([0, 0, 8, array.ndim]) + struct.pack(f">{array.ndim}I", *array.shape)
+            content = gzip.compress(header + array.astype(np.uint8).tobytes())
+            (folder / f"{prefix}-{name}-ubyte.gz").write_bytes(content)
+    return folder
+
+
+@pytest.fixture
+def recipe(tmp_path):
+    """The MaskGIT recipe, three steps long."""
+    content = yaml.safe_load(MASKGIT.read_text())
+    content["training"] = {
+        stage: {"steps": 3, "batch_size": 8} for stage in ("tokenizer", "generator")
+    }
+    path = tmp_path / "short.yaml"
+    path.write_text(yaml.safe_dump(content))
+    return path
+
+
+def train(*arguments):
+    return CliRunner().invoke(main, ["train", *map(str, arguments)])
+
+
+def test_a_training_leaves_the_weights_that_the_recipe_names(tmp_path, data, recipe):
+    common = ("generator", "--recipe", recipe, "--data", data, "--out", tmp_path / "run")
+    result = train(*common)
+    assert result.exit_code == 0, result.output
+    written = {p.name for p in (tmp_path / "run").glob("*.safetensors")}
+    assert {"backbone.safetensors", "decoder.safetensors"} <= written
+    assert train(*common, "--stage", "backbone", "--resume").exit_code == 0
+
+
+def test_the_classifier_says_its_accuracy(tmp_path, data):
+    result = train("classifier", "--data", data, "--out", tmp_path / "run", "--steps", 2)
+    assert result.exit_code == 0, result.output
+    assert "test accuracy 0." in result.output
+    assert (tmp_path / "run" / "classifier.safetensors").is_file()
+
+
+def test_faults_are_one_line_and_status_2(tmp_path, data, recipe, refuse):
+    bad = tmp_path / "bad.yaml"
+    bad.write_text(recipe.read_text().replace("  tokenizer:", "  tokenizer:\n    pace: 3"))
+    zero = tmp_path / "zero.yaml"
+    zero.write_text(recipe.read_text().replace("steps: 3", "steps: 0"))
+    cases = [
+        (("--recipe", tmp_path / "none.yaml", "--data", data), "none.yaml"),
+        (("--recipe", recipe, "--data", tmp_path / "none"), "dataset-fashion-mnist"),
+        (("--recipe", bad, "--data", data), "training.tokenizer.pace: unknown key"),
+        (("--recipe", zero, "--data", data), "training.tokenizer.steps: got 0"),
+        (("--recipe", recipe, "--data", data, "--stage", "backbone"), "a trained tokenizer"),
+        (("--recipe", recipe, "--data", data, "--minutes", -1), "--minutes"),
+    ]
+    for arguments, named in cases:
+        assert named in refuse("train", "generator", "--out", tmp_path / "run", *arguments)
+        assert not list((tmp_path / "run").glob("*.safetensors"))
+
+
+def test_a_recipe_without_a_training_section_is_refused(tmp_path, data, recipe):
+    content = yaml.safe_load(recipe.read_text())
+    del content["training"]
+    recipe.write_text(yaml.safe_dump(content))
+    result = train("generator", "--recipe", recipe, "--data", data, "--out", tmp_path / "run")
+    assert result.exit_code == 2
+    assert "training: fashion-maskgit has no training section" in result.output
