@@ -1,14 +1,13 @@
 import json
 import os
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
+from process import start_python
 from tiny_engine import Options, build_tiny_engine
 
 from adagen_rt.engine import find_engine, open_engine, sha256, shipped_engines, staged_folder
@@ -40,9 +39,7 @@ def snapshot(folder):
 
 
 def child(code, *arguments):
-    command = [sys.executable, "-c", code, *map(str, arguments)]
-    environment = {**os.environ, "PYTHONPATH": str(TESTS)}
-    return subprocess.Popen(command, env=environment)
+    return start_python(code, *arguments, env={**os.environ, "PYTHONPATH": str(TESTS)})
 
 
 def test_an_intact_engine_opens(tiny_engine):

@@ -1,9 +1,7 @@
 import os
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
+from process import run_python
 
 RUN = "from adagen_rt.cli import main; main([{}], standalone_mode=False)"
 CASES = {
@@ -18,8 +16,8 @@ CASES = {
 @pytest.mark.parametrize("name", CASES)
 def test_the_runtime_never_imports_torch(name, tiny_engine, tmp_path):
     code = f"import sys; {CASES[name]}; assert 'torch' not in sys.modules"
-    command = [sys.executable, "-c", code, str(tiny_engine), str(tmp_path / "out.png")]
-    subprocess.run(command, check=True, capture_output=True, timeout=60)
+    done = run_python(code, tiny_engine, tmp_path / "out.png")
+    assert done.returncode == 0, done.stderr
 
 
 def test_the_training_half_names_its_extra_when_torch_is_missing(tmp_path):
@@ -31,14 +29,7 @@ def test_the_training_half_names_its_extra_when_torch_is_missing(tmp_path):
     ]
     environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
     for arguments in commands:
-        done = subprocess.run(
-            [sys.executable, "-c", code, *arguments],
-            capture_output=True,
-            text=True,
-            timeout=60,
-            cwd=Path(tmp_path),
-            env=environment,
-        )
+        done = run_python(code, *arguments, env=environment)
         assert done.returncode == 2
         assert "pip install 'adagen-rt[torch]'" in done.stderr
         assert done.stderr.count("\n") == 1

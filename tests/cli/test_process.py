@@ -1,15 +1,14 @@
 """The command as a user runs it: in a process of its own."""
 
-import subprocess
-import sys
 from importlib import metadata
+
+from process import run_python
 
 CODE = "from adagen_rt.cli import main; main()"
 
 
 def adagen(*arguments):
-    command = [sys.executable, "-c", CODE, *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=60)
+    return run_python(CODE, *arguments)
 
 
 def test_generate(tiny_engine, tmp_path):

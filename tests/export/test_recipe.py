@@ -1,9 +1,10 @@
 from pathlib import Path
 
 import pytest
-import yaml
 
 torch = pytest.importorskip("torch")
+
+import yaml
 
 from adagen_rt.errors import RecipeError
 from adagen_rt.export.recipe import build, load_recipe
