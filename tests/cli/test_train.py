@@ -6,10 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import yaml
 from click.testing import CliRunner
 
 pytest.importorskip("torch")
+
+import yaml
 
 from adagen_rt.cli import main
 
