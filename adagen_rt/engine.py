@@ -14,10 +14,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import onnx
 from pydantic import ValidationError
 
 from adagen_rt.errors import EngineError, InputError
+from adagen_rt.graph_file import check_graph
 from adagen_rt.manifest import FORMAT, Manifest
 
 MANIFEST = "manifest.json"
@@ -75,7 +75,7 @@ def open_engine(name_or_path: str | Path) -> Engine:
     for name, expected in manifest.files.items():
         _check_file(path / name, expected)
     for graph in manifest.graphs.values():
-        _check_external_data(path / graph.file, manifest)
+        check_graph(path / graph.file, graph, manifest.files)
     return Engine(path, manifest)
 
 
@@ -114,41 +114,6 @@ def _check_file(path: Path, expected: str) -> None:
             f"{path}: SHA-256 is {found[:12]}…, expected {expected[:12]}…; "
             "the file was altered or cut short"
         )
-
-
-def _check_external_data(path: Path, manifest: Manifest) -> None:
-    """Refuse weights that lie outside the folder, before a runtime opens the graph."""
-    try:
-        model = onnx.load(path, load_external_data=False)
-    except Exception as error:  # protobuf's own errors, which differ between versions
-        raise EngineError(f"{path}: not an ONNX file ({error})") from None
-    for location in {name for tensor in _tensors(model) for name in _locations(tensor)}:
-        data = path.parent / location
-        if location not in manifest.files:
-            raise EngineError(f"{path}: external data {location!r} is not listed in {MANIFEST}")
-        # A hard link may give a file from elsewhere a harmless name.
-        if data.stat().st_nlink > 1:
-            raise EngineError(f"{path}: external data {location!r} is a hard link")
-
-
-def _tensors(model: onnx.ModelProto) -> Iterator[onnx.TensorProto]:
-    graphs = [model.graph]
-    nodes = [node for function in model.functions for node in function.node]
-    while graphs or nodes:
-        if graphs:
-            graph = graphs.pop()
-            yield from graph.initializer
-            for sparse in graph.sparse_initializer:
-                yield from (sparse.values, sparse.indices)
-            nodes.extend(graph.node)
-            continue
-        for attribute in nodes.pop().attribute:
-            yield from (attribute.t, *attribute.tensors)
-            graphs.extend((attribute.g, *attribute.graphs))
-
-
-def _locations(tensor: onnx.TensorProto) -> Iterator[str]:
-    return (entry.value for entry in tensor.external_data if entry.key == "location")
 
 
 def sha256(path: Path) -> str:

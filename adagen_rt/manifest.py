@@ -6,6 +6,7 @@ from typing import Annotated, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from adagen_rt.contracts import graph_faults
 from adagen_rt.schedule import ScheduleSpec
 
 #: Format written by this version; a reader refuses newer ones.
@@ -152,15 +153,19 @@ class Manifest(_Spec):
 
     @model_validator(mode="after")
     def _complete(self) -> Manifest:
-        for name in ("backbone", "decoder"):
-            if name not in self.graphs:
-                raise ValueError(f"graphs has no {name!r}")
+        names = {
+            key: ([t.name for t in graph.inputs], [t.name for t in graph.outputs])
+            for key, graph in self.graphs.items()
+        }
+        faults = list(graph_faults(self.family.family, names))
         for name, graph in self.graphs.items():
             if graph.file not in self.files:
-                raise ValueError(f"graphs.{name}.file {graph.file!r} has no entry in files")
+                faults.append(f"graphs.{name}.file {graph.file!r} has no entry in files")
         if self.class_names and len(self.class_names) != self.class_count:
-            raise ValueError(
+            faults.append(
                 f"class_names has {len(self.class_names)} entries, class_count is "
                 f"{self.class_count}"
             )
+        if faults:
+            raise ValueError("; ".join(faults))
         return self

@@ -4,6 +4,7 @@ from tiny_engine import STEPS
 
 from adagen_rt.engine import open_engine
 from adagen_rt.errors import InputError
+from adagen_rt.manifest import DiffusionSpec, VARSpec
 from adagen_rt.request import MAX_COUNT, check_steps, make_request
 
 
@@ -56,26 +57,18 @@ def test_every_label_has_its_seed(manifest):
 
 
 def test_solvers_take_two_evaluations_a_step(manifest):
-    family = {"family": "dit", "channels": 4, "size": 8, "tokens": 16, "width": 8}
-    content = {**manifest.model_dump(), "family": family}
-    diffusion = type(manifest).model_validate(content)
+    family = DiffusionSpec(family="dit", channels=4, size=8, tokens=16, width=8)
+    diffusion = manifest.model_copy(update={"family": family})
     assert check_steps(diffusion, 8) == 8
     with pytest.raises(InputError, match="even"):
         check_steps(diffusion, 7)
 
 
 def test_scales_decide_the_steps_of_var(manifest):
-    family = {
-        "family": "var",
-        "scales": [1, 2, 3, 4],
-        "vocabulary": 8,
-        "code_width": 2,
-        "layers": 1,
-        "width": 4,
-        "phi": [0, 0, 0, 0],
-    }
-    content = {**manifest.model_dump(), "family": family}
-    var = type(manifest).model_validate(content)
+    family = VARSpec(
+        scales=(1, 2, 3, 4), vocabulary=8, code_width=2, layers=1, width=4, phi=(0, 0, 0, 0)
+    )
+    var = manifest.model_copy(update={"family": family})
     assert check_steps(var, 4) == 4
     with pytest.raises(InputError, match="scale"):
         check_steps(var, 3)
