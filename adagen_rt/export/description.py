@@ -5,7 +5,14 @@ from __future__ import annotations
 import math
 
 from adagen_rt.export.recipe import Recipe
-from adagen_rt.manifest import DiffusionSpec, FamilySpec, ImageSpec, MaskGITSpec, VARSpec
+from adagen_rt.manifest import (
+    DiffusionSpec,
+    FamilySpec,
+    ImageSpec,
+    Manifest,
+    MaskGITSpec,
+    VARSpec,
+)
 
 
 def describe_family(recipe: Recipe) -> FamilySpec:
@@ -42,4 +49,19 @@ def describe_image(recipe: Recipe) -> ImageSpec:
         size=side * recipe.decoder.reduction,
         channels=recipe.decoder.image_channels,
         pixel_range=recipe.pixel_range,
+    )
+
+
+def describe_model(recipe: Recipe) -> Manifest:
+    """The manifest as far as a recipe decides it: no graph has been exported yet."""
+    return Manifest.model_construct(
+        name=recipe.name,
+        family=describe_family(recipe),
+        class_count=recipe.class_count,
+        class_names=recipe.class_names,
+        image=describe_image(recipe),
+        schedule=recipe.schedule,
+        graphs={},
+        dtype="float32",
+        files={},
     )

@@ -12,7 +12,7 @@ import torch
 
 from adagen_rt.engine import Engine, open_engine, staged_folder, write_manifest
 from adagen_rt.errors import InputError
-from adagen_rt.export.description import describe_family, describe_image
+from adagen_rt.export.description import describe_model
 from adagen_rt.export.examples import ROWS
 from adagen_rt.export.flops import count_flops
 from adagen_rt.export.graphs import plan_graphs
@@ -113,20 +113,10 @@ def _write(plan: GraphPlan, folder: Path, dtype: Dtype) -> GraphSpec:
 
 
 def _manifest(recipe: Recipe, graphs: dict[str, GraphSpec], dtype: Dtype) -> Manifest:
-    return Manifest.model_construct(
-        format=1,
-        name=recipe.name,
-        family=describe_family(recipe),
-        class_count=recipe.class_count,
-        class_names=recipe.class_names,
-        image=describe_image(recipe),
-        schedule=recipe.schedule,
-        graphs=graphs,
-        dtype=dtype,
-        versions={
-            "adagen-rt": metadata.version("adagen-rt"),
-            "torch": torch.__version__,
-            "onnx": metadata.version("onnx"),
-        },
-        files={},
-    )
+    versions = {
+        "adagen-rt": metadata.version("adagen-rt"),
+        "torch": torch.__version__,
+        "onnx": metadata.version("onnx"),
+    }
+    written = {"graphs": graphs, "dtype": dtype, "versions": versions}
+    return describe_model(recipe).model_copy(update=written)

@@ -1,0 +1,72 @@
+"""Recipes of all four families, small enough to train on and export within seconds."""
+
+from adagen_rt.export.description import describe_model
+from adagen_rt.export.networks import Networks, seed_networks
+from adagen_rt.export.recipe import Recipe
+from adagen_rt.training.environment import Environment
+
+FAMILIES = ("maskgit", "var", "dit", "sit")
+CLASSES = 10
+_IMAGES = {"image_channels": 1, "channels": 8, "multipliers": [1, 2, 2], "groups": 4}
+_IMAGES |= {"encoder_blocks": 1, "decoder_blocks": 1}
+_CODES = {"vocabulary": 8, "latent_channels": 4}
+_SCALES = [1, 2, 4, 8]
+_MASKGIT = {"width": 16, "depth": 3, "heads": 2, "vocabulary": 8, "tokens": 64}
+_VAR = {"width": 16, "depth": 1, "heads": 2, "vocabulary": 8, "code_width": 4, "scales": _SCALES}
+_DIT = {"width": 16, "depth": 1, "heads": 2, "patch": 2, "size": 8, "channels": 4}
+_PARTS = {
+    "maskgit": (_MASKGIT, {**_IMAGES, **_CODES}, 0.8, 4),
+    "var": (_VAR, {**_IMAGES, **_CODES, "scales": _SCALES, "phis": [0, 0, 1, 1]}, 0.0, 4),
+    "dit": (_DIT, {**_IMAGES, "latent_channels": 4, "latent_scale": 0.2}, 0.4, 4),
+    "sit": (_DIT, {**_IMAGES, "latent_channels": 4, "latent_scale": 0.2}, 0.8, 4),
+}
+_GUIDANCE = ("guidance_scale", "softplus", {"kind": "constant", "value": 1.5})
+_TEMPERATURE = ("sampling_temperature", "softplus", {"kind": "constant", "value": 1.0})
+_ACTIONS = {
+    "maskgit": (
+        ("mask_ratio", "sigmoid", {"kind": "cosine"}),
+        ("confidence_temperature", "softplus", {"kind": "decay"}),
+        _TEMPERATURE,
+        ("guidance_scale", "softplus", {"kind": "ramp"}),
+    ),
+    "var": (
+        _GUIDANCE,
+        ("top_k", "sigmoid", {"kind": "constant", "value": 0.7}),
+        ("top_p", "sigmoid", {"kind": "constant", "value": 0.9}),
+        _TEMPERATURE,
+    ),
+    "dit": (("time", "sigmoid", {"kind": "linear", "start": 0.9, "stop": 0.01}), _GUIDANCE),
+    "sit": (("time", "sigmoid", {"kind": "linear", "start": 0.01, "stop": 0.99}), _GUIDANCE),
+}
+
+
+def tiny_recipe(family: str) -> Recipe:
+    """32 x 32 grey images of ten classes in four steps."""
+    backbone, decoder, smoothing, steps = _PARTS[family]
+    actions = [{"name": n, "activation": a, "static": s} for n, a, s in _ACTIONS[family]]
+    if family == "var":
+        actions[1]["scale"] = 8
+        actions[1]["static"] = {"kind": "constant", "value": 5.0}
+    return Recipe.model_validate(
+        {
+            "name": f"tiny-{family}",
+            "family": family,
+            "backbone": {**backbone, "classes": CLASSES},
+            "decoder": decoder,
+            "policy": {"hidden": 16},
+            "schedule": {"steps": steps, "smoothing": smoothing, "actions": actions},
+            "classes": CLASSES,
+            "pixel_range": [-1.0, 1.0],
+            "latent_scale": decoder.get("latent_scale"),
+        }
+    )
+
+
+def tiny_networks(recipe: Recipe) -> Networks:
+    """Seeded weights; the policy's output is not zero."""
+    return seed_networks(recipe, "tiny")
+
+
+def tiny_environment(recipe: Recipe, networks: Networks) -> Environment:
+    """The trainer's view of the networks."""
+    return Environment(describe_model(recipe), networks.backbone, networks.decoder)
