@@ -193,16 +193,18 @@ class _Recorder:
 
     def trajectories(self, labels: Tensor, seeds: Tensor, images: Tensor) -> Trajectories:
         """All that was recorded; calls that no sample needed are left out."""
-        calls = len(self.seen)
-        raw, mean = self.raw[:calls], self.mean[:calls]
-        std = self.exploration.std
+        calls, std = len(self.seen), self.exploration.std
+        valid = self.valid[:calls] & ~self.failed
+        # A failed sample's numbers must not reach a sum, not even times zero.
+        raw, mean = (values[:calls].clone() for values in (self.raw, self.mean))
+        raw[~valid], mean[~valid] = 0.0, 0.0
         return Trajectories(
             observations=tuple(self.seen),
             raw=raw,
             mean=mean,
             log_prob=gaussian_log_prob(raw, mean, std) if std else torch.zeros_like(raw[..., 0]),
             actions=self.actions[:calls],
-            valid=self.valid[:calls] & ~self.failed,
+            valid=valid,
             labels=labels,
             seeds=seeds,
             latents=self.latents,
@@ -215,7 +217,7 @@ class _Recorder:
         if now == len(self.seen):
             empty = values.new_zeros(len(self.failed), *values.shape[1:], dtype=self.dtype)
             self.seen.append({**features, "features": empty})
-        self.seen[now]["features"][self.rows] = values.to(self.dtype)
+        self.seen[now]["features"][self.rows] = torch.nan_to_num(values).to(self.dtype)
 
 
 def _split(latents: Tensors, size: int) -> list[Tensors]:

@@ -1,0 +1,94 @@
+"""Data parallel training over torchrun's processes: averages, and nothing else.
+
+Every process generates and learns from its own share of the samples; gradients and decisions
+(is the loss finite?) are averaged, so that all processes take the same steps.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, distributed, nn
+
+
+@dataclass(frozen=True)
+class Workers:
+    """This process among all that train together.
+
+    Attributes:
+        rank: Its number.
+        count: How many there are; with one, every method is the identity.
+    """
+
+    rank: int = 0
+    count: int = 1
+
+    @classmethod
+    def connect(cls) -> Workers:
+        """Joins the processes that torchrun started; alone, there is nobody to join."""
+        count = int(os.environ.get("WORLD_SIZE", "1"))
+        if count == 1:
+            return cls()
+        if not distributed.is_initialized():
+            distributed.init_process_group("gloo")
+        return cls(distributed.get_rank(), count)
+
+    @property
+    def leads(self) -> bool:
+        """Whether this is the process that writes files."""
+        return self.rank == 0
+
+    def share(self, rows: Tensor) -> Tensor:
+        """This process's part of rows (n, ...), n a multiple of `count`."""
+        return rows[self.rank :: self.count]
+
+    def mean(self, values: Tensor) -> Tensor:
+        """The processes' average of a tensor of one shape."""
+        if self.count == 1:
+            return values
+        total = values.detach().cpu().clone()
+        distributed.all_reduce(total)
+        return (total / self.count).to(values.device)
+
+    def mean_of(self, numbers: dict[str, float]) -> dict[str, float]:
+        """The processes' average of every number."""
+        values = self.mean(torch.tensor(list(numbers.values()), dtype=torch.float64))
+        return dict(zip(numbers, values.tolist(), strict=True))
+
+    def average_gradients(self, parameters: Iterable[nn.Parameter]) -> None:
+        """Replaces every gradient by the processes' average, in one message."""
+        if self.count == 1:
+            return
+        gradients = [p.grad for p in parameters if p.grad is not None]
+        flat = self.mean(torch.cat([gradient.flatten() for gradient in gradients]))
+        sizes = [gradient.numel() for gradient in gradients]
+        for gradient, part in zip(gradients, flat.split(sizes), strict=True):
+            gradient.copy_(part.view_as(gradient))
+
+
+def step_if_finite(
+    optimizer: torch.optim.Optimizer, loss: Tensor, max_norm: float, workers: Workers
+) -> bool:
+    """One optimiser step, unless the loss or its gradient is not finite in any process.
+
+    Args:
+        optimizer: Of the parameters that the loss depends on.
+        loss: A scalar.
+        max_norm: Largest norm of the gradient of all parameters together.
+        workers: Who averages the gradient.
+
+    Returns:
+        Whether the step was made; if not, nothing has changed.
+    """
+    parameters = [p for group in optimizer.param_groups for p in group["params"]]
+    optimizer.zero_grad(set_to_none=True)
+    loss.backward()
+    workers.average_gradients(parameters)
+    norm = nn.utils.clip_grad_norm_(parameters, max_norm)
+    usable = bool(torch.isfinite(workers.mean(loss.detach()) + norm))
+    if usable:
+        optimizer.step()
+    return usable
