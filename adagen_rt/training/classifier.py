@@ -38,15 +38,21 @@ class Classifier(nn.Module):
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Maps images (N, 1, 32, 32) in [0, 1] to logits (N, 10) and features (N, 64)."""
-        x = images
+        x = self.maps(images)[-1]
+        features = F.relu(self.hidden(F.dropout(x.flatten(1), 0.3, self.training)))
+        return self.head(F.dropout(features, 0.3, self.training)), features
+
+    def maps(self, images: Tensor) -> list[Tensor]:
+        """What each convolution makes of images: maps (N, C, h, w) of half the size or equal."""
+        maps, x = [], images
         for index, (convolution, norm) in enumerate(
             zip(self.convolutions, self.norms, strict=True)
         ):
             x = F.relu(norm(convolution(x)))
             if index != 1:
                 x = F.max_pool2d(x, 2)
-        features = F.relu(self.hidden(F.dropout(x.flatten(1), 0.3, self.training)))
-        return self.head(F.dropout(features, 0.3, self.training)), features
+            maps.append(x)
+        return maps
 
 
 class ClassifierTask:

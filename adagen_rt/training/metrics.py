@@ -44,6 +44,28 @@ def frechet_distance(first: Gaussian, second: Gaussian) -> float:
     return float(shift @ shift + spread)
 
 
+def frechet_influence(features: npt.ArrayLike, reference: Gaussian) -> Floats:
+    """How fast the distance grows as a sample gains weight, (N,) for features (N, D).
+
+    The derivative of `frechet_distance` at the empirical distribution towards one sample. With
+    d the sample's distance from the mean and A the optimal transport from these features'
+    Gaussian to the reference, `2 d . shift + d (1 - A) d`, centred: it averages to zero.
+    """
+    rows = np.asarray(features, np.float64)
+    deviation = rows - rows.mean(axis=0)
+    root = _symmetric_root(reference.covariance)
+    values, vectors = np.linalg.eigh(root @ (deviation.T @ deviation / len(rows)) @ root)
+    # Directions without any spread have no finite derivative; they are left alone.
+    usable = values > 1e-10 * values.max()
+    inverse = np.where(usable, 1 / np.sqrt(np.where(usable, values, 1.0)), 0.0)
+    transport = root @ (vectors * inverse) @ vectors.T @ root
+    curved = deviation @ (np.eye(rows.shape[1]) - transport)
+    influence = 2 * deviation @ (rows.mean(axis=0) - reference.mean)
+    influence += (curved * deviation).sum(axis=1)
+    centred: Floats = influence - influence.mean()
+    return centred
+
+
 def fid(features: npt.ArrayLike, reference: npt.ArrayLike) -> float:
     """Frechet distance of two sets of features, each (N, D)."""
     return frechet_distance(Gaussian.of(features), Gaussian.of(reference))
