@@ -91,6 +91,7 @@ def _run_stage(
 ) -> None:
     import torch
 
+    from adagen_rt.export.description import describe_model
     from adagen_rt.training.data import load_fashion_mnist
     from adagen_rt.training.generator import (
         Stage,
@@ -108,7 +109,8 @@ def _run_stage(
         return
     load_autoencoder(decoder, folder / recipe.files.decoder)
     backbone: Any = recipe.make_backbone()
-    train_backbone(backbone, decoder, images, recipe.pixel_range, stage, recipe.files.backbone)
+    manifest = describe_model(recipe)
+    train_backbone(backbone, decoder, images, manifest, stage, recipe.files.backbone)
 
 
 def _loop_config(recipe: Recipe, part: str) -> Any:

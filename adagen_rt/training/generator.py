@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import torch
@@ -11,6 +10,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from adagen_rt.errors import InputError
+from adagen_rt.manifest import Manifest
 from adagen_rt.models.autoencoder import VQGAN, AutoencoderKL
 from adagen_rt.models.checkpoint import load_state, load_strict
 from adagen_rt.models.dit import DiT
@@ -19,9 +19,10 @@ from adagen_rt.models.multiscale import MultiScaleVQVAE
 from adagen_rt.models.var import VAR
 from adagen_rt.training.checkpoint import save_weights
 from adagen_rt.training.data import Images
-from adagen_rt.training.loop import LoopConfig, Trainer, keyed_generator
+from adagen_rt.training.environment import Environment
+from adagen_rt.training.loop import LoopConfig, Trainer
 from adagen_rt.training.objectives import DiTTask, GeneratorTask, MaskGITTask, SiTTask, VARTask
-from adagen_rt.training.preview import sample_diffusion, sample_maskgit, sample_var
+from adagen_rt.training.preview import preview_images
 from adagen_rt.training.tokenizers import (
     ImageTask,
     KLTask,
@@ -34,7 +35,6 @@ from adagen_rt.training.tokenizers import (
 
 CODES = "codes.safetensors"
 ENCODE_BATCH = 250
-PREVIEWS_PER_CLASS = 6
 CALIBRATION_IMAGES = 2000
 
 Autoencoder = VQGAN | AutoencoderKL | MultiScaleVQVAE
@@ -77,15 +77,16 @@ def train_backbone(
     network: Backbone,
     autoencoder: Autoencoder,
     images: Images,
-    pixel_range: tuple[float, float],
+    manifest: Manifest,
     stage: Stage,
     file: str,
 ) -> None:
     """Trains a generator on encoded images and writes its averaged weights to `file`."""
     autoencoder.eval().requires_grad_(False)
+    pixel_range = manifest.image.pixel_range
     codes = _encode_once(autoencoder, images, pixel_range, stage.folder / CODES)
     labels = torch.from_numpy(images.labels)
-    task = _generator_task(network, autoencoder, codes, labels, pixel_range)
+    task = _generator_task(network, autoencoder, codes, labels, manifest)
     trainer = Trainer(task, stage.loop, stage.folder / "backbone", stage.resume)
     save_weights(trainer.run(stage.max_minutes).state_dict(), stage.folder / file)
 
@@ -113,10 +114,13 @@ def _generator_task(
     autoencoder: Autoencoder,
     codes: Tensor,
     labels: Tensor,
-    pixel_range: tuple[float, float],
+    manifest: Manifest,
 ) -> GeneratorTask:
     null_class = network.config.classes
-    preview = partial(_preview, autoencoder, pixel_range)
+
+    def preview(average: nn.Module) -> Tensor:
+        return preview_images(Environment(manifest, average, autoencoder))
+
     if isinstance(network, MaskGIT):
         return MaskGITTask(network, codes, labels, null_class, preview)
     if isinstance(network, DiT):
@@ -125,31 +129,6 @@ def _generator_task(
     assert isinstance(autoencoder, MultiScaleVQVAE)
     quantizer = autoencoder.quantize
     return VARTask(network, codes, labels, null_class, preview, quantizer=quantizer)
-
-
-@torch.no_grad()
-def _preview(
-    autoencoder: Autoencoder, pixel_range: tuple[float, float], network: nn.Module
-) -> Tensor:
-    """Samples of ten classes, a column a class."""
-    labels = torch.arange(10).repeat(PREVIEWS_PER_CLASS)
-    images = sample_images(network, autoencoder, labels, keyed_generator(0))
-    low, high = pixel_range
-    return (images - low) / (high - low)
-
-
-@torch.no_grad()
-def sample_images(
-    network: nn.Module, autoencoder: Autoencoder, labels: Tensor, generator: torch.Generator
-) -> Tensor:
-    """Images of labels in the decoder's pixel range, on a static schedule."""
-    if isinstance(network, MaskGIT) and isinstance(autoencoder, VQGAN):
-        return autoencoder.decode_tokens(sample_maskgit(network, labels, generator))
-    if isinstance(network, DiT) and isinstance(autoencoder, AutoencoderKL):
-        return autoencoder.decode(sample_diffusion(network, labels, generator))
-    if isinstance(network, VAR) and isinstance(autoencoder, MultiScaleVQVAE):
-        return autoencoder.decode(sample_var(network, autoencoder.quantize, labels, generator))
-    raise TypeError(f"{type(network).__name__} has no {type(autoencoder).__name__} to decode with")
 
 
 def _encode_once(

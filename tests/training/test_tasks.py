@@ -1,48 +1,36 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch")
 
-from adagen_rt.models.autoencoder import VQGAN, AutoencoderKL, AutoencoderKLConfig, VQGANConfig
-from adagen_rt.models.dit import DiT, DiTConfig
-from adagen_rt.models.maskgit import MaskGIT, MaskGITConfig
-from adagen_rt.models.multiscale import MultiScaleConfig, MultiScaleVQVAE
-from adagen_rt.models.var import VAR, VARConfig
+from tiny_recipes import tiny_recipe
+
+from adagen_rt.export.description import describe_model
+from adagen_rt.models.autoencoder import VQGAN
+from adagen_rt.models.dit import DiTConfig
+from adagen_rt.models.maskgit import MaskGITConfig
 from adagen_rt.training.data import Images
+from adagen_rt.training.environment import Environment
 from adagen_rt.training.generator import (
     Stage,
     encode_all,
     load_autoencoder,
-    sample_images,
     train_backbone,
     train_tokenizer,
 )
 from adagen_rt.training.loop import LoopConfig, keyed_generator
 from adagen_rt.training.objectives import LABEL_DROPOUT, DiTTask, MaskGITTask, SiTTask
+from adagen_rt.training.preview import sample_images
 from adagen_rt.training.tokenizers import TrainableVQ, VQTask, calibrate
-
-SIZES = {"image_channels": 1, "channels": 8, "multipliers": (1, 2, 2), "groups": 4}
-SIZES |= {"encoder_blocks": 1, "decoder_blocks": 1}
-SCALES = (1, 2, 4, 8)
 
 
 def pair(family):
-    """A generator and its tokenizer, both tiny."""
+    """A generator and its tokenizer, both tiny, and what they make."""
     torch.manual_seed(0)
-    if family == "maskgit":
-        decoder = VQGAN(VQGANConfig(**SIZES, latent_channels=4, vocabulary=8))
-        sizes = {"width": 16, "depth": 3, "heads": 2, "vocabulary": 8, "tokens": 64}
-        return MaskGIT(MaskGITConfig(**sizes, classes=10)), decoder
-    if family == "var":
-        config = MultiScaleConfig(
-            **SIZES, latent_channels=4, vocabulary=8, scales=SCALES, phis=(0, 0, 1, 1)
-        )
-        sizes = {"width": 16, "depth": 1, "heads": 2, "vocabulary": 8, "code_width": 4}
-        return VAR(VARConfig(**sizes, scales=SCALES, classes=10)), MultiScaleVQVAE(config)
-    process = {"dit": "vp", "sit": "linear"}[family]
-    sizes = {"width": 16, "depth": 1, "heads": 2, "patch": 2, "size": 8, "classes": 10}
-    decoder = AutoencoderKL(AutoencoderKLConfig(**SIZES))
-    return DiT(DiTConfig(**sizes, process=process)), decoder
+    recipe = tiny_recipe(family)
+    return recipe.make_backbone(), recipe.make_decoder(), describe_model(recipe)
 
 
 def pictures(count=40):
@@ -59,21 +47,22 @@ FAMILIES = ["maskgit", "var", "dit", "sit"]
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_both_stages_run_and_leave_weights_that_load(tmp_path, family):
-    network, decoder = pair(family)
+    network, decoder, manifest = pair(family)
     stage = Stage(LoopConfig(steps=3, batch_size=8, preview_every=3), tmp_path)
     train_tokenizer(decoder, pictures(), (-1.0, 1.0), stage, "decoder.safetensors")
     fresh = load_autoencoder(pair(family)[1], tmp_path / "decoder.safetensors")
-    train_backbone(network, fresh, pictures(), (-1.0, 1.0), stage, "backbone.safetensors")
+    train_backbone(network, fresh, pictures(), manifest, stage, "backbone.safetensors")
     assert (tmp_path / "backbone" / "samples_000003.png").is_file()
     assert (tmp_path / "tokenizer" / "samples_000003.png").is_file()
-    images = sample_images(network.eval(), fresh.eval(), torch.arange(3), keyed_generator(1))
+    environment = Environment(manifest, network, fresh)
+    images = sample_images(environment, torch.arange(3), torch.arange(3))
     assert images.shape == (3, 1, 32, 32)
     assert images.isfinite().all()
 
 
 @pytest.mark.parametrize("family", ["maskgit", "var", "dit"])
 def test_tokenizers_learn(tmp_path, family):
-    _, decoder = pair(family)
+    decoder = pair(family)[1]
     config = LoopConfig(steps=60, batch_size=16, learning_rate=5e-3, warmup=5, bf16=False)
     stage = Stage(config, tmp_path)
     train_tokenizer(decoder, pictures(), (-1.0, 1.0), stage, "decoder.safetensors")
@@ -83,10 +72,10 @@ def test_tokenizers_learn(tmp_path, family):
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_backbones_learn(tmp_path, family):
-    network, decoder = pair(family)
+    network, decoder, manifest = pair(family)
     config = LoopConfig(steps=60, batch_size=16, learning_rate=5e-3, warmup=5, bf16=False)
     stage = Stage(config, tmp_path)
-    train_backbone(network, decoder, pictures(), (-1.0, 1.0), stage, "backbone.safetensors")
+    train_backbone(network, decoder, pictures(), manifest, stage, "backbone.safetensors")
     losses = [float(line.split(",")[1]) for line in _log(tmp_path / "backbone")]
     assert losses[-1] < 0.95 * losses[0]
 
@@ -143,7 +132,7 @@ def test_diffusion_targets_invert_the_process(kind, process):
 
 @torch.no_grad()
 def test_the_codebook_follows_its_columns_and_dead_codes_restart():
-    model = VQGAN(VQGANConfig(**SIZES, latent_channels=4, vocabulary=4))
+    model = VQGAN(replace(tiny_recipe("maskgit").decoder, vocabulary=4))
     trainable = TrainableVQ(model)
     centres = torch.tensor([[5.0, 0, 0, 0], [0, 5.0, 0, 0]])
     columns = centres.repeat(50, 1)
