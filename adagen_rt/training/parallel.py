@@ -7,7 +7,8 @@ Every process generates and learns from its own share of the samples; gradients 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -27,14 +28,18 @@ class Workers:
     count: int = 1
 
     @classmethod
-    def connect(cls) -> Workers:
+    @contextmanager
+    def connected(cls) -> Iterator[Workers]:
         """Joins the processes that torchrun started; alone, there is nobody to join."""
         count = int(os.environ.get("WORLD_SIZE", "1"))
         if count == 1:
-            return cls()
-        if not distributed.is_initialized():
-            distributed.init_process_group("gloo")
-        return cls(distributed.get_rank(), count)
+            yield cls()
+            return
+        distributed.init_process_group("gloo")
+        try:
+            yield cls(distributed.get_rank(), count)
+        finally:
+            distributed.destroy_process_group()
 
     @property
     def leads(self) -> bool:

@@ -1,0 +1,67 @@
+"""A policy training of a few seconds; as a script, in a process that a test can kill."""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import torch
+from tiny_recipes import tiny_environment, tiny_networks, tiny_recipe
+
+from adagen_rt.models.policy import PolicyNetwork
+from adagen_rt.training.adversarial import AdversaryConfig
+from adagen_rt.training.classifier import Classifier
+from adagen_rt.training.data import Images
+from adagen_rt.training.evaluation import Judge
+from adagen_rt.training.evaluator import Evaluator
+from adagen_rt.training.parallel import Workers
+from adagen_rt.training.policy import PolicyConfig, PolicyTrainer
+from adagen_rt.training.rewards import RewardContext, make_reward
+
+CONFIG = {
+    "updates": 6,
+    "warmup": 1,
+    "trajectories": 20,
+    "epochs": 2,
+    "minibatch": 5,
+    "learning_rate": 1e-3,
+    "save_every": 1,
+    "evaluate_every": 3,
+}
+
+
+def make_trainer(folder, resume=False, workers=None, **changes):
+    """A trainer of a tiny MaskGIT's policy against a discriminator over random features."""
+    torch.manual_seed(0)
+    recipe = tiny_recipe("maskgit")
+    networks = tiny_networks(recipe)
+    environment = tiny_environment(recipe, networks)
+    workers = workers or Workers()
+    classifier = Classifier().eval()
+    rng = np.random.default_rng(0)
+    real = Images(rng.integers(0, 255, (40, 32, 32)).astype(np.uint8), np.arange(40) % 10)
+    context = RewardContext(
+        classifier,
+        torch.from_numpy(real.pixels)[:, None],
+        torch.from_numpy(real.labels),
+        AdversaryConfig(width=8, batch_size=10),
+        workers=workers,
+    )
+    return PolicyTrainer(
+        environment,
+        PolicyNetwork(networks.policy.config),
+        make_reward({"adversarial": 1.0, "classifier": 0.1}, context),
+        PolicyConfig(**CONFIG | changes),
+        folder,
+        evaluator=Evaluator(environment, Judge(classifier, real), count=10),
+        resume=resume,
+        workers=workers,
+    )
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    target = Path(sys.argv[1])
+    with Workers.connected() as here:
+        trainer = make_trainer(target, workers=here)
+        trainer.run()
+        torch.save(trainer.policy.state_dict(), target / f"rank{here.rank}.pt")
