@@ -1,4 +1,4 @@
-"""`adagen-rt train`: demo generators from a recipe."""
+"""`adagen-rt train`: demo generators from a recipe, and policies for them."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from adagen_rt.cli.train_policy import policy
 from adagen_rt.errors import MissingExtraError, RecipeError
 
 if TYPE_CHECKING:
@@ -15,7 +16,10 @@ if TYPE_CHECKING:
 
 @click.group()
 def train() -> None:
-    """Train the networks of a demo model."""
+    """Train the networks of a demo model, or a policy for a generator."""
+
+
+train.add_command(policy)
 
 
 @train.command()

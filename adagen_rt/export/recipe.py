@@ -77,10 +77,19 @@ class Files(_Block):
 
 
 class TrainingSection(_Block):
-    """Settings of the training loop for the two networks of a demo model."""
+    """How the networks of a demo model are trained.
+
+    Attributes:
+        tokenizer: Settings of the autoencoder's training loop.
+        generator: Settings of the backbone's.
+        policy: Settings of the policy's training; the published ones where none is given.
+        discriminator: Settings of the discriminator that the policy is trained against.
+    """
 
     tokenizer: dict[str, bool | int | float]
     generator: dict[str, bool | int | float]
+    policy: dict[str, bool | int | float] = {}
+    discriminator: dict[str, bool | int | float] = {}
 
 
 class Recipe(_Block):

@@ -1,0 +1,64 @@
+"""What a policy training reads and leaves, so that its folder can be exported."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from adagen_rt.cli.files import replace_file
+from adagen_rt.errors import RecipeError
+
+if TYPE_CHECKING:
+    from adagen_rt.export.recipe import Recipe
+
+POLICY_FILE = "policy.safetensors"
+RECIPE_FILE = "recipe.yaml"
+
+
+def trained_recipe(path: Path, steps: int | None, smoothing: float | None) -> Recipe:
+    """A generator's recipe, with the policy that is about to be trained.
+
+    Args:
+        path: The recipe.
+        steps: Another number of steps than it says.
+        smoothing: Another smoothing than it says.
+    """
+    from adagen_rt.export.recipe import load_recipe
+
+    recipe = load_recipe(path)
+    if recipe.policy is None:
+        raise RecipeError(f"{path}: policy: missing; its sizes are needed to train one")
+    given = {"steps": steps, "smoothing": smoothing}
+    changed = {name: value for name, value in given.items() if value is not None}
+    schedule = recipe.schedule.model_copy(update=changed)
+    files = recipe.files.model_copy(update={"policy": POLICY_FILE})
+    return recipe.model_copy(update={"schedule": schedule, "files": files})
+
+
+def without_policy_file(recipe: Recipe) -> Recipe:
+    """The same recipe with a policy that starts afresh."""
+    files = recipe.files.model_copy(update={"policy": None})
+    return recipe.model_copy(update={"files": files})
+
+
+def prepare_export(recipe: Recipe, weights: Path, folder: Path) -> None:
+    """Put a recipe and the generator's weights into the folder of the policy to come.
+
+    Weights are linked, or copied where the file system cannot link; files that are there
+    stay as they are.
+    """
+    import yaml
+
+    text = yaml.safe_dump(recipe.model_dump(mode="json", exclude_none=True), sort_keys=False)
+    replace_file(folder / RECIPE_FILE, lambda path: path.write_text(text, encoding="utf-8"))
+    for name in (recipe.files.backbone, recipe.files.decoder):
+        source, target = weights / name, folder / name
+        if target.exists():
+            continue
+        try:
+            os.link(source, target)
+        except OSError:
+            replace_file(target, partial(shutil.copyfile, source))

@@ -1,0 +1,241 @@
+"""`adagen-rt train policy`: a schedule policy for a frozen generator."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from adagen_rt.cli.bundle import (
+    POLICY_FILE,
+    prepare_export,
+    trained_recipe,
+    without_policy_file,
+)
+from adagen_rt.errors import InputError, MissingExtraError, RecipeError
+
+if TYPE_CHECKING:
+    from adagen_rt.export.recipe import Recipe
+    from adagen_rt.schedule import ScheduleSpec
+    from adagen_rt.training.adversarial import AdversaryConfig
+    from adagen_rt.training.data import Images
+    from adagen_rt.training.environment import Environment
+    from adagen_rt.training.evaluator import Evaluator, Watcher
+    from adagen_rt.training.parallel import Workers
+    from adagen_rt.training.policy import PolicyConfig, PolicyTrainer
+    from adagen_rt.training.rewards import Reward
+
+#: What the built-in rewards can judge.
+JUDGED_SIZE, JUDGED_CHANNELS = 32, 1
+SECTIONS = ("policy", "discriminator")
+
+
+@click.command()
+@click.option(
+    "--engine-recipe",
+    "recipe_file",
+    required=True,
+    type=click.Path(path_type=Path),
+    help="The generator's recipe.",
+)
+@click.option(
+    "--weights",
+    required=True,
+    type=click.Path(path_type=Path),
+    help="Folder with the generator's weight files.",
+)
+@click.option(
+    "--data",
+    required=True,
+    type=click.Path(path_type=Path),
+    help="Folder of the Fashion-MNIST IDX files, gzipped or not.",
+)
+@click.option(
+    "--reward",
+    "rewards",
+    multiple=True,
+    default=("adversarial",),
+    show_default=True,
+    metavar="NAME[=WEIGHT]",
+    help="adversarial, classifier or fid; given several times, their weighted sum.",
+)
+@click.option("--steps", type=click.IntRange(1, 1000), help="Steps; default: the recipe's.")
+@click.option(
+    "--smoothing",
+    type=click.FloatRange(0, 1, max_open=True),
+    help="Weight of the previous step's action, 0 for none; default: the recipe's.",
+)
+@click.option(
+    "--out",
+    "folder",
+    required=True,
+    type=click.Path(path_type=Path),
+    help="Folder of the run; afterwards it can be exported.",
+)
+@click.option(
+    "--set",
+    "settings",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Overrides the recipe's training.policy, for example updates=100; with a prefix, "
+    "discriminator.learning_rate=1e-4.",
+)
+@click.option("--evaluate", default=1000, show_default=True, type=click.IntRange(2, 100_000))
+@click.option("--resume", is_flag=True, help="Continue from the checkpoint in --out.")
+@click.option("--minutes", type=click.FloatRange(min=0), help="Stop after so long.")
+@click.option("--threads", type=click.IntRange(min=1), help="CPU threads.")
+@click.option("--device", default="cpu", show_default=True, help="PyTorch's name of a device.")
+def policy(
+    recipe_file: Path,
+    weights: Path,
+    folder: Path,
+    steps: int | None,
+    smoothing: float | None,
+    minutes: float | None,
+    threads: int | None,
+    **options: Any,
+) -> None:
+    """Train a policy by PPO.
+
+    Writes policy.safetensors, recipe.yaml and links to the generator's weights into --out, so
+    that `adagen-rt export OUT/recipe.yaml --weights OUT` makes an engine of them; checkpoint,
+    log and pictures go to OUT/policy. Several processes train together under
+    `torchrun -m adagen_rt train policy ...`.
+    """
+    try:
+        import torch
+
+        from adagen_rt.training.parallel import Workers
+    except ImportError as error:
+        raise MissingExtraError(error.name or "torch", "torch") from error
+    if threads is not None:
+        torch.set_num_threads(threads)
+    recipe = trained_recipe(recipe_file, steps, smoothing)
+    with Workers.connected() as workers:
+        trainer = _make_trainer(recipe, weights, folder, workers, options)
+        if workers.leads:
+            prepare_export(recipe, weights, folder)
+        trainer.run(minutes)
+    if workers.leads:
+        _draw_curves(trainer.records)
+        click.echo(f"written: {folder / POLICY_FILE}")
+
+
+def _make_trainer(
+    recipe: Recipe, weights: Path, folder: Path, workers: Workers, options: Mapping[str, Any]
+) -> PolicyTrainer:
+    """All parts of a run; its networks start from the seed of its settings."""
+    import torch
+
+    from adagen_rt.export.description import describe_model
+    from adagen_rt.export.networks import load_networks
+    from adagen_rt.training.data import load_fashion_mnist
+    from adagen_rt.training.environment import Environment
+    from adagen_rt.training.policy import PolicyTrainer
+    from adagen_rt.training.rewards import parse_rewards
+
+    config, adversary = _configs(recipe, options["settings"])
+    parts = parse_rewards(options["rewards"])
+    manifest = describe_model(recipe)
+    _check_judged(manifest.image.size, manifest.image.channels)
+    images = load_fashion_mnist(options["data"], "train")
+    torch.manual_seed(config.seed)
+    networks = load_networks(without_policy_file(recipe), weights)
+    assert networks.policy is not None
+    environment = Environment(manifest, networks.backbone, networks.decoder, options["device"])
+    return PolicyTrainer(
+        environment,
+        networks.policy,
+        _make_reward(parts, images, adversary, options["device"], workers),
+        config,
+        folder,
+        evaluator=_make_evaluator(environment, images, options["evaluate"], workers),
+        resume=options["resume"],
+        workers=workers,
+    )
+
+
+def _make_reward(
+    parts: Mapping[str, float],
+    images: Images,
+    adversary: AdversaryConfig,
+    device: str,
+    workers: Workers,
+) -> Reward:
+    import torch
+
+    from adagen_rt.training.classifier import load_classifier
+    from adagen_rt.training.rewards import RewardContext, make_reward
+
+    pixels, labels = torch.from_numpy(images.pixels)[:, None], torch.from_numpy(images.labels)
+    context = RewardContext(load_classifier(), pixels, labels, adversary, device, workers)
+    return make_reward(parts, context)
+
+
+def _make_evaluator(
+    environment: Environment, images: Images, count: int, workers: Workers
+) -> Evaluator | None:
+    """Who scores the policy; the process that writes the log has to, no other."""
+    from adagen_rt.training.classifier import load_classifier
+    from adagen_rt.training.evaluation import Judge
+    from adagen_rt.training.evaluator import Evaluator
+
+    if not workers.leads:
+        return None
+    judge = Judge(load_classifier(), images)
+    return Evaluator(environment, judge, _painter(environment.manifest.schedule), count)
+
+
+def _configs(recipe: Recipe, settings: tuple[str, ...]) -> tuple[PolicyConfig, AdversaryConfig]:
+    """Settings of policy and discriminator: the defaults, the recipe's, the command line's."""
+    from adagen_rt.export.recipe import build
+    from adagen_rt.training.adversarial import AdversaryConfig
+    from adagen_rt.training.policy import PolicyConfig
+
+    given: dict[str, dict[str, Any]] = {
+        name: dict(getattr(recipe.training, name, {})) for name in SECTIONS
+    }
+    for text in settings:
+        key, found, value = text.partition("=")
+        section, _, name = key.rpartition(".")
+        if not found or (section or "policy") not in given:
+            raise InputError("--set", text, "KEY=VALUE or discriminator.KEY=VALUE")
+        given[section or "policy"][name] = value
+    try:
+        section = "policy"
+        policy_config = build(PolicyConfig, given[section])
+        section = "discriminator"
+        return policy_config, build(AdversaryConfig, given[section])
+    except ValueError as error:
+        raise RecipeError(f"training.{section}.{error}") from error
+
+
+def _check_judged(size: int, channels: int) -> None:
+    if (size, channels) != (JUDGED_SIZE, JUDGED_CHANNELS):
+        raise InputError(
+            "--engine-recipe",
+            f"images of {size} x {size} in {channels} channels",
+            f"{JUDGED_SIZE} x {JUDGED_SIZE} grey ones, which the built-in rewards judge; "
+            "adagen_rt.training.features says how to train against another network",
+        )
+
+
+def _painter(spec: ScheduleSpec) -> Watcher | None:
+    """Draws schedules and curves at every evaluation, where matplotlib is installed."""
+    from adagen_rt.cli.plots import Chosen, save_plot
+
+    def draw(folder: Path, chosen: Chosen) -> None:
+        save_plot(folder / "schedule.png", spec, spec.steps, chosen)
+        _draw_curves(folder)
+
+    return draw if find_spec("matplotlib") else None
+
+
+def _draw_curves(folder: Path) -> None:
+    from adagen_rt.cli.curves import save_curves
+
+    if find_spec("matplotlib"):
+        save_curves(folder / "curves.png", folder / "log.csv")

@@ -1,0 +1,118 @@
+"""`adagen-rt train policy`: a run of two updates up to its engine, and the faults it names."""
+
+import gzip
+import struct
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+
+torch = pytest.importorskip("torch")
+
+from tiny_recipes import tiny_networks, tiny_recipe
+
+from adagen_rt.export.recipe import load_recipe
+from adagen_rt.generator import load
+from adagen_rt.training.checkpoint import save_weights
+
+QUICK = ("updates=2", "trajectories=10", "epochs=1", "minibatch=10", "save_every=1")
+
+
+@pytest.fixture
+def data(tmp_path):
+    """Twenty training images."""
+    folder = tmp_path / "data"
+    folder.mkdir()
+    images = np.random.default_rng(0).integers(0, 255, (20, 28, 28)).astype(np.uint8)
+    for name, array in (("images-idx3", images), ("labels-idx1", np.arange(20) % 10)):
+        header = bytes([0, 0, 8, array.ndim]) + struct.pack(f">{array.ndim}I", *array.shape)
+        content = gzip.compress(header + array.astype(np.uint8).tobytes())
+        (folder / f"train-{name}-ubyte.gz").write_bytes(content)
+    return folder
+
+
+@pytest.fixture
+def model(tmp_path):
+    """A tiny generator's recipe, and the folder of its weights."""
+    recipe = tiny_recipe("sit")
+    networks = tiny_networks(recipe)
+    weights = tmp_path / "weights"
+    save_weights(networks.backbone.state_dict(), weights / "backbone.safetensors")
+    save_weights(networks.decoder.state_dict(), weights / "decoder.safetensors")
+    content = recipe.model_dump(mode="json", exclude_none=True)
+    (tmp_path / "tiny.yaml").write_text(yaml.safe_dump(content))
+    return tmp_path / "tiny.yaml", weights
+
+
+@pytest.fixture
+def arguments(data, model, tmp_path):
+    recipe, weights = model
+    paths = ("--engine-recipe", recipe, "--weights", weights, "--data", data)
+    quick = [part for setting in QUICK for part in ("--set", setting)]
+    return ("train", "policy", *paths, "--out", tmp_path / "run", "--evaluate", 10, *quick)
+
+
+def test_a_trained_policy_can_be_exported_and_run(run, arguments, tmp_path):
+    folder = tmp_path / "run"
+    rewards = ("--reward", "adversarial", "--reward", "classifier=0.1", "--reward", "fid=0.01")
+    done = run(*arguments, *rewards, "--steps", 6, "--smoothing", 0)
+    assert done.exit_code == 0, done.output
+    assert str(folder / "policy.safetensors") in done.output
+    records = {path.name for path in (folder / "policy").iterdir()}
+    assert {"checkpoint.pt", "log.csv", "curves.png", "schedule.png"} <= records
+    recipe = load_recipe(folder / "recipe.yaml")
+    assert (recipe.schedule.steps, recipe.schedule.smoothing) == (6, 0.0)
+    done = run("export", folder / "recipe.yaml", "--weights", folder, "--out", tmp_path / "engine")
+    assert done.exit_code == 0, done.output
+    result = load(tmp_path / "engine").generate([1, 2], [3, 4])
+    assert len(result.schedule["time"]) == 7
+    assert not result.failures
+
+
+def test_a_run_goes_on_where_it_stopped(run, arguments, tmp_path):
+    log = tmp_path / "run" / "policy" / "log.csv"
+    assert run(*arguments, "--minutes", 0).exit_code == 0
+    assert len(log.read_text().splitlines()) == 3
+    assert run(*arguments, "--resume").exit_code == 0
+    assert len(log.read_text().splitlines()) == 4
+
+
+def test_the_shipped_recipes_survive_being_written_again(tmp_path):
+    for path in sorted((Path(__file__).parents[2] / "export").glob("*.yaml")):
+        recipe = load_recipe(path)
+        content = yaml.safe_dump(recipe.model_dump(mode="json", exclude_none=True))
+        (tmp_path / path.name).write_text(content)
+        assert load_recipe(tmp_path / path.name) == recipe
+
+
+@pytest.mark.parametrize(
+    ("extra", "named"),
+    [
+        (("--reward", "fit"), "reward: got 'fit', expected one of adversarial"),
+        (("--set", "pace=3"), "training.policy.pace: unknown key"),
+        (("--set", "trajectories=0"), "trajectories: got 0"),
+        (("--set", "discriminator.width=no"), "training.discriminator.width"),
+        (("--set", "generator.width=3"), "--set: got 'generator.width=3'"),
+        (("--set", "width"), "--set: got 'width'"),
+        (("--steps", 5), "steps: got 5, expected an even number"),
+        (("--smoothing", 1), "--smoothing"),
+        (("--data", "/nowhere"), "--data"),
+        (("--weights", "/nowhere"), "backbone.safetensors"),
+    ],
+)
+def test_faults_are_one_line_and_leave_nothing(refuse, arguments, tmp_path, extra, named):
+    assert named in refuse(*arguments, *extra)
+    assert not list((tmp_path / "run").glob("*.*"))
+
+
+def test_a_generator_that_the_rewards_cannot_judge_is_refused(refuse, arguments):
+    published = Path(__file__).parents[2] / "export" / "dit-xl-2.yaml"
+    assert "256 x 256 in 3 channels" in refuse(*arguments, "--engine-recipe", published)
+
+
+def test_a_recipe_without_a_policy_is_refused(refuse, arguments, model):
+    content = yaml.safe_load(model[0].read_text())
+    del content["policy"]
+    model[0].write_text(yaml.safe_dump(content))
+    assert "policy: missing" in refuse(*arguments)
