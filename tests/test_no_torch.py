@@ -11,6 +11,7 @@ CASES = {
     "doctor": RUN.format("'doctor'"),
     "help": RUN.format("'--help'"),
 }
+POLICY_OPTIONS = ("--engine-recipe", "recipe.yaml", "--weights", "a", "--data", "b", "--out", "c")
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -26,7 +27,7 @@ def test_the_training_half_names_its_extra_when_torch_is_missing(tmp_path):
     commands = [
         ["export", "recipe.yaml", "--weights", "here", "--out", "there"],
         ["train", "generator", "--recipe", "recipe.yaml", "--data", "here", "--out", "there"],
-        ["train", "policy", *"--engine-recipe a --weights b --data c --out d".split()],
+        ["train", "policy", *POLICY_OPTIONS],
     ]
     environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
     for arguments in commands:
