@@ -145,7 +145,8 @@ def _make_trainer(
     torch.manual_seed(config.seed)
     networks = load_networks(without_policy_file(recipe), weights)
     assert networks.policy is not None
-    environment = Environment(manifest, networks.backbone, networks.decoder, options["device"])
+    generator = manifest, networks.backbone, networks.decoder
+    environment = Environment(*generator, options["device"], bf16=config.bf16)
     return PolicyTrainer(
         environment,
         networks.policy,

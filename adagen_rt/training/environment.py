@@ -42,12 +42,21 @@ class Environment:
         backbone: The generator.
         decoder: Makes the images.
         device: Where everything runs.
+        bf16: Whether the backbone computes in bfloat16 where autocast finds it safe: faster,
+            and no longer exactly what an engine of another precision generates.
     """
 
     def __init__(
-        self, manifest: Manifest, backbone: nn.Module, decoder: nn.Module, device: str = "cpu"
+        self,
+        manifest: Manifest,
+        backbone: nn.Module,
+        decoder: nn.Module,
+        device: str = "cpu",
+        *,
+        bf16: bool = False,
     ) -> None:
         self.manifest = manifest
+        self.bf16 = bf16
         self.device = torch.device(device)
         self.backbone = backbone.eval().requires_grad_(False).to(self.device)
         self.decoder = decoder.eval().requires_grad_(False).to(self.device)
@@ -63,7 +72,7 @@ class Environment:
     def loop(self, policy: Callable[[Tensors, Tensor], Tensor]) -> Loop:
         """The runtime's loop under a policy, from features and call (B,) to raw (B, A)."""
         outputs = OUTPUTS[self.manifest.family.family]
-        return Loop(self.family, self.schedule, as_graph(self.backbone, outputs), policy)
+        return Loop(self.family, self.schedule, as_graph(self._evaluate, outputs), policy)
 
     def multi_scale(self, network: PolicyNetwork) -> nn.Module:
         """A policy network fit for this family's features; its parameters stay the same."""
@@ -86,6 +95,10 @@ class Environment:
         low, high = self.manifest.image.pixel_range
         scaled = torch.nan_to_num((pixels - low) * (255 / (high - low))).clamp(0, 255)
         return scaled.round() / 255
+
+    def _evaluate(self, **inputs: Tensor) -> Any:
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16):
+            return self.backbone(**inputs)
 
     def _own_graphs(self) -> dict[str, Graph]:
         """VAR's two graphs beside its backbone."""

@@ -46,6 +46,7 @@ class PolicyConfig(PPOConfig):
             opinion is no guide.
         batch_size: Samples that are generated together.
         half: Whether features are kept in float16.
+        bf16: Whether the generator computes in bfloat16 while training.
         seed: Seed of everything.
         save_every: Updates between checkpoints.
         evaluate_every: Updates between evaluations without exploration.
@@ -55,6 +56,7 @@ class PolicyConfig(PPOConfig):
     warmup: int = 0
     batch_size: int = 128
     half: bool = False
+    bf16: bool = False
     seed: int = 0
     save_every: int = 10
     evaluate_every: int = 20

@@ -5,8 +5,10 @@ torch = pytest.importorskip("torch")
 
 from tiny_recipes import FAMILIES, tiny_environment, tiny_networks, tiny_recipe
 
+from adagen_rt.export.description import describe_model
 from adagen_rt.export.pipeline import export_networks
 from adagen_rt.generator import Generator
+from adagen_rt.training.environment import Environment
 from adagen_rt.training.loop import keyed_generator
 from adagen_rt.training.rollout import (
     Exploration,
@@ -144,3 +146,17 @@ def test_a_sample_that_fails_is_marked_and_the_others_are_not():
     assert not played.valid[:, 1].any()
     assert played.valid[:, [0, 2, 3, 4]].all()
     assert played.images.isfinite().all()
+
+
+def test_the_generator_may_compute_in_bfloat16():
+    recipe = tiny_recipe("dit")
+    networks = tiny_networks(recipe)
+    parts = describe_model(recipe), networks.backbone, networks.decoder
+    played = {}
+    for bf16 in (False, True):
+        environment = Environment(*parts, bf16=bf16)
+        still = Exploration.none(environment, len(LABELS))
+        played[bf16] = rollout(environment, networks.policy, LABELS, SEEDS, still).latents
+    first, second = (latents["latents"] for latents in played.values())
+    assert second.dtype == torch.float32
+    assert 0 < (first - second).abs().max() < 0.3 * first.std()
