@@ -28,6 +28,8 @@ def save_curves(path: Path, log: Path) -> None:
     for axis, names in zip(figure.subplots(2, 3).flat, PANELS, strict=True):
         for name in names:
             _draw(axis, name, rows)
+        if len(names) > 1:
+            axis.legend()
         axis.set(title=", ".join(names).replace("_", " "), xlabel="update")
         axis.xaxis.get_major_locator().set_params(integer=True)
     replace_file(path, lambda temporary: figure.savefig(temporary, format="png", dpi=100))

@@ -119,14 +119,14 @@ class PolicyTrainer:
         bar = tqdm(total=self.config.updates, initial=self.update, unit="update", disable=not leads)
         with bar, self._log() as log:
             if self.update == 0 and log is not None:
-                log.write({"update": 0, **self._evaluate()})
+                log.write(_line({"update": 0, **self._evaluate()}))
             while self.update < self.config.updates:
                 begun = time.monotonic()
                 numbers = self._advance()
                 if log is not None:
                     numbers |= self._evaluate()
                     numbers |= {"update": self.update, "seconds": time.monotonic() - begun}
-                    log.write({name: _short(value) for name, value in numbers.items()})
+                    log.write(_line(numbers))
                 bar.set_postfix(_summary(numbers), refresh=False)
                 bar.update()
                 if self.update % self.config.save_every == 0:
@@ -229,5 +229,6 @@ def _summary(numbers: dict[str, float]) -> dict[str, str]:
     return {name: f"{numbers[name]:.3f}" for name in shown if name in numbers}
 
 
-def _short(value: float) -> str:
-    return str(value) if isinstance(value, int) else f"{value:.6g}"
+def _line(numbers: dict[str, float]) -> dict[str, str]:
+    """Numbers as the log has them."""
+    return {name: f"{value:.6g}" for name, value in numbers.items()}
