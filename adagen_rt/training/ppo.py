@@ -158,24 +158,30 @@ class PPO:
             or its gradient was not finite.
         """
         batch = self._batch(played, rewards)
-        entropy = gaussian_entropy(std, played.raw.shape[-1])
         parts, skipped = [], []
         for _ in range(self.config.epochs):
             order = torch.randperm(len(played), generator=generator).to(rewards.device)
             for rows in order.split(self.config.minibatch):
-                now = Batch(*(values[:, rows] for values in batch))
-                mean, value = self._evaluate(played, rows)
-                log_prob = gaussian_log_prob(played.raw[:, rows], mean, std)
-                losses = ppo_loss(log_prob, value, now, entropy, self.config)
-                made = step_if_finite(
-                    self.optimizer, losses.total, self.config.max_norm, self.workers
-                )
+                losses, made = self._step(played, batch, rows, std)
                 skipped.append(not made)
                 parts.append(torch.stack(losses).detach())
         averages = torch.stack(parts).mean(dim=0).tolist()
         names = ("loss", "policy_loss", "value_loss", "clip_fraction", "divergence")
         stats = dict(zip(names, averages, strict=True))
-        return {**stats, "entropy": entropy, "skipped": sum(skipped) / len(skipped)}
+        stats["entropy"] = gaussian_entropy(std, played.raw.shape[-1])
+        return {**stats, "skipped": sum(skipped) / len(skipped)}
+
+    def _step(
+        self, played: Trajectories, batch: Batch, rows: Tensor, std: float
+    ) -> tuple[Losses, bool]:
+        """One gradient step on some trajectories, and whether it was made."""
+        mean, value = self._evaluate(played, rows)
+        log_prob = gaussian_log_prob(played.raw[:, rows], mean, std)
+        now = Batch(*(values[:, rows] for values in batch))
+        entropy = gaussian_entropy(std, mean.shape[-1])
+        losses = ppo_loss(log_prob, value, now, entropy, self.config)
+        made = step_if_finite(self.optimizer, losses.total, self.config.max_norm, self.workers)
+        return losses, made
 
     def _batch(self, played: Trajectories, rewards: Tensor) -> Batch:
         """Normalised returns, and advantages over what the critic expected."""

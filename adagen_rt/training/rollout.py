@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from adagen_rt.families import State
-from adagen_rt.loop import Decision
+from adagen_rt.loop import Decision, Loop
 from adagen_rt.training.environment import Environment, Tensors
 
 
@@ -129,16 +129,7 @@ def rollout(
     recorder = _Recorder(policy, exploration, dtype)
     loop = environment.loop(recorder)
     for index in torch.arange(len(labels), device=device).split(batch_size):
-        recorder.rows = index
-        state, decisions = loop.start(index, labels[index], seeds[index])
-        for decision in decisions:
-            recorder.note(decision)
-        while len(state):
-            recorder.rows = state.index
-            state, decision = loop.step(state)
-            recorder.note(decision)
-            ended, state = loop.split(state)
-            recorder.finish(ended, environment.family.latents(ended))
+        _play(loop, recorder, index, labels[index], seeds[index])
     parts = [environment.decode(part) for part in _split(recorder.latents, batch_size)]
     return recorder.trajectories(labels, seeds, torch.cat(parts))
 
@@ -218,6 +209,20 @@ class _Recorder:
             empty = values.new_zeros(len(self.failed), *values.shape[1:], dtype=self.dtype)
             self.seen.append({**features, "features": empty})
         self.seen[now]["features"][self.rows] = torch.nan_to_num(values).to(self.dtype)
+
+
+def _play(loop: Loop, recorder: _Recorder, index: Tensor, labels: Tensor, seeds: Tensor) -> None:
+    """Run one batch to its end; slots that end earlier cost nothing more."""
+    recorder.rows = index
+    state, decisions = loop.start(index, labels, seeds)
+    for decision in decisions:
+        recorder.note(decision)
+    while len(state):
+        recorder.rows = state.index
+        state, decision = loop.step(state)
+        recorder.note(decision)
+        ended, state = loop.split(state)
+        recorder.finish(ended, loop.family.latents(ended))
 
 
 def _split(latents: Tensors, size: int) -> list[Tensors]:
