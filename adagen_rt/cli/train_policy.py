@@ -83,7 +83,13 @@ SECTIONS = ("policy", "discriminator")
     help="Overrides the recipe's training.policy, for example updates=100; with a prefix, "
     "discriminator.learning_rate=1e-4.",
 )
-@click.option("--evaluate", default=1000, show_default=True, type=click.IntRange(2, 100_000))
+@click.option(
+    "--evaluate",
+    default=1000,
+    show_default=True,
+    type=click.IntRange(2, 100_000),
+    help="Images of each evaluation.",
+)
 @click.option("--resume", is_flag=True, help="Continue from the checkpoint in --out.")
 @click.option("--minutes", type=click.FloatRange(min=0), help="Stop after so long.")
 @click.option("--threads", type=click.IntRange(min=1), help="CPU threads.")
