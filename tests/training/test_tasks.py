@@ -144,7 +144,7 @@ def test_the_codebook_follows_its_columns_and_dead_codes_restart():
 
 
 def test_the_codebook_is_not_trained_by_gradients():
-    _, decoder = pair("maskgit")
+    _, decoder, _ = pair("maskgit")
     task = VQTask(decoder, torch.randint(0, 255, (4, 1, 32, 32), dtype=torch.uint8), 0.0, 1.0)
     task.loss(torch.arange(4), keyed_generator(0)).backward()
     assert decoder.quantize.embedding.weight.grad is None
@@ -153,7 +153,7 @@ def test_the_codebook_is_not_trained_by_gradients():
 
 @torch.no_grad()
 def test_calibration_gives_unit_variance_and_keeps_the_round_trip():
-    _, decoder = pair("dit")
+    _, decoder, _ = pair("dit")
     images = torch.rand(8, 1, 32, 32)
     before = decoder.decode(decoder.encode(images))
     calibrate(decoder, images)
@@ -163,7 +163,7 @@ def test_calibration_gives_unit_variance_and_keeps_the_round_trip():
 
 @torch.no_grad()
 def test_images_encode_in_batches_to_the_same_codes():
-    _, decoder = pair("maskgit")
+    _, decoder, _ = pair("maskgit")
     data = pictures(300)
     codes = encode_all(decoder.eval(), data, (0.0, 1.0))
     alone = decoder.encode(torch.from_numpy(data.pixels[299:, None]) / 255.0)

@@ -1,0 +1,109 @@
+"""Weights in files to an engine folder."""
+
+import pytest
+
+torch = pytest.importorskip("torch")
+
+import numpy as np
+from safetensors.torch import save_file
+from tiny_recipes import tiny_networks, tiny_recipe
+
+from adagen_rt.engine import open_engine
+from adagen_rt.errors import CheckpointError, ExportError, InputError
+from adagen_rt.export import export_engine, verify
+from adagen_rt.export.flops import count_flops
+from adagen_rt.export.graphs import tabulate_steps
+from adagen_rt.export.recipe import Recipe
+from adagen_rt.generator import Generator
+from adagen_rt.models.policy import PolicyConfig, PolicyNetwork
+
+FILES = {"backbone": "backbone.pt", "decoder": "decoder.safetensors", "policy": "policy.pth"}
+
+
+def saved(family, folder):
+    """A recipe and its weight files, in the wrappers that published files come in."""
+    recipe = tiny_recipe(family)
+    networks = tiny_networks(recipe)
+    torch.save({"ema": networks.backbone.state_dict(), "step": 7}, folder / FILES["backbone"])
+    save_file(networks.decoder.state_dict(), folder / FILES["decoder"])
+    torch.save({"model": networks.policy.state_dict()}, folder / FILES["policy"])
+    content = recipe.model_dump() | {"files": FILES}
+    content["backbone"], content["decoder"] = vars(recipe.backbone), vars(recipe.decoder)
+    return Recipe.model_validate(content)
+
+
+def images(engine):
+    return Generator(engine).generate([0, 9], [1, 2]).images
+
+
+@pytest.mark.parametrize("family", ["maskgit", "var", "dit"])
+def test_weights_from_files_give_the_images_of_the_networks(tmp_path, family):
+    recipe = saved(family, tmp_path)
+    from_files = export_engine(recipe, tmp_path / "engine", weights=tmp_path)
+    seeded = export_engine(recipe, tmp_path / "seeded", seeded="tiny")
+    np.testing.assert_array_equal(images(from_files), images(seeded))
+    assert all(graph.error < 1e-3 for graph in from_files.manifest.graphs.values())
+    assert from_files.manifest.schedule == recipe.schedule
+
+
+def test_a_recipe_without_a_policy_runs_its_static_schedule(tmp_path):
+    recipe = tiny_recipe("maskgit").model_copy(update={"policy": None})
+    engine = export_engine(recipe, tmp_path / "engine", seeded="tiny")
+    generator = Generator(engine)
+    assert not generator.has_policy
+    result = generator.generate([3], [4])
+    want = recipe.schedule.actions[0].static.values(4, 4)
+    np.testing.assert_allclose(result.schedule["mask_ratio"][:, 0], want, rtol=1e-5)
+
+
+@pytest.mark.parametrize("fault", ["missing", "shape", "absent"])
+def test_wrong_weights_leave_the_older_engine(tmp_path, fault):
+    recipe = saved("maskgit", tmp_path)
+    out = tmp_path / "engine"
+    before = export_engine(recipe, out, weights=tmp_path).manifest
+    state = tiny_networks(recipe).backbone.state_dict()
+    if fault == "missing":
+        del state["norm.weight"]
+    else:
+        state["norm.weight"] = torch.zeros(3)
+    torch.save(state, tmp_path / FILES["backbone"])
+    if fault == "absent":
+        (tmp_path / FILES["backbone"]).unlink()
+    with pytest.raises(CheckpointError, match="backbone.pt" if fault == "absent" else "norm"):
+        export_engine(recipe, out, weights=tmp_path)
+    assert open_engine(out).manifest == before
+    assert not list(tmp_path.glob(".engine*"))
+
+
+def test_a_graph_that_disagrees_is_not_shipped(tmp_path, monkeypatch):
+    monkeypatch.setattr(verify, "TOLERANCE", dict.fromkeys(verify.TOLERANCE, 1e-12))
+    with pytest.raises(ExportError, match="differs from PyTorch"):
+        export_engine(tiny_recipe("maskgit"), tmp_path / "engine", seeded="tiny")
+    assert not (tmp_path / "engine").exists()
+
+
+def test_weights_or_a_seed_but_not_both(tmp_path):
+    for given in ({}, {"weights": tmp_path, "seeded": "tag"}):
+        with pytest.raises(InputError, match="weights"):
+            export_engine(tiny_recipe("maskgit"), tmp_path / "engine", **given)
+
+
+def test_step_tables_are_exact():
+    torch.manual_seed(0)
+    policy = PolicyNetwork(PolicyConfig(actions=3, features=8, grid=4, hidden=16))
+    torch.nn.init.normal_(policy.linear3.weight)
+    features, step = torch.randn(5, 16, 8), torch.arange(5)
+    with torch.no_grad():
+        want = policy(features, step)
+        tabulate_steps(policy, calls=5)
+        np.testing.assert_allclose(policy(features, step), want, rtol=1e-5, atol=1e-6)
+
+
+def test_flops_count_every_product():
+    class Attention(torch.nn.Module):
+        def forward(self, q):
+            return torch.nn.functional.scaled_dot_product_attention(q, q, q)
+
+    assert count_flops(torch.nn.Linear(8, 16), [torch.zeros(4, 8)]) == 2 * 4 * 8 * 16
+    # Two products of 6 x 6 by 8, for 2 samples of 3 heads.
+    assert count_flops(Attention(), [torch.zeros(2, 3, 6, 8)]) == 2 * 3 * 2 * (2 * 6 * 6 * 8)
