@@ -8,6 +8,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from adagen_rt.cli.train_policy import policy
+from adagen_rt.cli.training_options import (
+    data_option,
+    minutes_option,
+    out_option,
+    resume_option,
+    threads_option,
+)
 from adagen_rt.errors import MissingExtraError, RecipeError
 
 if TYPE_CHECKING:
@@ -24,23 +31,12 @@ train.add_command(policy)
 
 @train.command()
 @click.option("--recipe", "recipe_file", required=True, type=click.Path(path_type=Path))
-@click.option(
-    "--data",
-    required=True,
-    type=click.Path(path_type=Path),
-    help="Folder of the Fashion-MNIST IDX files, gzipped or not.",
-)
-@click.option(
-    "--out",
-    "folder",
-    required=True,
-    type=click.Path(path_type=Path),
-    help="Folder of the run: checkpoints, logs, sample grids and the trained weights.",
-)
+@data_option
+@out_option
 @click.option("--stage", type=click.Choice(["tokenizer", "backbone", "all"]), default="all")
-@click.option("--resume", is_flag=True, help="Continue from the checkpoints in --out.")
-@click.option("--minutes", type=click.FloatRange(min=0), help="Stop each stage after so long.")
-@click.option("--threads", type=click.IntRange(min=1), help="CPU threads.")
+@resume_option
+@minutes_option
+@threads_option
 def generator(
     recipe_file: Path,
     data: Path,
@@ -69,11 +65,11 @@ def generator(
 
 
 @train.command()
-@click.option("--data", required=True, type=click.Path(path_type=Path), help="As for generator.")
-@click.option("--out", "folder", required=True, type=click.Path(path_type=Path))
+@data_option
+@out_option
 @click.option("--steps", type=click.IntRange(min=1), default=3000, show_default=True)
-@click.option("--resume", is_flag=True, help="Continue from the checkpoint in --out.")
-@click.option("--threads", type=click.IntRange(min=1), help="CPU threads.")
+@resume_option
+@threads_option
 def classifier(data: Path, folder: Path, steps: int, resume: bool, threads: int | None) -> None:
     """Train the classifier that judges generated images."""
     try:

@@ -15,6 +15,13 @@ from adagen_rt.cli.bundle import (
     trained_recipe,
     without_policy_file,
 )
+from adagen_rt.cli.training_options import (
+    data_option,
+    minutes_option,
+    out_option,
+    resume_option,
+    threads_option,
+)
 from adagen_rt.errors import InputError, MissingExtraError, RecipeError
 
 if TYPE_CHECKING:
@@ -47,12 +54,7 @@ SECTIONS = ("policy", "discriminator")
     type=click.Path(path_type=Path),
     help="Folder with the generator's weight files.",
 )
-@click.option(
-    "--data",
-    required=True,
-    type=click.Path(path_type=Path),
-    help="Folder of the Fashion-MNIST IDX files, gzipped or not.",
-)
+@data_option
 @click.option(
     "--reward",
     "rewards",
@@ -68,13 +70,7 @@ SECTIONS = ("policy", "discriminator")
     type=click.FloatRange(0, 1, max_open=True),
     help="Weight of the previous step's action, 0 for none; default: the recipe's.",
 )
-@click.option(
-    "--out",
-    "folder",
-    required=True,
-    type=click.Path(path_type=Path),
-    help="Folder of the run; afterwards it can be exported.",
-)
+@out_option
 @click.option(
     "--set",
     "settings",
@@ -90,9 +86,9 @@ SECTIONS = ("policy", "discriminator")
     type=click.IntRange(2, 100_000),
     help="Images of each evaluation.",
 )
-@click.option("--resume", is_flag=True, help="Continue from the checkpoint in --out.")
-@click.option("--minutes", type=click.FloatRange(min=0), help="Stop after so long.")
-@click.option("--threads", type=click.IntRange(min=1), help="CPU threads.")
+@resume_option
+@minutes_option
+@threads_option
 @click.option("--device", default="cpu", show_default=True, help="PyTorch's name of a device.")
 def policy(
     recipe_file: Path,

@@ -1,0 +1,28 @@
+"""Options that every training command has."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+data_option = click.option(
+    "--data",
+    required=True,
+    type=click.Path(path_type=Path),
+    help="Folder of the Fashion-MNIST IDX files, gzipped or not.",
+)
+out_option = click.option(
+    "--out",
+    "folder",
+    required=True,
+    type=click.Path(path_type=Path),
+    help="Folder of the run: checkpoints, logs, sample grids and the trained weights.",
+)
+resume_option = click.option(
+    "--resume", is_flag=True, help="Continue from the checkpoints in --out."
+)
+minutes_option = click.option(
+    "--minutes", type=click.FloatRange(min=0), help="Stop after so long; of several stages, each."
+)
+threads_option = click.option("--threads", type=click.IntRange(min=1), help="CPU threads.")
