@@ -52,7 +52,9 @@ def check_threads(threads: int | None) -> int:
 
 
 class Generator:
-    """An engine ready to generate. Its calls share nothing but the graphs' buffers.
+    """An engine ready to generate.
+
+    Calls share nothing but the graphs' buffers; for that reason, one thread at a time.
 
     Args:
         engine: A checked engine folder.
