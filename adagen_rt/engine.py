@@ -19,6 +19,7 @@ from pydantic import ValidationError
 from adagen_rt.errors import EngineError, InputError
 from adagen_rt.graph_file import check_graph
 from adagen_rt.manifest import FORMAT, Manifest
+from adagen_rt.validation import describe_faults
 
 MANIFEST = "manifest.json"
 #: A manifest names a few graphs; anything larger is not one.
@@ -94,16 +95,7 @@ def _read_manifest(path: Path) -> Manifest:
     try:
         return Manifest.model_validate(content)
     except ValidationError as error:
-        raise EngineError(f"{path}: {describe(error)}") from None
-
-
-def describe(error: ValidationError) -> str:
-    """Every fault of a parsed file in one line, each with its field."""
-    faults = []
-    for fault in error.errors(include_url=False):
-        field = ".".join(str(part) for part in fault["loc"])
-        faults.append(f"{field}: {fault['msg']}" if field else fault["msg"])
-    return "; ".join(faults)
+        raise EngineError(f"{path}: {describe_faults(error)}") from None
 
 
 def _check_file(path: Path, expected: str) -> None:

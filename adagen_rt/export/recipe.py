@@ -27,6 +27,7 @@ from adagen_rt.models.maskgit import MaskGIT, MaskGITConfig
 from adagen_rt.models.multiscale import MultiScaleConfig, MultiScaleVQVAE
 from adagen_rt.models.var import VAR, VARConfig
 from adagen_rt.schedule import ScheduleSpec
+from adagen_rt.validation import describe_faults
 
 T = TypeVar("T")
 BackboneConfig = MaskGITConfig | VARConfig | DiTConfig
@@ -179,7 +180,7 @@ def load_recipe(path: str | Path) -> Recipe:
 
     Raises:
         RecipeError: The file cannot be read, or a field is unknown, missing or wrong; the
-            message is one line that names the first such field.
+            message is one line that names every such field.
     """
     path = Path(path)
     try:
@@ -189,7 +190,7 @@ def load_recipe(path: str | Path) -> Recipe:
     try:
         return Recipe.model_validate(content)
     except ValidationError as error:
-        raise RecipeError(f"{path}: {describe(error)}") from error
+        raise RecipeError(f"{path}: {describe_faults(error)}") from error
 
 
 def build(config: type[T], values: Mapping[str, Any]) -> T:
@@ -205,16 +206,7 @@ def build(config: type[T], values: Mapping[str, Any]) -> T:
     try:
         return TypeAdapter(config).validate_python(dict(values))
     except ValidationError as error:
-        raise ValueError(describe(error)) from None
-
-
-def describe(error: ValidationError) -> str:
-    """The first fault of a validation error on one line, its field first."""
-    first = error.errors(include_url=False)[0]
-    field = ".".join(str(part) for part in first["loc"])
-    message = _one_line(first["msg"].removeprefix("Value error, "))
-    got = "" if first["type"] in {"missing", "value_error"} else f", got {first['input']!r:.80}"
-    return f"{field}: {message}{got}" if field else message + got
+        raise ValueError(describe_faults(error)) from None
 
 
 def _mapping(value: Any) -> Mapping[str, Any]:

@@ -1,0 +1,20 @@
+"""Faults of a parsed file, told to people."""
+
+from __future__ import annotations
+
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+
+def describe_faults(error: ValidationError) -> str:
+    """Every fault on one line, each with its field and what was there."""
+    return "; ".join(_describe(fault) for fault in error.errors(include_url=False))
+
+
+def _describe(fault: ErrorDetails) -> str:
+    field = ".".join(str(part) for part in fault["loc"])
+    message = " ".join(fault["msg"].removeprefix("Value error, ").split())
+    # These messages say what was there, or that nothing was.
+    told = fault["type"] in {"missing", "value_error"}
+    got = "" if told else f", got {fault['input']!r:.80}"
+    return f"{field}: {message}{got}" if field else message + got
