@@ -15,7 +15,7 @@ import numpy.typing as npt
 from adagen_rt.backends import Graph, make_backend
 from adagen_rt.engine import Engine, open_engine
 from adagen_rt.errors import EngineError
-from adagen_rt.families import Family, NoiseSource, make_family
+from adagen_rt.families import Family, NoiseSource, State, make_family
 from adagen_rt.loop import Arrays, Loop
 from adagen_rt.ops import Ops
 from adagen_rt.ops.cpu import MAX_THREADS, CpuOps
@@ -159,21 +159,21 @@ class Generator:
             ended, state = loop.split(state)
             if len(ended):
                 done.append(Snapshot.of(ended, loop.family))
-            now = [*done, Snapshot.of(state, loop.family)] if len(state) else [*done]
             yield Step(
                 number=number,
                 steps=request.steps,
                 decisions=(*decisions, decision),
                 running=state.index,
                 advanced=len(decision.index) + int(np.sum(request.steps - ended.step)),
-                preview=partial(self._preview, loop, now),
+                preview=partial(self._preview, loop, tuple(done), state),
             )
             decisions = []
             if not len(state):
                 return
 
-    def _preview(self, loop: Loop, snapshots: list[Snapshot]) -> Images:
-        everyone = Snapshot.join(snapshots)
+    def _preview(self, loop: Loop, done: tuple[Snapshot, ...], state: State) -> Images:
+        running = [Snapshot.of(state, loop.family)] if len(state) else []
+        everyone = Snapshot.join([*done, *running])
         return self._decode(loop, everyone)[np.argsort(everyone.index)]
 
     def _decode(self, loop: Loop, snapshot: Snapshot) -> Images:
