@@ -183,13 +183,13 @@ def _make_evaluator(
     environment: Environment, images: Images, count: int, workers: Workers
 ) -> Evaluator | None:
     """Who scores the policy; the process that writes the log has to, no other."""
-    from adagen_rt.training.classifier import load_classifier
     from adagen_rt.training.evaluation import Judge
     from adagen_rt.training.evaluator import Evaluator
+    from adagen_rt.training.examiner import load_examiner
 
     if not workers.leads:
         return None
-    judge = Judge(load_classifier(), images)
+    judge = Judge(load_examiner(), images, str(environment.device))
     return Evaluator(environment, judge, _painter(environment.manifest.schedule), count)
 
 

@@ -13,6 +13,7 @@ from adagen_rt.errors import InputError
 from adagen_rt.training.discriminator import Discriminator
 from adagen_rt.training.features import Features
 from adagen_rt.training.parallel import Workers, step_if_finite
+from adagen_rt.training.random import integers
 
 #: Real images that the heads' input statistics are taken from.
 CALIBRATION_IMAGES = 1000
@@ -65,7 +66,8 @@ class Adversary:
         device: str = "cpu",
         workers: Workers = Workers(),  # noqa: B008 (frozen)
     ) -> None:
-        self.features, self.pixels, self.labels = features, pixels, labels
+        self.features = features
+        self.pixels, self.labels = pixels.to(device), labels.to(device)
         self.config, self.workers, self.device = config, workers, device
         classes = int(labels.max()) + 1
         self.network = Discriminator(features.widths, classes, config.width).to(device)
@@ -96,7 +98,9 @@ class Adversary:
             rows += torch.randperm(len(images), generator=generator).split(config.batch_size)
         results = [
             self._step(
-                images[r], labels[r], torch.randint(len(self.labels), r.shape, generator=generator)
+                images[r.to(self.device)],
+                labels[r.to(self.device)],
+                integers(len(self.labels), r.shape, generator).to(self.device),
             )
             for r in rows
         ]
@@ -120,7 +124,7 @@ class Adversary:
         self, images: Tensor, labels: Tensor, real_rows: Tensor
     ) -> tuple[float, float, float, bool]:
         """Binary cross-entropy: real images to 1, generated ones to 0."""
-        real = self._logits(self._real(real_rows), self.labels[real_rows].to(self.device))
+        real = self._logits(self._real(real_rows), self.labels[real_rows])
         fake = self._logits(images, labels)
         losses = [
             _cross_entropy(r, 1.0) + _cross_entropy(f, 0.0) for r, f in zip(real, fake, strict=True)
@@ -134,7 +138,7 @@ class Adversary:
         return self.network(self.features(images), labels)
 
     def _real(self, rows: Tensor) -> Tensor:
-        return self.pixels[rows].to(self.device).float() / 255
+        return self.pixels[rows].float() / 255
 
 
 def _probability(logits: list[Tensor]) -> Tensor:

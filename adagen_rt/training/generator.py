@@ -23,7 +23,7 @@ from adagen_rt.training.data import Images
 from adagen_rt.training.environment import Environment
 from adagen_rt.training.loop import LoopConfig, Trainer
 from adagen_rt.training.objectives import DiTTask, GeneratorTask, MaskGITTask, SiTTask, VARTask
-from adagen_rt.training.preview import preview_images
+from adagen_rt.training.samples import preview_images
 from adagen_rt.training.tokenizers import (
     ImageTask,
     KLTask,

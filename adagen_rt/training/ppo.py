@@ -201,14 +201,15 @@ class PPO:
         return (rewards - mean) / (deviation + 1e-7)
 
     def _evaluate(self, played: Trajectories, rows: Tensor) -> tuple[Tensor, Tensor]:
-        """Means (T, R, A) and values (T, R) of some trajectories, call by call."""
+        """Means (T, R, A) and values (T, R) of some trajectories."""
         means, values = [], []
-        for now in range(len(played.observations)):
-            seen = played.observation(now, rows)
-            call = torch.full_like(rows, now)
-            means.append(ask(self.actor, seen, call))
-            values.append(ask(self.critic, seen, call)[:, 0])
-        return torch.stack(means), torch.stack(values)
+        for calls in played.groups():
+            seen = played.observation(calls, rows)
+            call = torch.arange(calls.start, calls.stop, device=rows.device)
+            call, shape = call.repeat_interleave(len(rows)), (len(calls), len(rows))
+            means.append(ask(self.actor, seen, call).unflatten(0, shape))
+            values.append(ask(self.critic, seen, call)[:, 0].unflatten(0, shape))
+        return torch.cat(means), torch.cat(values)
 
 
 def _mean(values: Tensor, valid: Tensor) -> Tensor:
