@@ -16,7 +16,7 @@ import torch
 from onnxscript import optimizer
 from torch import Tensor, nn
 
-from adagen_rt.export.rewrite import convert_products, fold_weights
+from adagen_rt.export.rewrite import convert_products, drop_traces, fold_weights
 from adagen_rt.manifest import TensorSpec
 
 OPSET = 20
@@ -93,6 +93,7 @@ def build_graph(plan: GraphPlan, dtype: str) -> ir.Model:
         convert_products(model, _DTYPES[dtype])
     fold_weights(model)
     optimizer.optimize_ir(model, input_size_limit=FOLD_BYTES, output_size_limit=FOLD_BYTES)
+    drop_traces(model)
     return model
 
 

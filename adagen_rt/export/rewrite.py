@@ -70,6 +70,21 @@ def fold_weights(model: ir.Model) -> None:
             del model.graph.initializers[name]
 
 
+def drop_traces(model: ir.Model) -> None:
+    """Forget which lines of Python made each node.
+
+    The exporter notes a stack trace a node: a quarter of a small graph's size, and paths of
+    the machine that exported it.
+    """
+    for node in model.graph.all_nodes():
+        node.metadata_props.clear()
+        node.doc_string = None
+        for value in node.outputs:
+            value.metadata_props.clear()
+    for value in (*model.graph.inputs, *model.graph.initializers.values()):
+        value.metadata_props.clear()
+
+
 def _folded(node: ir.Node, weight: ir.TensorProtocol) -> ir.LazyTensor:
     if node.op_type == "Cast":
         dtype = ir.DataType(node.attributes["to"].as_int())

@@ -107,3 +107,11 @@ def test_flops_count_every_product():
     assert count_flops(torch.nn.Linear(8, 16), [torch.zeros(4, 8)]) == 2 * 4 * 8 * 16
     # Two products of 6 x 6 by 8, for 2 samples of 3 heads.
     assert count_flops(Attention(), [torch.zeros(2, 3, 6, 8)]) == 2 * 3 * 2 * (2 * 6 * 6 * 8)
+
+
+def test_graphs_do_not_tell_where_they_were_made(tmp_path):
+    recipe = tiny_recipe("maskgit")
+    export_engine(recipe, tmp_path / "engine", seeded="test")
+    for path in (tmp_path / "engine").glob("*.onnx"):
+        assert b"site-packages" not in path.read_bytes()
+        assert b".py" not in path.read_bytes()
