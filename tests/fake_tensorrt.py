@@ -181,6 +181,34 @@ class Context:
         return stream != 0
 
 
+class RuntimeCache:
+    """Kernels that a plan added, one a context."""
+
+    def __init__(self):
+        self.kernels = b""
+
+    def serialize(self):
+        return self.kernels
+
+    def deserialize(self, content):
+        self.kernels = content
+
+
+class RuntimeConfig:
+    def __init__(self):
+        self.dynamic_shapes_kernel_specialization_strategy = Specialization.LAZY
+        self.strategy = self.cache = None
+
+    def set_execution_context_allocation_strategy(self, strategy):
+        self.strategy = strategy
+
+    def create_runtime_cache(self):
+        return RuntimeCache()
+
+    def set_runtime_cache(self, cache):
+        self.cache = cache
+
+
 class Plan:
     """A deserialised plan; `create_execution_context` wants memory managed by the user."""
 
@@ -205,15 +233,14 @@ class Plan:
         return SCRATCH * (profile + 1)
 
     def create_runtime_config(self):
-        config = SimpleNamespace(dynamic_shapes_kernel_specialization_strategy=Specialization.LAZY)
-        config.set_execution_context_allocation_strategy = lambda s: setattr(config, "strategy", s)
-        return config
+        return RuntimeConfig()
 
     def create_execution_context(self, how):
         strategy = how
-        if isinstance(how, SimpleNamespace):
+        if isinstance(how, RuntimeConfig):
             assert how.dynamic_shapes_kernel_specialization_strategy is Specialization.EAGER
             strategy = how.strategy
+            how.cache.kernels += b"k"
         assert strategy is Strategy.USER_MANAGED
         self.contexts.append(Context(self))
         return self.contexts[-1]

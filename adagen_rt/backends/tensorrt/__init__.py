@@ -7,6 +7,7 @@ build.py      engine in, a set of plans out, whole or not at all
 network.py    one graph to one plan
 runtime.py    a set of plans on a GPU
 graph.py      one plan at one set of shapes, as a device graph
+jit_cache.py  kernels that were compiled when a plan ran
 """
 
 from __future__ import annotations

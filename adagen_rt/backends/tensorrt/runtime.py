@@ -8,6 +8,7 @@ from typing import Any
 
 from adagen_rt.backends.gpu import compute_capability
 from adagen_rt.backends.tensorrt.graph import PlanGraph
+from adagen_rt.backends.tensorrt.jit_cache import JitCache
 from adagen_rt.backends.tensorrt.modules import find_module, make_logger
 from adagen_rt.backends.tensorrt.profiles import Shapes
 from adagen_rt.backends.tensorrt.record import (
@@ -51,6 +52,7 @@ class Plans:
             self._record = self._read_record(capability)
             self._runtime = self._trt.Runtime(self._logger)
             self._plans = {graph: self._deserialise(graph) for graph in self._record.plans}
+        self._jit_cache = JitCache(self._folder.with_suffix(".kernels"))
         self._graphs: list[PlanGraph] = []
 
     @property
@@ -95,6 +97,10 @@ class Plans:
         for graph in self._graphs:
             graph.set_scratch(address, size)
 
+    def save_kernels(self) -> None:
+        """Keep what was compiled for this GPU; call it when every graph has run once."""
+        self._jit_cache.save()
+
     @contextmanager
     def _advice(self) -> Iterator[None]:
         """Add to an error what to type."""
@@ -132,4 +138,5 @@ class Plans:
         config.dynamic_shapes_kernel_specialization_strategy = (
             trt.DynamicShapesKernelSpecializationStrategy.EAGER
         )
+        self._jit_cache.attach(config)
         return plan.create_execution_context(config)

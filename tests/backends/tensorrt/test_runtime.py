@@ -152,3 +152,45 @@ def test_without_a_gpu_the_driver_is_named(tiny_engine, stand_in, monkeypatch, b
     monkeypatch.setattr("adagen_rt.backends.gpu.DRIVER", "libnothing.so.1")
     with pytest.raises(DeviceError, match=r"no NVIDIA GPU: .*libnothing\.so\.1"):
         Plans(open_engine(tiny_engine), backend)
+
+
+@pytest.fixture
+def kernels(own_engine, stand_in, gpu):
+    """Returns a function that runs a process's worth and returns the file of its kernels."""
+    stand_in("tensorrt-rtx")
+    engine = open_engine(own_engine)
+    build_plans(engine, "tensorrt-rtx", batches=(1,))
+
+    def run():
+        plans = Plans(engine, "tensorrt-rtx")
+        for graph in engine.manifest.graphs:
+            plans.graph(graph, plans.profiles(graph)[0], STREAM)
+        plans.save_kernels()
+        return own_engine / "plans" / "tensorrt-rtx.kernels"
+
+    return run
+
+
+def test_compiled_kernels_are_kept_for_the_next_process(kernels):
+    path = kernels()
+    assert path.read_bytes()[32:] == b"k" * 3
+    assert kernels().read_bytes()[32:] == b"k" * 6
+    assert {sibling.name for sibling in path.parent.iterdir()} == {path.name, "tensorrt-rtx"}
+
+
+@pytest.mark.parametrize("damage", ["flip", "truncate", "empty", "link"])
+def test_damaged_kernels_are_not_used(kernels, tmp_path, damage):
+    path = kernels()
+    content = path.read_bytes()
+    path.unlink()
+    if damage == "link":
+        (tmp_path / "elsewhere").write_bytes(content)
+        path.symlink_to(tmp_path / "elsewhere")
+    else:
+        path.write_bytes({"flip": content[:-1] + b"K", "truncate": content[:-1]}.get(damage, b""))
+    assert kernels().read_bytes()[32:] == b"k" * 3
+
+
+def test_plans_that_compiled_nothing_save_nothing(plans, own_engine):
+    plans.save_kernels()
+    assert not list((own_engine / "plans").glob("*.kernels"))
