@@ -7,7 +7,7 @@ for RTX built; there, only what would deserialise them is a stand-in.
 import json
 import os
 
-import fake_tensorrt
+import fake_tensorrt_runtime
 import onnx
 import pytest
 from manifests import refresh_hashes
@@ -28,7 +28,7 @@ def deserialised(request, own_engine, stand_in, gpu, monkeypatch):
         seen = stand_in(BACKEND).deserialised
     else:
         module = pytest.importorskip("tensorrt_rtx")
-        runtime, seen = fake_tensorrt.make_runtime(lambda content: object())
+        runtime, seen = fake_tensorrt_runtime.make_runtime(lambda content: object())
         monkeypatch.setattr(module, "Runtime", runtime)
     build_plans(open_engine(own_engine), BACKEND, batches=(1,))
     return seen

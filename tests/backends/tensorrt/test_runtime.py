@@ -111,7 +111,9 @@ def test_what_tensorrt_refuses_is_an_error(plans):
 
 def test_a_tensor_on_the_host_is_refused(plans, monkeypatch):
     location = type("Location", (), {"name": "HOST"})
-    monkeypatch.setattr("fake_tensorrt.Plan.get_tensor_location", lambda self, name: location)
+    monkeypatch.setattr(
+        "fake_tensorrt_runtime.Plan.get_tensor_location", lambda self, name: location
+    )
     with pytest.raises(PlanError, match="tokens: TensorRT keeps it on the HOST"):
         plans.graph("backbone", SHAPES, STREAM)
 
