@@ -60,15 +60,19 @@ def _describe(engine: Engine, backend: str) -> Description:
 
 def _mismatches(record: Record, engine: Engine) -> Iterator[str]:
     """What differs, as far as this machine can tell: it need not be the one that runs them."""
-    version = capability = None
+    module, capability, version = MODULES[record.backend], _capability(), None
     try:
-        version = MODULES[record.backend].load().__version__
+        version = module.load().__version__
+        if capability is not None:
+            module.check_capability(capability)
     except AdagenError as error:
         yield str(error)
-    try:
-        capability = compute_capability()
-        MODULES[record.backend].check_capability(capability)
-    except DeviceError as error:
-        if capability:
-            yield str(error)
     yield from mismatches(record, engine.manifest, version, capability)
+
+
+def _capability() -> str | None:
+    """Compute capability of the GPU, if there is one."""
+    try:
+        return compute_capability()
+    except DeviceError:
+        return None

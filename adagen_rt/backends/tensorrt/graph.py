@@ -9,15 +9,8 @@ from adagen_rt.backends.base import TensorSpec
 from adagen_rt.backends.tensorrt.profiles import Shapes
 from adagen_rt.errors import InputError, PlanError
 
-#: Our names of the module's dtypes.
-DTYPES = {
-    "FLOAT": "float32",
-    "HALF": "float16",
-    "BF16": "bfloat16",
-    "INT64": "int64",
-    "INT32": "int32",
-    "BOOL": "bool",
-}
+#: The manifest's names of the module's dtypes.
+DTYPES = {"FLOAT": "float32", "HALF": "float16", "BF16": "bfloat16", "INT64": "int64"}
 
 
 class PlanGraph:
