@@ -113,4 +113,7 @@ def save_graph(model: ir.Model, path: Path) -> None:
     """Write a graph; large weights go to `NAME.data` beside it."""
     size = sum(v.const_value.nbytes for v in model.graph.initializers.values() if v.const_value)
     external = path.with_suffix(".data").name if size > INLINE_BYTES else None
+    if external is None:
+        # What the graph was read from may have had its weights beside it.
+        model = ir.external_data.load_to_model(model)
     ir.save(model, path, external_data=external)

@@ -47,3 +47,18 @@ def test_large_weights_go_beside_the_graph(source, tmp_path, monkeypatch):
     monkeypatch.setattr(precision, "INLINE_BYTES", 16)
     convert_file(source, tmp_path / "twin.onnx", "float16")
     assert {path.name for path in tmp_path.iterdir()} == {"twin.onnx", "twin.data"}
+
+
+def test_weights_that_lie_beside_the_source_come_along(source, tmp_path):
+    split = tmp_path / "split.onnx"
+    onnx.save(
+        onnx.load(source), split, save_as_external_data=True, location="w.data", size_threshold=0
+    )
+    (tmp_path / "twins").mkdir()
+    twins = [tmp_path / "twins" / name for name in ("a.onnx", "b.onnx")]
+    for path, twin in zip((source, split), twins, strict=True):
+        convert_file(path, twin, "float16")
+    rng = np.random.default_rng(0)
+    inputs = {"tokens": rng.integers(0, VOCABULARY, (2, TOKENS)), "labels": np.array([0, 1])}
+    want, got = (make_backend("onnxruntime", 1).load(twin).run(inputs) for twin in twins)
+    np.testing.assert_array_equal(got["logits"], want["logits"])

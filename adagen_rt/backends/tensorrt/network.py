@@ -89,9 +89,11 @@ def _parse(trt: Any, builder: Any, logger: Any, job: PlanJob) -> Any:
 
 
 def _describe(error: Any) -> str:
-    """The node that a parser's error is about, and what is wrong with it."""
+    """The node that a parser's error is about, if it is about one, and what is wrong with it."""
     name = error.node_name() or f"number {error.node()}"
-    return f"node {name} ({error.node_operator()}): {error.code().name}: {_told([error.desc()])}"
+    # Weights are read before any node is, and count as node -1.
+    subject = "it" if error.node() < 0 else f"node {name} ({error.node_operator()})"
+    return f"{subject}: {error.code().name}: {_told([error.desc()])}"
 
 
 def _told(errors: Sequence[str]) -> str:

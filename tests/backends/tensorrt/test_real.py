@@ -92,6 +92,16 @@ def test_a_graph_that_cannot_be_built(own_engine):
     assert "\n" not in str(caught.value)
 
 
+def test_weights_that_cannot_be_read(own_engine):
+    path = own_engine / "decoder.onnx"
+    model = onnx.load(path)
+    model.graph.initializer[0].raw_data = b"too short"
+    onnx.save(model, path)
+    refresh_hashes(own_engine)
+    with pytest.raises(PlanError, match=r"graphs\.decoder .*TensorRT cannot read it: INVALID"):
+        build_plans(open_engine(own_engine), BACKEND)
+
+
 @pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError])
 def test_an_exception_in_a_build_passes_through_tensorrt(own_engine, error):
     def stop(graph, phase, done, steps):
