@@ -17,6 +17,7 @@ from adagen_rt.cli.bundle import (
 )
 from adagen_rt.cli.training_options import (
     data_option,
+    device_option,
     minutes_option,
     out_option,
     resume_option,
@@ -89,7 +90,7 @@ SECTIONS = ("policy", "discriminator")
 @resume_option
 @minutes_option
 @threads_option
-@click.option("--device", default="cpu", show_default=True, help="PyTorch's name of a device.")
+@device_option
 def policy(
     recipe_file: Path,
     weights: Path,

@@ -25,4 +25,7 @@ resume_option = click.option(
 minutes_option = click.option(
     "--minutes", type=click.FloatRange(min=0), help="Stop after so long; of several stages, each."
 )
+device_option = click.option(
+    "--device", default="cpu", show_default=True, help="PyTorch's name of a device, such as cuda."
+)
 threads_option = click.option("--threads", type=click.IntRange(min=1), help="CPU threads.")

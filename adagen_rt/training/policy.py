@@ -23,9 +23,10 @@ from adagen_rt.training.checkpoint import load_checkpoint, save_checkpoint, save
 from adagen_rt.training.environment import Environment
 from adagen_rt.training.evaluator import Evaluator
 from adagen_rt.training.log import CsvLog
-from adagen_rt.training.loop import CHECKPOINT, MAX_FAILURES, TrainingError, keyed_generator
+from adagen_rt.training.loop import CHECKPOINT, MAX_FAILURES, TrainingError
 from adagen_rt.training.parallel import Workers
 from adagen_rt.training.ppo import PPO, PPOConfig, make_critic
+from adagen_rt.training.random import keyed_generator
 from adagen_rt.training.rewards import Reward
 from adagen_rt.training.rollout import Exploration, Trajectories, rollout
 

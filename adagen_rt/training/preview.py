@@ -16,10 +16,13 @@ def sample_images(environment: Environment, labels: Tensor, seeds: Tensor) -> Te
     """Images (B, c, H, W) in [0, 1] of labels (B,) and seeds (B,), without a policy."""
 
     def static(features: Tensors, call: Tensor) -> Tensor:
-        return torch.zeros(len(call), environment.actions)
+        return torch.zeros(len(call), environment.actions, device=call.device)
 
     loop = environment.loop(static)
-    state, _ = loop.start(torch.arange(len(labels)), labels, seeds)
+    index, labels, seeds = (
+        rows.to(environment.device) for rows in (torch.arange(len(labels)), labels, seeds)
+    )
+    state, _ = loop.start(index, labels, seeds)
     for _ in range(environment.family.steps):
         state, _ = loop.step(state)
     return environment.decode(environment.family.latents(state))

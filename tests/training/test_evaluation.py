@@ -17,7 +17,7 @@ from adagen_rt.training.classifier import (
 )
 from adagen_rt.training.data import Images
 from adagen_rt.training.evaluation import Judge, read_images, to_unit
-from adagen_rt.training.loop import keyed_generator
+from adagen_rt.training.random import keyed_generator
 
 
 def bars(count=40, seed=0):
@@ -46,9 +46,13 @@ def test_missing_or_foreign_weights_are_refused(tmp_path):
 
 
 def test_a_classifier_learns_and_is_saved(tmp_path):
-    accuracy = train_classifier(bars(200), bars(50, seed=1), tmp_path, steps=40)
+    torch.manual_seed(0)
+    path = tmp_path / "classifier.safetensors"
+    accuracy = train_classifier(
+        ClassifierTask(Classifier(), bars(200)), bars(50, seed=1), path, steps=40
+    )
     assert accuracy > 0.5
-    again = load_classifier(tmp_path / "classifier.safetensors")
+    again = load_classifier(path)
     classes, _ = judge(again, to_unit(bars(50, seed=1).pixels))
     assert (classes.numpy() == bars(50).labels).mean() == accuracy
 

@@ -6,8 +6,8 @@ from tiny_recipes import tiny_environment, tiny_networks, tiny_recipe
 
 from adagen_rt.errors import InputError
 from adagen_rt.models.policy import PolicyConfig, PolicyNetwork
-from adagen_rt.training.loop import keyed_generator
 from adagen_rt.training.ppo import PPO, Batch, PPOConfig, make_critic, ppo_loss
+from adagen_rt.training.random import keyed_generator
 from adagen_rt.training.rollout import Exploration, rollout
 
 CONFIG = PPOConfig(trajectories=32, epochs=4, minibatch=16, learning_rate=3e-3)

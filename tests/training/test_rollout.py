@@ -9,7 +9,7 @@ from adagen_rt.export.description import describe_model
 from adagen_rt.export.pipeline import export_networks
 from adagen_rt.generator import Generator
 from adagen_rt.training.environment import Environment
-from adagen_rt.training.loop import keyed_generator
+from adagen_rt.training.random import keyed_generator
 from adagen_rt.training.rollout import (
     Exploration,
     gaussian_entropy,
