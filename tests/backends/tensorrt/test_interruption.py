@@ -5,10 +5,12 @@ import os
 import signal
 from pathlib import Path
 
+import fake_tensorrt
 import pytest
 from process import start_python
 
 from adagen_rt.backends.tensorrt.build import build_plans
+from adagen_rt.backends.tensorrt.network import make_monitor
 from adagen_rt.backends.tensorrt.record import damage, read_record
 from adagen_rt.engine import open_engine
 
@@ -29,6 +31,24 @@ def child(code, *arguments):
         "from adagen_rt.engine import open_engine\n"
     )
     return start_python(prelude + code, *arguments, env={**os.environ, "PYTHONPATH": str(TESTS)})
+
+
+def test_an_exception_tells_tensorrt_to_stop():
+    told = []
+
+    def report(*news):
+        told.append(news)
+        if len(told) == 3:
+            raise KeyboardInterrupt
+
+    monitor = make_monitor(fake_tensorrt.make_module(), report)
+    monitor.phase_start("Building", None, 9)
+    assert monitor.step_complete("Building", 0)
+    assert not monitor.step_complete("Building", 1)
+    assert not monitor.step_complete("Building", 2)
+    monitor.phase_finish("Building")
+    assert told == [("Building", done, 9) for done in (0, 1, 2)]
+    assert isinstance(monitor.error, KeyboardInterrupt)
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError])
