@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from adagen_rt.backends.base import TensorSpec
+from adagen_rt.backends.tensorrt.modules import last_errors
 from adagen_rt.backends.tensorrt.profiles import Shapes
 from adagen_rt.errors import InputError, PlanError
 
@@ -22,17 +23,28 @@ class PlanGraph:
         profile: Number of the optimisation profile.
         shapes: Shapes of the inputs, which are those of the profile.
         stream: CUDA stream on which the profile is selected and the graph is to run.
+        errors: What the module has logged as errors; grows while it is used.
 
     Raises:
         PlanError: TensorRT refuses the profile, a shape, or to keep a tensor on the GPU.
     """
 
-    def __init__(self, plan: Any, context: Any, profile: int, shapes: Shapes, stream: int) -> None:
+    def __init__(
+        self,
+        plan: Any,
+        context: Any,
+        profile: int,
+        shapes: Shapes,
+        stream: int,
+        errors: Sequence[str],
+    ) -> None:
         self._plan = plan
         self._context = context
-        _expect(context.set_optimization_profile_async(profile, stream), f"profile {profile}")
+        self._errors = errors
+        self._expect(context is not None, "an execution context")
+        self._expect(context.set_optimization_profile_async(profile, stream), f"profile {profile}")
         for name, shape in shapes.items():
-            _expect(context.set_input_shape(name, shape), f"{name} of shape {shape}")
+            self._expect(context.set_input_shape(name, shape), f"{name} of shape {shape}")
         names = [plan.get_tensor_name(index) for index in range(plan.num_io_tensors)]
         self.inputs = {name: self._spec(name) for name in names if name in shapes}
         self.outputs = {name: self._spec(name) for name in names if name not in shapes}
@@ -55,7 +67,7 @@ class PlanGraph:
         for fault in _address_faults({**self.inputs, **self.outputs}, addresses):
             raise fault
         for name, address in addresses.items():
-            _expect(self._context.set_tensor_address(name, address), f"the address of {name}")
+            self._expect(self._context.set_tensor_address(name, address), f"the address of {name}")
 
     def enqueue(self, stream: int) -> None:
         """Put it on a CUDA stream and return at once; can be captured after a first run.
@@ -63,7 +75,11 @@ class PlanGraph:
         Raises:
             PlanError: TensorRT refuses.
         """
-        _expect(self._context.execute_async_v3(stream), "to run")
+        self._expect(self._context.execute_async_v3(stream), "to run")
+
+    def _expect(self, accepted: bool, what: str) -> None:
+        if not accepted:
+            raise PlanError(f"TensorRT refuses {what}: {last_errors(self._errors)}")
 
     def _spec(self, name: str) -> TensorSpec:
         location = self._plan.get_tensor_location(name).name
@@ -71,11 +87,6 @@ class PlanGraph:
             raise PlanError(f"{name}: TensorRT keeps it on the {location}, expected the GPU")
         shape = tuple(int(size) for size in self._context.get_tensor_shape(name))
         return TensorSpec(shape, DTYPES[self._plan.get_tensor_dtype(name).name])
-
-
-def _expect(accepted: bool, what: str) -> None:
-    if not accepted:
-        raise PlanError(f"TensorRT refuses {what}")
 
 
 def _address_faults(

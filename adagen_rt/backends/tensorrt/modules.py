@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
@@ -11,6 +12,8 @@ from adagen_rt.errors import AdagenError, DeviceError, InputError, MissingExtraE
 
 #: Target of a plan that is compiled for the GPU at hand when it is loaded.
 PORTABLE = "portable"
+#: Longest error of a module that is passed on.
+MAX_TOLD = 400
 
 
 @dataclass(frozen=True)
@@ -87,6 +90,12 @@ def find_module(backend: str) -> Module:
     if backend not in MODULES:
         raise InputError("backend", backend, f"one of {', '.join(MODULES)}")
     return MODULES[backend]
+
+
+def last_errors(errors: Sequence[str]) -> str:
+    """The last errors that a module has logged, the cause among them, on a line not too long."""
+    text = "; ".join(errors[-3:]) or "it does not say why"
+    return text if len(text) <= MAX_TOLD else text[:MAX_TOLD] + "…"
 
 
 def make_logger(trt: Any) -> Any:

@@ -7,14 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from adagen_rt.backends.tensorrt.modules import Module, make_logger
+from adagen_rt.backends.tensorrt.modules import Module, last_errors, make_logger
 from adagen_rt.backends.tensorrt.profiles import Shapes
 from adagen_rt.errors import PlanError
 
 #: Called with a phase of the build, the steps that are done, and how many there are.
 Monitor = Callable[[str, int, int], object]
-#: Longest account of an error that is passed on.
-MAX_TOLD = 400
 
 
 @dataclass(frozen=True)
@@ -63,7 +61,7 @@ def build_plan(module: Module, job: PlanJob) -> tuple[memoryview, bytes]:
     if monitor.error is not None:
         raise monitor.error
     if plan is None:
-        raise PlanError(f"{job.label}: TensorRT cannot build it: {_told(logger.errors)}")
+        raise PlanError(f"{job.label}: TensorRT cannot build it: {last_errors(logger.errors)}")
     timings = b"" if module.portable else bytes(config.get_timing_cache().serialize())
     return memoryview(plan), timings
 
@@ -77,7 +75,7 @@ def _parse(trt: Any, builder: Any, logger: Any, job: PlanJob) -> Any:
     if not read and parser.num_errors:
         raise PlanError(f"{job.label}: TensorRT cannot read {_describe(parser.get_error(0))}")
     if not read or not network.num_outputs:
-        raise PlanError(f"{job.label}: TensorRT cannot read it: {_told(logger.errors)}")
+        raise PlanError(f"{job.label}: TensorRT cannot read it: {last_errors(logger.errors)}")
     for index in range(network.num_inputs):
         tensor = network.get_input(index)
         if tensor.is_shape_tensor:
@@ -93,12 +91,7 @@ def _describe(error: Any) -> str:
     name = error.node_name() or f"number {error.node()}"
     # Weights are read before any node is, and count as node -1.
     subject = "it" if error.node() < 0 else f"node {name} ({error.node_operator()})"
-    return f"{subject}: {error.code().name}: {_told([error.desc()])}"
-
-
-def _told(errors: Sequence[str]) -> str:
-    text = " ".join("; ".join(errors).split()) or "it does not say why"
-    return text if len(text) <= MAX_TOLD else text[:MAX_TOLD] + "…"
+    return f"{subject}: {error.code().name}: {last_errors([' '.join(error.desc().split())])}"
 
 
 def _profile(builder: Any, shapes: Shapes) -> Any:

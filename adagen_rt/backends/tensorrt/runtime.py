@@ -9,7 +9,7 @@ from typing import Any
 from adagen_rt.backends.gpu import compute_capability
 from adagen_rt.backends.tensorrt.graph import PlanGraph
 from adagen_rt.backends.tensorrt.jit_cache import JitCache
-from adagen_rt.backends.tensorrt.modules import find_module, make_logger
+from adagen_rt.backends.tensorrt.modules import find_module, last_errors, make_logger
 from adagen_rt.backends.tensorrt.profiles import Shapes
 from adagen_rt.backends.tensorrt.record import (
     Record,
@@ -82,7 +82,9 @@ class Plans:
                 "shapes", dict(shapes), f"the inputs of {name} for a batch in {list(self.batches)}"
             )
         plan, profile = self._plans[name], profiles.index(dict(shapes))
-        graph = PlanGraph(plan, self._context(plan), profile, profiles[profile], stream)
+        graph = PlanGraph(
+            plan, self._context(plan), profile, profiles[profile], stream, self._logger.errors
+        )
         self._graphs.append(graph)
         return graph
 
@@ -123,7 +125,7 @@ class Plans:
         # The very bytes that were checked, not the file once more.
         plan = self._runtime.deserialize_cuda_engine(read_plan(self._folder, self._record, graph))
         if plan is None:
-            reason = "; ".join(self._logger.errors) or "it does not say why"
+            reason = last_errors(self._logger.errors)
             raise PlanError(f"{self._folder}: TensorRT refuses the plan of {graph}: {reason}")
         return plan
 

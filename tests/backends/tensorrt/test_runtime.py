@@ -100,13 +100,22 @@ def test_a_missing_address_is_refused(plans):
 
 
 def test_what_tensorrt_refuses_is_an_error(plans):
-    with pytest.raises(PlanError, match="TensorRT refuses profile 0"):
+    with pytest.raises(PlanError, match="TensorRT refuses profile 0: it does not say why"):
         plans.graph("backbone", SHAPES, stream=0)
     graph = plans.graph("backbone", SHAPES, STREAM)
     plans.set_scratch(4096)
     graph.bind(ADDRESSES)
     with pytest.raises(PlanError, match="TensorRT refuses to run"):
         graph.enqueue(0)
+
+
+def test_a_context_that_cannot_be_made_is_an_error(plans, monkeypatch):
+    def fail(self, how):
+        plans._logger.log(1, "out of\n memory")
+
+    monkeypatch.setattr("fake_tensorrt_runtime.Plan.create_execution_context", fail)
+    with pytest.raises(PlanError, match="refuses an execution context: out of memory"):
+        plans.graph("backbone", SHAPES, STREAM)
 
 
 def test_a_tensor_on_the_host_is_refused(plans, monkeypatch):
