@@ -34,6 +34,9 @@ _DIFFUSION = {
     "policy": _POLICY,
     "decoder": _graph("latents", "image"),
 }
+#: Every action and every map of VAR hangs on the few numbers of these graphs, so they keep
+#: float32 in any engine.
+KEEP_FLOAT32 = frozenset({"policy", "refine"})
 CONTRACTS: dict[str, dict[str, Contract]] = {
     "maskgit": {
         "backbone": _graph("tokens labels", "logits features"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -28,3 +30,34 @@ class Backend(Protocol):
 
     def load(self, path: Path) -> Graph:
         """Load an ONNX file that has been checked already."""
+
+
+@dataclass(frozen=True)
+class TensorSpec:
+    """An input or output of a graph on a device.
+
+    Attributes:
+        shape: Its fixed sizes; one of them may be 0.
+        dtype: A NumPy dtype's name, or ``bfloat16``.
+    """
+
+    shape: tuple[int, ...]
+    dtype: str
+
+
+class DeviceGraph(Protocol):
+    """One graph at one fixed set of shapes, over memory that the caller owns.
+
+    Attributes:
+        inputs: What it reads.
+        outputs: What it writes.
+    """
+
+    inputs: Mapping[str, TensorSpec]
+    outputs: Mapping[str, TensorSpec]
+
+    def bind(self, addresses: Mapping[str, int]) -> None:
+        """Give it the device pointers of all inputs and outputs, once; none may be 0."""
+
+    def enqueue(self, stream: int) -> None:
+        """Put it on a CUDA stream and return at once; can be captured."""

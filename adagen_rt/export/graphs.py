@@ -59,10 +59,7 @@ def plan_policy(recipe: Recipe, policy: PolicyNetwork) -> GraphPlan:
     if recipe.family == "var":
         return var_policy(recipe, policy)
     features = normal(ROWS, policy.config.grid**2, width)
-    # Every action hangs on these few numbers, so they keep float32 in any engine.
-    return plan_rows(
-        "policy", policy, {"features": features, "step": torch.arange(ROWS)}, "raw", typed=False
-    )
+    return plan_rows("policy", policy, {"features": features, "step": torch.arange(ROWS)}, "raw")
 
 
 def tabulate_steps(policy: PolicyNetwork, calls: int) -> None:

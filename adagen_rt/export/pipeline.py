@@ -21,12 +21,12 @@ from adagen_rt.export.onnx_export import (
     GraphPlan,
     build_graph,
     count_parameters,
-    save_graph,
     tensor_specs,
 )
 from adagen_rt.export.recipe import Recipe, load_recipe
 from adagen_rt.export.verify import expectation, measure_error
 from adagen_rt.manifest import Dtype, GraphSpec, Manifest
+from adagen_rt.precision import save_graph
 
 Progress = Callable[[str], object]
 

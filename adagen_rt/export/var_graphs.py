@@ -51,7 +51,6 @@ def var_policy(recipe: Recipe, policy: PolicyNetwork) -> GraphPlan:
             "positions": {0: "tokens"},
             "step": {0: "rows"},
         },
-        typed=False,
         calls=tuple(inputs(*scale) for scale in _scales(recipe)),
     )
 
@@ -107,7 +106,6 @@ def _refine(recipe: Recipe, quantizer: nn.Module, f_hat: Tensor) -> GraphPlan:
             "next_positions": {0: "next_tokens"},
             "f_hat": {0: "rows"},
         },
-        typed=False,
         calls=tuple(inputs(*scale) for scale in _scales(recipe)),
     )
 
