@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 # Imported here, or the first step would pay for it.
 import array_api_compat.numpy  # noqa: F401
@@ -26,6 +26,7 @@ from adagen_rt.schedule import Schedule
 from adagen_rt.system import available_threads
 
 MAX_BATCH = 4096
+Static = bool | Literal["tuned"]
 
 
 def load(
@@ -97,7 +98,7 @@ class Generator:
         seeds: Sequence[int] | None = None,
         *,
         steps: int | None = None,
-        static: bool = False,
+        static: Static = False,
         batch_size: int = 16,
         progress: Callable[[Step], object] | None = None,
     ) -> Result:
@@ -108,7 +109,8 @@ class Generator:
             seeds: One integer from 0 to 2**63 - 1 for each label; None draws them.
             steps: Backbone evaluations; None takes what the policy was trained for. With
                 another number, the policy sees the corresponding step of its own schedule.
-            static: Run the hand-made schedule and do not ask the policy.
+            static: Run the hand-made schedule and do not ask the policy; ``"tuned"`` runs the
+                best one that a search found, if the engine has it.
             batch_size: Samples that are generated together.
             progress: Called after every step.
 
@@ -142,7 +144,7 @@ class Generator:
         seeds: Sequence[int] | None = None,
         *,
         steps: int | None = None,
-        static: bool = False,
+        static: Static = False,
     ) -> Iterator[Step]:
         """Generate one batch and yield after every step; arguments as for ``generate``."""
         request = make_request(self.manifest, labels, seeds, steps)
@@ -181,10 +183,11 @@ class Generator:
             image = self._graphs["decoder"].run(snapshot.latents)["image"]
             return to_pixels(image, self.manifest.image)
 
-    def make_loop(self, steps: int, static: bool = False) -> Loop:
+    def make_loop(self, steps: int, static: Static = False) -> Loop:
         """A loop over this engine's graphs, for callers that manage slots themselves."""
         family = self._family(steps)
-        schedule = Schedule(self.manifest.schedule, steps, family.calls)
+        spec = self.manifest.schedule
+        schedule = Schedule(spec.tuned_spec() if static == "tuned" else spec, steps, family.calls)
         adaptive = self.has_policy and not static
         policy = self._ask_policy(family.calls) if adaptive else self._ask_nobody
         return Loop(family, schedule, self._graphs["backbone"].run, policy)

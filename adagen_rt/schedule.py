@@ -15,6 +15,8 @@ import numpy as np
 from array_api_compat import array_namespace, device
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from adagen_rt.errors import InputError
+
 Array = Any
 
 #: Static schedules stay this far from the ends of the step interval, as published.
@@ -150,6 +152,16 @@ class ScheduleSpec(_Spec):
         pairs = zip(self.actions, statics, strict=True)
         actions = tuple(action.model_copy(update={"static": static}) for action, static in pairs)
         return self.model_copy(update={"actions": actions})
+
+    def tuned_spec(self) -> ScheduleSpec:
+        """The same action space with the tuned static schedules as its own.
+
+        Raises:
+            InputError: No search has found any.
+        """
+        if self.tuned is None:
+            raise InputError("schedule", "tuned", "an engine whose static schedule was searched")
+        return self.under(self.tuned)
 
     @property
     def names(self) -> tuple[str, ...]:

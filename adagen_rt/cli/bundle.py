@@ -44,19 +44,25 @@ def without_policy_file(recipe: Recipe) -> Recipe:
     return recipe.model_copy(update={"files": files})
 
 
-def prepare_export(recipe: Recipe, weights: Path, folder: Path) -> None:
-    """Put a recipe and the generator's weights into the folder of the policy to come.
+def prepare_export(recipe: Recipe, weights: Path, folder: Path, made: tuple[str, ...] = ()) -> None:
+    """Put a recipe and the weights that it names into a folder, for `adagen-rt export`.
 
     Weights are linked, or copied where the file system cannot link; files that are there
     stay as they are.
+
+    Args:
+        recipe: What the folder is to hold.
+        weights: Where its weights are.
+        folder: Gets them.
+        made: Names of weights that a training is about to write there itself.
     """
     import yaml
 
     text = yaml.safe_dump(recipe.model_dump(mode="json", exclude_none=True), sort_keys=False)
     replace_file(folder / RECIPE_FILE, lambda path: path.write_text(text, encoding="utf-8"))
-    for name in (recipe.files.backbone, recipe.files.decoder):
+    for name in recipe.files.named():
         source, target = weights / name, folder / name
-        if target.exists():
+        if name in made or target.exists():
             continue
         try:
             os.link(source, target)

@@ -14,7 +14,8 @@ from adagen_rt.cli.outputs import Outputs
 from adagen_rt.cli.report import describe, failures, summarize
 from adagen_rt.cli.watch import Preview, Progress
 from adagen_rt.engine import open_engine
-from adagen_rt.generator import MAX_BATCH, Generator, check_threads
+from adagen_rt.errors import InputError
+from adagen_rt.generator import MAX_BATCH, Generator, Static, check_threads
 from adagen_rt.request import Request, as_integer, check_count, make_request
 from adagen_rt.result import Result, Step
 
@@ -44,6 +45,7 @@ FilePath = click.Path(path_type=Path)
 @click.option("--batch-size", type=int, default=16, show_default=True, help="Images made together.")
 @click.option("--threads", type=int, help="CPU threads; default: all that are available.")
 @click.option("--static", is_flag=True, help="Use the hand-made schedule and not the policy.")
+@click.option("--tuned", is_flag=True, help="Use the static schedule that a search found best.")
 @click.option("--backend", type=click.Choice(BACKENDS), default=BACKENDS[0], show_default=True)
 @click.option("--preview", type=FilePath, help="Picture of the first samples after each step.")
 @click.option("--plot", type=FilePath, help="Picture of every action over the steps.")
@@ -61,6 +63,7 @@ def generate(
     batch_size: int,
     threads: int | None,
     static: bool,
+    tuned: bool,
     backend: str,
     preview: Path | None,
     plot: Path | None,
@@ -75,6 +78,8 @@ def generate(
     check_count("count", count)
     as_integer("batch-size", batch_size, 1, MAX_BATCH)
     workers = check_threads(threads)
+    if static and tuned:
+        raise InputError("--tuned", "--static as well", "one of the two")
     opened = open_engine(engine)
     classes = choose_labels(opened.manifest, labels, count)
     request = make_request(opened.manifest, classes, choose_seeds(seed, count), steps)
@@ -83,7 +88,8 @@ def generate(
     generator = Generator(opened, backend=backend, threads=workers)
     watcher = Preview(preview is not None, request.steps)
     begin = time.perf_counter()
-    result = _run(generator, request, static, batch_size, watcher, quiet=as_json)
+    chosen: Static = "tuned" if tuned else static
+    result = _run(generator, request, chosen, batch_size, watcher, quiet=as_json)
     total = time.perf_counter() - begin
     files, shown = outputs.save(opened.manifest, result, request.steps, watcher)
     summary = summarize(opened.manifest, result, request.steps, total, files)
@@ -94,7 +100,7 @@ def generate(
 def _run(
     generator: Generator,
     request: Request,
-    static: bool,
+    static: Static,
     batch_size: int,
     preview: Preview,
     quiet: bool,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from adagen_rt.cli.train_policy import policy
+from adagen_rt.cli.train_schedule import schedule
 from adagen_rt.cli.training_options import (
     data_option,
     device_option,
@@ -24,10 +25,11 @@ if TYPE_CHECKING:
 
 @click.group()
 def train() -> None:
-    """Train the networks of a demo model, or a policy for a generator."""
+    """Train the networks of a demo model, or a schedule for a generator."""
 
 
 train.add_command(policy)
+train.add_command(schedule)
 
 
 @train.command()

@@ -15,11 +15,13 @@ from adagen_rt.cli.bundle import (
     trained_recipe,
     without_policy_file,
 )
+from adagen_rt.cli.judged import check_judged
 from adagen_rt.cli.training_options import (
     data_option,
     device_option,
     minutes_option,
     out_option,
+    recipe_options,
     resume_option,
     threads_option,
 )
@@ -36,25 +38,11 @@ if TYPE_CHECKING:
     from adagen_rt.training.policy import PolicyConfig, PolicyTrainer
     from adagen_rt.training.rewards import Reward
 
-#: What the built-in rewards can judge.
-JUDGED_SIZE, JUDGED_CHANNELS = 32, 1
 SECTIONS = ("policy", "discriminator")
 
 
 @click.command()
-@click.option(
-    "--engine-recipe",
-    "recipe_file",
-    required=True,
-    type=click.Path(path_type=Path),
-    help="The generator's recipe.",
-)
-@click.option(
-    "--weights",
-    required=True,
-    type=click.Path(path_type=Path),
-    help="Folder with the generator's weight files.",
-)
+@recipe_options
 @data_option
 @click.option(
     "--reward",
@@ -120,7 +108,7 @@ def policy(
     with Workers.connected() as workers:
         trainer = _make_trainer(recipe, weights, folder, workers, options)
         if workers.leads:
-            prepare_export(recipe, weights, folder)
+            prepare_export(recipe, weights, folder, made=(POLICY_FILE,))
         trainer.run(minutes)
     if workers.leads:
         _draw_curves(trainer.records)
@@ -143,7 +131,7 @@ def _make_trainer(
     config, adversary = _configs(recipe, options["settings"])
     parts = parse_rewards(options["rewards"])
     manifest = describe_model(recipe)
-    _check_judged(manifest.image.size, manifest.image.channels)
+    check_judged("--engine-recipe", manifest.image)
     images = load_fashion_mnist(options["data"], "train")
     torch.manual_seed(config.seed)
     networks = load_networks(without_policy_file(recipe), weights)
@@ -215,16 +203,6 @@ def _configs(recipe: Recipe, settings: tuple[str, ...]) -> tuple[PolicyConfig, A
         return policy_config, build(AdversaryConfig, given[section])
     except ValueError as error:
         raise RecipeError(f"training.{section}.{error}") from error
-
-
-def _check_judged(size: int, channels: int) -> None:
-    if (size, channels) != (JUDGED_SIZE, JUDGED_CHANNELS):
-        raise InputError(
-            "--engine-recipe",
-            f"images of {size} x {size} in {channels} channels",
-            f"{JUDGED_SIZE} x {JUDGED_SIZE} grey ones, which the built-in rewards judge; "
-            "adagen_rt.training.features says how to train against another network",
-        )
 
 
 def _painter(spec: ScheduleSpec) -> Watcher | None:

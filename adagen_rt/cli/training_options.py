@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any, TypeVar
 
 import click
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 data_option = click.option(
     "--data",
@@ -12,6 +16,26 @@ data_option = click.option(
     type=click.Path(path_type=Path),
     help="Folder of the Fashion-MNIST IDX files, gzipped or not.",
 )
+_recipe_option = click.option(
+    "--engine-recipe",
+    "recipe_file",
+    required=True,
+    type=click.Path(path_type=Path),
+    help="The generator's recipe.",
+)
+_weights_option = click.option(
+    "--weights",
+    required=True,
+    type=click.Path(path_type=Path),
+    help="Folder with the generator's weight files.",
+)
+
+
+def recipe_options(command: F) -> F:
+    """`--engine-recipe` and `--weights`: a trained generator."""
+    return _recipe_option(_weights_option(command))
+
+
 out_option = click.option(
     "--out",
     "folder",

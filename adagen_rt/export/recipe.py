@@ -76,6 +76,10 @@ class Files(_Block):
     decoder: FileName = "decoder.safetensors"
     policy: FileName | None = None
 
+    def named(self) -> tuple[str, ...]:
+        """All files that there are."""
+        return tuple(self.model_dump(exclude_none=True).values())
+
 
 class TrainingSection(_Block):
     """How the networks of a demo model are trained.

@@ -163,19 +163,5 @@ def encode_all(
     ).cpu()
 
 
-@torch.no_grad()
-def decode_all(autoencoder: Autoencoder, codes: Tensor) -> Tensor:
-    """Images of codes or latents, as `encode_all` returns them, in the decoder's pixel range."""
-    return torch.cat([_decode(autoencoder, batch) for batch in codes.split(ENCODE_BATCH)])
-
-
-def _decode(autoencoder: Autoencoder, codes: Tensor) -> Tensor:
-    if isinstance(autoencoder, VQGAN):
-        return autoencoder.decode_tokens(codes)
-    if isinstance(autoencoder, AutoencoderKL):
-        return autoencoder.decode(codes)
-    return autoencoder.decode(autoencoder.quantize.teacher_inputs(codes)[1])
-
-
 def _pixels(images: Images) -> Tensor:
     return torch.from_numpy(images.pixels)[:, None]

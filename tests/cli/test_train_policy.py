@@ -1,48 +1,16 @@
 """`adagen-rt train policy`: a run of two updates up to its engine, and the faults it names."""
 
-import gzip
-import struct
 from pathlib import Path
 
-import numpy as np
 import pytest
 import yaml
 
 torch = pytest.importorskip("torch")
 
-from tiny_recipes import tiny_networks, tiny_recipe
-
 from adagen_rt.export.recipe import load_recipe
 from adagen_rt.generator import load
-from adagen_rt.training.checkpoint import save_weights
 
 QUICK = ("updates=2", "trajectories=10", "epochs=1", "minibatch=10", "save_every=1")
-
-
-@pytest.fixture
-def data(tmp_path):
-    """Twenty training images."""
-    folder = tmp_path / "data"
-    folder.mkdir()
-    images = np.random.default_rng(0).integers(0, 255, (20, 28, 28)).astype(np.uint8)
-    for name, array in (("images-idx3", images), ("labels-idx1", np.arange(20) % 10)):
-        header = bytes([0, 0, 8, array.ndim]) + struct.pack(f">{array.ndim}I", *array.shape)
-        content = gzip.compress(header + array.astype(np.uint8).tobytes())
-        (folder / f"train-{name}-ubyte.gz").write_bytes(content)
-    return folder
-
-
-@pytest.fixture
-def model(tmp_path):
-    """A tiny generator's recipe, and the folder of its weights."""
-    recipe = tiny_recipe("sit")
-    networks = tiny_networks(recipe)
-    weights = tmp_path / "weights"
-    save_weights(networks.backbone.state_dict(), weights / "backbone.safetensors")
-    save_weights(networks.decoder.state_dict(), weights / "decoder.safetensors")
-    content = recipe.model_dump(mode="json", exclude_none=True)
-    (tmp_path / "tiny.yaml").write_text(yaml.safe_dump(content))
-    return tmp_path / "tiny.yaml", weights
 
 
 @pytest.fixture
