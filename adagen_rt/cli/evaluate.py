@@ -11,8 +11,8 @@ import click
 
 from adagen_rt.cli.judges import check_judged
 from adagen_rt.cli.tables import table
-from adagen_rt.cli.training_options import data_option, threads_option
-from adagen_rt.errors import InputError, MissingExtraError
+from adagen_rt.cli.training_options import data_option, prepare_torch, threads_option
+from adagen_rt.errors import InputError
 from adagen_rt.generator import MAX_BATCH, check_threads, load
 from adagen_rt.request import MAX_COUNT, as_integer, check_steps
 
@@ -99,10 +99,7 @@ def score_source(
 
 def _make_judge(data: Path) -> Judge:
     """The examiner over the training images."""
-    try:
-        import torch  # noqa: F401
-    except ImportError as error:
-        raise MissingExtraError(error.name or "torch", "torch") from error
+    prepare_torch()
     from adagen_rt.training.data import load_fashion_mnist
     from adagen_rt.training.evaluation import Judge
     from adagen_rt.training.examiner import load_examiner

@@ -14,10 +14,11 @@ from adagen_rt.cli.training_options import (
     device_option,
     minutes_option,
     out_option,
+    prepare_torch,
     resume_option,
     threads_option,
 )
-from adagen_rt.errors import MissingExtraError, RecipeError
+from adagen_rt.errors import RecipeError
 
 if TYPE_CHECKING:
     from adagen_rt.export.recipe import Recipe
@@ -49,14 +50,9 @@ def generator(
     Writes the weight files that the recipe names into the run's folder, ready for
     `adagen-rt export --weights`.
     """
-    try:
-        import torch
+    prepare_torch(threads)
+    from adagen_rt.export.recipe import load_recipe
 
-        from adagen_rt.export.recipe import load_recipe
-    except ImportError as error:
-        raise MissingExtraError(error.name or "torch", "torch") from error
-    if threads is not None:
-        torch.set_num_threads(threads)
     recipe = load_recipe(recipe_file)
     for part in ("tokenizer", "backbone") if stage == "all" else (stage,):
         _run_stage(recipe, part, folder, **options)
@@ -86,16 +82,13 @@ def classifier(
     device: str,
 ) -> None:
     """Train a network that judges generated images."""
-    try:
-        import torch
-    except ImportError as error:
-        raise MissingExtraError(error.name or "torch", "torch") from error
+    prepare_torch(threads)
+    import torch
+
     from adagen_rt.training.classifier import Classifier, ClassifierTask, train_classifier
     from adagen_rt.training.data import load_fashion_mnist
     from adagen_rt.training.examiner import Examiner
 
-    if threads is not None:
-        torch.set_num_threads(threads)
     torch.manual_seed(0)
     network = Classifier() if role == "classifier" else Examiner()
     task = ClassifierTask(network, load_fashion_mnist(data, "train"), device)

@@ -21,11 +21,12 @@ from adagen_rt.cli.training_options import (
     device_option,
     minutes_option,
     out_option,
+    prepare_torch,
     recipe_options,
     resume_option,
     threads_option,
 )
-from adagen_rt.errors import InputError, MissingExtraError, RecipeError
+from adagen_rt.errors import InputError, RecipeError
 
 if TYPE_CHECKING:
     from adagen_rt.export.recipe import Recipe
@@ -99,14 +100,9 @@ def policy(
     log and pictures go to OUT/policy. Several processes train together under
     `torchrun -m adagen_rt train policy ...`.
     """
-    try:
-        import torch
+    prepare_torch(threads)
+    from adagen_rt.training.parallel import Workers
 
-        from adagen_rt.training.parallel import Workers
-    except ImportError as error:
-        raise MissingExtraError(error.name or "torch", "torch") from error
-    if threads is not None:
-        torch.set_num_threads(threads)
     recipe = trained_recipe(recipe_file, steps, smoothing)
     with Workers.connected() as workers:
         trainer = _make_trainer(recipe, weights, folder, workers, options)

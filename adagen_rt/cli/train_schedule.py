@@ -13,11 +13,11 @@ from adagen_rt.cli.training_options import (
     data_option,
     device_option,
     out_option,
+    prepare_torch,
     recipe_options,
     resume_option,
     threads_option,
 )
-from adagen_rt.errors import MissingExtraError
 
 if TYPE_CHECKING:
     from adagen_rt.export.recipe import Recipe
@@ -55,15 +55,10 @@ def schedule(
     OUT/recipe.yaml, from which `adagen-rt export OUT/recipe.yaml --weights OUT` makes an
     engine that `generate --tuned` and `evaluate` can run under it; OUT/search.csv has them all.
     """
-    try:
-        import torch
-    except ImportError as error:
-        raise MissingExtraError(error.name or "torch", "torch") from error
+    prepare_torch(threads)
     from adagen_rt.export.recipe import load_recipe
     from adagen_rt.training.search import SearchConfig
 
-    if threads is not None:
-        torch.set_num_threads(threads)
     recipe = load_recipe(recipe_file)
     config = SearchConfig(candidates, images, batch_size, seed)
     found = _search(recipe, weights, data, config, folder, resume, device)

@@ -8,6 +8,8 @@ from typing import Any, TypeVar
 
 import click
 
+from adagen_rt.errors import MissingExtraError
+
 F = TypeVar("F", bound=Callable[..., Any])
 
 data_option = click.option(
@@ -29,6 +31,25 @@ _weights_option = click.option(
     type=click.Path(path_type=Path),
     help="Folder with the generator's weight files.",
 )
+
+
+def prepare_torch(threads: int | None = None) -> None:
+    """See that PyTorch and what comes with it are there, before anything needs them.
+
+    Args:
+        threads: CPU threads; None leaves PyTorch's own choice.
+
+    Raises:
+        MissingExtraError: They are not installed.
+    """
+    try:
+        import torch
+
+        import adagen_rt.export.recipe  # noqa: F401
+    except ImportError as error:
+        raise MissingExtraError(error.name or "torch", "torch") from error
+    if threads is not None:
+        torch.set_num_threads(threads)
 
 
 def recipe_options(command: F) -> F:

@@ -38,14 +38,15 @@ def refuse(run):
 
 @pytest.fixture
 def data(tmp_path):
-    """Twenty training images."""
+    """Both splits of a data set, 20 images each."""
     folder = tmp_path / "data"
     folder.mkdir()
-    images = np.random.default_rng(0).integers(0, 255, (20, 28, 28)).astype(np.uint8)
-    for name, array in (("images-idx3", images), ("labels-idx1", np.arange(20) % 10)):
-        header = bytes([0, 0, 8, array.ndim]) + struct.pack(f">{array.ndim}I", *array.shape)
-        content = gzip.compress(header + array.astype(np.uint8).tobytes())
-        (folder / f"train-{name}-ubyte.gz").write_bytes(content)
+    for prefix in ("train", "t10k"):
+        images = np.random.default_rng(0).integers(0, 255, (20, 28, 28)).astype(np.uint8)
+        for name, array in (("images-idx3", images), ("labels-idx1", np.arange(20) % 10)):
+            header = bytes([0, 0, 8, array.ndim]) + struct.pack(f">{array.ndim}I", *array.shape)
+            content = gzip.compress(header + array.astype(np.uint8).tobytes())
+            (folder / f"{prefix}-{name}-ubyte.gz").write_bytes(content)
     return folder
 
 
