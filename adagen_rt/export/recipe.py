@@ -64,17 +64,43 @@ class PolicySection(_Block):
 
     Attributes:
         hidden: Width inside.
+        refinement_std: Standard deviation of the noise on its output with which refinement
+            makes candidates; published as that of the last update's actions.
     """
 
     hidden: int = Field(512, ge=8, le=8192)
+    refinement_std: float = Field(0.1, gt=0, le=100)
+
+
+class RewardSection(_Block):
+    """The discriminator that best-of chooses by.
+
+    Attributes:
+        width: Channels inside each head.
+    """
+
+    width: int = Field(64, ge=1, le=8192)
 
 
 class Files(_Block):
-    """Names of the weight files inside the weights folder; a policy without one starts fresh."""
+    """Names of the weight files inside the weights folder.
+
+    Attributes:
+        backbone: The generator.
+        decoder: The autoencoder.
+        policy: The policy; without a file it starts fresh.
+        critic: What refinement scores candidates with. An engine has it, and the next two,
+            only if a file is named.
+        fidelity_policy: A second policy, trained for fidelity.
+        reward: The discriminator that best-of chooses by.
+    """
 
     backbone: FileName = "backbone.safetensors"
     decoder: FileName = "decoder.safetensors"
     policy: FileName | None = None
+    critic: FileName | None = None
+    fidelity_policy: FileName | None = None
+    reward: FileName | None = None
 
     def named(self) -> tuple[str, ...]:
         """All files that there are."""
@@ -106,6 +132,7 @@ class Recipe(_Block):
         backbone: Sizes of the generator.
         decoder: Sizes of the autoencoder whose decoder makes the images.
         policy: Sizes of the policy network, if there is one.
+        reward: Size of the discriminator, if `files` names one.
         files: Names of the weight files.
         schedule: The action space and its static schedule.
         classes: Class names, or how many classes there are.
@@ -119,6 +146,7 @@ class Recipe(_Block):
     backbone: Any
     decoder: Any
     policy: PolicySection | None = None
+    reward: RewardSection = RewardSection()
     files: Files = Files()
     schedule: ScheduleSpec
     classes: tuple[str, ...] | int
@@ -150,6 +178,9 @@ class Recipe(_Block):
     @model_validator(mode="after")
     def _fitting_parts(self) -> Recipe:
         _expect("backbone.classes", self.backbone.classes, self.class_count)
+        for name in ("critic", "fidelity_policy"):
+            if self.policy is None and getattr(self.files, name) is not None:
+                raise ValueError(f"files.{name}: got a file, expected none without a policy")
         if isinstance(self.decoder, AutoencoderKLConfig):
             _expect("backbone.channels", self.backbone.channels, self.decoder.latent_channels)
             _expect("decoder.latent_scale", self.decoder.latent_scale, self.latent_scale)
