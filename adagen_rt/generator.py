@@ -12,19 +12,18 @@ import array_api_compat.numpy  # noqa: F401
 import numpy as np
 import numpy.typing as npt
 
+from adagen_rt.assembly import Assembly
 from adagen_rt.backends import Graph, make_backend
 from adagen_rt.best_of import keep_best, score_images
 from adagen_rt.engine import Engine, open_engine
 from adagen_rt.errors import EngineError
 from adagen_rt.families import Family, NoiseSource, State, make_family
-from adagen_rt.loop import Arrays, Fidelity, Loop, Network
+from adagen_rt.loop import Loop
 from adagen_rt.ops import Ops
 from adagen_rt.ops.cpu import MAX_THREADS, CpuOps
 from adagen_rt.ops.noise import Philox
-from adagen_rt.refinement import RefinedLoop, Refinement
 from adagen_rt.request import Request, Static, as_integer, make_request
 from adagen_rt.result import Images, Result, Snapshot, Step, Trace, to_pixels
-from adagen_rt.schedule import Schedule
 from adagen_rt.system import available_threads
 
 MAX_BATCH = 4096
@@ -87,7 +86,7 @@ class Generator:
         }
         own = self._family(self.manifest.schedule.steps)
         _check_actions(engine, own.actions)
-        self._trained_calls = own.calls
+        self._assembly = Assembly(self.manifest, self._graphs, own.calls)
 
     @property
     def has_policy(self) -> bool:
@@ -237,37 +236,11 @@ class Generator:
             fidelity: Shares by a sample's place (N,), checked.
             refine: Candidates, checked.
         """
-        family = self._family(steps)
-        spec = self.manifest.schedule
-        schedule = Schedule(spec.tuned_spec() if static == "tuned" else spec, steps, family.calls)
-        adaptive = self.has_policy and not static
-        policy = self._ask("policy", family.calls) if adaptive else self._ask_nobody
-        loop = Loop(family, schedule, self._graphs["backbone"].run, policy)
-        if fidelity is not None and fidelity.any():
-            loop.fidelity = Fidelity(self._ask("fidelity_policy", family.calls), fidelity)
-        if refine == 1:
-            return loop
-        std = self.manifest.refinement_std
-        assert std is not None  # an engine with a critic has it
-        return RefinedLoop.of(loop, Refinement(refine, std, self._ask("critic", family.calls)))
+        return self._assembly.loop(self._family(steps), static, fidelity, refine)
 
     def _family(self, steps: int) -> Family[Any]:
         graphs = {name: graph.run for name, graph in self._graphs.items()}
         return make_family(self.manifest, steps, self._ops, self._noise, graphs)
-
-    def _ask(self, name: str, calls: int) -> Network:
-        """A policy or critic, asked ``calls`` times an image, at the steps it was trained for."""
-        graph, trained = self._graphs[name], self._trained_calls
-        (output,) = (tensor.name for tensor in self.manifest.graphs[name].outputs)
-
-        def ask(features: Arrays, call: Any) -> Any:
-            return graph.run({**features, "step": call * trained // calls})[output]
-
-        return ask
-
-    def _ask_nobody(self, features: Arrays, call: Any) -> Any:
-        """Zeros (B, A): the static schedule."""
-        return np.zeros((len(call), len(self.manifest.schedule.actions)), np.float32)
 
 
 def _check_actions(engine: Engine, expected: tuple[str, ...]) -> None:
