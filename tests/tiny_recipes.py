@@ -40,9 +40,10 @@ _ACTIONS = {
 }
 
 
-def tiny_recipe(family: str) -> Recipe:
-    """32 x 32 grey images of ten classes in four steps."""
+def tiny_recipe(family: str, image_channels: int = 1) -> Recipe:
+    """32 x 32 images of ten classes in four steps, grey unless told otherwise."""
     backbone, decoder, smoothing, steps = _PARTS[family]
+    decoder = {**decoder, "image_channels": image_channels}
     actions = [{"name": n, "activation": a, "static": s} for n, a, s in _ACTIONS[family]]
     if family == "var":
         actions[1]["scale"] = 8

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from adagen_rt.cli.judged import check_judged
+from adagen_rt.cli.judges import check_judged
 from adagen_rt.cli.tables import table
 from adagen_rt.cli.training_options import data_option, threads_option
 from adagen_rt.errors import InputError, MissingExtraError

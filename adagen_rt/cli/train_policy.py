@@ -18,7 +18,7 @@ from adagen_rt.cli.bundle import (
     with_judges,
     without_policy_file,
 )
-from adagen_rt.cli.judged import check_judged
+from adagen_rt.cli.judges import make_judges
 from adagen_rt.cli.training_options import (
     data_option,
     device_option,
@@ -34,12 +34,9 @@ if TYPE_CHECKING:
     from adagen_rt.export.recipe import Recipe
     from adagen_rt.schedule import ScheduleSpec
     from adagen_rt.training.adversarial import AdversaryConfig
-    from adagen_rt.training.data import Images
-    from adagen_rt.training.environment import Environment
-    from adagen_rt.training.evaluator import Evaluator, Watcher
+    from adagen_rt.training.evaluator import Watcher
     from adagen_rt.training.parallel import Workers
     from adagen_rt.training.policy import PolicyConfig, PolicyTrainer
-    from adagen_rt.training.rewards import Reward
 
 SECTIONS = ("policy", "discriminator")
 
@@ -55,6 +52,12 @@ SECTIONS = ("policy", "discriminator")
     show_default=True,
     metavar="NAME[=WEIGHT]",
     help="adversarial, classifier or fid; given several times, their weighted sum.",
+)
+@click.option(
+    "--features",
+    type=click.Path(path_type=Path),
+    help="Weights of a vision transformer (DINO, timm) that the adversarial reward looks "
+    "through, for generators of colour images; --data is then a folder of class folders.",
 )
 @click.option("--steps", type=click.IntRange(1, 1000), help="Steps; default: the recipe's.")
 @click.option(
@@ -131,16 +134,15 @@ def _make_trainer(
 
     from adagen_rt.export.description import describe_model
     from adagen_rt.export.networks import load_networks
-    from adagen_rt.training.data import load_fashion_mnist
     from adagen_rt.training.environment import Environment
+    from adagen_rt.training.evaluator import Evaluator
     from adagen_rt.training.policy import PolicyTrainer
     from adagen_rt.training.rewards import parse_rewards
 
     config, adversary = _configs(recipe, options["settings"])
     parts = parse_rewards(options["rewards"])
     manifest = describe_model(recipe)
-    check_judged("--engine-recipe", manifest.image)
-    images = load_fashion_mnist(options["data"], "train")
+    reward, judge = make_judges(manifest, parts, adversary, workers, options)
     torch.manual_seed(config.seed)
     networks = load_networks(without_policy_file(recipe), weights)
     assert networks.policy is not None
@@ -149,44 +151,13 @@ def _make_trainer(
     return PolicyTrainer(
         environment,
         networks.policy,
-        _make_reward(parts, images, adversary, options["device"], workers),
+        reward,
         config,
         folder,
-        evaluator=_make_evaluator(environment, images, options["evaluate"], workers),
+        evaluator=Evaluator(environment, judge, _painter(manifest.schedule), options["evaluate"]),
         resume=options["resume"],
         workers=workers,
     )
-
-
-def _make_reward(
-    parts: Mapping[str, float],
-    images: Images,
-    adversary: AdversaryConfig,
-    device: str,
-    workers: Workers,
-) -> Reward:
-    import torch
-
-    from adagen_rt.training.classifier import load_classifier
-    from adagen_rt.training.rewards import RewardContext, make_reward
-
-    pixels, labels = torch.from_numpy(images.pixels)[:, None], torch.from_numpy(images.labels)
-    context = RewardContext(load_classifier(), pixels, labels, adversary, device, workers)
-    return make_reward(parts, context)
-
-
-def _make_evaluator(
-    environment: Environment, images: Images, count: int, workers: Workers
-) -> Evaluator | None:
-    """Who scores the policy; the process that writes the log has to, no other."""
-    from adagen_rt.training.evaluation import Judge
-    from adagen_rt.training.evaluator import Evaluator
-    from adagen_rt.training.examiner import load_examiner
-
-    if not workers.leads:
-        return None
-    judge = Judge(load_examiner(), images, str(environment.device))
-    return Evaluator(environment, judge, _painter(environment.manifest.schedule), count)
 
 
 def _configs(recipe: Recipe, settings: tuple[str, ...]) -> tuple[PolicyConfig, AdversaryConfig]:

@@ -82,7 +82,7 @@ def _search(
     resume: bool,
     device: str,
 ) -> Statics:
-    from adagen_rt.cli.judged import check_judged
+    from adagen_rt.cli.judges import check_judged
     from adagen_rt.export.description import describe_model
     from adagen_rt.export.networks import load_networks
     from adagen_rt.training.data import load_fashion_mnist

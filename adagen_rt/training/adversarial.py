@@ -12,10 +12,11 @@ from torch import Tensor
 from adagen_rt.errors import InputError
 from adagen_rt.training.discriminator import Discriminator, mean_probability
 from adagen_rt.training.features import Features
+from adagen_rt.training.folder import FolderPixels
 from adagen_rt.training.parallel import Workers, step_if_finite
 from adagen_rt.training.random import integers
 
-#: Real images that the heads' input statistics are taken from.
+#: Real images, of all classes, that the heads' input statistics are taken from.
 CALIBRATION_IMAGES = 1000
 
 
@@ -60,7 +61,7 @@ class Adversary:
     def __init__(
         self,
         features: Features,
-        pixels: Tensor,
+        pixels: Tensor | FolderPixels,
         labels: Tensor,
         config: AdversaryConfig,
         device: str = "cpu",
@@ -71,7 +72,8 @@ class Adversary:
         self.config, self.workers, self.device = config, workers, device
         classes = int(labels.max()) + 1
         self.network = Discriminator(features.widths, classes, config.width).to(device)
-        self.network.calibrate(features(self._real(torch.arange(len(labels))[:CALIBRATION_IMAGES])))
+        spread = torch.linspace(0, len(labels) - 1, min(CALIBRATION_IMAGES, len(labels))).long()
+        self.network.calibrate(features(self._real(spread)))
         self.optimizer = torch.optim.Adam(
             self.network.parameters(), lr=config.learning_rate, betas=(0.0, 0.99)
         )

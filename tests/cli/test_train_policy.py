@@ -111,3 +111,35 @@ def test_a_recipe_without_a_policy_is_refused(refuse, arguments, model):
     del content["policy"]
     model[0].write_text(yaml.safe_dump(content))
     assert "policy: missing" in refuse(*arguments)
+
+
+def test_colour_images_are_judged_through_a_vision_transformer(run, tmp_path):
+    from PIL import Image
+    from safetensors.torch import save_file
+    from tiny_recipes import tiny_networks, tiny_recipe
+
+    from adagen_rt.models.vit import ViT, ViTConfig
+    from adagen_rt.training.checkpoint import save_weights
+
+    recipe = tiny_recipe("dit", image_channels=3)
+    networks = tiny_networks(recipe)
+    for name in ("backbone", "decoder"):
+        path = tmp_path / f"{name}.safetensors"
+        save_weights(getattr(networks, name).state_dict(), path)
+    content = recipe.model_dump(mode="json", exclude_none=True)
+    (tmp_path / "colour.yaml").write_text(yaml.safe_dump(content))
+    for label in range(recipe.class_count):
+        (tmp_path / "data" / f"n{label}").mkdir(parents=True)
+        Image.new("RGB", (40, 50), (9 * label, 80, 200)).save(tmp_path / f"data/n{label}/a.png")
+    save_file(ViT(ViTConfig(64, 4, 1, 8, 2)).state_dict(), tmp_path / "vit.safetensors")
+    paths = ("--engine-recipe", tmp_path / "colour.yaml", "--weights", tmp_path)
+    more = ("--data", tmp_path / "data", "--features", tmp_path / "vit.safetensors")
+    quick = [part for setting in QUICK for part in ("--set", setting)]
+    out = tmp_path / "run"
+    done = run("train", "policy", *paths, *more, *quick, "--evaluate", 10, "--out", out)
+    assert done.exit_code == 0, done.output
+    line = (out / "policy" / "log.csv").read_text().splitlines()[1:]
+    assert (out / "policy.safetensors").is_file()
+    assert len(line) == 3
+    refused = run("train", "policy", *paths, *more, "--reward", "fid", "--out", out)
+    assert "--reward: got 'fid', expected adversarial alone" in refused.stderr
