@@ -230,11 +230,7 @@ class Generator:
     ) -> Loop:
         """A loop over this engine's graphs, for callers that manage slots themselves.
 
-        Args:
-            steps: Backbone evaluations.
-            static: As for ``generate``.
-            fidelity: Shares by a sample's place (N,), checked.
-            refine: Candidates, checked.
+        Arguments as for ``generate``, checked; ``fidelity`` is by a sample's place (N,).
         """
         return self._assembly.loop(self._family(steps), static, fidelity, refine)
 

@@ -25,7 +25,8 @@ def _save(rows: Sequence[Row], path: Path, draw: Callable[[Any, Sequence[Row]], 
 
     engines = list(dict.fromkeys(row["engine"] for row in rows))
     figure = Figure(figsize=(4 * len(engines), 3.6), layout="constrained")
-    for axes, engine in zip(figure.subplots(1, len(engines), squeeze=False)[0], engines):
+    panels = figure.subplots(1, len(engines), squeeze=False)[0]
+    for axes, engine in zip(panels, engines, strict=True):
         draw(axes, [row for row in rows if row["engine"] == engine])
         axes.set_title(engine)
         axes.legend()
