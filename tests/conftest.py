@@ -23,6 +23,13 @@ def static_engine(tmp_path_factory):
     return build_tiny_engine(folder, Options(policy=False))
 
 
+@pytest.fixture(scope="session")
+def judged_engine(tmp_path_factory):
+    """The same networks with a critic, a fidelity policy and a reward model."""
+    folder = tmp_path_factory.mktemp("engines") / "judged"
+    return build_tiny_engine(folder, Options(judges=True))
+
+
 @pytest.fixture
 def own_engine(tiny_engine, tmp_path):
     """A copy of the tiny engine that the test may damage."""

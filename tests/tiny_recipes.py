@@ -63,6 +63,14 @@ def tiny_recipe(family: str, image_channels: int = 1) -> Recipe:
     )
 
 
+def judged_recipe(family: str) -> Recipe:
+    """The same with a critic, a fidelity policy and a reward model."""
+    recipe = tiny_recipe(family)
+    names = ("policy", "critic", "fidelity_policy", "reward")
+    files = recipe.files.model_copy(update={name: f"{name}.safetensors" for name in names})
+    return recipe.model_copy(update={"files": files})
+
+
 def tiny_networks(recipe: Recipe) -> Networks:
     """Seeded weights; the policy's output is not zero."""
     return seed_networks(recipe, "tiny")

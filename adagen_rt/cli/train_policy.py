@@ -10,9 +10,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from adagen_rt.cli.bundle import (
+    CRITIC_FILE,
+    DISCRIMINATOR_FILE,
     POLICY_FILE,
     prepare_export,
     trained_recipe,
+    with_judges,
     without_policy_file,
 )
 from adagen_rt.cli.judges import make_judges
@@ -95,9 +98,10 @@ def policy(
 ) -> None:
     """Train a policy by PPO.
 
-    Writes policy.safetensors, recipe.yaml and links to the generator's weights into --out, so
-    that `adagen-rt export OUT/recipe.yaml --weights OUT` makes an engine of them; checkpoint,
-    log and pictures go to OUT/policy. Several processes train together under
+    Writes the weights of policy and critic, and of the discriminator where the reward has one,
+    recipe.yaml and links to the generator's weights into --out, so that `adagen-rt export
+    OUT/recipe.yaml --weights OUT` makes an engine of them; checkpoint, log and pictures go to
+    OUT/policy. Several processes train together under
     `torchrun -m adagen_rt train policy ...`.
     """
     prepare_torch(threads)
@@ -107,7 +111,11 @@ def policy(
     with Workers.connected() as workers:
         trainer = _make_trainer(recipe, weights, folder, workers, options)
         if workers.leads:
-            prepare_export(recipe, weights, folder, made=(POLICY_FILE,))
+            config, adversary = _configs(recipe, options["settings"])
+            width = adversary.width if "discriminator" in trainer.networks() else None
+            recipe = with_judges(recipe, config.last_std, width)
+            made = (POLICY_FILE, CRITIC_FILE, DISCRIMINATOR_FILE)
+            prepare_export(recipe, weights, folder, made=made)
         trainer.run(minutes)
     if workers.leads:
         _draw_curves(trainer.records)

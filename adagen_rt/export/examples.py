@@ -23,6 +23,11 @@ def normal(*shape: int) -> Tensor:
     return torch.randn(shape, generator=_generator())
 
 
+def uniform(*shape: int) -> Tensor:
+    """Numbers from 0 to 1."""
+    return torch.rand(shape, generator=_generator())
+
+
 def integers(high: int, *shape: int) -> Tensor:
     """Integers from 0 to `high - 1`."""
     return torch.randint(high, shape, generator=_generator())

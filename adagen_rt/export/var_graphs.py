@@ -34,15 +34,15 @@ def var_graphs(recipe: Recipe, networks: Networks) -> list[GraphPlan]:
     ]
 
 
-def var_policy(recipe: Recipe, policy: PolicyNetwork) -> GraphPlan:
-    """The policy over feature maps of any scale."""
+def var_policy(recipe: Recipe, policy: PolicyNetwork, name: str) -> GraphPlan:
+    """A policy over feature maps of any scale."""
 
     def inputs(past: Tensor, now: Tensor) -> dict[str, Tensor]:
         features = normal(ROWS, len(now), recipe.backbone.width)
         return {"features": features, "positions": now, "step": torch.arange(ROWS)}
 
     return GraphPlan(
-        name="policy",
+        name=name,
         module=MultiScalePolicy(policy, recipe.backbone.scales),
         inputs=inputs(*_example_scale(recipe)),
         outputs=("raw",),

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from adagen_rt.errors import InputError
-from adagen_rt.training.discriminator import Discriminator
+from adagen_rt.training.discriminator import Discriminator, mean_probability
 from adagen_rt.training.features import Features
 from adagen_rt.training.folder import FolderPixels
 from adagen_rt.training.parallel import Workers, step_if_finite
@@ -85,7 +85,7 @@ class Adversary:
         self.network.eval()
         size = self.config.batch_size
         batches = zip(images.split(size), labels.split(size), strict=True)
-        return torch.cat([_probability(self._logits(*batch)) for batch in batches])
+        return torch.cat([mean_probability(self._logits(*batch)) for batch in batches])
 
     def learn(self, images: Tensor, labels: Tensor, generator: torch.Generator) -> dict[str, float]:
         """One or more passes over generated images, each beside a random real one.
@@ -133,7 +133,7 @@ class Adversary:
         ]
         loss = torch.stack(losses).mean()
         made = step_if_finite(self.optimizer, loss, self.config.max_norm, self.workers)
-        scores = [_probability(logits).mean().item() for logits in (real, fake)]
+        scores = [mean_probability(logits).mean().item() for logits in (real, fake)]
         return scores[0], scores[1], loss.item(), not made
 
     def _logits(self, images: Tensor, labels: Tensor) -> list[Tensor]:
@@ -141,11 +141,6 @@ class Adversary:
 
     def _real(self, rows: Tensor) -> Tensor:
         return self.pixels[rows].float() / 255
-
-
-def _probability(logits: list[Tensor]) -> Tensor:
-    """Mean sigmoid (N,); every head counts the same, however many places its map has."""
-    return torch.stack([head.sigmoid().mean(dim=1) for head in logits]).mean(dim=0)
 
 
 def _cross_entropy(logits: Tensor, target: float) -> Tensor:

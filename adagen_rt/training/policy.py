@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 from tqdm import tqdm
 
 from adagen_rt.errors import CheckpointError, InputError
@@ -77,7 +78,8 @@ class PolicyTrainer:
         policy: What is trained, in place.
         reward: What it is paid by.
         config: How.
-        folder: Gets `policy.safetensors`, and in `policy/` the checkpoint, logs and pictures.
+        folder: Gets the weights of policy, critic and, where the reward has one, discriminator,
+            and in `policy/` the checkpoint, logs and pictures.
         evaluator: Scores the policy now and then, without exploration.
         resume: Whether to continue from the folder's checkpoint if there is one.
         workers: The processes that train together.
@@ -210,7 +212,14 @@ class PolicyTrainer:
             "reward": self.reward.state_dict(),
         }
         save_checkpoint(state, self.records / CHECKPOINT)
-        save_weights(self.policy.state_dict(), self.folder / "policy.safetensors")
+        for name, network in self.networks().items():
+            save_weights(network.state_dict(), self.folder / f"{name}.safetensors")
+
+    def networks(self) -> dict[str, nn.Module]:
+        """What the run trains, by the names of the files that it leaves."""
+        found: dict[str, nn.Module] = {"policy": self.policy, "critic": self.critic}
+        discriminator = self.reward.discriminator()
+        return found if discriminator is None else {**found, "discriminator": discriminator}
 
     def _restore(self, state: dict[str, Any]) -> None:
         try:

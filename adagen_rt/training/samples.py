@@ -31,7 +31,7 @@ def sample_images(
         policy: From `environment.multi_scale`; None leaves the static schedule as it is.
         batch_size: Samples that are generated together.
     """
-    decide = partial(_no_change, environment.actions) if policy is None else partial(ask, policy)
+    decide = partial(no_change, environment.actions) if policy is None else partial(ask, policy)
     loop = environment.loop(decide)
     images = []
     for rows in torch.arange(len(labels)).split(batch_size):
@@ -49,6 +49,6 @@ def preview_images(environment: Environment) -> Tensor:
     return sample_images(environment, labels, torch.arange(len(labels)))
 
 
-def _no_change(actions: int, features: Tensors, call: Tensor) -> Tensor:
+def no_change(actions: int, features: Tensors, call: Tensor) -> Tensor:
     """Zeros (B, A): the static schedule."""
     return torch.zeros(len(call), actions, device=call.device)

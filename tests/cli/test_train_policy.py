@@ -33,9 +33,36 @@ def test_a_trained_policy_can_be_exported_and_run(run, arguments, tmp_path):
     assert (recipe.schedule.steps, recipe.schedule.smoothing) == (6, 0.0)
     done = run("export", folder / "recipe.yaml", "--weights", folder, "--out", tmp_path / "engine")
     assert done.exit_code == 0, done.output
+    assert (recipe.files.critic, recipe.files.reward) == (
+        "critic.safetensors",
+        "discriminator.safetensors",
+    )
+    assert recipe.policy.refinement_std == 0.1
+    refined = load(tmp_path / "engine").generate([1, 2], [3, 4], refine=2, best_of=2)
+    assert refined.timings.backbone_rows == 2 * 2 * 2 * 2 * 6
     result = load(tmp_path / "engine").generate([1, 2], [3, 4])
     assert len(result.schedule["time"]) == 7
     assert not result.failures
+
+
+def test_a_second_run_is_bundled_as_the_fidelity_policy(run, arguments, tmp_path):
+    main, other = tmp_path / "run", tmp_path / "other"
+    assert run(*arguments).exit_code == 0
+    done = run(*arguments, "--out", other, "--reward", "classifier")
+    assert done.exit_code == 0, done.output
+    assert not (other / "discriminator.safetensors").exists()
+    assert load_recipe(other / "recipe.yaml").files.reward is None
+    engine = ("--weights", main, "--fidelity-from", other, "--out", tmp_path / "engine")
+    done = run("export", main / "recipe.yaml", *engine)
+    assert done.exit_code == 0, done.output
+    assert not load(tmp_path / "engine").generate([1, 2], [3, 4], fidelity=0.5).failures
+
+
+def test_a_policy_is_trained_anew_from_the_recipe_of_another_run(run, arguments, tmp_path):
+    assert run(*arguments).exit_code == 0
+    again = ("--engine-recipe", tmp_path / "run" / "recipe.yaml", "--weights", tmp_path / "run")
+    done = run(*arguments, *again, "--out", tmp_path / "again")
+    assert done.exit_code == 0, done.output
 
 
 def test_a_run_goes_on_where_it_stopped(run, arguments, tmp_path):
