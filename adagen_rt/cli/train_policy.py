@@ -66,6 +66,11 @@ SECTIONS = ("policy", "discriminator")
     type=click.FloatRange(0, 1, max_open=True),
     help="Weight of the previous step's action, 0 for none; default: the recipe's.",
 )
+@click.option(
+    "--init",
+    type=click.Path(path_type=Path),
+    help="Folder of an earlier run to start from, with --set first_std= below its own.",
+)
 @out_option
 @click.option(
     "--set",
@@ -144,7 +149,7 @@ def _make_trainer(
     assert networks.policy is not None
     generator = manifest, networks.backbone, networks.decoder
     environment = Environment(*generator, options["device"], bf16=config.bf16)
-    return PolicyTrainer(
+    trainer = PolicyTrainer(
         environment,
         networks.policy,
         reward,
@@ -154,6 +159,9 @@ def _make_trainer(
         resume=options["resume"],
         workers=workers,
     )
+    if options["init"] is not None:
+        trainer.begin_from(options["init"])
+    return trainer
 
 
 def _configs(recipe: Recipe, settings: tuple[str, ...]) -> tuple[PolicyConfig, AdversaryConfig]:

@@ -19,6 +19,7 @@ from torch import nn
 from tqdm import tqdm
 
 from adagen_rt.errors import CheckpointError, InputError
+from adagen_rt.models.checkpoint import load_state, load_strict
 from adagen_rt.models.policy import PolicyNetwork
 from adagen_rt.training.checkpoint import load_checkpoint, save_checkpoint, save_weights
 from adagen_rt.training.environment import Environment
@@ -220,6 +221,22 @@ class PolicyTrainer:
         found: dict[str, nn.Module] = {"policy": self.policy, "critic": self.critic}
         discriminator = self.reward.discriminator()
         return found if discriminator is None else {**found, "discriminator": discriminator}
+
+    def begin_from(self, folder: Path) -> None:
+        """Start from the networks that another run left, not from the static schedule.
+
+        Critic and discriminator are taken if they are there. A run that has been resumed
+        stays where it is.
+
+        Raises:
+            CheckpointError: There is no policy, or a network does not fit.
+        """
+        if self.update:
+            return
+        for name, network in self.networks().items():
+            path = folder / f"{name}.safetensors"
+            if name == "policy" or path.is_file():
+                load_strict(network, load_state(path))
 
     def _restore(self, state: dict[str, Any]) -> None:
         try:
