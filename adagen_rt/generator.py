@@ -201,6 +201,7 @@ class Generator:
                 decisions=(*decisions, decision),
                 running=state.index,
                 advanced=len(decision.index) + int(np.sum(request.steps - ended.step)),
+                seconds=dict(loop.timings.seconds),
                 preview=partial(self._preview, loop, tuple(done), state),
             )
             decisions = []

@@ -121,7 +121,8 @@ class Loop:
             smoothed=xp.zeros((labels.shape[0], width), dtype=xp.float32, device=device(labels)),
             failed=xp.zeros(labels.shape, dtype=xp.bool, device=device(labels)),
         )
-        state = self.family.start(blank)
+        with self.timings.measure("sampling"):
+            state = self.family.start(blank)
         features = self.family.prologue(state)
         if features is None:
             return state, []

@@ -54,6 +54,7 @@ class Step:
         decisions: What the policy chose since the last step.
         running: Places in the request that go on after this step.
         advanced: Sample steps done by this one, or found to be unnecessary.
+        seconds: Spent by part so far, since the generation began.
         preview: Decodes every sample of the batch as it stands:
             (B, height, width, channels) uint8.
     """
@@ -63,6 +64,7 @@ class Step:
     decisions: tuple[Decision, ...]
     running: npt.NDArray[np.int64]
     advanced: int
+    seconds: dict[str, float]
     preview: Callable[[], Images]
 
 

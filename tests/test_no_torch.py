@@ -8,6 +8,7 @@ CASES = {
     "import": "import adagen_rt; adagen_rt.load; adagen_rt.Generator",
     "generate": RUN.format("'generate', '--engine', sys.argv[1], '--out', sys.argv[2]"),
     "inspect": RUN.format("'inspect', sys.argv[1]"),
+    "bench": RUN.format("'bench', sys.argv[1], '--batch', '1', '--repeats', '1'"),
     "doctor": RUN.format("'doctor'"),
     "help": RUN.format("'--help'"),
 }

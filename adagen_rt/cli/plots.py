@@ -1,7 +1,8 @@
-"""Draw the schedules that were chosen."""
+"""Draw the schedules that were chosen, and latencies."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from adagen_rt.cli.files import replace_file
+from adagen_rt.cli.measure import PERCENTILES, Measurement
 from adagen_rt.errors import MissingExtraError
 from adagen_rt.schedule import ActionSpec, ScheduleSpec
 
@@ -60,3 +62,27 @@ def _draw(axis: Any, action: ActionSpec, steps: int, values: npt.NDArray[np.floa
     axis.plot(calls, static, "--", color="black", linewidth=1, label="static")
     axis.set(title=action.name.replace("_", " "), xlabel="policy call")
     axis.xaxis.get_major_locator().set_params(integer=True)
+
+
+def save_latencies(path: Path, measured: Sequence[Measurement]) -> None:
+    """Draw latency percentiles and throughput over the batch size.
+
+    Args:
+        path: The picture to write.
+        measured: One entry a batch size.
+    """
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(9, 3.5), layout="constrained")
+    latency, throughput = figure.subplots(1, 2)
+    ordered = sorted(measured, key=lambda one: one.batch)
+    batches = [one.batch for one in ordered]
+    for column, percent in enumerate(PERCENTILES):
+        values = [1e3 * one.percentiles[column] for one in ordered]
+        latency.plot(batches, values, marker=".", label=f"p{percent}")
+    latency.legend()
+    throughput.plot(batches, [one.images_per_second for one in ordered], marker=".")
+    for axis, title in ((latency, "ms a generation"), (throughput, "images a second")):
+        axis.set(title=title, xlabel="batch size", ylim=(0, None))
+        axis.grid(alpha=0.3)
+    replace_file(path, lambda temporary: figure.savefig(temporary, format="png", dpi=120))

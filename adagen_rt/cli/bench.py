@@ -1,0 +1,152 @@
+"""`adagen-rt bench`: how long generations take, and where the time goes."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import click
+
+from adagen_rt.backends import BACKENDS
+from adagen_rt.cli.files import check_writable
+from adagen_rt.cli.measure import HOST, PARTS, PERCENTILES, Measurement, Plan, measure
+from adagen_rt.cli.plots import check_plotting, save_latencies
+from adagen_rt.cli.tables import table
+from adagen_rt.cli.watch import Progress
+from adagen_rt.engine import open_engine
+from adagen_rt.errors import InputError
+from adagen_rt.generator import MAX_BATCH, Generator, check_threads
+from adagen_rt.request import as_integer, check_steps
+
+MAX_REPEATS = 100_000
+WARMUPS = 2
+
+
+@click.command()
+@click.argument("engine")
+@click.option("--batch", "batches", default="1,2,4,8,16", show_default=True, help="Batch sizes.")
+@click.option("--steps", type=int, help="Backbone evaluations; default: the engine's own.")
+@click.option("--threads", type=int, help="CPU threads; default: all that are available.")
+@click.option(
+    "--repeats", type=int, default=20, show_default=True, help="Generations of each batch size."
+)
+@click.option("--static", is_flag=True, help="Use the hand-made schedule and not the policy.")
+@click.option("--backend", type=click.Choice(BACKENDS), default=BACKENDS[0], show_default=True)
+@click.option("--profile", is_flag=True, help="Also say where the time goes, step by step.")
+@click.option(
+    "--plot",
+    type=click.Path(path_type=Path),
+    help="Picture of latency and throughput by batch size.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the figures as JSON.")
+def bench(
+    engine: str,
+    batches: str,
+    steps: int | None,
+    threads: int | None,
+    repeats: int,
+    static: bool,
+    backend: str,
+    profile: bool,
+    plot: Path | None,
+    as_json: bool,
+) -> None:
+    """Time whole generations of ENGINE (a folder, or the name of a shipped engine).
+
+    Latencies are percentiles of the time from labels to images, after two generations that
+    are not counted. In a profile, sampling is all between the networks: noise, tokens, the
+    solver, and VAR's two small graphs; host is what no part accounts for.
+    """
+    sizes = _parse_batches(batches)
+    as_integer("repeats", repeats, 1, MAX_REPEATS)
+    workers = check_threads(threads)
+    if plot is not None:
+        check_plotting()
+        check_writable("plot", plot)
+    opened = open_engine(engine)
+    plan = Plan(check_steps(opened.manifest, steps), static, WARMUPS, repeats)
+    generator = Generator(opened, backend=backend, threads=workers)
+    facts = _conditions(generator, plan)
+    measured = _measure_all(generator, sizes, plan, quiet=as_json)
+    facts["load_after"] = _load()
+    if plot is not None:
+        save_latencies(plot, measured)
+    click.echo(json.dumps(_record(facts, measured, profile)) if as_json else _page(facts, measured))
+    if profile and not as_json:
+        click.echo("".join(f"\n{_profile_page(one)}\n" for one in measured), nl=False)
+    if plot is not None and not as_json:
+        click.echo(f"\nwritten: {plot}")
+
+
+def _parse_batches(text: str) -> list[int]:
+    """Batch sizes from ``1,2,4``, in the order given."""
+    sizes = text.split(",")
+    if not all(size.strip().isdecimal() for size in sizes) or len(set(sizes)) < len(sizes):
+        raise InputError("batch", text, "different sizes, such as 1,2,4")
+    return [as_integer("batch", int(size), 1, MAX_BATCH) for size in sizes]
+
+
+def _conditions(generator: Generator, plan: Plan) -> dict[str, Any]:
+    """What holds for all measurements."""
+    adaptive = generator.has_policy and not plan.static
+    return {
+        "engine": generator.manifest.name,
+        "schedule": "policy" if adaptive else "static",
+        "steps": plan.steps,
+        "threads": generator.threads,
+        "cores": os.cpu_count(),
+        "repeats": plan.repeats,
+        "load_before": _load(),
+    }
+
+
+def _load() -> float:
+    """Processes that ran or waited to run, averaged over the last minute."""
+    return round(os.getloadavg()[0], 2)
+
+
+def _measure_all(
+    generator: Generator, sizes: list[int], plan: Plan, quiet: bool
+) -> list[Measurement]:
+    total = sum(sizes) * (plan.warmups + plan.repeats) * plan.steps
+    with Progress(total, quiet) as progress:
+        return [measure(generator, size, plan, progress.add) for size in sizes]
+
+
+def _record(facts: dict[str, Any], measured: list[Measurement], profile: bool) -> dict[str, Any]:
+    """The figures for a program; a profile is in milliseconds, a row a step and one more."""
+    results = [one.facts() for one in measured]
+    if profile:
+        for result, one in zip(results, measured, strict=True):
+            columns = (1e3 * one.profile.T).tolist()
+            result["profile_ms"] = dict(zip((*PARTS, HOST), columns, strict=True))
+    return {**facts, "results": results}
+
+
+def _page(facts: dict[str, Any], measured: list[Measurement]) -> str:
+    """The figures for people."""
+    title = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in facts.items())
+    header = ("batch", *(f"p{percent} ms" for percent in PERCENTILES), "images/s")
+    rows = [
+        (
+            str(one.batch),
+            *(f"{1e3 * seconds:.2f}" for seconds in one.percentiles),
+            f"{one.images_per_second:.2f}",
+        )
+        for one in measured
+    ]
+    return f"{title}\n\n{table(header, rows)}"
+
+
+def _profile_page(one: Measurement) -> str:
+    """Milliseconds by step and part, their sum, and each part's share."""
+    names = [*(str(step) for step in range(1, len(one.profile))), "after"]
+    milliseconds = 1e3 * one.profile
+    lines = [*zip(names, milliseconds, strict=True), ("all", milliseconds.sum(axis=0))]
+    rows = [(name, *(f"{v:.3f}" for v in line), f"{line.sum():.3f}") for name, line in lines]
+    shares = 100 * milliseconds.sum(axis=0) / milliseconds.sum()
+    rows.append(("share", *(f"{share:.1f}%" for share in shares), ""))
+    header = ("step", *PARTS, HOST, "total")
+    return f"batch {one.batch}: mean milliseconds\n{table(header, rows)}"
