@@ -1,13 +1,46 @@
-"""The ops as one would write them in PyTorch: the baseline of ``ops.py``.
+"""The ops as one would write them in PyTorch: the baseline of ``ops.py`` and ``published.py``.
 
 Straightforward eager code with the library's own generator, sort and multinomial.
 """
 
 from __future__ import annotations
 
+from typing import Protocol
+
 import torch
 
 Tensor = torch.Tensor
+
+
+class Noise(Protocol):
+    """What is random in one step; a test puts the runtime's own numbers here."""
+
+    def token_gumbel(self, shape: tuple[int, ...]) -> Tensor:
+        """Gumbel noise to choose tokens with (B, N, V) float32."""
+
+    def confidence_gumbel(self, shape: tuple[int, ...]) -> Tensor:
+        """Gumbel noise to disturb confidences with (B, N) float32."""
+
+    def choose(self, probabilities: Tensor) -> Tensor:
+        """Draw from distributions (B, N, V): (B, N) int64."""
+
+
+class TorchNoise:
+    """The library's own generator."""
+
+    def token_gumbel(self, shape: tuple[int, ...]) -> Tensor:
+        """Gumbel noise of any shape, float32."""
+        uniform = torch.rand(shape).clamp_(1e-7, 1 - 1e-7)
+        return -torch.log(-torch.log(uniform))
+
+    confidence_gumbel = token_gumbel
+
+    def choose(self, probabilities: Tensor) -> Tensor:
+        """Draw from distributions (B, N, V): (B, N) int64."""
+        return probabilities.flatten(0, 1).multinomial(1).view(probabilities.shape[:2])
+
+
+TORCH_NOISE = TorchNoise()
 
 
 def guided_sample(
@@ -18,14 +51,16 @@ def guided_sample(
     confidence_temperature: Tensor,
     tokens: Tensor,
     mask_id: int,
+    noise: Noise = TORCH_NOISE,
 ) -> tuple[Tensor, Tensor]:
     """Sample masked tokens by Gumbel noise and gather their log-probabilities."""
     logits = cond + guidance[:, None, None] * (cond - null)
-    drawn = (logits / temperature[:, None, None] + _gumbel(logits)).argmax(-1)
+    drawn = (logits / temperature[:, None, None] + noise.token_gumbel(logits.shape)).argmax(-1)
     log_probability = torch.log_softmax(logits, -1).gather(-1, drawn[..., None])[..., 0]
     masked = tokens == mask_id
     confidence = torch.where(masked, log_probability, torch.inf)
-    confidence = confidence + confidence_temperature[:, None] * _gumbel(confidence)
+    disturbance = noise.confidence_gumbel(confidence.shape)
+    confidence = confidence + confidence_temperature[:, None] * disturbance
     return torch.where(masked, drawn, tokens), confidence
 
 
@@ -44,6 +79,7 @@ def sample_top_k_top_p(
     top_k: int,
     top_p: float,
     temperature: Tensor,
+    noise: Noise = TORCH_NOISE,
 ) -> Tensor:
     """Truncate by ``topk`` and by a sort with a cumulative sum; draw by ``multinomial``."""
     logits = cond + guidance[:, None, None] * (cond - null)
@@ -54,9 +90,4 @@ def sample_top_k_top_p(
     dropped[..., -1] = False
     dropped = dropped.scatter(-1, order, dropped)
     logits = logits.masked_fill(dropped, -torch.inf) / temperature[:, None, None]
-    return logits.softmax(-1).flatten(0, 1).multinomial(1).view(cond.shape[:2])
-
-
-def _gumbel(like: Tensor) -> Tensor:
-    uniform = torch.rand_like(like).clamp_(1e-7, 1 - 1e-7)
-    return -torch.log(-torch.log(uniform))
+    return noise.choose(logits.softmax(-1))

@@ -15,6 +15,14 @@ from typing import Any
 def interleaved_medians(
     contenders: Mapping[str, Callable[[], object]], repeats: int = 15, warmups: int = 2
 ) -> dict[str, float]:
+    """Median seconds of each contender's call; arguments as for ``interleaved_seconds``."""
+    seconds = interleaved_seconds(contenders, repeats, warmups)
+    return {name: statistics.median(times) for name, times in seconds.items()}
+
+
+def interleaved_seconds(
+    contenders: Mapping[str, Callable[[], object]], repeats: int, warmups: int
+) -> dict[str, list[float]]:
     """Time contenders in turns, A B A B, so that a busy moment of the machine meets them all.
 
     Args:
@@ -23,7 +31,7 @@ def interleaved_medians(
         warmups: Untimed calls of each, made first.
 
     Returns:
-        Name to the median seconds of a call.
+        Name to the seconds of each timed call.
     """
     seconds: dict[str, list[float]] = {name: [] for name in contenders}
     for turn in range(warmups + repeats):
@@ -32,7 +40,7 @@ def interleaved_medians(
             call()
             if turn >= warmups:
                 seconds[name].append(time.perf_counter() - start)
-    return {name: statistics.median(times) for name, times in seconds.items()}
+    return seconds
 
 
 def conditions(threads: int) -> dict[str, Any]:

@@ -1,0 +1,65 @@
+"""A process of its own for what is timed, so that each side has its own peak of memory."""
+
+from __future__ import annotations
+
+import resource
+from collections.abc import Callable, Mapping
+from multiprocessing import get_context
+from multiprocessing.connection import Connection
+from types import TracebackType
+
+Calls = Mapping[str, Callable[[], object]]
+
+
+class Worker:
+    """Holds contenders in a process, and runs one of them when told to.
+
+    Args:
+        make: Gives the contenders by name; called in the process, so a top-level function
+            or a ``partial`` of one.
+    """
+
+    def __init__(self, make: Callable[[], Calls]) -> None:
+        context = get_context("spawn")
+        self._ours, theirs = context.Pipe()
+        self._process = context.Process(target=_serve, args=(theirs, make), daemon=True)
+        self._process.start()
+        # Ours alone must keep it open, or the end of the process would go unnoticed.
+        theirs.close()
+        self._ours.recv()
+
+    def __enter__(self) -> Worker:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._ours.close()
+        self._process.join()
+
+    def call(self, name: str) -> float:
+        """Run one contender to its end.
+
+        Returns:
+            The process's peak of resident memory so far, in GB.
+
+        Raises:
+            EOFError: The process has died; what it said is on stderr.
+        """
+        self._ours.send(name)
+        return float(self._ours.recv())
+
+
+def _serve(pipe: Connection, make: Callable[[], Calls]) -> None:
+    contenders = make()
+    pipe.send(0.0)
+    while True:
+        try:
+            name = pipe.recv()
+        except EOFError:
+            return
+        contenders[name]()
+        pipe.send(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9)
