@@ -26,8 +26,10 @@ from full_size import FOLDER, RECIPES, measured
 from timing import conditions, interleaved_seconds, print_report
 from worker import Calls, Worker
 
+from adagen_rt.cli.files import check_writable
+from adagen_rt.cli.plots import check_plotting
 from adagen_rt.engine import shipped_engines
-from adagen_rt.errors import InputError
+from adagen_rt.errors import AdagenError, InputError
 from adagen_rt.generator import check_threads, load
 
 SHIPPED = ("fashion-maskgit", "fashion-dit", "fashion-sit", "fashion-var")
@@ -169,7 +171,10 @@ def main(
     """Compare whole generations; a table, and last a line of JSON."""
     try:
         names, workers = choose(engines, quick, cache), check_threads(threads)
-    except InputError as error:
+        if plot is not None:
+            check_plotting()
+            check_writable("plot", plot)
+    except AdagenError as error:
         raise click.UsageError(str(error)) from error
     facts = conditions(workers)
     turns = repeats or (QUICK_REPEATS if quick else 2 * QUICK_REPEATS)

@@ -1,8 +1,6 @@
 """The published algorithm, written out in PyTorch, makes what the runtime makes."""
 
-import sys
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -22,14 +20,14 @@ LABELS, SEEDS = [3, 0, 7], [5, 6, 2**40]
 
 
 @pytest.fixture
-def published(monkeypatch):
-    """The benchmarks' module; scripts there import each other by name."""
-    monkeypatch.syspath_prepend(str(Path(__file__).parents[2] / "benchmarks"))
-    import published
+def baseline():
+    """Returns a function from a tiny recipe to the published generator of its networks."""
+    from published_base import Published
 
-    yield published
-    for name in ("eager", "published", "published_base", "published_var"):
-        sys.modules.pop(name, None)
+    def make(recipe):
+        return Published.of(describe_model(recipe), tiny_networks(recipe))
+
+    return make
 
 
 @dataclass
@@ -70,13 +68,13 @@ def runtime_latents(engine):
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_the_same_tokens_or_latents(published, family, tmp_path):
+def test_the_same_tokens_or_latents(baseline, family, tmp_path):
+    from published import make_latents
+
     recipe = tiny_recipe(family)
-    networks = tiny_networks(recipe)
     export_networks(recipe, lambda: tiny_networks(recipe), tmp_path / "engine")
     expected = runtime_latents(tmp_path / "engine")
-    baseline = published.Published.of(describe_model(recipe), networks)
-    got = published.make_latents(baseline, torch.tensor(LABELS), Keyed()).numpy()
+    got = make_latents(baseline(recipe), torch.tensor(LABELS), Keyed()).numpy()
     if family == "maskgit":
         np.testing.assert_array_equal(got, expected)
     else:
@@ -84,24 +82,24 @@ def test_the_same_tokens_or_latents(published, family, tmp_path):
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_images_with_the_librarys_own_noise(published, family):
-    recipe = tiny_recipe(family)
-    baseline = published.Published.of(describe_model(recipe), tiny_networks(recipe))
+def test_images_with_the_librarys_own_noise(baseline, family):
+    from published import make_images
     from published_base import TorchRandom
 
-    images = published.make_images(baseline, torch.tensor(LABELS), TorchRandom())
+    images = make_images(baseline(tiny_recipe(family)), torch.tensor(LABELS), TorchRandom())
     assert images.shape == (len(LABELS), 1, 32, 32)
     assert images.dtype == torch.uint8
     assert images.float().std() > 0
 
 
-def test_maskgit_wastes_one_conditional_evaluation(published):
-    recipe = tiny_recipe("maskgit")
-    baseline = published.Published.of(describe_model(recipe), tiny_networks(recipe))
+def test_maskgit_wastes_one_conditional_evaluation(baseline):
+    from published import make_latents
     from published_base import TorchRandom
 
-    network, rows = baseline.backbone, []
-    baseline.backbone = lambda tokens, labels: rows.append(labels) or network(tokens, labels)
-    published.make_latents(baseline, torch.tensor([1]), TorchRandom())
+    recipe = tiny_recipe("maskgit")
+    generator = baseline(recipe)
+    network, rows = generator.backbone, []
+    generator.backbone = lambda tokens, labels: rows.append(labels) or network(tokens, labels)
+    make_latents(generator, torch.tensor([1]), TorchRandom())
     null = [bool(labels == recipe.class_count) for labels in rows]
     assert (null.count(False), null.count(True)) == (5, 4)
