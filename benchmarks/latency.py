@@ -8,7 +8,7 @@ their graphs are shipped; what those compute takes as long whatever the weights.
 run in turns, A B C A B C; the compiled ones compile during the runs that are not counted.
 
     python benchmarks/latency.py --cache FOLDER [--plot FILE]   # all; engines of up to 9 GB
-    python benchmarks/latency.py --quick                        # the shipped engines only
+    python benchmarks/latency.py --quick                        # shipped engines, eager only
 """
 
 from __future__ import annotations
@@ -34,11 +34,7 @@ from adagen_rt.generator import check_threads, load
 
 SHIPPED = ("fashion-maskgit", "fashion-dit", "fashion-sit", "fashion-var")
 TAG = "golden6"
-CONTENDERS = ("runtime", "eager", "compiled")
-HEADER = (
-    "engine", "runtime_s", "eager_s", "compiled_s", "over_eager", "over_compiled", "spread",
-    "load_before", "load_after", "runtime_gb", "torch_gb",
-)  # fmt: skip
+BASELINES = ("eager", "compiled")
 WARMUPS = 2
 QUICK_REPEATS = 5
 
@@ -49,8 +45,8 @@ def runtime(engine: str, threads: int) -> Calls:
     return {"runtime": lambda: generator.generate([0], [next(seeds)])}
 
 
-def pytorch(name: str, threads: int) -> Calls:
-    """The recipe's networks, eager and compiled; both have the same weights in memory."""
+def pytorch(name: str, threads: int, kinds: tuple[str, ...]) -> Calls:
+    """The recipe's networks, eager, compiled or both, on the same weights in memory."""
     import torch
     from published import make_images
     from published_base import Published, TorchRandom
@@ -67,8 +63,8 @@ def pytorch(name: str, threads: int) -> Calls:
     wrappers = {"eager": lambda module: module, "compiled": torch.compile}
     label, random = torch.tensor([0]), TorchRandom()
     return {
-        kind: partial(make_images, Published.of(manifest, networks, wrap), label, random)
-        for kind, wrap in wrappers.items()
+        kind: partial(make_images, Published.of(manifest, networks, wrappers[kind]), label, random)
+        for kind in kinds
     }
 
 
@@ -84,8 +80,10 @@ def prepare(name: str, cache: Path | None) -> str:
     return str(engine)
 
 
-def compare(name: str, cache: Path | None, threads: int, repeats: int) -> dict[str, Any]:
-    """One row of the table."""
+def compare(
+    name: str, cache: Path | None, threads: int, repeats: int, kinds: tuple[str, ...]
+) -> dict[str, Any]:
+    """One row of the table; ``kinds`` are the baselines."""
     load_before = os.getloadavg()[0]
     engine = prepare(name, cache)
     memory: dict[str, float] = {}
@@ -93,22 +91,21 @@ def compare(name: str, cache: Path | None, threads: int, repeats: int) -> dict[s
     def call(worker: Worker, contender: str) -> None:
         memory[contender] = worker.call(contender)
 
-    ours = partial(runtime, engine, threads)
-    with Worker(ours) as first, Worker(partial(pytorch, name, threads)) as second:
-        workers = dict(zip(CONTENDERS, (first, second, second), strict=True))
-        calls = {kind: partial(call, worker, kind) for kind, worker in workers.items()}
+    ours, theirs = partial(runtime, engine, threads), partial(pytorch, name, threads, kinds)
+    with Worker(ours) as first, Worker(theirs) as second:
+        calls = {"runtime": partial(call, first, "runtime")}
+        calls |= {kind: partial(call, second, kind) for kind in kinds}
         seconds = interleaved_seconds(calls, repeats, WARMUPS)
     medians = {kind: statistics.median(times) for kind, times in seconds.items()}
     return {
         "engine": name,
-        **{f"{kind}_s": medians[kind] for kind in CONTENDERS},
-        "over_eager": medians["eager"] / medians["runtime"],
-        "over_compiled": medians["compiled"] / medians["runtime"],
+        **{f"{kind}_s": median for kind, median in medians.items()},
+        **{f"over_{kind}": medians[kind] / medians["runtime"] for kind in kinds},
         "spread": max(spread(times) for times in seconds.values()),
         "load_before": load_before,
         "load_after": os.getloadavg()[0],
         "runtime_gb": memory["runtime"],
-        "torch_gb": memory["compiled"],
+        "torch_gb": max(memory[kind] for kind in kinds),
     }
 
 
@@ -124,10 +121,11 @@ def draw(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
 
     figure = Figure(figsize=(1.5 * len(rows) + 2, 3.5), layout="constrained")
     axis = figure.subplots()
-    places = range(len(rows))
-    for shift, field in ((-0.2, "over_eager"), (0.2, "over_compiled")):
-        heights = [row[field] for row in rows]
-        axis.bar([place + shift for place in places], heights, 0.4, label=field.replace("_", " "))
+    places, fields = range(len(rows)), [key for key in rows[0] if key.startswith("over_")]
+    width = 0.8 / len(fields)
+    for index, field in enumerate(fields):
+        left = [place + width * (index - (len(fields) - 1) / 2) for place in places]
+        axis.bar(left, [row[field] for row in rows], width, label=field.replace("_", " "))
     axis.set_xticks(places, [row["engine"] for row in rows])
     axis.axhline(1, color="black", linewidth=1)
     axis.set(ylabel="time over the runtime's")
@@ -157,7 +155,8 @@ def choose(text: str | None, quick: bool, cache: Path | None) -> tuple[str, ...]
 @click.option("--engines", help="Which, comma-separated; default: all.")
 @click.option("--threads", type=int, default=2, show_default=True)
 @click.option("--repeats", type=click.IntRange(min=2), help="Default: 10, with --quick 5.")
-@click.option("--quick", is_flag=True, help="The shipped engines only.")
+@click.option("--quick", is_flag=True, help="The shipped engines, against eager only.")
+@click.option("--no-compile", is_flag=True, help="Leave the compiled baseline out.")
 @click.option("--cache", type=click.Path(path_type=Path), help="Exported engines, kept here.")
 @click.option("--plot", type=click.Path(path_type=Path), help="Picture of the ratios.")
 def main(
@@ -165,6 +164,7 @@ def main(
     threads: int,
     repeats: int | None,
     quick: bool,
+    no_compile: bool,
     cache: Path | None,
     plot: Path | None,
 ) -> None:
@@ -178,15 +178,18 @@ def main(
         raise click.UsageError(str(error)) from error
     facts = conditions(workers)
     turns = repeats or (QUICK_REPEATS if quick else 2 * QUICK_REPEATS)
+    # Compiling takes longer than all else that is quick.
+    kinds = BASELINES[:1] if quick or no_compile else BASELINES
     rows = []
     for name in names:
-        rows.append(compare(name, cache, workers, turns))
-        ratios = (f"{key} {rows[-1][key]:.3g}" for key in HEADER[1:])
-        click.echo(f"{name}: {', '.join(ratios)}", err=True)
+        row = compare(name, cache, workers, turns, kinds)
+        rows.append(row)
+        figures = (f"{key} {value:.3g}" for key, value in row.items() if key != "engine")
+        click.echo(f"{name}: {', '.join(figures)}", err=True)
     if plot is not None:
         draw(plot, rows)
-    cells = [[row[key] for key in HEADER] for row in rows]
-    print_report("latency", HEADER, cells, {**facts, "repeats": turns, "batch": 1})
+    cells = [list(row.values()) for row in rows]
+    print_report("latency", list(rows[0]), cells, {**facts, "repeats": turns, "batch": 1})
 
 
 if __name__ == "__main__":

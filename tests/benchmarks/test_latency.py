@@ -38,8 +38,8 @@ def test_rows_come_one_by_one_and_the_last_line_is_json(monkeypatch, tmp_path):
     import latency
 
     pytest.importorskip("matplotlib", reason="needs the extra plot")
-    row = dict.fromkeys(latency.HEADER, 2.0)
-    monkeypatch.setattr(latency, "compare", lambda name, *_: {**row, "engine": name})
+    row = {"over_eager": 2.0, "spread": 0.1}
+    monkeypatch.setattr(latency, "compare", lambda name, *_: {"engine": name, **row})
     plot = tmp_path / "ratios.png"
     done = CliRunner().invoke(latency.main, ["--quick", "--plot", str(plot)])
     assert done.exit_code == 0, done.output
