@@ -5,6 +5,7 @@ AdagenError
 ├── EngineError         an engine folder is incomplete, altered or of another format
 ├── CheckpointError     a weight file is unsafe, unreadable or does not fit the model
 ├── RecipeError         a recipe file is not valid
+├── DeviceError         a GPU, or what drives it, is missing or failed
 ├── MissingExtraError   an optional dependency is not installed
 └── ExportError         an exported graph does not agree with the model it came from
 """
@@ -42,6 +43,10 @@ class CheckpointError(AdagenError):
 
 class RecipeError(AdagenError):
     """A recipe file is not valid."""
+
+
+class DeviceError(AdagenError):
+    """A GPU, or what drives it, is missing or failed."""
 
 
 class ExportError(AdagenError):

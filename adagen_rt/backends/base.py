@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -28,3 +30,41 @@ class Backend(Protocol):
 
     def load(self, path: Path) -> Graph:
         """Load an ONNX file that has been checked already."""
+
+
+@dataclass(frozen=True)
+class TensorSpec:
+    """One input or output of a graph whose shapes are fixed.
+
+    Attributes:
+        shape: Its shape; an axis may be 0.
+        dtype: NumPy's name of the dtype, or ``bfloat16``.
+    """
+
+    shape: tuple[int, ...]
+    dtype: str
+
+
+class DeviceGraph(Protocol):
+    """One graph at one fixed set of shapes, on a GPU.
+
+    Attributes:
+        inputs: What it reads, by name.
+        outputs: What it writes, by name.
+    """
+
+    inputs: Mapping[str, TensorSpec]
+    outputs: Mapping[str, TensorSpec]
+
+    def bind(self, addresses: Mapping[str, int]) -> None:
+        """Say where all inputs and outputs lie on the device, once."""
+
+    def enqueue(self, stream: int) -> None:
+        """Run on a stream: asynchronous, and capturable once it has run before."""
+
+
+class DeviceGraphs(Protocol):
+    """Whoever executes an engine's graphs on a GPU."""
+
+    def graph(self, name: str, shapes: Mapping[str, tuple[int, ...]]) -> DeviceGraph:
+        """The engine's graph ``name`` at these shapes of its inputs, not yet bound."""
