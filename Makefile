@@ -2,6 +2,8 @@
 PYTHON ?= python3
 VENV ?= .venv
 OUT ?= out
+# What the tests use; parts of them skip themselves without torch or tensorrt-rtx.
+EXTRAS ?= cpu,plot,torch,tensorrt-rtx,test,dev
 BIN = $(VENV)/bin
 
 .PHONY: demo test
@@ -16,7 +18,7 @@ demo:
 # Everything that a change has to pass.
 test:
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet '.[cpu,plot,torch,test,dev]'
+	$(BIN)/pip install --quiet '.[$(EXTRAS)]'
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy

@@ -15,10 +15,12 @@ from typing import TYPE_CHECKING, Any
 from adagen_rt.errors import (
     AdagenError,
     CheckpointError,
+    DeviceError,
     EngineError,
     ExportError,
     InputError,
     MissingExtraError,
+    PlanError,
     RecipeError,
 )
 
@@ -29,11 +31,13 @@ if TYPE_CHECKING:
 __all__ = [
     "AdagenError",
     "CheckpointError",
+    "DeviceError",
     "EngineError",
     "ExportError",
     "Generator",
     "InputError",
     "MissingExtraError",
+    "PlanError",
     "RecipeError",
     "Result",
     "Step",

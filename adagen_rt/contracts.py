@@ -17,28 +17,44 @@ class Contract:
         inputs: What it may ask for.
         outputs: What it has to give.
         optional: Whether an engine can do without it.
+        beside: Another graph that it makes no sense without.
     """
 
     inputs: frozenset[str]
     outputs: frozenset[str]
     optional: bool = False
+    beside: str | None = None
 
 
-def _graph(inputs: str, outputs: str, *, optional: bool = False) -> Contract:
-    return Contract(frozenset(inputs.split()), frozenset(outputs.split()), optional)
+def _graph(
+    inputs: str, outputs: str, *, optional: bool = False, beside: str | None = None
+) -> Contract:
+    return Contract(frozenset(inputs.split()), frozenset(outputs.split()), optional, beside)
 
 
-_POLICY = _graph("features step", "raw", optional=True)
+def _chosen(seen: str) -> dict[str, Contract]:
+    """The optional graphs, of which the first three look at ``seen``."""
+    return {
+        "policy": _graph(seen, "raw", optional=True),
+        "fidelity_policy": _graph(seen, "raw", optional=True, beside="policy"),
+        "critic": _graph(seen, "value", optional=True, beside="policy"),
+        "reward": _graph("image labels", "reward", optional=True),
+    }
+
+
 _DIFFUSION = {
     "backbone": _graph("x t labels", "prediction features"),
-    "policy": _POLICY,
     "decoder": _graph("latents", "image"),
+    **_chosen("features step"),
 }
+#: Every action, every map of VAR and every choice hangs on the few numbers of these graphs, so
+#: they keep float32 in any engine.
+KEEP_FLOAT32 = frozenset({"policy", "fidelity_policy", "critic", "reward", "refine"})
 CONTRACTS: dict[str, dict[str, Contract]] = {
     "maskgit": {
         "backbone": _graph("tokens labels", "logits features"),
-        "policy": _POLICY,
         "decoder": _graph("tokens", "image"),
+        **_chosen("features step"),
     },
     "dit": _DIFFUSION,
     "sit": _DIFFUSION,
@@ -49,8 +65,8 @@ CONTRACTS: dict[str, dict[str, Contract]] = {
             "logits features new_cache",
         ),
         "refine": _graph("tokens positions next_positions phi f_hat", "next_f_hat next_inputs"),
-        "policy": _graph("features positions step", "raw", optional=True),
         "decoder": _graph("latents", "image"),
+        **_chosen("features positions step"),
     },
 }
 
@@ -72,6 +88,8 @@ def graph_faults(
             if not contract.optional:
                 yield f"graphs has no {name!r}"
             continue
+        if contract.beside is not None and contract.beside not in graphs:
+            yield f"graphs.{name}: needs the graph {contract.beside!r} beside it"
         inputs, outputs = (set(names) for names in graphs[name])
         if unknown := sorted(inputs - contract.inputs):
             yield f"graphs.{name}.inputs: nobody feeds {', '.join(unknown)}"

@@ -118,16 +118,20 @@ def sha256(path: Path) -> str:
 
 
 @contextmanager
-def staged_folder(target: Path) -> Iterator[Path]:
+def staged_folder(target: Path, marker: str = MANIFEST) -> Iterator[Path]:
     """A temporary sibling of ``target`` that takes its place when the block succeeds.
 
     A block that raises, or a process that dies, leaves an older ``target`` whole.
 
+    Args:
+        target: The folder to write.
+        marker: A file that tells what may be replaced.
+
     Raises:
-        InputError: ``target`` exists and is not an engine.
+        InputError: ``target`` exists and has no ``marker``.
     """
-    if not _may_replace(target):
-        raise InputError("out", str(target), f"a new folder, or one that has a {MANIFEST}")
+    if not _may_replace(target, marker):
+        raise InputError("out", str(target), f"a new folder, or one that has a {marker}")
     target.parent.mkdir(parents=True, exist_ok=True)
     staging = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
     try:
@@ -140,11 +144,11 @@ def staged_folder(target: Path) -> Iterator[Path]:
         shutil.rmtree(staging, ignore_errors=True)
 
 
-def _may_replace(target: Path) -> bool:
-    """Whether nothing but an older engine would be lost."""
+def _may_replace(target: Path, marker: str) -> bool:
+    """Whether nothing but an older folder of the same kind would be lost."""
     if not target.is_dir():
         return not target.exists()
-    return (target / MANIFEST).is_file() or not any(target.iterdir())
+    return (target / marker).is_file() or not any(target.iterdir())
 
 
 def _sync(path: Path) -> None:

@@ -7,7 +7,9 @@ AdagenError
 ├── RecipeError         a recipe file is not valid
 ├── DeviceError         a GPU, or what drives it, is missing or failed
 ├── MissingExtraError   an optional dependency is not installed
-└── ExportError         an exported graph does not agree with the model it came from
+├── ExportError         an exported graph does not agree with the model it came from
+├── PlanError           a TensorRT plan cannot be built, or is damaged or made for something else
+└── DeviceError         the device that was asked for is not there
 """
 
 from __future__ import annotations
@@ -51,6 +53,14 @@ class DeviceError(AdagenError):
 
 class ExportError(AdagenError):
     """An exported graph does not agree with the model it came from."""
+
+
+class PlanError(AdagenError):
+    """A TensorRT plan cannot be built, or is damaged or made for something else."""
+
+
+class DeviceError(AdagenError):
+    """The device that was asked for is not there."""
 
 
 class MissingExtraError(AdagenError, ImportError):

@@ -12,20 +12,22 @@ import array_api_compat.numpy  # noqa: F401
 import numpy as np
 import numpy.typing as npt
 
+from adagen_rt.assembly import Assembly
 from adagen_rt.backends import Graph, make_backend
+from adagen_rt.best_of import keep_best, score_images
 from adagen_rt.engine import Engine, open_engine
 from adagen_rt.errors import EngineError
 from adagen_rt.families import Family, NoiseSource, State, make_family
-from adagen_rt.loop import Arrays, Loop
+from adagen_rt.loop import Loop
 from adagen_rt.ops import Ops
 from adagen_rt.ops.cpu import MAX_THREADS, CpuOps
 from adagen_rt.ops.noise import Philox
-from adagen_rt.request import Request, as_integer, make_request
+from adagen_rt.request import Request, Static, as_integer, make_request
 from adagen_rt.result import Images, Result, Snapshot, Step, Trace, to_pixels
-from adagen_rt.schedule import Schedule
 from adagen_rt.system import available_threads
 
 MAX_BATCH = 4096
+Progress = Callable[[Step], object]
 
 
 def load(
@@ -84,7 +86,7 @@ class Generator:
         }
         own = self._family(self.manifest.schedule.steps)
         _check_actions(engine, own.actions)
-        self._trained_calls = own.calls
+        self._assembly = Assembly(self.manifest, self._graphs, own.calls)
 
     @property
     def has_policy(self) -> bool:
@@ -97,9 +99,12 @@ class Generator:
         seeds: Sequence[int] | None = None,
         *,
         steps: int | None = None,
-        static: bool = False,
+        static: Static = False,
+        fidelity: float | Sequence[float] = 0.0,
+        refine: int = 1,
+        best_of: int = 1,
         batch_size: int = 16,
-        progress: Callable[[Step], object] | None = None,
+        progress: Progress | None = None,
     ) -> Result:
         """Generate one image for each label.
 
@@ -108,16 +113,40 @@ class Generator:
             seeds: One integer from 0 to 2**63 - 1 for each label; None draws them.
             steps: Backbone evaluations; None takes what the policy was trained for. With
                 another number, the policy sees the corresponding step of its own schedule.
-            static: Run the hand-made schedule and do not ask the policy.
+            static: Run the hand-made schedule and do not ask the policy; ``"tuned"`` runs the
+                best one that a search found, if the engine has it.
+            fidelity: From 0, the adversarially trained policy, to 1, the one trained for
+                fidelity; for all samples or one for each.
+            refine: Actions that are tried at every policy call; the critic keeps one.
+            best_of: Images that are made of each sample; the reward model keeps one.
             batch_size: Samples that are generated together.
             progress: Called after every step.
 
         Raises:
             InputError: An argument is out of its range.
+            EngineError: The engine lacks a graph that an argument needs.
         """
-        request = make_request(self.manifest, labels, seeds, steps)
+        request = make_request(
+            self.manifest,
+            labels,
+            seeds,
+            steps,
+            static=static,
+            fidelity=fidelity,
+            refine=refine,
+            best_of=best_of,
+        )
         as_integer("batch_size", batch_size, 1, MAX_BATCH)
-        loop = self.make_loop(request.steps, static)
+        loop = self.make_loop(request.steps, static, request.fidelity, request.refine)
+        make = partial(self._make, loop, batch_size, progress)
+        if request.best_of == 1:
+            return make(request)
+        return keep_best(request, make, partial(self._reward, loop, batch_size))
+
+    def _make(
+        self, loop: Loop, batch_size: int, progress: Progress | None, request: Request
+    ) -> Result:
+        """One image of every sample."""
         trace = Trace(request, loop.schedule.spec.names, loop.family.calls)
         spec = self.manifest.image
         images = np.zeros((len(request), spec.size, spec.size, spec.channels), np.uint8)
@@ -142,11 +171,18 @@ class Generator:
         seeds: Sequence[int] | None = None,
         *,
         steps: int | None = None,
-        static: bool = False,
+        static: Static = False,
+        fidelity: float | Sequence[float] = 0.0,
+        refine: int = 1,
     ) -> Iterator[Step]:
-        """Generate one batch and yield after every step; arguments as for ``generate``."""
-        request = make_request(self.manifest, labels, seeds, steps)
-        loop = self.make_loop(request.steps, static)
+        """Generate one batch and yield after every step; arguments as for ``generate``.
+
+        There is no best-of: which image is kept is known when all are done.
+        """
+        request = make_request(
+            self.manifest, labels, seeds, steps, static=static, fidelity=fidelity, refine=refine
+        )
+        loop = self.make_loop(request.steps, static, request.fidelity, request.refine)
         return self._steps(loop, request, np.arange(len(request)), [])
 
     def _steps(
@@ -181,30 +217,26 @@ class Generator:
             image = self._graphs["decoder"].run(snapshot.latents)["image"]
             return to_pixels(image, self.manifest.image)
 
-    def make_loop(self, steps: int, static: bool = False) -> Loop:
-        """A loop over this engine's graphs, for callers that manage slots themselves."""
-        family = self._family(steps)
-        schedule = Schedule(self.manifest.schedule, steps, family.calls)
-        adaptive = self.has_policy and not static
-        policy = self._ask_policy(family.calls) if adaptive else self._ask_nobody
-        return Loop(family, schedule, self._graphs["backbone"].run, policy)
+    def _reward(self, loop: Loop, batch_size: int, result: Result) -> npt.NDArray[np.float32]:
+        with loop.timings.measure("reward"):
+            return score_images(self._graphs["reward"].run, result, batch_size)
+
+    def make_loop(
+        self,
+        steps: int,
+        static: Static = False,
+        fidelity: npt.NDArray[np.float32] | None = None,
+        refine: int = 1,
+    ) -> Loop:
+        """A loop over this engine's graphs, for callers that manage slots themselves.
+
+        Arguments as for ``generate``, checked; ``fidelity`` is by a sample's place (N,).
+        """
+        return self._assembly.loop(self._family(steps), static, fidelity, refine)
 
     def _family(self, steps: int) -> Family[Any]:
         graphs = {name: graph.run for name, graph in self._graphs.items()}
         return make_family(self.manifest, steps, self._ops, self._noise, graphs)
-
-    def _ask_policy(self, calls: int) -> Callable[[Arrays, Any], Any]:
-        """The policy, asked ``calls`` times an image, at the steps it was trained for."""
-        policy, trained = self._graphs["policy"], self._trained_calls
-
-        def ask(features: Arrays, call: Any) -> Any:
-            return policy.run({**features, "step": call * trained // calls})["raw"]
-
-        return ask
-
-    def _ask_nobody(self, features: Arrays, call: Any) -> Any:
-        """Zeros (B, A): the static schedule."""
-        return np.zeros((len(call), len(self.manifest.schedule.actions)), np.float32)
 
 
 def _check_actions(engine: Engine, expected: tuple[str, ...]) -> None:

@@ -41,8 +41,17 @@ def _check_names(path: Path, kind: str, found: set[str], specs: Collection[Tenso
         )
 
 
+def external_files(path: Path) -> set[str]:
+    """Names of the files beside a checked ONNX file that hold weights of it."""
+    return _external_files(onnx.load(path, load_external_data=False))
+
+
+def _external_files(model: onnx.ModelProto) -> set[str]:
+    return {name for tensor in _tensors(model) for name in _locations(tensor)}
+
+
 def _check_external_data(path: Path, model: onnx.ModelProto, files: Collection[str]) -> None:
-    for location in {name for tensor in _tensors(model) for name in _locations(tensor)}:
+    for location in _external_files(model):
         if location not in files:
             raise EngineError(f"{path}: external data {location!r} is not listed in the manifest")
         # A hard link may give a file from elsewhere a harmless name.

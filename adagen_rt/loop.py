@@ -20,6 +20,8 @@ from adagen_rt.schedule import Schedule
 
 Array = Any
 Arrays = dict[str, Array]
+#: From a family's features and the index of the policy call (B,) to numbers for every sample.
+Network = Callable[[Arrays, Array], Array]
 
 
 @dataclass
@@ -53,6 +55,33 @@ class Decision:
     call: Array
     actions: Arrays
 
+    def take(self, rows: Array) -> Decision:
+        """What was decided for the samples at ``rows`` (int64)."""
+        xp = array_namespace(rows)
+        actions = {name: xp.take(values, rows) for name, values in self.actions.items()}
+        return Decision(xp.take(self.index, rows), xp.take(self.call, rows), actions)
+
+
+@dataclass(frozen=True)
+class Fidelity:
+    """A second policy, and how far each sample follows it.
+
+    Attributes:
+        policy: The one trained for fidelity.
+        share: From 0 (not at all) to 1, by a sample's place in the request (N,) float32.
+    """
+
+    policy: Network
+    share: Array
+
+    def blend(self, raw: Array, index: Array, features: Arrays, call: Array) -> Array:
+        """The first policy's output (B, A) moved towards the second's."""
+        xp = array_namespace(raw)
+        share = xp.take(self.share, index)[:, None]
+        blended = (1 - share) * raw + share * self.policy(features, call)
+        # What the second policy says to a sample that does not follow it may not be finite.
+        return xp.where(share > 0, blended, raw)
+
 
 @dataclass
 class Loop:
@@ -62,14 +91,16 @@ class Loop:
         family: The step rule.
         schedule: Residuals, smoothing and activations at the family's number of steps.
         backbone: From the family's inputs to ``logits`` or ``prediction``, and ``features``.
-        policy: From the family's features and the call index (B,) to the raw output (B, A).
+        policy: Gives the raw output (B, A).
+        fidelity: A second policy to blend with, if any sample wants it.
         timings: Where the time goes.
     """
 
     family: Family[Any]
     schedule: Schedule
     backbone: Callable[[Arrays], Arrays]
-    policy: Callable[[Arrays, Array], Array]
+    policy: Network
+    fidelity: Fidelity | None = None
     timings: Timings = field(default_factory=Timings)
 
     def start(self, index: Array, labels: Array, seeds: Array) -> tuple[State, list[Decision]]:
@@ -94,27 +125,43 @@ class Loop:
         features = self.family.prologue(state)
         if features is None:
             return state, []
-        state, decision = self._decide(state, features, state.step)
-        return self.family.begin(state, decision.actions), [decision]
+        raw = self._ask(state, features, state.step)
+        state, decision = self._move(state, raw, state.step, None)
+        return state, [decision]
 
     def step(self, state: State) -> tuple[State, Decision]:
         """One backbone evaluation and what follows from it."""
+        outputs = self._evaluate(state)
+        call = state.step + (self.family.calls - self.family.steps)
+        raw = self._ask(state, self.family.features(state, outputs), call)
+        return self._move(state, raw, call, outputs)
+
+    def _evaluate(self, state: State) -> Arrays:
         self.timings.backbone_rows += 2 * len(state)
         with self.timings.measure("backbone"):
-            outputs = self.backbone(self.family.observe(state))
-        call = state.step + (self.family.calls - self.family.steps)
-        state, decision = self._decide(state, self.family.features(state, outputs), call)
-        with self.timings.measure("sampling"):
-            state = self.family.advance(state, outputs, decision.actions)
-        return state, decision
+            return self.backbone(self.family.observe(state))
 
-    def _decide(self, state: State, features: Arrays, call: Array) -> tuple[State, Decision]:
-        xp = array_namespace(call)
+    def _ask(self, state: State, features: Arrays, call: Array) -> Array:
         with self.timings.measure("policy"):
             raw = self.policy(features, call)
+            if self.fidelity is None:
+                return raw
+            return self.fidelity.blend(raw, state.index, features, call)
+
+    def _move(
+        self, state: State, raw: Array, call: Array, outputs: Arrays | None
+    ) -> tuple[State, Decision]:
+        """Do what ``raw`` means; without ``outputs``, before the first evaluation."""
+        xp = array_namespace(call)
+        with self.timings.measure("policy"):
             actions, smoothed = self.schedule.decide(raw, call, state.smoothed)
         failed = state.failed | ~xp.all(xp.isfinite(smoothed), axis=1)
         state = replace(state, smoothed=smoothed, failed=failed)
+        with self.timings.measure("sampling"):
+            if outputs is None:
+                state = self.family.begin(state, actions)
+            else:
+                state = self.family.advance(state, outputs, actions)
         return state, Decision(state.index, call, actions)
 
     def split(self, state: State) -> tuple[State, State]:

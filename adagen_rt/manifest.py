@@ -133,7 +133,10 @@ class Manifest(_Spec):
         class_names: Names of the classes, or empty.
         image: What the decoder gives.
         schedule: The action space and the default steps.
-        graphs: ``backbone``, ``decoder``, perhaps ``policy``, and what else the family needs.
+        refinement_std: Standard deviation of the noise on the policy's raw output with which
+            refinement makes its candidates; an engine with a ``critic`` has it.
+        graphs: ``backbone``, ``decoder``, what else the family needs, and perhaps ``policy``,
+            ``fidelity_policy``, ``critic`` and ``reward``.
         dtype: Precision of the weights.
         versions: Versions of the software that wrote the engine.
         files: SHA-256 of every other file in the folder.
@@ -146,6 +149,7 @@ class Manifest(_Spec):
     class_names: tuple[str, ...] = ()
     image: ImageSpec
     schedule: ScheduleSpec
+    refinement_std: float | None = Field(None, gt=0, le=100)
     graphs: dict[str, GraphSpec]
     dtype: Dtype
     versions: dict[str, str] = {}
@@ -161,6 +165,8 @@ class Manifest(_Spec):
         for name, graph in self.graphs.items():
             if graph.file not in self.files:
                 faults.append(f"graphs.{name}.file {graph.file!r} has no entry in files")
+        if "critic" in self.graphs and self.refinement_std is None:
+            faults.append("refinement_std: missing; an engine with a critic has one")
         if self.class_names and len(self.class_names) != self.class_count:
             faults.append(
                 f"class_names has {len(self.class_names)} entries, class_count is "

@@ -24,12 +24,15 @@ class Result:
     Attributes:
         images: (B, height, width, channels) uint8; black where a sample failed.
         labels: Class of each image (B,) int64.
-        seeds: Seed of each image (B,) int64; the same seed and label give the same image.
+        seeds: Seed of each image (B,) int64; the same seed and label give the same image. With
+            best-of, that of the candidate that was kept.
         schedule: What was chosen, by action name: (calls, B) float32, NaN for steps that
             a sample did not need.
+        rewards: What the engine's reward model gives each image (B,) float32, NaN where a
+            sample failed; None where it was not asked.
         failures: Step at which each failed sample met a non-finite number, by its place.
-        timings: Seconds by part (``backbone``, ``policy``, ``sampling``, ``decoder``), and
-            the backbone rows evaluated.
+        timings: Seconds by part (``backbone``, ``policy``, ``sampling``, ``decoder``; ``critic``
+            and ``reward`` where they are asked), and the backbone rows evaluated.
     """
 
     images: Images
@@ -38,6 +41,7 @@ class Result:
     schedule: dict[str, npt.NDArray[np.float32]]
     failures: dict[int, int]
     timings: Timings
+    rewards: npt.NDArray[np.float32] | None = None
 
 
 @dataclass(frozen=True)

@@ -8,11 +8,14 @@ schedule is a policy too.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 import numpy as np
 from array_api_compat import array_namespace, device
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from adagen_rt.errors import InputError
 
 Array = Any
 
@@ -129,11 +132,36 @@ class ScheduleSpec(_Spec):
         steps: Backbone evaluations per image that the policy was trained for.
         smoothing: Weight of the previous step's smoothed action, 0 (none) to below 1.
         actions: Columns of the policy's output, in order.
+        tuned: The best static schedule that a search found, one entry an action; no policy
+            starts from it, it is for comparison.
     """
 
     steps: int = Field(ge=1, le=1000)
     smoothing: float = Field(0.0, ge=0, lt=1)
     actions: tuple[ActionSpec, ...]
+    tuned: tuple[StaticSchedule, ...] | None = None
+
+    @model_validator(mode="after")
+    def _one_tuned_schedule_an_action(self) -> ScheduleSpec:
+        if self.tuned is not None and len(self.tuned) != len(self.actions):
+            raise ValueError(f"tuned: got {len(self.tuned)}, expected one an action")
+        return self
+
+    def under(self, statics: Sequence[StaticSchedule]) -> ScheduleSpec:
+        """The same action space with other static schedules, one an action."""
+        pairs = zip(self.actions, statics, strict=True)
+        actions = tuple(action.model_copy(update={"static": static}) for action, static in pairs)
+        return self.model_copy(update={"actions": actions})
+
+    def tuned_spec(self) -> ScheduleSpec:
+        """The same action space with the tuned static schedules as its own.
+
+        Raises:
+            InputError: No search has found any.
+        """
+        if self.tuned is None:
+            raise InputError("schedule", "tuned", "an engine whose static schedule was searched")
+        return self.under(self.tuned)
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -1,33 +1,45 @@
-"""How good generated images are, beside real ones and the tokenizer's limit.
+"""How good the engines' schedules are: hand-made, tuned and learnt, at the same and at more steps.
 
-Regime: 2,000 images, 200 a class, seeds 0 to 1,999; judged by the classifier that the package
-ships (64 penultimate features); distances are to the 60,000 training images. Held-out images
-show what a perfect generator would score, reconstructions what the tokenizer allows.
+Regime: 5,000 images a schedule and seed, as many of every class, seeds that no training and no
+search used; judged by the examiner (96 pooled features), which no reward and no tokenizer looks
+through; distances are to the 60,000 training images.
 
-    python benchmarks/quality.py --data DIR --engine engines/fashion-maskgit \
-        --recipe export/fashion-maskgit.yaml --weights RUN_DIR
+    python benchmarks/quality.py --data DIR                        # the engines, as users run them
+    python benchmarks/quality.py --data DIR --runs RUNS --device cuda
+
+The second form runs the same networks in PyTorch: RUNS/NAME holds what `adagen-rt train` left.
+Rows are kept in --keep as they come, and a rerun skips those that are there.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import sys
-import time
+from collections import defaultdict
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
+from statistics import mean
+from typing import Any
 
-import numpy as np
 import torch
 from timing import conditions, print_report
 
 import adagen_rt
+from adagen_rt.cli.evaluate import score_source
 from adagen_rt.errors import AdagenError
-from adagen_rt.training.classifier import load_classifier
-from adagen_rt.training.data import CLASS_NAMES, Images, load_fashion_mnist
-from adagen_rt.training.evaluation import Judge, Score, read_images, to_unit
+from adagen_rt.export.description import describe_model
+from adagen_rt.export.networks import load_networks
+from adagen_rt.export.recipe import load_recipe
+from adagen_rt.training.data import load_fashion_mnist
+from adagen_rt.training.evaluation import Judge
+from adagen_rt.training.examiner import load_examiner
+from adagen_rt.training.sources import EngineSource, NetworkSource, Source
 
-HEADER = ("images", "count", "accuracy", "fid", "seconds")
-Row = tuple[str, int, float, float, float]
+ENGINES = ("fashion-maskgit", "fashion-dit", "fashion-sit", "fashion-var")
+SCORES = ("fid", "kid", "precision", "recall", "accuracy")
+HEADER = ("engine", "schedule", "steps", "seeds", "images", *SCORES)
 
 
 def main() -> int:
@@ -35,73 +47,84 @@ def main() -> int:
     options = _options()
     torch.set_num_threads(options.threads)
     try:
-        rows = list(_rows(options))
+        judge = Judge(load_examiner(), load_fashion_mnist(options.data, "train"), options.device)
+        rows = [row for name in options.engines for row in _engine_rows(name, options, judge)]
     except AdagenError as error:
         print(f"Error: {error}", file=sys.stderr)
         return 2
-    facts = conditions(options.threads) | {"engine": options.engine or "none"}
-    print_report("quality", HEADER, rows, facts)
+    made_by = f"PyTorch on {options.device}" if options.runs else "engines on the CPU"
+    facts = conditions(options.threads) | {"images made by": made_by, "judge": judge.describe()}
+    print_report("quality", HEADER, _averages(rows), facts)
     return 0
 
 
 def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description="Score generated images.")
+    parser = argparse.ArgumentParser(description="Score the schedules of engines.")
     parser.add_argument("--data", required=True, help="folder of the Fashion-MNIST files")
-    parser.add_argument("--engine", help="engine to generate with, static and with its policy")
-    parser.add_argument("--images", type=Path, help=".npz or folder that `generate` wrote")
-    parser.add_argument("--recipe", type=Path, help="recipe of the tokenizer to reconstruct with")
-    parser.add_argument("--weights", type=Path, help="folder of that recipe's weights")
-    parser.add_argument("--count", type=int, default=2000)
-    parser.add_argument("--steps", type=int, help="backbone evaluations an image")
+    parser.add_argument("--engines", nargs="+", default=ENGINES, help="names or folders")
+    parser.add_argument("--runs", type=Path, help="make images with the networks in RUNS/NAME")
+    parser.add_argument("--device", default="cpu", help="where PyTorch computes")
+    parser.add_argument("--count", type=int, default=5000, help="images a schedule and seed")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1])
+    parser.add_argument("--more", type=int, nargs="*", default=[2, 3], help="multiples of steps")
+    parser.add_argument("--batch-size", type=int, default=50)
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--keep", type=Path, help="JSON lines of finished rows")
     return parser.parse_args()
 
 
-def _rows(options: argparse.Namespace) -> Iterator[Row]:
-    judge = Judge(load_classifier(), load_fashion_mnist(options.data, "train"))
-    test = load_fashion_mnist(options.data, "test")
-    held_out = Images(test.pixels[: options.count], test.labels[: options.count])
-    yield _row("real", judge.score(to_unit(held_out.pixels), held_out.labels), 0.0)
-    if options.recipe and options.weights:
-        started = time.perf_counter()
-        images = _reconstruct(options.recipe, options.weights, held_out)
-        score = judge.score(images, held_out.labels)
-        yield _row("reconstructed", score, time.perf_counter() - started)
-    if options.images:
-        given = read_images(options.images)
-        yield _row(options.images.name, judge.score(to_unit(given.pixels), given.labels), 0.0)
-    if options.engine:
-        yield from _engine_rows(options, judge)
+def _engine_rows(name: str, options: argparse.Namespace, judge: Judge) -> Iterator[dict[str, Any]]:
+    """One row a schedule, number of steps and seed."""
+    source = _source(name, options)
+    own = source.manifest.schedule.steps
+    plan = [(schedule, own) for schedule in source.schedules]
+    if source.manifest.family.family != "var":
+        plan += [("static", own * factor) for factor in options.more]
+    done = _kept(options.keep)
+    for schedule, steps in plan:
+        for seed in options.seeds:
+            key = {"engine": source.manifest.name, "schedule": schedule, "steps": steps}
+            key |= {"seed": seed, "count": options.count}
+            found = next((row for row in done if key.items() <= row.items()), None)
+            if found is None:
+                score = score_source(source, judge, schedule, steps, options.count, seed)
+                found = key | asdict(score)
+                _keep(options.keep, found)
+            yield found
 
 
-def _engine_rows(options: argparse.Namespace, judge: Judge) -> Iterator[Row]:
-    generator = adagen_rt.load(options.engine, threads=options.threads)
-    labels = np.arange(options.count) % len(CLASS_NAMES)
-    for static in (True, False) if generator.has_policy else (True,):
-        started = time.perf_counter()
-        result = generator.generate(
-            labels.tolist(), range(options.count), steps=options.steps, static=static, batch_size=50
-        )
-        seconds = time.perf_counter() - started
-        score = judge.score(to_unit(result.images), labels)
-        yield _row("static schedule" if static else "policy", score, seconds)
+def _source(name: str, options: argparse.Namespace) -> Source:
+    if options.runs is None:
+        generator = adagen_rt.load(name, threads=options.threads)
+        return EngineSource(generator, options.batch_size)
+    folder = options.runs / Path(name).name
+    recipe = load_recipe(folder / "recipe.yaml")
+    networks = load_networks(recipe, folder)
+    parts = networks.backbone, networks.decoder, networks.policy
+    return NetworkSource(describe_model(recipe), *parts, options.device, options.batch_size)
 
 
-@torch.no_grad()
-def _reconstruct(recipe_file: Path, weights: Path, images: Images) -> torch.Tensor:
-    """Images after a round trip through a recipe's tokenizer, in [0, 1]."""
-    from adagen_rt.export.recipe import load_recipe
-    from adagen_rt.training.generator import decode_all, encode_all, load_autoencoder
-
-    recipe = load_recipe(recipe_file)
-    model = load_autoencoder(recipe.make_decoder(), weights / recipe.files.decoder).eval()
-    decoded = decode_all(model, encode_all(model, images, recipe.pixel_range))
-    low, high = recipe.pixel_range
-    return ((decoded - low) / (high - low)).clamp(0.0, 1.0)
+def _kept(path: Path | None) -> list[dict[str, Any]]:
+    if path is None or not path.is_file():
+        return []
+    return [json.loads(line) for line in path.read_text().splitlines() if line.endswith("}")]
 
 
-def _row(name: str, score: Score, seconds: float) -> Row:
-    return name, score.count, score.accuracy, score.fid, seconds
+def _keep(path: Path | None, row: dict[str, Any]) -> None:
+    if path is not None:
+        with path.open("a") as file:
+            file.write(json.dumps(row) + "\n")
+
+
+def _averages(rows: list[dict[str, Any]]) -> list[tuple[Any, ...]]:
+    """Rows averaged over their seeds."""
+    groups = defaultdict(list)
+    for row in rows:
+        groups[row["engine"], row["schedule"], row["steps"]].append(row)
+    return [
+        (*key, len(group), group[0]["count"], *(mean(row[s] for row in group) for s in SCORES))
+        for key, group in groups.items()
+    ]
 
 
 if __name__ == "__main__":

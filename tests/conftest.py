@@ -1,9 +1,13 @@
 """Fixtures that several folders of tests share."""
 
 import shutil
+import sys
 
+import fake_tensorrt
 import pytest
 from tiny_engine import Options, build_tiny_engine
+
+from adagen_rt.backends.tensorrt.modules import MODULES
 
 
 @pytest.fixture(scope="session")
@@ -19,7 +23,27 @@ def static_engine(tmp_path_factory):
     return build_tiny_engine(folder, Options(policy=False))
 
 
+@pytest.fixture(scope="session")
+def judged_engine(tmp_path_factory):
+    """The same networks with a critic, a fidelity policy and a reward model."""
+    folder = tmp_path_factory.mktemp("engines") / "judged"
+    return build_tiny_engine(folder, Options(judges=True))
+
+
 @pytest.fixture
 def own_engine(tiny_engine, tmp_path):
     """A copy of the tiny engine that the test may damage."""
     return shutil.copytree(tiny_engine, tmp_path / "engine")
+
+
+@pytest.fixture
+def stand_in(monkeypatch):
+    """Returns a function that puts a stand-in in the place of a TensorRT backend's module."""
+    versions = {"tensorrt": "11.4.0", "tensorrt-rtx": "1.7.1"}
+
+    def install(backend, version=None):
+        module = fake_tensorrt.make_module(version or versions[backend])
+        monkeypatch.setitem(sys.modules, MODULES[backend].module, module)
+        return module
+
+    return install

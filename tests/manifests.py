@@ -17,7 +17,9 @@ def refresh_hashes(folder):
 
     def change(content):
         content["files"] = {
-            path.name: sha256(path) for path in folder.iterdir() if path.name != "manifest.json"
+            path.name: sha256(path)
+            for path in folder.iterdir()
+            if path.is_file() and path.name != "manifest.json"
         }
 
     edit_manifest(folder, change)

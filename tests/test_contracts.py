@@ -13,8 +13,8 @@ def test_a_complete_engine_has_no_faults(family):
 
 
 @pytest.mark.parametrize("family", CONTRACTS)
-def test_the_policy_is_optional_and_nothing_else(family):
-    needed = CONTRACTS[family].keys() - {"policy"}
+def test_what_chooses_is_optional_and_nothing_else(family):
+    needed = CONTRACTS[family].keys() - {"policy", "critic", "fidelity_policy", "reward"}
     assert sorted(graph_faults(family, {})) == sorted(f"graphs has no {n!r}" for n in needed)
 
 
@@ -24,11 +24,18 @@ def test_a_graph_may_leave_an_input_out(family):
     assert list(graph_faults(family, graphs)) == []
 
 
+@pytest.mark.parametrize("name", ["critic", "fidelity_policy"])
+def test_a_graph_that_makes_no_sense_alone(name):
+    graphs = {k: v for k, v in complete("maskgit").items() if k in ("backbone", "decoder", name)}
+    needed = [f"graphs.{name}: needs the graph 'policy' beside it"]
+    assert list(graph_faults("maskgit", graphs)) == needed
+
+
 def test_every_fault_is_named():
-    graphs = {**complete("maskgit"), "critic": ((), ())}
+    graphs = {**complete("maskgit"), "judge": ((), ())}
     graphs["backbone"] = (["tokens", "labels", "time"], ["logits"])
     assert list(graph_faults("maskgit", graphs)) == [
-        "graphs.critic: the family maskgit has no such graph",
+        "graphs.judge: the family maskgit has no such graph",
         "graphs.backbone.inputs: nobody feeds time",
         "graphs.backbone.outputs: missing features",
     ]

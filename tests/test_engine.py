@@ -1,11 +1,12 @@
 import os
+import shutil
 import signal
 from pathlib import Path
 
 import pytest
 from manifests import edit_manifest
 from process import start_python
-from tiny_engine import Options, build_tiny_engine
+from tiny_engine import STD, Options, build_tiny_engine
 
 from adagen_rt.engine import find_engine, open_engine, shipped_engines, staged_folder
 from adagen_rt.errors import EngineError, InputError
@@ -48,7 +49,9 @@ def test_an_unknown_engine_is_refused(tmp_path):
         (lambda m: m.pop("family"), "family"),
         (lambda m: m["graphs"].pop("decoder"), "decoder"),
         (lambda m: m["graphs"]["backbone"]["outputs"].pop(0), r"outputs: missing logits"),
-        (lambda m: m["graphs"].update(critic=m["graphs"]["policy"]), r"graphs\.critic"),
+        (lambda m: m["graphs"].update(judge=m["graphs"]["policy"]), r"graphs\.judge"),
+        (lambda m: m["graphs"].update(critic=m["graphs"]["policy"]), r"critic\.outputs: missing v"),
+        (lambda m: m.update(refinement_std=0), "refinement_std"),
         (lambda m: m["graphs"]["decoder"]["inputs"][0].update(name="z"), r"nobody feeds z"),
         (lambda m: m["graphs"]["decoder"]["inputs"].clear(), r"decoder\.onnx: inputs: got tokens"),
         (lambda m: m["files"].pop("backbone.onnx"), r"backbone\.file"),
@@ -62,6 +65,14 @@ def test_a_wrong_manifest_names_the_field(own_engine, change, named):
     edit_manifest(own_engine, change)
     with pytest.raises(EngineError, match=named):
         open_engine(own_engine)
+
+
+def test_an_engine_with_a_critic_says_how_far_candidates_go(judged_engine, tmp_path):
+    folder = shutil.copytree(judged_engine, tmp_path / "engine")
+    assert open_engine(folder).manifest.refinement_std == STD
+    edit_manifest(folder, lambda m: m.pop("refinement_std"))
+    with pytest.raises(EngineError, match="refinement_std: missing"):
+        open_engine(folder)
 
 
 @pytest.mark.parametrize("content", [b"{", b"\xff\xfe", b"[" * 100_000, b"[]", b"null", b""])

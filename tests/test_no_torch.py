@@ -21,6 +21,14 @@ def test_the_runtime_never_imports_torch(name, tiny_engine, tmp_path):
     assert done.returncode == 0, done.stderr
 
 
+def test_building_plans_never_imports_torch(own_engine):
+    pytest.importorskip("tensorrt_rtx")
+    pytest.importorskip("onnx_ir")
+    command = RUN.format("'build', sys.argv[1], '--backend', 'tensorrt-rtx', '--dtype', 'fp16'")
+    done = run_python(f"import sys; {command}; assert 'torch' not in sys.modules", own_engine)
+    assert done.returncode == 0, done.stderr
+
+
 def test_the_training_half_names_its_extra_when_torch_is_missing(tmp_path):
     (tmp_path / "torch.py").write_text("raise ModuleNotFoundError('no torch', name='torch')\n")
     code = "from adagen_rt.cli import main; main()"

@@ -32,7 +32,8 @@ def test_non_finite_pixels_are_black_or_white():
 
 
 def test_a_trace_has_nan_where_nothing_was_chosen():
-    request = Request(np.zeros(3, np.int64), np.zeros(3, np.int64), 2)
+    zeros = np.zeros(3, np.int64)
+    request = Request(zeros, zeros, 2, zeros.astype(np.float32))
     trace = Trace(request, ("a",), 2)
     values = np.array([0.5, 0.25], np.float32)
     trace.record(Decision(np.array([2, 0]), np.array([0, 1]), {"a": values}))

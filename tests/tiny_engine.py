@@ -16,6 +16,7 @@ from adagen_rt.manifest import GraphSpec, ImageSpec, Manifest, MaskGITSpec, Tens
 from adagen_rt.schedule import ActionSpec, Constant, Cosine, Decay, Ramp, ScheduleSpec
 
 SIDE, VOCABULARY, WIDTH, STEPS = 4, 8, 6, 4
+STD = 0.7
 TOKENS = SIDE * SIDE
 CLASSES = ("circle", "square", "t-bar")
 SCHEDULE = ScheduleSpec(
@@ -40,6 +41,8 @@ class Options:
         policy_scale: What the policy's output is multiplied by; 0 is the static schedule.
         nan_logits: A class whose logits are NaN.
         nan_policy: A class whose policy output is NaN.
+        judges: Whether the engine has a critic, a fidelity policy and a reward model.
+        critic_scale: What the critic's output is multiplied by; 0 is no preference.
         seed: Of the weights.
     """
 
@@ -47,6 +50,8 @@ class Options:
     policy_scale: float = 1.0
     nan_logits: int | None = None
     nan_policy: int | None = None
+    judges: bool = False
+    critic_scale: float = 1.0
     seed: int = 0
 
 
@@ -54,6 +59,8 @@ def build_tiny_engine(folder: Path, options: Options = Options(), name: str = "t
     """Write an engine folder and return its path."""
     rng = np.random.default_rng(options.seed)
     builders = {"backbone": _backbone, "decoder": _decoder, "policy": _policy}
+    if options.judges:
+        builders |= {"critic": _critic, "fidelity_policy": _policy, "reward": _reward}
     models = {key: build(rng, options) for key, build in builders.items()}
     if not options.policy:
         del models["policy"]
@@ -68,6 +75,7 @@ def build_tiny_engine(folder: Path, options: Options = Options(), name: str = "t
             class_names=CLASSES,
             image=ImageSpec(size=SIDE, channels=1),
             schedule=SCHEDULE,
+            refinement_std=STD if options.judges else None,
             graphs={key: _describe(key, model) for key, model in models.items()},
             dtype="float32",
             versions={"tiny": "1"},
@@ -136,6 +144,38 @@ def _policy(rng, options):
     return _model(nodes, inputs, {"raw": ("float32", ("rows", actions))}, weights)
 
 
+def _critic(rng, options):
+    """Linear in the mean feature, plus a number for every step."""
+    weights = {
+        "weight": options.critic_scale * rng.normal(size=(WIDTH, 1)),
+        "steps": options.critic_scale * rng.normal(size=(STEPS,)),
+    }
+    nodes = [
+        helper.make_node("ReduceMean", ["features", "axis_1"], ["mean"], keepdims=0),
+        helper.make_node("MatMul", ["mean", "weight"], ["column"]),
+        helper.make_node("Squeeze", ["column", "axis_1"], ["seen"]),
+        helper.make_node("Gather", ["steps", "step"], ["usual"]),
+        helper.make_node("Add", ["seen", "usual"], ["value"]),
+    ]
+    inputs = {"features": ("float32", ("rows", TOKENS, WIDTH)), "step": ("int64", ("rows",))}
+    return _model(nodes, inputs, {"value": ("float32", ("rows",))}, weights)
+
+
+def _reward(rng, options):
+    """How bright the image is, plus a number for the class."""
+    weights = {"classes": rng.normal(size=(len(CLASSES),))}
+    nodes = [
+        helper.make_node("ReduceMean", ["image", "axes_image"], ["bright"], keepdims=0),
+        helper.make_node("Gather", ["classes", "labels"], ["usual"]),
+        helper.make_node("Add", ["bright", "usual"], ["reward"]),
+    ]
+    inputs = {
+        "image": ("float32", ("rows", 1, SIDE, SIDE)),
+        "labels": ("int64", ("rows",)),
+    }
+    return _model(nodes, inputs, {"reward": ("float32", ("rows",))}, weights)
+
+
 def _fault(label):
     """Zero for every label, NaN for one; (classes + 1, 1, 1)."""
     values = np.zeros((len(CLASSES) + 1, 1, 1))
@@ -147,6 +187,7 @@ def _fault(label):
 def _model(nodes, inputs, outputs, weights):
     constants = {
         "axis_1": np.array([1]),
+        "axes_image": np.array([1, 2, 3]),
         "image_shape": np.array([-1, 1, SIDE, SIDE]),
         **{name: value.astype(np.float32) for name, value in weights.items()},
     }

@@ -40,9 +40,10 @@ _ACTIONS = {
 }
 
 
-def tiny_recipe(family: str) -> Recipe:
-    """32 x 32 grey images of ten classes in four steps."""
+def tiny_recipe(family: str, image_channels: int = 1) -> Recipe:
+    """32 x 32 images of ten classes in four steps, grey unless told otherwise."""
     backbone, decoder, smoothing, steps = _PARTS[family]
+    decoder = {**decoder, "image_channels": image_channels}
     actions = [{"name": n, "activation": a, "static": s} for n, a, s in _ACTIONS[family]]
     if family == "var":
         actions[1]["scale"] = 8
@@ -60,6 +61,14 @@ def tiny_recipe(family: str) -> Recipe:
             "latent_scale": decoder.get("latent_scale"),
         }
     )
+
+
+def judged_recipe(family: str) -> Recipe:
+    """The same with a critic, a fidelity policy and a reward model."""
+    recipe = tiny_recipe(family)
+    names = ("policy", "critic", "fidelity_policy", "reward")
+    files = recipe.files.model_copy(update={name: f"{name}.safetensors" for name in names})
+    return recipe.model_copy(update={"files": files})
 
 
 def tiny_networks(recipe: Recipe) -> Networks:

@@ -34,11 +34,11 @@ class Backend(Protocol):
 
 @dataclass(frozen=True)
 class TensorSpec:
-    """One input or output of a graph whose shapes are fixed.
+    """An input or output of a graph on a device.
 
     Attributes:
-        shape: Its shape; an axis may be 0.
-        dtype: NumPy's name of the dtype, or ``bfloat16``.
+        shape: Its fixed sizes; one of them may be 0.
+        dtype: A NumPy dtype's name, or ``bfloat16``.
     """
 
     shape: tuple[int, ...]
@@ -46,21 +46,21 @@ class TensorSpec:
 
 
 class DeviceGraph(Protocol):
-    """One graph at one fixed set of shapes, on a GPU.
+    """One graph at one fixed set of shapes, over memory that the caller owns.
 
     Attributes:
-        inputs: What it reads, by name.
-        outputs: What it writes, by name.
+        inputs: What it reads.
+        outputs: What it writes.
     """
 
     inputs: Mapping[str, TensorSpec]
     outputs: Mapping[str, TensorSpec]
 
     def bind(self, addresses: Mapping[str, int]) -> None:
-        """Say where all inputs and outputs lie on the device, once."""
+        """Give it the device pointers of all inputs and outputs, once; none may be 0."""
 
     def enqueue(self, stream: int) -> None:
-        """Run on a stream: asynchronous, and capturable once it has run before."""
+        """Put it on a CUDA stream and return at once; can be captured."""
 
 
 class DeviceGraphs(Protocol):

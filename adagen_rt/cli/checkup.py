@@ -6,12 +6,15 @@ import platform
 from importlib import import_module, metadata
 from typing import Any
 
+from adagen_rt.backends.gpu import compute_capability
 from adagen_rt.backends.onnxruntime import import_onnxruntime, installed_packages
+from adagen_rt.backends.tensorrt.modules import MODULES, Module
 from adagen_rt.engine import shipped_engines
+from adagen_rt.errors import DeviceError
 from adagen_rt.system import available_threads, cpu_features
 
 #: Optional packages, by what they are for: training and export, plots, NVIDIA GPUs.
-OPTIONAL = ("torch", "matplotlib", "tensorrt", "tensorrt-rtx", "pycuda")
+OPTIONAL = ("torch", "matplotlib", "pycuda")
 
 
 def examine() -> dict[str, Any]:
@@ -25,8 +28,12 @@ def examine() -> dict[str, Any]:
             "features": list(cpu_features()),
             "threads": available_threads(),
         },
+        "gpu": examine_gpu(),
         "kernels": kernels,
-        "backends": {"onnxruntime": backend},
+        "backends": {
+            "onnxruntime": backend,
+            **{name: examine_tensorrt(module) for name, module in MODULES.items()},
+        },
         "packages": {name: version(name) for name in OPTIONAL},
         "engines": {name: str(path) for name, path in shipped_engines().items()},
         "usable": kernels["problem"] is None and backend["problem"] is None,
@@ -55,6 +62,23 @@ def examine_onnxruntime() -> dict[str, Any]:
         "providers": module.get_available_providers(),
         "problem": None,
     }
+
+
+def examine_gpu() -> dict[str, Any]:
+    """Which NVIDIA GPU there is."""
+    try:
+        return {"compute_capability": compute_capability(), "problem": None}
+    except DeviceError as error:
+        return {"compute_capability": None, "problem": str(error)}
+
+
+def examine_tensorrt(module: Module) -> dict[str, Any]:
+    """Which version of a TensorRT module there is."""
+    found = {"module": module.module, "version": None}
+    try:
+        return {**found, "version": module.load().__version__, "problem": None}
+    except Exception as error:  # a damaged install can fail in any way
+        return {**found, "problem": " ".join(str(error).split())}
 
 
 def version(package: str) -> str | None:

@@ -24,7 +24,8 @@ def measure_cost(manifest: Manifest) -> Cost:
     """What one image costs at the engine's own number of steps."""
     steps = manifest.schedule.steps
     rows = _rows_per_image(manifest)
-    counts = {name: graph.flops for name, graph in manifest.graphs.items()}
+    # Of the optional graphs, an image takes the policy without being asked.
+    counts = {name: graph.flops for name, graph in manifest.graphs.items() if name in rows}
     known = {name: rows[name] * count for name, count in counts.items() if count is not None}
     if len(known) < len(counts):
         return Cost(None, None)

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from adagen_rt.backends.tensorrt import MODULES
 from adagen_rt.cli.checkup import examine
 from adagen_rt.cli.tables import table
 
@@ -26,15 +27,18 @@ def doctor(context: click.Context, as_json: bool) -> None:
 
 
 def _page(found: dict[str, Any]) -> str:
-    cpu, kernels, backend = found["cpu"], found["kernels"], found["backends"]["onnxruntime"]
-    providers = ", ".join(backend["providers"])
+    cpu, gpu, kernels, backends = (found[key] for key in ("cpu", "gpu", "kernels", "backends"))
+    onnxruntime, tensorrt = backends["onnxruntime"], {key: backends[key] for key in MODULES}
+    providers = ", ".join(onnxruntime["providers"])
     rows = [
         ("python", found["python"]),
         ("adagen-rt", found["adagen_rt"]),
         ("CPU", f"{cpu['machine']}: {', '.join(cpu['features']) or 'features unknown'}"),
         ("threads", str(cpu["threads"])),
+        ("GPU", gpu["problem"] or f"compute capability {gpu['compute_capability']}"),
         ("kernels", kernels["problem"] or "built"),
-        ("onnxruntime", backend["problem"] or f"{backend['version']}: {providers}"),
+        ("onnxruntime", onnxruntime["problem"] or f"{onnxruntime['version']}: {providers}"),
+        *((name, backend["problem"] or backend["version"]) for name, backend in tensorrt.items()),
         *((name, version or "not installed") for name, version in found["packages"].items()),
         ("engines", ", ".join(found["engines"]) or "none is shipped"),
         ("generate", "ready" if found["usable"] else "not possible yet, see above"),

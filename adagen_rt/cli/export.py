@@ -19,6 +19,13 @@ DTYPES: dict[str, Dtype] = {"fp32": "float32", "fp16": "float16", "bf16": "bfloa
     "--weights", type=click.Path(path_type=Path), help="Folder with the recipe's weight files."
 )
 @click.option(
+    "--fidelity-from",
+    metavar="FOLDER",
+    type=click.Path(path_type=Path),
+    help="The --out of another `train policy` of this generator, rewarded for fidelity: its policy "
+    "is what `generate --fidelity` turns to.",
+)
+@click.option(
     "--seeded",
     metavar="TAG",
     help="Instead of --weights: fill every tensor with noise that TAG determines, to try or "
@@ -34,7 +41,14 @@ DTYPES: dict[str, Dtype] = {"fp32": "float32", "fp16": "float16", "bf16": "bfloa
     show_default=True,
     help="Precision of the matrix products.",
 )
-def export(recipe: Path, weights: Path | None, seeded: str | None, out: Path, dtype: str) -> None:
+def export(
+    recipe: Path,
+    weights: Path | None,
+    fidelity_from: Path | None,
+    seeded: str | None,
+    out: Path,
+    dtype: str,
+) -> None:
     """Export the model that RECIPE (a YAML file) describes to an engine folder.
 
     Each graph is compared with PyTorch before the engine appears at --out; until then an
@@ -48,6 +62,7 @@ def export(recipe: Path, weights: Path | None, seeded: str | None, out: Path, dt
         recipe,
         out,
         weights=weights,
+        fidelity_from=fidelity_from,
         seeded=seeded,
         dtype=DTYPES[dtype],
         progress=lambda message: click.echo(message, err=True),

@@ -14,8 +14,16 @@ from adagen_rt.cli.outputs import Outputs
 from adagen_rt.cli.report import describe, failures, summarize
 from adagen_rt.cli.watch import Preview, Progress
 from adagen_rt.engine import open_engine
+from adagen_rt.errors import InputError
 from adagen_rt.generator import MAX_BATCH, Generator, check_threads
-from adagen_rt.request import Request, as_integer, check_count, make_request
+from adagen_rt.request import (
+    MAX_CANDIDATES,
+    Request,
+    Static,
+    as_integer,
+    check_count,
+    make_request,
+)
 from adagen_rt.result import Result, Step
 
 FilePath = click.Path(path_type=Path)
@@ -44,6 +52,28 @@ FilePath = click.Path(path_type=Path)
 @click.option("--batch-size", type=int, default=16, show_default=True, help="Images made together.")
 @click.option("--threads", type=int, help="CPU threads; default: all that are available.")
 @click.option("--static", is_flag=True, help="Use the hand-made schedule and not the policy.")
+@click.option("--tuned", is_flag=True, help="Use the static schedule that a search found best.")
+@click.option(
+    "--fidelity",
+    type=float,
+    default=0.0,
+    show_default=True,
+    help="From 0, the adversarially trained policy (diverse), to 1, the one trained for fidelity.",
+)
+@click.option(
+    "--refine",
+    type=int,
+    default=1,
+    show_default=True,
+    help="Actions tried at each step, of which the critic keeps one; costs as many times as much.",
+)
+@click.option(
+    "--best-of",
+    type=int,
+    default=1,
+    show_default=True,
+    help="Images made of each, of which the reward model keeps one; costs as many times as much.",
+)
 @click.option("--backend", type=click.Choice(BACKENDS), default=BACKENDS[0], show_default=True)
 @click.option("--preview", type=FilePath, help="Picture of the first samples after each step.")
 @click.option("--plot", type=FilePath, help="Picture of every action over the steps.")
@@ -61,6 +91,10 @@ def generate(
     batch_size: int,
     threads: int | None,
     static: bool,
+    tuned: bool,
+    fidelity: float,
+    refine: int,
+    best_of: int,
     backend: str,
     preview: Path | None,
     plot: Path | None,
@@ -74,19 +108,34 @@ def generate(
     """
     check_count("count", count)
     as_integer("batch-size", batch_size, 1, MAX_BATCH)
+    as_integer("best-of", best_of, 1, MAX_CANDIDATES)
     workers = check_threads(threads)
+    if static and tuned:
+        raise InputError("--tuned", "--static as well", "one of the two")
+    if preview is not None and best_of > 1:
+        raise InputError("preview", str(preview), "no --best-of: what is kept is known at the end")
+    chosen: Static = "tuned" if tuned else static
     opened = open_engine(engine)
-    classes = choose_labels(opened.manifest, labels, count)
-    request = make_request(opened.manifest, classes, choose_seeds(seed, count), steps)
+    classes, seeds = choose_labels(opened.manifest, labels, count), choose_seeds(seed, count)
+    request = make_request(
+        opened.manifest,
+        classes,
+        seeds,
+        steps,
+        static=chosen,
+        fidelity=fidelity,
+        refine=refine,
+        best_of=best_of,
+    )
     outputs = Outputs(out, preview, plot, trace)
     outputs.check(count, request.steps, opened.manifest.image)
     generator = Generator(opened, backend=backend, threads=workers)
     watcher = Preview(preview is not None, request.steps)
     begin = time.perf_counter()
-    result = _run(generator, request, static, batch_size, watcher, quiet=as_json)
+    result = _run(generator, request, chosen, batch_size, watcher, quiet=as_json)
     total = time.perf_counter() - begin
-    files, shown = outputs.save(opened.manifest, result, request.steps, watcher)
-    summary = summarize(opened.manifest, result, request.steps, total, files)
+    files, shown = outputs.save(opened.manifest, result, request, watcher)
+    summary = summarize(opened.manifest, result, request, total, files)
     click.echo(json.dumps(summary) if as_json else describe(summary, shown))
     _report_failures(context, result)
 
@@ -94,12 +143,12 @@ def generate(
 def _run(
     generator: Generator,
     request: Request,
-    static: bool,
+    static: Static,
     batch_size: int,
     preview: Preview,
     quiet: bool,
 ) -> Result:
-    with Progress(len(request) * request.steps, quiet) as progress:
+    with Progress(len(request) * request.steps * request.best_of, quiet) as progress:
 
         def watch(step: Step) -> None:
             progress.add(step)
@@ -110,6 +159,9 @@ def _run(
             request.seeds.tolist(),
             steps=request.steps,
             static=static,
+            fidelity=request.fidelity.tolist(),
+            refine=request.refine,
+            best_of=request.best_of,
             batch_size=batch_size,
             progress=watch,
         )

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from adagen_rt.cli.cost import Cost, measure_cost
+from adagen_rt.cli.plans import describe_plans, plan_rows
 from adagen_rt.cli.tables import quantity, table
 from adagen_rt.engine import Engine, open_engine
 from adagen_rt.manifest import GraphSpec, TensorSpec
@@ -23,7 +24,8 @@ SHOWN_CLASSES = 12
 def inspect(engine: str, as_json: bool) -> None:
     """Show what ENGINE (a folder, or the name of a shipped engine) is and what it costs.
 
-    Every file's hash is checked. FLOPs count a multiplication and an addition as two.
+    It lists the TensorRT plans that were built of it, and says what makes one stale. Every
+    file's hash is checked. FLOPs count a multiplication and an addition as two.
     """
     opened = open_engine(engine)
     content = describe_engine(opened)
@@ -49,6 +51,7 @@ def describe_engine(engine: Engine) -> dict[str, Any]:
         "parameters": sum(graph.parameters for graph in manifest.graphs.values()),
         "flops": {"per_image": cost.per_image, "per_step": cost.per_step},
         "bytes": {name: (engine.path / name).stat().st_size for name in manifest.files},
+        "plans": describe_plans(engine),
     }
 
 
@@ -67,6 +70,9 @@ def _page(engine: Engine, content: dict[str, Any]) -> str:
         table(("file", "bytes"), [(name, f"{size:,}") for name, size in sizes.items()]),
         table(("written with", "version"), list(manifest.versions.items())),
     ]
+    if content["plans"]:
+        header = ("plans", "version", "for", "dtype", "batches", "profiles", "size", "state")
+        parts.insert(-1, table(header, plan_rows(content["plans"])))
     return "\n\n".join(parts)
 
 

@@ -12,6 +12,7 @@ from adagen_rt.cli.report import save_trace
 from adagen_rt.cli.watch import PREVIEW_SAMPLES, PREVIEW_STEPS, Preview
 from adagen_rt.errors import InputError
 from adagen_rt.manifest import ImageSpec, Manifest
+from adagen_rt.request import Request
 from adagen_rt.result import Result
 
 
@@ -55,7 +56,7 @@ class Outputs:
             taken.add(path.absolute())
 
     def save(
-        self, manifest: Manifest, result: Result, steps: int, preview: Preview
+        self, manifest: Manifest, result: Result, request: Request, preview: Preview
     ) -> tuple[list[Path], list[Path]]:
         """Write everything that was asked for, but no failed sample.
 
@@ -68,7 +69,7 @@ class Outputs:
         if self.preview:
             preview.save(self.preview)
         if self.plot:
-            save_plot(self.plot, manifest.schedule, steps, result.schedule)
+            save_plot(self.plot, manifest.schedule, request.steps, result.schedule)
         if self.trace:
-            save_trace(self.trace, manifest, result, steps)
+            save_trace(self.trace, manifest, result, request)
         return [*images, *extras], [*([self.out] if images else []), *extras]

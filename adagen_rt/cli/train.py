@@ -8,14 +8,17 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from adagen_rt.cli.train_policy import policy
+from adagen_rt.cli.train_schedule import schedule
 from adagen_rt.cli.training_options import (
     data_option,
+    device_option,
     minutes_option,
     out_option,
+    prepare_torch,
     resume_option,
     threads_option,
 )
-from adagen_rt.errors import MissingExtraError, RecipeError
+from adagen_rt.errors import RecipeError
 
 if TYPE_CHECKING:
     from adagen_rt.export.recipe import Recipe
@@ -23,10 +26,11 @@ if TYPE_CHECKING:
 
 @click.group()
 def train() -> None:
-    """Train the networks of a demo model, or a policy for a generator."""
+    """Train the networks of a demo model, or a schedule for a generator."""
 
 
 train.add_command(policy)
+train.add_command(schedule)
 
 
 @train.command()
@@ -37,57 +41,70 @@ train.add_command(policy)
 @resume_option
 @minutes_option
 @threads_option
+@device_option
 def generator(
-    recipe_file: Path,
-    data: Path,
-    folder: Path,
-    stage: str,
-    resume: bool,
-    minutes: float | None,
-    threads: int | None,
+    recipe_file: Path, folder: Path, stage: str, threads: int | None, **options: Any
 ) -> None:
     """Train a generator and its tokenizer as a recipe says.
 
     Writes the weight files that the recipe names into the run's folder, ready for
     `adagen-rt export --weights`.
     """
-    try:
-        import torch
+    prepare_torch(threads)
+    from adagen_rt.export.recipe import load_recipe
 
-        from adagen_rt.export.recipe import load_recipe
-    except ImportError as error:
-        raise MissingExtraError(error.name or "torch", "torch") from error
-    if threads is not None:
-        torch.set_num_threads(threads)
     recipe = load_recipe(recipe_file)
     for part in ("tokenizer", "backbone") if stage == "all" else (stage,):
-        _run_stage(recipe, part, data, folder, resume, minutes)
+        _run_stage(recipe, part, folder, **options)
 
 
 @train.command()
 @data_option
 @out_option
+@click.option(
+    "--role",
+    type=click.Choice(["classifier", "examiner"]),
+    default="classifier",
+    show_default=True,
+    help="What it is for: rewards and tokenizers, or the scores that they must not see.",
+)
 @click.option("--steps", type=click.IntRange(min=1), default=3000, show_default=True)
 @resume_option
 @threads_option
-def classifier(data: Path, folder: Path, steps: int, resume: bool, threads: int | None) -> None:
-    """Train the classifier that judges generated images."""
-    try:
-        import torch
-    except ImportError as error:
-        raise MissingExtraError(error.name or "torch", "torch") from error
-    from adagen_rt.training.classifier import train_classifier
-    from adagen_rt.training.data import load_fashion_mnist
+@device_option
+def classifier(
+    data: Path,
+    folder: Path,
+    role: str,
+    steps: int,
+    resume: bool,
+    threads: int | None,
+    device: str,
+) -> None:
+    """Train a network that judges generated images."""
+    prepare_torch(threads)
+    import torch
 
-    if threads is not None:
-        torch.set_num_threads(threads)
-    splits = load_fashion_mnist(data, "train"), load_fashion_mnist(data, "test")
-    accuracy = train_classifier(*splits, folder, steps, resume)
+    from adagen_rt.training.classifier import Classifier, ClassifierTask, train_classifier
+    from adagen_rt.training.data import load_fashion_mnist
+    from adagen_rt.training.examiner import Examiner
+
+    torch.manual_seed(0)
+    network = Classifier() if role == "classifier" else Examiner()
+    task = ClassifierTask(network, load_fashion_mnist(data, "train"), device)
+    test = load_fashion_mnist(data, "test")
+    accuracy = train_classifier(task, test, folder / f"{role}.safetensors", steps, resume)
     click.echo(f"test accuracy {accuracy:.4f}")
 
 
 def _run_stage(
-    recipe: Recipe, part: str, data: Path, folder: Path, resume: bool, minutes: float | None
+    recipe: Recipe,
+    part: str,
+    folder: Path,
+    data: Path,
+    resume: bool,
+    minutes: float | None,
+    device: str,
 ) -> None:
     import torch
 
@@ -100,7 +117,7 @@ def _run_stage(
         train_tokenizer,
     )
 
-    stage = Stage(_loop_config(recipe, part), folder, resume, minutes)
+    stage = Stage(_loop_config(recipe, part), folder, resume, minutes, device)
     images = load_fashion_mnist(data, "train")
     torch.manual_seed(stage.loop.seed)
     decoder: Any = recipe.make_decoder()

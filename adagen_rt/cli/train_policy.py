@@ -10,50 +10,40 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from adagen_rt.cli.bundle import (
+    CRITIC_FILE,
+    DISCRIMINATOR_FILE,
     POLICY_FILE,
     prepare_export,
     trained_recipe,
+    with_judges,
     without_policy_file,
 )
+from adagen_rt.cli.judges import make_judges
 from adagen_rt.cli.training_options import (
     data_option,
+    device_option,
     minutes_option,
     out_option,
+    prepare_torch,
+    recipe_options,
     resume_option,
     threads_option,
 )
-from adagen_rt.errors import InputError, MissingExtraError, RecipeError
+from adagen_rt.errors import InputError, RecipeError
 
 if TYPE_CHECKING:
     from adagen_rt.export.recipe import Recipe
     from adagen_rt.schedule import ScheduleSpec
     from adagen_rt.training.adversarial import AdversaryConfig
-    from adagen_rt.training.data import Images
-    from adagen_rt.training.environment import Environment
-    from adagen_rt.training.evaluator import Evaluator, Watcher
+    from adagen_rt.training.evaluator import Watcher
     from adagen_rt.training.parallel import Workers
     from adagen_rt.training.policy import PolicyConfig, PolicyTrainer
-    from adagen_rt.training.rewards import Reward
 
-#: What the built-in rewards can judge.
-JUDGED_SIZE, JUDGED_CHANNELS = 32, 1
 SECTIONS = ("policy", "discriminator")
 
 
 @click.command()
-@click.option(
-    "--engine-recipe",
-    "recipe_file",
-    required=True,
-    type=click.Path(path_type=Path),
-    help="The generator's recipe.",
-)
-@click.option(
-    "--weights",
-    required=True,
-    type=click.Path(path_type=Path),
-    help="Folder with the generator's weight files.",
-)
+@recipe_options
 @data_option
 @click.option(
     "--reward",
@@ -64,11 +54,22 @@ SECTIONS = ("policy", "discriminator")
     metavar="NAME[=WEIGHT]",
     help="adversarial, classifier or fid; given several times, their weighted sum.",
 )
+@click.option(
+    "--features",
+    type=click.Path(path_type=Path),
+    help="Weights of a vision transformer (DINO, timm) that the adversarial reward looks "
+    "through, for generators of colour images; --data is then a folder of class folders.",
+)
 @click.option("--steps", type=click.IntRange(1, 1000), help="Steps; default: the recipe's.")
 @click.option(
     "--smoothing",
     type=click.FloatRange(0, 1, max_open=True),
     help="Weight of the previous step's action, 0 for none; default: the recipe's.",
+)
+@click.option(
+    "--init",
+    type=click.Path(path_type=Path),
+    help="Folder of an earlier run to start from, with --set first_std= below its own.",
 )
 @out_option
 @click.option(
@@ -89,7 +90,7 @@ SECTIONS = ("policy", "discriminator")
 @resume_option
 @minutes_option
 @threads_option
-@click.option("--device", default="cpu", show_default=True, help="PyTorch's name of a device.")
+@device_option
 def policy(
     recipe_file: Path,
     weights: Path,
@@ -102,24 +103,24 @@ def policy(
 ) -> None:
     """Train a policy by PPO.
 
-    Writes policy.safetensors, recipe.yaml and links to the generator's weights into --out, so
-    that `adagen-rt export OUT/recipe.yaml --weights OUT` makes an engine of them; checkpoint,
-    log and pictures go to OUT/policy. Several processes train together under
+    Writes the weights of policy and critic, and of the discriminator where the reward has one,
+    recipe.yaml and links to the generator's weights into --out, so that `adagen-rt export
+    OUT/recipe.yaml --weights OUT` makes an engine of them; checkpoint, log and pictures go to
+    OUT/policy. Several processes train together under
     `torchrun -m adagen_rt train policy ...`.
     """
-    try:
-        import torch
+    prepare_torch(threads)
+    from adagen_rt.training.parallel import Workers
 
-        from adagen_rt.training.parallel import Workers
-    except ImportError as error:
-        raise MissingExtraError(error.name or "torch", "torch") from error
-    if threads is not None:
-        torch.set_num_threads(threads)
     recipe = trained_recipe(recipe_file, steps, smoothing)
     with Workers.connected() as workers:
         trainer = _make_trainer(recipe, weights, folder, workers, options)
         if workers.leads:
-            prepare_export(recipe, weights, folder)
+            config, adversary = _configs(recipe, options["settings"])
+            width = adversary.width if "discriminator" in trainer.networks() else None
+            recipe = with_judges(recipe, config.last_std, width)
+            made = (POLICY_FILE, CRITIC_FILE, DISCRIMINATOR_FILE)
+            prepare_export(recipe, weights, folder, made=made)
         trainer.run(minutes)
     if workers.leads:
         _draw_curves(trainer.records)
@@ -134,62 +135,33 @@ def _make_trainer(
 
     from adagen_rt.export.description import describe_model
     from adagen_rt.export.networks import load_networks
-    from adagen_rt.training.data import load_fashion_mnist
     from adagen_rt.training.environment import Environment
+    from adagen_rt.training.evaluator import Evaluator
     from adagen_rt.training.policy import PolicyTrainer
     from adagen_rt.training.rewards import parse_rewards
 
     config, adversary = _configs(recipe, options["settings"])
     parts = parse_rewards(options["rewards"])
     manifest = describe_model(recipe)
-    _check_judged(manifest.image.size, manifest.image.channels)
-    images = load_fashion_mnist(options["data"], "train")
+    reward, judge = make_judges(manifest, parts, adversary, workers, options)
     torch.manual_seed(config.seed)
     networks = load_networks(without_policy_file(recipe), weights)
     assert networks.policy is not None
     generator = manifest, networks.backbone, networks.decoder
     environment = Environment(*generator, options["device"], bf16=config.bf16)
-    return PolicyTrainer(
+    trainer = PolicyTrainer(
         environment,
         networks.policy,
-        _make_reward(parts, images, adversary, options["device"], workers),
+        reward,
         config,
         folder,
-        evaluator=_make_evaluator(environment, images, options["evaluate"], workers),
+        evaluator=Evaluator(environment, judge, _painter(manifest.schedule), options["evaluate"]),
         resume=options["resume"],
         workers=workers,
     )
-
-
-def _make_reward(
-    parts: Mapping[str, float],
-    images: Images,
-    adversary: AdversaryConfig,
-    device: str,
-    workers: Workers,
-) -> Reward:
-    import torch
-
-    from adagen_rt.training.classifier import load_classifier
-    from adagen_rt.training.rewards import RewardContext, make_reward
-
-    pixels, labels = torch.from_numpy(images.pixels)[:, None], torch.from_numpy(images.labels)
-    context = RewardContext(load_classifier(), pixels, labels, adversary, device, workers)
-    return make_reward(parts, context)
-
-
-def _make_evaluator(
-    environment: Environment, images: Images, count: int, workers: Workers
-) -> Evaluator | None:
-    """Who scores the policy; the process that writes the log has to, no other."""
-    from adagen_rt.training.classifier import load_classifier
-    from adagen_rt.training.evaluation import Judge
-    from adagen_rt.training.evaluator import Evaluator
-
-    if not workers.leads:
-        return None
-    judge = Judge(load_classifier(), images)
-    return Evaluator(environment, judge, _painter(environment.manifest.schedule), count)
+    if options["init"] is not None:
+        trainer.begin_from(options["init"])
+    return trainer
 
 
 def _configs(recipe: Recipe, settings: tuple[str, ...]) -> tuple[PolicyConfig, AdversaryConfig]:
@@ -214,16 +186,6 @@ def _configs(recipe: Recipe, settings: tuple[str, ...]) -> tuple[PolicyConfig, A
         return policy_config, build(AdversaryConfig, given[section])
     except ValueError as error:
         raise RecipeError(f"training.{section}.{error}") from error
-
-
-def _check_judged(size: int, channels: int) -> None:
-    if (size, channels) != (JUDGED_SIZE, JUDGED_CHANNELS):
-        raise InputError(
-            "--engine-recipe",
-            f"images of {size} x {size} in {channels} channels",
-            f"{JUDGED_SIZE} x {JUDGED_SIZE} grey ones, which the built-in rewards judge; "
-            "adagen_rt.training.features says how to train against another network",
-        )
 
 
 def _painter(spec: ScheduleSpec) -> Watcher | None:

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any, TypeVar
 
 import click
+
+from adagen_rt.errors import MissingExtraError
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 data_option = click.option(
     "--data",
@@ -12,6 +18,45 @@ data_option = click.option(
     type=click.Path(path_type=Path),
     help="Folder of the Fashion-MNIST IDX files, gzipped or not.",
 )
+_recipe_option = click.option(
+    "--engine-recipe",
+    "recipe_file",
+    required=True,
+    type=click.Path(path_type=Path),
+    help="The generator's recipe.",
+)
+_weights_option = click.option(
+    "--weights",
+    required=True,
+    type=click.Path(path_type=Path),
+    help="Folder with the generator's weight files.",
+)
+
+
+def prepare_torch(threads: int | None = None) -> None:
+    """See that PyTorch and what comes with it are there, before anything needs them.
+
+    Args:
+        threads: CPU threads; None leaves PyTorch's own choice.
+
+    Raises:
+        MissingExtraError: They are not installed.
+    """
+    try:
+        import torch
+
+        import adagen_rt.export.recipe  # noqa: F401
+    except ImportError as error:
+        raise MissingExtraError(error.name or "torch", "torch") from error
+    if threads is not None:
+        torch.set_num_threads(threads)
+
+
+def recipe_options(command: F) -> F:
+    """`--engine-recipe` and `--weights`: a trained generator."""
+    return _recipe_option(_weights_option(command))
+
+
 out_option = click.option(
     "--out",
     "folder",
@@ -24,5 +69,8 @@ resume_option = click.option(
 )
 minutes_option = click.option(
     "--minutes", type=click.FloatRange(min=0), help="Stop after so long; of several stages, each."
+)
+device_option = click.option(
+    "--device", default="cpu", show_default=True, help="PyTorch's name of a device, such as cuda."
 )
 threads_option = click.option("--threads", type=click.IntRange(min=1), help="CPU threads.")

@@ -61,7 +61,14 @@ def describe_model(recipe: Recipe) -> Manifest:
         class_names=recipe.class_names,
         image=describe_image(recipe),
         schedule=recipe.schedule,
+        refinement_std=_refinement_std(recipe),
         graphs={},
         dtype="float32",
         files={},
     )
+
+
+def _refinement_std(recipe: Recipe) -> float | None:
+    if recipe.policy is None or recipe.files.critic is None:
+        return None
+    return recipe.policy.refinement_std

@@ -12,17 +12,20 @@ from adagen_rt.export.recipe import Recipe
 ROWS = 2
 
 
-def plan_rows(
-    name: str, module: nn.Module, inputs: dict[str, Tensor], *outputs: str, typed: bool = True
-) -> GraphPlan:
+def plan_rows(name: str, module: nn.Module, inputs: dict[str, Tensor], *outputs: str) -> GraphPlan:
     """A graph in which the first axis of every input is the batch."""
     dynamic = {key: {0: "rows"} for key in inputs}
-    return GraphPlan(name, module, inputs, outputs, dynamic, typed)
+    return GraphPlan(name, module, inputs, outputs, dynamic)
 
 
 def normal(*shape: int) -> Tensor:
     """Standard normal numbers."""
     return torch.randn(shape, generator=_generator())
+
+
+def uniform(*shape: int) -> Tensor:
+    """Numbers from 0 to 1."""
+    return torch.rand(shape, generator=_generator())
 
 
 def integers(high: int, *shape: int) -> Tensor:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from adagen_rt.export.examples import ROWS, integers, labels, masked, normal, plan_rows
 from adagen_rt.export.networks import Networks
 from adagen_rt.export.onnx_export import GraphPlan, Method
 from adagen_rt.export.recipe import Recipe
+from adagen_rt.export.reward import plan_reward
 from adagen_rt.export.var_graphs import var_graphs, var_policy
 from adagen_rt.models.policy import PolicyNetwork
 
@@ -17,7 +20,15 @@ def plan_graphs(recipe: Recipe, networks: Networks) -> list[GraphPlan]:
     """The graphs of an engine, small ones first so that faults show early."""
     families = {"maskgit": _maskgit, "var": var_graphs, "dit": _diffusion, "sit": _diffusion}
     graphs = families[recipe.family](recipe, networks)
-    return graphs if networks.policy is None else [plan_policy(recipe, networks.policy), *graphs]
+    optional = networks.optional()
+    small = [
+        plan_policy(recipe, network, name)
+        for name, network in optional.items()
+        if isinstance(network, PolicyNetwork)
+    ]
+    if networks.reward is not None:
+        small.append(plan_reward(recipe, networks.reward))
+    return [*small, *graphs]
 
 
 def _maskgit(recipe: Recipe, networks: Networks) -> list[GraphPlan]:
@@ -52,17 +63,34 @@ def _diffusion(recipe: Recipe, networks: Networks) -> list[GraphPlan]:
     ]
 
 
-def plan_policy(recipe: Recipe, policy: PolicyNetwork) -> GraphPlan:
-    """The policy's graph, tabulated for the calls of the recipe's schedule."""
+def plan_policy(recipe: Recipe, network: PolicyNetwork, name: str = "policy") -> GraphPlan:
+    """A policy's or critic's graph, tabulated for the calls of the recipe's schedule."""
     steps, width = recipe.schedule.steps, recipe.backbone.width
-    tabulate_steps(policy, steps if recipe.family in ("maskgit", "var") else steps + 1)
+    tabulate_steps(network, steps if recipe.family in ("maskgit", "var") else steps + 1)
     if recipe.family == "var":
-        return var_policy(recipe, policy)
-    features = normal(ROWS, policy.config.grid**2, width)
-    # Every action hangs on these few numbers, so they keep float32 in any engine.
-    return plan_rows(
-        "policy", policy, {"features": features, "step": torch.arange(ROWS)}, "raw", typed=False
-    )
+        plan = var_policy(recipe, network, name)
+    else:
+        inputs = {
+            "features": normal(ROWS, network.config.grid**2, width),
+            "step": torch.arange(ROWS),
+        }
+        plan = plan_rows(name, network, inputs, "raw")
+    if name != "critic":
+        return plan
+    return replace(plan, module=FirstColumn(plan.module), outputs=("value",))
+
+
+class FirstColumn(nn.Module):
+    """A module of one output column (B, 1), without its second axis."""
+
+    def __init__(self, module: nn.Module) -> None:
+        super().__init__()
+        self.module = module
+
+    def forward(self, *inputs: Tensor) -> Tensor:
+        """(B,)."""
+        column: Tensor = self.module(*inputs)
+        return column[:, 0]
 
 
 def tabulate_steps(policy: PolicyNetwork, calls: int) -> None:

@@ -11,9 +11,12 @@ from torch import nn
 
 from adagen_rt.errors import CheckpointError
 from adagen_rt.export.recipe import Recipe
+from adagen_rt.export.reward import make_discriminator
 from adagen_rt.models.checkpoint import load_state, load_strict
 from adagen_rt.models.policy import PolicyConfig, PolicyNetwork
 from adagen_rt.models.seeded import seeded_fill
+from adagen_rt.training.discriminator import Discriminator
+from adagen_rt.training.ppo import make_critic
 
 #: A seeded policy's last layer, which a fresh policy has at zero, is scaled by this.
 SEEDED_POLICY_SCALE = 0.5
@@ -28,15 +31,39 @@ _DECODER_TAGS = {
 
 @dataclass(frozen=True)
 class Networks:
-    """What an engine is made of; `policy` is None where there is only a static schedule."""
+    """What an engine is made of.
+
+    Attributes:
+        backbone: The generator.
+        decoder: Makes the images.
+        policy: None where there is only a static schedule.
+        critic: Values what the policy sees; None where the recipe names no file for it, as
+            the next two.
+        fidelity_policy: A second policy.
+        reward: The discriminator that best-of chooses by.
+    """
 
     backbone: nn.Module
     decoder: nn.Module
     policy: PolicyNetwork | None
+    critic: PolicyNetwork | None = None
+    fidelity_policy: PolicyNetwork | None = None
+    reward: Discriminator | None = None
+
+    def optional(self) -> dict[str, nn.Module]:
+        """Those of the networks that an engine can do without, by name, that there are."""
+        names = ("policy", "fidelity_policy", "critic", "reward")
+        found = {name: getattr(self, name) for name in names}
+        return {name: network for name, network in found.items() if network is not None}
 
 
-def load_networks(recipe: Recipe, weights: Path) -> Networks:
+def load_networks(recipe: Recipe, weights: Path, fidelity: Path | None = None) -> Networks:
     """Networks with the weights of the recipe's files in a folder.
+
+    Args:
+        recipe: What they are.
+        weights: The folder.
+        fidelity: Another folder that holds the fidelity policy.
 
     Raises:
         CheckpointError: A file is missing, unsafe, or does not fit; nothing has been written.
@@ -47,21 +74,36 @@ def load_networks(recipe: Recipe, weights: Path) -> Networks:
         backbone, decoder = recipe.make_backbone(), recipe.make_decoder()
     _load(backbone, weights / files.backbone)
     _load(decoder, weights / files.decoder)
-    policy = make_policy(recipe)
-    if policy is not None and files.policy is not None:
-        _load(policy, weights / files.policy)
-    return Networks(backbone, decoder, policy)
+    networks = _complete(recipe, backbone, decoder)
+    for name, network in networks.optional().items():
+        if (file := getattr(files, name)) is not None:
+            elsewhere = fidelity if name == "fidelity_policy" else None
+            _load(network, (elsewhere or weights) / file)
+    return networks
 
 
 def seed_networks(recipe: Recipe, tag: str) -> Networks:
     """Networks of the recipe's sizes, filled by the golden rule; no files are needed."""
-    networks = Networks(recipe.make_backbone(), recipe.make_decoder(), make_policy(recipe))
+    networks = _complete(recipe, recipe.make_backbone(), recipe.make_decoder())
     seeded_fill(networks.backbone, tag, f"{recipe.family}/backbone")
     seeded_fill(networks.decoder, tag, _DECODER_TAGS[recipe.family])
-    if networks.policy is not None:
+    for name, network in networks.optional().items():
         scales = {"linear3.weight": SEEDED_POLICY_SCALE}
-        seeded_fill(networks.policy, tag, f"{recipe.family}/policy", scales=scales)
+        seeded_fill(network, tag, f"{recipe.family}/{name}", scales=scales)
     return networks
+
+
+def _complete(recipe: Recipe, backbone: nn.Module, decoder: nn.Module) -> Networks:
+    """A generator and, fresh, the optional networks that the recipe has."""
+    files, policy = recipe.files, make_policy(recipe)
+    return Networks(
+        backbone,
+        decoder,
+        policy,
+        critic=make_critic(policy) if policy and files.critic else None,
+        fidelity_policy=make_policy(recipe) if files.fidelity_policy else None,
+        reward=make_discriminator(recipe) if files.reward else None,
+    )
 
 
 def make_policy(recipe: Recipe) -> PolicyNetwork | None:

@@ -7,7 +7,6 @@ import logging
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,16 +15,13 @@ import torch
 from onnxscript import optimizer
 from torch import Tensor, nn
 
-from adagen_rt.export.rewrite import convert_products, fold_weights
+from adagen_rt.contracts import KEEP_FLOAT32
 from adagen_rt.manifest import TensorSpec
+from adagen_rt.precision import HALF, convert_products, fold_weights
 
 OPSET = 20
-#: Weights above this go to a file of their own: a protobuf file cannot exceed 2 GB.
-INLINE_BYTES = 1 << 28
 #: Only constants this small are folded; weights are handled lazily by `fold_weights`.
 FOLD_BYTES = 1 << 14
-
-_DTYPES = {"float16": ir.DataType.FLOAT16, "bfloat16": ir.DataType.BFLOAT16}
 
 
 class Method(nn.Module):
@@ -52,7 +48,6 @@ class GraphPlan:
         inputs: Example inputs by name; dynamic axes have at least 2 entries.
         outputs: Names of what the module returns, in order.
         dynamic: Named dynamic axes of each input.
-        typed: Whether the engine's dtype applies, or the graph stays float32.
         calls: Inputs of every call that one image takes, where calls differ in size.
     """
 
@@ -61,7 +56,6 @@ class GraphPlan:
     inputs: dict[str, Tensor]
     outputs: tuple[str, ...]
     dynamic: dict[str, dict[int, str]] = field(default_factory=dict)
-    typed: bool = True
     calls: tuple[dict[str, Tensor], ...] = ()
 
 
@@ -89,11 +83,27 @@ def build_graph(plan: GraphPlan, dtype: str) -> ir.Model:
         )
     assert program is not None  # only other exporters return nothing
     model = program.model
-    if plan.typed and dtype != "float32":
-        convert_products(model, _DTYPES[dtype])
+    if plan.name not in KEEP_FLOAT32 and dtype != "float32":
+        convert_products(model, HALF[dtype])
     fold_weights(model)
     optimizer.optimize_ir(model, input_size_limit=FOLD_BYTES, output_size_limit=FOLD_BYTES)
+    drop_traces(model)
     return model
+
+
+def drop_traces(model: ir.Model) -> None:
+    """Forget which lines of Python made each node.
+
+    The exporter notes a stack trace a node: a quarter of a small graph's size, and paths of
+    the machine that exported it.
+    """
+    for node in model.graph.all_nodes():
+        node.metadata_props.clear()
+        node.doc_string = None
+        for value in node.outputs:
+            value.metadata_props.clear()
+    for value in (*model.graph.inputs, *model.graph.initializers.values()):
+        value.metadata_props.clear()
 
 
 @contextlib.contextmanager
@@ -108,13 +118,6 @@ def _quiet() -> Iterator[None]:
             yield
     finally:
         exporter.setLevel(level)
-
-
-def save_graph(model: ir.Model, path: Path) -> None:
-    """Write a graph; large weights go to `NAME.data` beside it."""
-    size = sum(v.const_value.nbytes for v in model.graph.initializers.values() if v.const_value)
-    external = path.with_suffix(".data").name if size > INLINE_BYTES else None
-    ir.save(model, path, external_data=external)
 
 
 def count_parameters(model: ir.Model) -> int:

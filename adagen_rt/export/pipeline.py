@@ -6,12 +6,13 @@ import gc
 from collections.abc import Callable
 from functools import partial
 from importlib import metadata
+from operator import attrgetter
 from pathlib import Path
 
 import torch
 
 from adagen_rt.engine import Engine, open_engine, staged_folder, write_manifest
-from adagen_rt.errors import InputError
+from adagen_rt.errors import InputError, RecipeError
 from adagen_rt.export.description import describe_model
 from adagen_rt.export.examples import ROWS
 from adagen_rt.export.flops import count_flops
@@ -21,14 +22,16 @@ from adagen_rt.export.onnx_export import (
     GraphPlan,
     build_graph,
     count_parameters,
-    save_graph,
     tensor_specs,
 )
 from adagen_rt.export.recipe import Recipe, load_recipe
 from adagen_rt.export.verify import expectation, measure_error
 from adagen_rt.manifest import Dtype, GraphSpec, Manifest
+from adagen_rt.precision import save_graph
 
 Progress = Callable[[str], object]
+#: What a training leaves beside its weights.
+RECIPE_FILE = "recipe.yaml"
 
 
 def export_engine(
@@ -36,6 +39,7 @@ def export_engine(
     out: str | Path,
     *,
     weights: str | Path | None = None,
+    fidelity_from: str | Path | None = None,
     seeded: str | None = None,
     dtype: Dtype = "float32",
     progress: Progress = lambda message: None,
@@ -46,6 +50,8 @@ def export_engine(
         recipe: A recipe, or the path of one.
         out: The engine folder; an engine that is there is replaced when all is done.
         weights: Folder with the recipe's weight files.
+        fidelity_from: Folder of another policy training of the same generator, whose policy
+            becomes the engine's fidelity policy.
         seeded: Instead of `weights`, a tag that determines every weight.
         dtype: Precision of the matrix products.
         progress: Called with a line about what happens next.
@@ -55,13 +61,37 @@ def export_engine(
     """
     if (weights is None) == (seeded is None):
         raise InputError("weights", weights, "a folder of weight files, or else a seed tag")
+    if seeded is not None and fidelity_from is not None:
+        raise InputError("fidelity-from", str(fidelity_from), "none with a seed tag")
     if not isinstance(recipe, Recipe):
         recipe = load_recipe(recipe)
+    other = None if fidelity_from is None else Path(fidelity_from)
+    if other is not None:
+        recipe = with_fidelity(recipe, other)
     if seeded is not None:
         make = partial(seed_networks, recipe, seeded)
     else:
-        make = partial(load_networks, recipe, Path(str(weights)))
+        make = partial(load_networks, recipe, Path(str(weights)), other)
     return export_networks(recipe, make, out, dtype=dtype, progress=progress)
+
+
+def with_fidelity(recipe: Recipe, folder: Path) -> Recipe:
+    """A recipe with the policy of another training as its fidelity policy.
+
+    Raises:
+        RecipeError: The two policies cannot be blended.
+    """
+    path = folder / RECIPE_FILE
+    other = load_recipe(path)
+    if other.policy is None or other.files.policy is None:
+        raise RecipeError(f"{path}: files.policy: missing; the folder of a policy training has one")
+    shared = ("schedule.steps", "schedule.smoothing", "schedule.actions")
+    for field in ("family", "backbone", "policy.hidden", *shared):
+        got, expected = (attrgetter(field)(one) for one in (other, recipe))
+        if got != expected:
+            raise RecipeError(f"{path}: {field}: differs from that of the recipe to export")
+    files = recipe.files.model_copy(update={"fidelity_policy": other.files.policy})
+    return recipe.model_copy(update={"files": files})
 
 
 def export_networks(

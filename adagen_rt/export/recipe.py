@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 import yaml
 from pydantic import (
-    BaseModel,
-    ConfigDict,
     Field,
     TypeAdapter,
     ValidationError,
@@ -21,6 +19,7 @@ from pydantic import (
 from torch import nn
 
 from adagen_rt.errors import RecipeError
+from adagen_rt.export.sections import Block, Files, PolicySection, RewardSection, TrainingSection
 from adagen_rt.models.autoencoder import VQGAN, AutoencoderKL, AutoencoderKLConfig, VQGANConfig
 from adagen_rt.models.dit import DiT, DiTConfig
 from adagen_rt.models.maskgit import MaskGIT, MaskGITConfig
@@ -52,48 +51,8 @@ DECODER_KINDS = {
 }
 PROCESSES: dict[str, str] = {"dit": "vp", "sit": "linear"}
 
-FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*$", max_length=100)]
 
-
-class _Block(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class PolicySection(_Block):
-    """The policy network; an engine without one runs its static schedule.
-
-    Attributes:
-        hidden: Width inside.
-    """
-
-    hidden: int = Field(512, ge=8, le=8192)
-
-
-class Files(_Block):
-    """Names of the weight files inside the weights folder; a policy without one starts fresh."""
-
-    backbone: FileName = "backbone.safetensors"
-    decoder: FileName = "decoder.safetensors"
-    policy: FileName | None = None
-
-
-class TrainingSection(_Block):
-    """How the networks of a demo model are trained.
-
-    Attributes:
-        tokenizer: Settings of the autoencoder's training loop.
-        generator: Settings of the backbone's.
-        policy: Settings of the policy's training; the published ones where none is given.
-        discriminator: Settings of the discriminator that the policy is trained against.
-    """
-
-    tokenizer: dict[str, bool | int | float]
-    generator: dict[str, bool | int | float]
-    policy: dict[str, bool | int | float] = {}
-    discriminator: dict[str, bool | int | float] = {}
-
-
-class Recipe(_Block):
+class Recipe(Block):
     """A parsed recipe.
 
     Attributes:
@@ -102,6 +61,7 @@ class Recipe(_Block):
         backbone: Sizes of the generator.
         decoder: Sizes of the autoencoder whose decoder makes the images.
         policy: Sizes of the policy network, if there is one.
+        reward: Size of the discriminator, if `files` names one.
         files: Names of the weight files.
         schedule: The action space and its static schedule.
         classes: Class names, or how many classes there are.
@@ -115,6 +75,7 @@ class Recipe(_Block):
     backbone: Any
     decoder: Any
     policy: PolicySection | None = None
+    reward: RewardSection = RewardSection()
     files: Files = Files()
     schedule: ScheduleSpec
     classes: tuple[str, ...] | int
@@ -146,6 +107,9 @@ class Recipe(_Block):
     @model_validator(mode="after")
     def _fitting_parts(self) -> Recipe:
         _expect("backbone.classes", self.backbone.classes, self.class_count)
+        for name in ("critic", "fidelity_policy"):
+            if self.policy is None and getattr(self.files, name) is not None:
+                raise ValueError(f"files.{name}: got a file, expected none without a policy")
         if isinstance(self.decoder, AutoencoderKLConfig):
             _expect("backbone.channels", self.backbone.channels, self.decoder.latent_channels)
             _expect("decoder.latent_scale", self.decoder.latent_scale, self.latent_scale)

@@ -34,15 +34,15 @@ def var_graphs(recipe: Recipe, networks: Networks) -> list[GraphPlan]:
     ]
 
 
-def var_policy(recipe: Recipe, policy: PolicyNetwork) -> GraphPlan:
-    """The policy over feature maps of any scale."""
+def var_policy(recipe: Recipe, policy: PolicyNetwork, name: str) -> GraphPlan:
+    """A policy over feature maps of any scale."""
 
     def inputs(past: Tensor, now: Tensor) -> dict[str, Tensor]:
         features = normal(ROWS, len(now), recipe.backbone.width)
         return {"features": features, "positions": now, "step": torch.arange(ROWS)}
 
     return GraphPlan(
-        name="policy",
+        name=name,
         module=MultiScalePolicy(policy, recipe.backbone.scales),
         inputs=inputs(*_example_scale(recipe)),
         outputs=("raw",),
@@ -51,7 +51,6 @@ def var_policy(recipe: Recipe, policy: PolicyNetwork) -> GraphPlan:
             "positions": {0: "tokens"},
             "step": {0: "rows"},
         },
-        typed=False,
         calls=tuple(inputs(*scale) for scale in _scales(recipe)),
     )
 
@@ -107,7 +106,6 @@ def _refine(recipe: Recipe, quantizer: nn.Module, f_hat: Tensor) -> GraphPlan:
             "next_positions": {0: "next_tokens"},
             "f_hat": {0: "rows"},
         },
-        typed=False,
         calls=tuple(inputs(*scale) for scale in _scales(recipe)),
     )
 

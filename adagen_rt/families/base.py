@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
+from types import MappingProxyType
 from typing import Any, Generic, TypeVar
 
 from array_api_compat import array_namespace
@@ -46,7 +47,7 @@ class State:
         ``paired`` field has the conditional rows and then the null rows there.
         """
         xp = array_namespace(self.index)
-        both = xp.concat([rows, rows + len(self)])
+        both = paired(rows, len(self))
         taken = {}
         for spec in fields(self):
             chosen = both if spec.metadata.get("paired") else rows
@@ -61,10 +62,12 @@ class Family(ABC, Generic[S]):
     Attributes:
         actions: Names of the actions that ``advance`` reads.
         steps: Backbone evaluations of a full generation.
+        row_axes: Axis of the rows in each of the backbone's outputs where it is not the first.
     """
 
     actions: tuple[str, ...]
     steps: int
+    row_axes: Mapping[str, int] = MappingProxyType({})
 
     @property
     def calls(self) -> int:
@@ -91,6 +94,15 @@ class Family(ABC, Generic[S]):
         """What the policy sees of the backbone's outputs: the conditional rows' features."""
         return {"features": split_rows(outputs["features"])[0]}
 
+    def take_outputs(self, outputs: Arrays, rows: Array) -> Arrays:
+        """The backbone's outputs, copied, for the slots at ``rows`` (int64), in that order."""
+        xp = array_namespace(rows)
+        both = paired(rows, outputs["features"].shape[0] // 2)
+        return {
+            name: xp.take(array, both, axis=self.row_axes.get(name, 0))
+            for name, array in outputs.items()
+        }
+
     @abstractmethod
     def advance(self, state: S, outputs: Arrays, actions: Arrays) -> S:
         """One step, from the backbone's outputs and the actions for it."""
@@ -102,6 +114,11 @@ class Family(ABC, Generic[S]):
     @abstractmethod
     def latents(self, state: S) -> Arrays:
         """Inputs of the decoder, for the best guess at the image so far."""
+
+
+def paired(rows: Array, count: int) -> Array:
+    """Where the conditional and then the null rows of slots are, among those of ``count``."""
+    return array_namespace(rows).concat([rows, rows + count])
 
 
 def paired_rows(state: State, inputs: Arrays, class_count: int) -> Arrays:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from itertools import accumulate
+from types import MappingProxyType
 
 from array_api_compat import array_namespace, device
 
@@ -55,6 +56,7 @@ class VAR(Family[VARState]):
     """
 
     actions = ("guidance_scale", "top_k", "top_p", "sampling_temperature")
+    row_axes = MappingProxyType({"new_cache": 3})
 
     def __init__(
         self,

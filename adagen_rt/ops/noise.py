@@ -19,6 +19,27 @@ def gumbel(uniform: Array) -> Array:
     return -xp.log(-xp.log(uniform))
 
 
+def normals(seeds: Array, steps: Array, purpose: Purpose, count: int) -> Array:
+    """Standard normal noise of every sample, by the Box-Muller transform.
+
+    Args:
+        seeds: (B,) int64 in [0, 2**63).
+        steps: (B,) int64 in [0, 2**32), the step each sample is at.
+        purpose: What the noise is for.
+        count: How many numbers a sample needs; more of them start with the same.
+
+    Returns:
+        (B, count) float32.
+    """
+    xp = array_namespace(seeds)
+    pairs = (count + 1) // 2
+    random = uniform(words(seeds, steps, purpose, 2 * pairs))
+    radius = xp.sqrt(-2.0 * xp.log(random[:, 0::2]))
+    angle = 2.0 * math.pi * random[:, 1::2]
+    both = xp.stack([radius * xp.cos(angle), radius * xp.sin(angle)], axis=-1)
+    return xp.reshape(both, (seeds.shape[0], -1))[:, :count]
+
+
 @dataclass(frozen=True, eq=False)
 class Philox:
     """Noise that each sample's seed and step determine.

@@ -29,6 +29,8 @@ class Purpose(IntEnum):
     TOKEN = 0
     CONFIDENCE = 1
     NORMAL = 2
+    ACTION = 3
+    SEED = 4
 
 
 def _product(multiplier: int, word: Array) -> tuple[Array, Array]:

@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 from array_api_compat import array_namespace, device
 
-from adagen_rt.ops.noise import Noise
-from adagen_rt.ops.philox import Purpose, uniform, words
+from adagen_rt.ops.noise import Noise, normals
+from adagen_rt.ops.philox import Purpose
 from adagen_rt.ops.solver import solver_update
 
 Array = Any
@@ -167,13 +167,8 @@ def normal(seeds: Array, shape: tuple[int, ...]) -> Array:
         (B, *shape) float32.
     """
     xp = array_namespace(seeds)
-    count = math.prod(shape)
-    pairs = (count + 1) // 2
-    random = uniform(words(seeds, xp.zeros_like(seeds), Purpose.NORMAL, 2 * pairs))
-    radius = xp.sqrt(-2.0 * xp.log(random[:, 0::2]))
-    angle = 2.0 * math.pi * random[:, 1::2]
-    both = xp.stack([radius * xp.cos(angle), radius * xp.sin(angle)], axis=-1)
-    return xp.reshape(xp.reshape(both, (seeds.shape[0], -1))[:, :count], (-1, *shape))
+    flat = normals(seeds, xp.zeros_like(seeds), Purpose.NORMAL, math.prod(shape))
+    return xp.reshape(flat, (-1, *shape))
 
 
 class ReferenceOps:

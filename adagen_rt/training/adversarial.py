@@ -10,11 +10,13 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from adagen_rt.errors import InputError
-from adagen_rt.training.discriminator import Discriminator
+from adagen_rt.training.discriminator import Discriminator, mean_probability
 from adagen_rt.training.features import Features
+from adagen_rt.training.folder import FolderPixels
 from adagen_rt.training.parallel import Workers, step_if_finite
+from adagen_rt.training.random import integers
 
-#: Real images that the heads' input statistics are taken from.
+#: Real images, of all classes, that the heads' input statistics are taken from.
 CALIBRATION_IMAGES = 1000
 
 
@@ -59,17 +61,19 @@ class Adversary:
     def __init__(
         self,
         features: Features,
-        pixels: Tensor,
+        pixels: Tensor | FolderPixels,
         labels: Tensor,
         config: AdversaryConfig,
         device: str = "cpu",
         workers: Workers = Workers(),  # noqa: B008 (frozen)
     ) -> None:
-        self.features, self.pixels, self.labels = features, pixels, labels
+        self.features = features
+        self.pixels, self.labels = pixels.to(device), labels.to(device)
         self.config, self.workers, self.device = config, workers, device
         classes = int(labels.max()) + 1
         self.network = Discriminator(features.widths, classes, config.width).to(device)
-        self.network.calibrate(features(self._real(torch.arange(len(labels))[:CALIBRATION_IMAGES])))
+        spread = torch.linspace(0, len(labels) - 1, min(CALIBRATION_IMAGES, len(labels))).long()
+        self.network.calibrate(features(self._real(spread)))
         self.optimizer = torch.optim.Adam(
             self.network.parameters(), lr=config.learning_rate, betas=(0.0, 0.99)
         )
@@ -81,7 +85,7 @@ class Adversary:
         self.network.eval()
         size = self.config.batch_size
         batches = zip(images.split(size), labels.split(size), strict=True)
-        return torch.cat([_probability(self._logits(*batch)) for batch in batches])
+        return torch.cat([mean_probability(self._logits(*batch)) for batch in batches])
 
     def learn(self, images: Tensor, labels: Tensor, generator: torch.Generator) -> dict[str, float]:
         """One or more passes over generated images, each beside a random real one.
@@ -96,7 +100,9 @@ class Adversary:
             rows += torch.randperm(len(images), generator=generator).split(config.batch_size)
         results = [
             self._step(
-                images[r], labels[r], torch.randint(len(self.labels), r.shape, generator=generator)
+                images[r.to(self.device)],
+                labels[r.to(self.device)],
+                integers(len(self.labels), r.shape, generator).to(self.device),
             )
             for r in rows
         ]
@@ -120,26 +126,21 @@ class Adversary:
         self, images: Tensor, labels: Tensor, real_rows: Tensor
     ) -> tuple[float, float, float, bool]:
         """Binary cross-entropy: real images to 1, generated ones to 0."""
-        real = self._logits(self._real(real_rows), self.labels[real_rows].to(self.device))
+        real = self._logits(self._real(real_rows), self.labels[real_rows])
         fake = self._logits(images, labels)
         losses = [
             _cross_entropy(r, 1.0) + _cross_entropy(f, 0.0) for r, f in zip(real, fake, strict=True)
         ]
         loss = torch.stack(losses).mean()
         made = step_if_finite(self.optimizer, loss, self.config.max_norm, self.workers)
-        scores = [_probability(logits).mean().item() for logits in (real, fake)]
+        scores = [mean_probability(logits).mean().item() for logits in (real, fake)]
         return scores[0], scores[1], loss.item(), not made
 
     def _logits(self, images: Tensor, labels: Tensor) -> list[Tensor]:
         return self.network(self.features(images), labels)
 
     def _real(self, rows: Tensor) -> Tensor:
-        return self.pixels[rows].to(self.device).float() / 255
-
-
-def _probability(logits: list[Tensor]) -> Tensor:
-    """Mean sigmoid (N,); every head counts the same, however many places its map has."""
-    return torch.stack([head.sigmoid().mean(dim=1) for head in logits]).mean(dim=0)
+        return self.pixels[rows].float() / 255
 
 
 def _cross_entropy(logits: Tensor, target: float) -> Tensor:

@@ -51,5 +51,5 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
 
 def save_weights(state: dict[str, Tensor], path: Path) -> None:
     """Writes a state dict as safetensors."""
-    tensors = {name: value.detach().contiguous() for name, value in state.items()}
+    tensors = {name: value.detach().cpu().contiguous() for name, value in state.items()}
     replace_atomically(path, lambda temporary: save_file(tensors, temporary))

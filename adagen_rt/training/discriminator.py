@@ -53,6 +53,11 @@ class Head(nn.Module):
         return logits.flatten(1)
 
 
+def mean_probability(logits: list[Tensor]) -> Tensor:
+    """Mean sigmoid (N,); every head counts the same, however many places its map has."""
+    return torch.stack([head.sigmoid().mean(dim=1) for head in logits]).mean(dim=0)
+
+
 class Discriminator(nn.Module):
     """One head a feature map.
 

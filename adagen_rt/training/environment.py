@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import copy
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -15,7 +16,7 @@ from adagen_rt.models.policy import MultiScalePolicy, PolicyNetwork
 from adagen_rt.ops.noise import Philox
 from adagen_rt.ops.reference import ReferenceOps
 from adagen_rt.request import check_steps
-from adagen_rt.schedule import Schedule
+from adagen_rt.schedule import Schedule, StaticSchedule
 
 Tensors = dict[str, Tensor]
 Graph = Callable[[Tensors], Tensors]
@@ -68,6 +69,14 @@ class Environment:
     def actions(self) -> int:
         """Columns of a policy's output."""
         return len(self.manifest.schedule.actions)
+
+    def under(self, statics: Sequence[StaticSchedule]) -> Environment:
+        """The same generator with other static schedules, one an action."""
+        other = copy.copy(self)
+        spec = self.manifest.schedule.under(statics)
+        other.manifest = self.manifest.model_copy(update={"schedule": spec})
+        other.schedule = Schedule(spec, self.family.steps, self.family.calls)
+        return other
 
     def loop(self, policy: Callable[[Tensors, Tensor], Tensor]) -> Loop:
         """The runtime's loop under a policy, from features and call (B,) to raw (B, A)."""

@@ -2,87 +2,101 @@
 
 from __future__ import annotations
 
-import re
+import hashlib
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from PIL import Image
-from torch import Tensor
+from torch import Tensor, nn
 
-from adagen_rt.errors import InputError
-from adagen_rt.training.classifier import Classifier, judge
+from adagen_rt.training.classifier import judge
 from adagen_rt.training.data import Images
-from adagen_rt.training.metrics import Gaussian, class_accuracy, frechet_distance
+from adagen_rt.training.metrics import (
+    Gaussian,
+    class_accuracy,
+    frechet_distance,
+    kernel_distance,
+    precision_recall,
+)
 
-LABEL_IN_NAME = re.compile(r"label(\d+)")
+#: Precision and recall compare every image with every real one: as many of each, at most.
+NEIGHBOURHOOD = 5000
 
 
 @dataclass(frozen=True)
 class Score:
-    """How good a set of images is.
+    """How good a set of images is, in the eyes of one network.
 
     Attributes:
         count: How many images there are.
-        accuracy: Share that the classifier recognises as their label.
         fid: Frechet distance of their features to those of the training set.
+        kid: Kernel distance of the same.
+        precision: Share of the images that lie among real ones.
+        recall: Share of real images that lie among them.
+        accuracy: Share that is recognised as its label.
     """
 
     count: int
-    accuracy: float
     fid: float
+    kid: float
+    precision: float
+    recall: float
+    accuracy: float
 
 
 class Judge:
     """Scores images against a real set.
 
     Args:
-        classifier: Gives classes and features.
+        network: Gives classes and features; published scores are the examiner's.
         real: The set that a distance of zero stands for.
+        device: Where features are computed.
     """
 
-    def __init__(self, classifier: Classifier, real: Images) -> None:
-        self.classifier = classifier
-        self.reference = Gaussian.of(judge(classifier, to_unit(real.pixels))[1].numpy())
+    def __init__(self, network: nn.Module, real: Images, device: str = "cpu") -> None:
+        self.network, self.device = network.eval().to(device), device
+        self.fingerprint = hashlib.sha256(real.pixels.tobytes()).hexdigest()[:12]
+        self.features = self._see(to_unit(real.pixels))[1]
+        self.reference = Gaussian.of(self.features)
 
     def score(self, images: Tensor, labels: npt.ArrayLike) -> Score:
         """Scores images (N, 1, 32, 32) in [0, 1] that were meant to be of `labels` (N,)."""
-        classes, features = judge(self.classifier, images)
-        distance = frechet_distance(Gaussian.of(features.numpy()), self.reference)
-        return Score(len(images), class_accuracy(classes.numpy(), labels), distance)
+        classes, features = self._see(images)
+        neighbours = self.features[:NEIGHBOURHOOD]
+        precision, recall = precision_recall(features[:NEIGHBOURHOOD], neighbours)
+        return Score(
+            count=len(images),
+            fid=self._distance(features),
+            kid=kernel_distance(features, self.features),
+            precision=precision,
+            recall=recall,
+            accuracy=class_accuracy(classes, labels),
+        )
+
+    def quick_score(self, images: Tensor, labels: npt.ArrayLike) -> tuple[float, float]:
+        """Only the Frechet distance and the accuracy, which take no time."""
+        classes, features = self._see(images)
+        return self._distance(features), class_accuracy(classes, labels)
+
+    def describe(self) -> str:
+        """What the scores mean: the network, its weights and the real set, by fingerprint."""
+        weights = hashlib.sha256()
+        for _, value in sorted(self.network.state_dict().items()):
+            weights.update(value.cpu().numpy().tobytes())
+        return (
+            f"features of {type(self.network).__name__} {weights.hexdigest()[:12]}, "
+            f"{len(self.features)} real images {self.fingerprint}"
+        )
+
+    def _see(self, images: Tensor) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]:
+        classes, features = judge(self.network, images.to(self.device))
+        return classes.cpu().numpy(), features.cpu().numpy()
+
+    def _distance(self, features: npt.NDArray[np.float32]) -> float:
+        return frechet_distance(Gaussian.of(features), self.reference)
 
 
 def to_unit(pixels: npt.NDArray[np.uint8]) -> Tensor:
     """Bytes (N, 32, 32) or (N, 32, 32, 1) to the classifier's input (N, 1, 32, 32)."""
     return torch.from_numpy(pixels.reshape(-1, 1, 32, 32)).float() / 255.0
-
-
-def read_images(path: Path) -> Images:
-    """Images that `adagen-rt generate` wrote, as an `.npz` file or a folder of PNG files.
-
-    Raises:
-        InputError: There are no such images, or they are not 32 x 32 and grey.
-    """
-    images = _read_archive(path) if path.suffix == ".npz" else _read_folder(path)
-    if images.pixels.shape[1:3] != (32, 32) or images.pixels.size != len(images.labels) * 1024:
-        raise InputError("images", images.pixels.shape, "grey images of 32 x 32 pixels")
-    return images
-
-
-def _read_archive(path: Path) -> Images:
-    try:
-        with np.load(path) as arrays:
-            return Images(arrays["images"], arrays["labels"].astype(np.int64))
-    except (OSError, KeyError, ValueError) as error:
-        raise InputError("images", str(path), f"images and labels in it ({error})") from error
-
-
-def _read_folder(folder: Path) -> Images:
-    named = [(path, LABEL_IN_NAME.search(path.name)) for path in sorted(folder.glob("*.png"))]
-    found = [(path, int(match[1])) for path, match in named if match]
-    if not found:
-        raise InputError("images", str(folder), "PNG files whose names contain label and a number")
-    pixels = np.stack([np.asarray(Image.open(path)) for path, _ in found])
-    return Images(pixels, np.array([label for _, label in found]))

@@ -52,14 +52,14 @@ class Evaluator:
     def __call__(self, policy: nn.Module, folder: Path, update: int) -> dict[str, float]:
         """Draws a grid of images and returns `fid` and `accuracy`, if there is a judge."""
         played = [self._play(policy, rows) for rows in self.seeds.split(BATCH)]
-        images = torch.cat([part.images for part in played]).cpu()
+        images = torch.cat([part.images for part in played])
         save_grid(images[:GRID_IMAGES], folder / f"samples_{update:06d}.png")
         if self.watch is not None:
             self.watch(folder, self._chosen(played))
         if self.judge is None:
             return {}
-        score = self.judge.score(images, self.labels.numpy())
-        return {"fid": score.fid, "accuracy": score.accuracy}
+        distance, accuracy = self.judge.quick_score(images, self.labels.numpy())
+        return {"fid": distance, "accuracy": accuracy}
 
     def _play(self, policy: nn.Module, rows: Tensor) -> Trajectories:
         still = Exploration.none(self.environment, len(rows))

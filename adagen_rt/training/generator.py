@@ -18,11 +18,12 @@ from adagen_rt.models.maskgit import MaskGIT
 from adagen_rt.models.multiscale import MultiScaleVQVAE
 from adagen_rt.models.var import VAR
 from adagen_rt.training.checkpoint import save_weights
+from adagen_rt.training.classifier import load_classifier
 from adagen_rt.training.data import Images
 from adagen_rt.training.environment import Environment
 from adagen_rt.training.loop import LoopConfig, Trainer
 from adagen_rt.training.objectives import DiTTask, GeneratorTask, MaskGITTask, SiTTask, VARTask
-from adagen_rt.training.preview import preview_images
+from adagen_rt.training.samples import preview_images
 from adagen_rt.training.tokenizers import (
     ImageTask,
     KLTask,
@@ -50,19 +51,22 @@ class Stage:
         folder: The run's folder, which both stages share.
         resume: Whether to continue an earlier run.
         max_minutes: When to stop before the last step.
+        device: Where to train.
     """
 
     loop: LoopConfig
     folder: Path
     resume: bool = False
     max_minutes: float | None = None
+    device: str = "cpu"
 
 
 def train_tokenizer(
     model: Autoencoder, images: Images, pixel_range: tuple[float, float], stage: Stage, file: str
 ) -> None:
     """Trains an autoencoder and writes its averaged weights to `file` in the run's folder."""
-    task = _tokenizer_task(model, _pixels(images), pixel_range)
+    pixels = _pixels(images).to(stage.device)
+    task = _tokenizer_task(model.to(stage.device), pixels, pixel_range)
     trainer = Trainer(task, stage.loop, stage.folder / "tokenizer", stage.resume)
     trained = trainer.run(stage.max_minutes)
     autoencoder = trained.model if isinstance(trained, TrainableVQ) else trained
@@ -82,11 +86,12 @@ def train_backbone(
     file: str,
 ) -> None:
     """Trains a generator on encoded images and writes its averaged weights to `file`."""
-    autoencoder.eval().requires_grad_(False)
+    autoencoder.eval().requires_grad_(False).to(stage.device)
     pixel_range = manifest.image.pixel_range
     codes = _encode_once(autoencoder, images, pixel_range, stage.folder / CODES)
-    labels = torch.from_numpy(images.labels)
-    task = _generator_task(network, autoencoder, codes, labels, manifest)
+    labels = torch.from_numpy(images.labels).to(stage.device)
+    examples = codes.to(stage.device), labels
+    task = _generator_task(network.to(stage.device), autoencoder, *examples, manifest)
     trainer = Trainer(task, stage.loop, stage.folder / "backbone", stage.resume)
     save_weights(trainer.run(stage.max_minutes).state_dict(), stage.folder / file)
 
@@ -102,11 +107,12 @@ def load_autoencoder(model: Autoencoder, path: Path) -> Autoencoder:
 def _tokenizer_task(
     model: Autoencoder, pixels: Tensor, pixel_range: tuple[float, float]
 ) -> ImageTask:
+    features = load_classifier().requires_grad_(False).to(pixels.device).maps
     if isinstance(model, VQGAN):
-        return VQTask(model, pixels, *pixel_range)
+        return VQTask(model, pixels, *pixel_range, features)
     if isinstance(model, AutoencoderKL):
-        return KLTask(model, pixels, *pixel_range)
-    return MultiScaleTask(model, pixels, *pixel_range)
+        return KLTask(model, pixels, *pixel_range, features)
+    return MultiScaleTask(model, pixels, *pixel_range, features)
 
 
 def _generator_task(
@@ -119,7 +125,7 @@ def _generator_task(
     null_class = network.config.classes
 
     def preview(average: nn.Module) -> Tensor:
-        return preview_images(Environment(manifest, average, autoencoder))
+        return preview_images(Environment(manifest, average, autoencoder, str(codes.device)))
 
     if isinstance(network, MaskGIT):
         return MaskGITTask(network, codes, labels, null_class, preview)
@@ -150,22 +156,11 @@ def encode_all(
 ) -> Tensor:
     """Codes or latents of all images."""
     batches = _pixels(images).split(ENCODE_BATCH)
+    where = next(autoencoder.parameters()).device
     progress = tqdm(batches, desc="encode", mininterval=5.0)
-    return torch.cat([autoencoder.encode(to_range(b, *pixel_range)) for b in progress])
-
-
-@torch.no_grad()
-def decode_all(autoencoder: Autoencoder, codes: Tensor) -> Tensor:
-    """Images of codes or latents, as `encode_all` returns them, in the decoder's pixel range."""
-    return torch.cat([_decode(autoencoder, batch) for batch in codes.split(ENCODE_BATCH)])
-
-
-def _decode(autoencoder: Autoencoder, codes: Tensor) -> Tensor:
-    if isinstance(autoencoder, VQGAN):
-        return autoencoder.decode_tokens(codes)
-    if isinstance(autoencoder, AutoencoderKL):
-        return autoencoder.decode(codes)
-    return autoencoder.decode(autoencoder.quantize.teacher_inputs(codes)[1])
+    return torch.cat(
+        [autoencoder.encode(to_range(b.to(where), *pixel_range)) for b in progress]
+    ).cpu()
 
 
 def _pixels(images: Images) -> Tensor:

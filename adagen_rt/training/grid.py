@@ -18,6 +18,6 @@ def save_grid(images: Tensor, path: Path, columns: int = 10) -> None:
     for index, image in enumerate(images):
         top, left = index // columns * height, index % columns * width
         canvas[:, top : top + height, left : left + width] = image
-    pixels = (canvas.clamp(0, 1) * 255).round().byte().permute(1, 2, 0).numpy()
+    pixels = (canvas.clamp(0, 1) * 255).round().byte().permute(1, 2, 0).cpu().numpy()
     picture = Image.fromarray(pixels[..., 0] if channels == 1 else pixels)
     replace_atomically(path, lambda temporary: picture.save(temporary, format="png"))

@@ -11,6 +11,7 @@ import copy
 import math
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -18,12 +19,14 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 from tqdm import tqdm
 
 from adagen_rt.errors import AdagenError, CheckpointError
 from adagen_rt.training.checkpoint import load_checkpoint, save_checkpoint
 from adagen_rt.training.grid import save_grid
 from adagen_rt.training.log import LossLog
+from adagen_rt.training.random import keyed_generator
 
 CHECKPOINT = "checkpoint.pt"
 MAX_FAILURES = 5
@@ -95,16 +98,11 @@ class Task(Protocol):
         """Images (N, c, H, W) in [0, 1] that show what the averaged network can do."""
 
 
-def keyed_generator(*key: int) -> torch.Generator:
-    """A generator seeded by several integers."""
-    seed = 0
-    for part in key:
-        seed = (seed * 1_000_003 + part + 1) % (2**63)
-    return torch.Generator().manual_seed(seed)
-
-
 class Trainer:
     """A resumable run of one task.
+
+    Everything happens on the device of the network's parameters; the task's examples have to
+    be there.
 
     Args:
         task: What to train.
@@ -117,11 +115,14 @@ class Trainer:
         self.task, self.config, self.folder = task, config, folder
         self.step = 0
         self.failures = 0
+        self.device = next(task.network.parameters()).device
+        self.order: tuple[int, Tensor] | None = None
         self.average = copy.deepcopy(task.network).requires_grad_(False)
         self.optimizer = torch.optim.AdamW(
             _decay_groups(task.network, config.weight_decay),
             lr=config.learning_rate,
             betas=(0.9, 0.96),
+            fused=self.device.type == "cuda",
         )
         if config.compile:
             task.network.compile()
@@ -153,22 +154,21 @@ class Trainer:
         for group in self.optimizer.param_groups:
             group["lr"] = self._rate()
         self.optimizer.zero_grad(set_to_none=True)
-        generator = keyed_generator(config.seed, self.step)
-        # The CPU's fused attention takes longer for its bfloat16 gradient than the rest of a
-        # small network does; plain products do not.
-        plain = sdpa_kernel(SDPBackend.MATH)
-        with plain, torch.autocast("cpu", torch.bfloat16, enabled=config.bf16):
+        generator = keyed_generator(config.seed, self.step, device=self.device)
+        autocast = torch.autocast(self.device.type, torch.bfloat16, enabled=config.bf16)
+        with _attention(self.device), autocast:
             loss = self.task.loss(self._rows(), generator)
         loss.backward()
         norm = nn.utils.clip_grad_norm_(self.task.network.parameters(), config.clip)
+        value, size = torch.stack([loss.detach().float(), norm]).tolist()
         self.step += 1
-        if math.isfinite(loss.item()) and math.isfinite(norm.item()):
+        if math.isfinite(value) and math.isfinite(size):
             self.failures = 0
             self.optimizer.step()
             self._update_average()
         else:
             self._fail()
-        return loss.item()
+        return float(value)
 
     def _fail(self) -> None:
         self.failures += 1
@@ -183,8 +183,11 @@ class Trainer:
         config = self.config
         batch = min(config.batch_size, self.task.size)
         epoch, index = divmod(self.step, self.task.size // batch)
-        order = torch.randperm(self.task.size, generator=keyed_generator(config.seed, 1, epoch))
-        return order[index * batch : (index + 1) * batch]
+        if self.order is None or self.order[0] != epoch:
+            generator = keyed_generator(config.seed, 1, epoch)
+            order = torch.randperm(self.task.size, generator=generator)
+            self.order = epoch, order.to(self.device)
+        return self.order[1][index * batch : (index + 1) * batch]
 
     def _rate(self) -> float:
         """Linear warm-up, then a cosine down to a hundredth of the peak."""
@@ -197,12 +200,12 @@ class Trainer:
     def _update_average(self) -> None:
         # A small decay at first lets the average forget the random initial weights.
         decay = min(self.config.average, (1 + self.step) / (10 + self.step))
-        state = self.task.network.state_dict()
-        for name, value in self.average.state_dict().items():
-            if value.is_floating_point():
-                value.lerp_(state[name], 1 - decay)
-            else:
-                value.copy_(state[name])
+        state, average = self.task.network.state_dict(), self.average.state_dict()
+        averaged = [name for name, value in average.items() if value.is_floating_point()]
+        move = get_ema_multi_avg_fn(decay)
+        move([average[name] for name in averaged], [state[name] for name in averaged], None)
+        for name in average.keys() - averaged:
+            average[name].copy_(state[name])
 
     def _keep(self) -> None:
         if self.step % self.config.save_every == 0:
@@ -234,6 +237,16 @@ class Trainer:
         images = self.task.preview(self.average.eval())
         if images is not None:
             save_grid(images, self.folder / f"samples_{self.step:06d}.png")
+
+
+def _attention(device: torch.device) -> AbstractContextManager[None]:
+    """Which attention to train with.
+
+    The CPU's fused attention takes longer for its bfloat16 gradient than the rest of a small
+    network does; plain products do not.
+    """
+    plain: AbstractContextManager[None] = sdpa_kernel(SDPBackend.MATH)
+    return plain if device.type == "cpu" else nullcontext()
 
 
 def _decay_groups(network: nn.Module, decay: float) -> list[dict[str, Any]]:

@@ -1,7 +1,13 @@
-"""Scores of generated images, in the feature space of a classifier."""
+"""Scores of generated images, in the feature space of a classifier.
+
+Written out here: the library for all of them, torch-fidelity, cannot be imported without
+torchvision, which no other part of this package needs and which has to match PyTorch's build.
+The tests hold each score to closed forms.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,6 +16,7 @@ import numpy.typing as npt
 from adagen_rt.errors import InputError
 
 Floats = npt.NDArray[np.float64]
+Single = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -69,6 +76,77 @@ def frechet_influence(features: npt.ArrayLike, reference: Gaussian) -> Floats:
 def fid(features: npt.ArrayLike, reference: npt.ArrayLike) -> float:
     """Frechet distance of two sets of features, each (N, D)."""
     return frechet_distance(Gaussian.of(features), Gaussian.of(reference))
+
+
+def kernel_distance(
+    features: npt.ArrayLike, reference: npt.ArrayLike, subset: int = 1000, seed: int = 0
+) -> float:
+    """Squared maximum mean discrepancy under a cubic kernel (the KID when they fit images).
+
+    Binkowski et al., "Demystifying MMD GANs" (arXiv 1801.01401), section 4: the unbiased
+    estimator with the kernel `(x . y / D + 1)^3`, averaged over disjoint random subsets.
+
+    Args:
+        features: (N, D).
+        reference: (M, D).
+        subset: Rows of a subset, fewer if there are not as many.
+        seed: Of the shuffle.
+    """
+    rng = np.random.default_rng(seed)
+    first, second = (rng.permutation(np.asarray(x, np.float64)) for x in (features, reference))
+    size = min(subset, len(first), len(second))
+    starts = range(0, min(len(first), len(second)) - size + 1, size)
+    pairs = ((first[i : i + size], second[i : i + size]) for i in starts)
+    return float(np.mean([_discrepancy(*pair) for pair in pairs]))
+
+
+def _discrepancy(first: Floats, second: Floats) -> float:
+    def kernel(a: Floats, b: Floats) -> Floats:
+        values: Floats = (a @ b.T / a.shape[1] + 1) ** 3
+        return values
+
+    count = len(first)
+    own = sum(kernel(x, x).sum() - kernel(x, x).trace() for x in (first, second))
+    return float(own / (count * (count - 1)) - 2 * kernel(first, second).mean())
+
+
+def precision_recall(
+    features: npt.ArrayLike, reference: npt.ArrayLike, neighbours: int = 3
+) -> tuple[float, float]:
+    """How many generated images are realistic, and how much of the real set they cover.
+
+    Kynkaanniemi et al., "Improved precision and recall metric" (arXiv 1904.06991), equation
+    2: the share of one set that lies within the manifold of the other, which is the union of
+    balls around its members that reach to their third nearest neighbours.
+
+    Args:
+        features: (N, D) of generated images.
+        reference: (M, D) of real ones.
+        neighbours: Which neighbour a ball reaches to.
+    """
+    fake, real = np.asarray(features, np.float32), np.asarray(reference, np.float32)
+    if min(len(fake), len(real)) <= neighbours:
+        raise InputError("features", (len(fake), len(real)), f"more than {neighbours} of each")
+    return _inside(fake, real, neighbours), _inside(real, fake, neighbours)
+
+
+def _inside(points: Single, members: Single, neighbours: int) -> float:
+    """Share of points in the union of the balls around the members."""
+    # The nearest member of each is itself.
+    reach = [np.partition(d, neighbours)[:, neighbours] for d in _distances(members, members)]
+    radii = np.concatenate(reach)
+    return float(
+        np.mean(np.concatenate([(d <= radii).any(1) for d in _distances(points, members)]))
+    )
+
+
+def _distances(first: Single, second: Single, block: int = 1000) -> Iterator[Single]:
+    """Squared distances of rows to rows, a block of the first at a time."""
+    norms = np.square(second).sum(axis=1)
+    for start in range(0, len(first), block):
+        part = first[start : start + block]
+        squared = np.square(part).sum(axis=1)[:, None] + norms - 2 * part @ second.T
+        yield np.maximum(squared, 0)
 
 
 def class_accuracy(predicted: npt.ArrayLike, labels: npt.ArrayLike) -> float:

@@ -14,6 +14,7 @@ from adagen_rt.models.maskgit import MaskGIT
 from adagen_rt.models.multiscale import MultiScaleQuantizer
 from adagen_rt.models.var import VAR
 from adagen_rt.training.loop import Previewer
+from adagen_rt.training.random import normal, uniform
 
 # Share of the examples trained with the null class, which guidance subtracts.
 LABEL_DROPOUT = 0.1
@@ -48,7 +49,7 @@ class GeneratorTask(ABC):
 
     def examples(self, rows: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """Codes and labels of the examples numbered `rows`, some with the null label."""
-        dropped = torch.rand(len(rows), generator=generator) < LABEL_DROPOUT
+        dropped = uniform((len(rows),), generator) < LABEL_DROPOUT
         return self.codes[rows], self.labels[rows].masked_fill(dropped, self.null_class)
 
     def preview(self, network: nn.Module) -> Tensor | None:
@@ -65,8 +66,8 @@ class MaskGITTask(GeneratorTask):
         """Masks at least one token of every example and predicts the masked ones."""
         tokens, labels = self.examples(rows, generator)
         tokens = tokens.long()
-        rate = torch.cos(0.5 * math.pi * torch.rand(len(rows), 1, generator=generator))
-        order = torch.rand(tokens.shape, generator=generator).argsort(dim=1)
+        rate = torch.cos(0.5 * math.pi * uniform((len(rows), 1), generator))
+        order = uniform(tokens.shape, generator).argsort(dim=1)
         masked = order < (rate * tokens.shape[1]).ceil().clamp(min=1)
         inputs = tokens.masked_fill(masked, self.network.config.vocabulary)
         logits, _ = self.network(inputs, labels)
@@ -81,8 +82,8 @@ class DiTTask(GeneratorTask):
     def loss(self, rows: Tensor, generator: torch.Generator) -> Tensor:
         """Squared error of the noise, at a uniform time."""
         latents, labels = self.examples(rows, generator)
-        time = torch.rand(len(rows), generator=generator)
-        noise = torch.randn(latents.shape, generator=generator)
+        time = uniform((len(rows),), generator)
+        noise = normal(latents.shape, generator)
         alpha = torch.exp(-(time**2) * (20.0 - 0.1) / 4.0 - 0.1 * time / 2.0)[:, None, None, None]
         noisy = alpha * latents + (1.0 - alpha**2).sqrt() * noise
         prediction, _ = self.network(noisy, time, labels)
@@ -97,8 +98,8 @@ class SiTTask(GeneratorTask):
     def loss(self, rows: Tensor, generator: torch.Generator) -> Tensor:
         """Squared error of the velocity, at a uniform time."""
         latents, labels = self.examples(rows, generator)
-        time = torch.rand(len(rows), generator=generator)
-        noise = torch.randn(latents.shape, generator=generator)
+        time = uniform((len(rows),), generator)
+        noise = normal(latents.shape, generator)
         share = time[:, None, None, None]
         prediction, _ = self.network(share * latents + (1.0 - share) * noise, time, labels)
         return F.mse_loss(prediction.float(), latents - noise)

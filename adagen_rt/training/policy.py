@@ -15,17 +15,20 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 from tqdm import tqdm
 
 from adagen_rt.errors import CheckpointError, InputError
+from adagen_rt.models.checkpoint import load_state, load_strict
 from adagen_rt.models.policy import PolicyNetwork
 from adagen_rt.training.checkpoint import load_checkpoint, save_checkpoint, save_weights
 from adagen_rt.training.environment import Environment
 from adagen_rt.training.evaluator import Evaluator
 from adagen_rt.training.log import CsvLog
-from adagen_rt.training.loop import CHECKPOINT, MAX_FAILURES, TrainingError, keyed_generator
+from adagen_rt.training.loop import CHECKPOINT, MAX_FAILURES, TrainingError
 from adagen_rt.training.parallel import Workers
 from adagen_rt.training.ppo import PPO, PPOConfig, make_critic
+from adagen_rt.training.random import keyed_generator
 from adagen_rt.training.rewards import Reward
 from adagen_rt.training.rollout import Exploration, Trajectories, rollout
 
@@ -76,7 +79,8 @@ class PolicyTrainer:
         policy: What is trained, in place.
         reward: What it is paid by.
         config: How.
-        folder: Gets `policy.safetensors`, and in `policy/` the checkpoint, logs and pictures.
+        folder: Gets the weights of policy, critic and, where the reward has one, discriminator,
+            and in `policy/` the checkpoint, logs and pictures.
         evaluator: Scores the policy now and then, without exploration.
         resume: Whether to continue from the folder's checkpoint if there is one.
         workers: The processes that train together.
@@ -209,7 +213,30 @@ class PolicyTrainer:
             "reward": self.reward.state_dict(),
         }
         save_checkpoint(state, self.records / CHECKPOINT)
-        save_weights(self.policy.state_dict(), self.folder / "policy.safetensors")
+        for name, network in self.networks().items():
+            save_weights(network.state_dict(), self.folder / f"{name}.safetensors")
+
+    def networks(self) -> dict[str, nn.Module]:
+        """What the run trains, by the names of the files that it leaves."""
+        found: dict[str, nn.Module] = {"policy": self.policy, "critic": self.critic}
+        discriminator = self.reward.discriminator()
+        return found if discriminator is None else {**found, "discriminator": discriminator}
+
+    def begin_from(self, folder: Path) -> None:
+        """Start from the networks that another run left, not from the static schedule.
+
+        Critic and discriminator are taken if they are there. A run that has been resumed
+        stays where it is.
+
+        Raises:
+            CheckpointError: There is no policy, or a network does not fit.
+        """
+        if self.update:
+            return
+        for name, network in self.networks().items():
+            path = folder / f"{name}.safetensors"
+            if name == "policy" or path.is_file():
+                load_strict(network, load_state(path))
 
     def _restore(self, state: dict[str, Any]) -> None:
         try:

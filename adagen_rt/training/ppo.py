@@ -30,7 +30,9 @@ class PPOConfig:
         trajectories: Samples an update, of all processes together.
         epochs: Passes over them.
         minibatch: Trajectories a gradient step, of one process.
-        learning_rate: Of actor and critic (Adam).
+        learning_rate: Of actor and critic (Adam), at `first_std`.
+        scale_rate: Whether the learning rate falls in proportion to the standard deviation,
+            so that a step moves the policy by as many deviations early and late.
         clip: How far the probability ratio may move, epsilon.
         entropy: Weight of the entropy. With a standard deviation that is not learnt it is a
             constant of the loss and moves nothing; kept so that losses compare with others'.
@@ -44,6 +46,7 @@ class PPOConfig:
     epochs: int = 5
     minibatch: int = 512
     learning_rate: float = 1e-5
+    scale_rate: bool = False
     clip: float = 0.2
     entropy: float = 0.01
     value: float = 0.5
@@ -58,6 +61,10 @@ class PPOConfig:
         for name in ("learning_rate", "clip", "max_norm", "first_std", "last_std"):
             if not getattr(self, name) > 0:
                 raise InputError(name, getattr(self, name), "a number above 0")
+
+    def rate(self, std: float) -> float:
+        """Learning rate at a standard deviation of the actions."""
+        return self.learning_rate * (std / self.first_std if self.scale_rate else 1.0)
 
     def std(self, progress: float) -> float:
         """Standard deviation of the actions when this share of the updates is done."""
@@ -157,6 +164,8 @@ class PPO:
             Averages for the log; `skipped` is the share of steps not made because the loss
             or its gradient was not finite.
         """
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.config.rate(std)
         batch = self._batch(played, rewards)
         parts, skipped = [], []
         for _ in range(self.config.epochs):
@@ -201,14 +210,15 @@ class PPO:
         return (rewards - mean) / (deviation + 1e-7)
 
     def _evaluate(self, played: Trajectories, rows: Tensor) -> tuple[Tensor, Tensor]:
-        """Means (T, R, A) and values (T, R) of some trajectories, call by call."""
+        """Means (T, R, A) and values (T, R) of some trajectories."""
         means, values = [], []
-        for now in range(len(played.observations)):
-            seen = played.observation(now, rows)
-            call = torch.full_like(rows, now)
-            means.append(ask(self.actor, seen, call))
-            values.append(ask(self.critic, seen, call)[:, 0])
-        return torch.stack(means), torch.stack(values)
+        for calls in played.groups():
+            seen = played.observation(calls, rows)
+            call = torch.arange(calls.start, calls.stop, device=rows.device)
+            call, shape = call.repeat_interleave(len(rows)), (len(calls), len(rows))
+            means.append(ask(self.actor, seen, call).unflatten(0, shape))
+            values.append(ask(self.critic, seen, call)[:, 0].unflatten(0, shape))
+        return torch.cat(means), torch.cat(values)
 
 
 def _mean(values: Tensor, valid: Tensor) -> Tensor:

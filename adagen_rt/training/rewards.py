@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from adagen_rt.errors import InputError
 from adagen_rt.training.adversarial import Adversary, AdversaryConfig
@@ -33,6 +33,10 @@ class Reward(ABC):
     def state_dict(self) -> dict[str, Any]:
         """All that changes in the course of training."""
         return {}
+
+    def discriminator(self) -> nn.Module | None:
+        """The discriminator that is trained alongside, if there is one."""
+        return None
 
     def load_state_dict(self, state: dict[str, Any]) -> None:  # noqa: B027 (most keep no state)
         """Continue from an earlier state."""
@@ -59,6 +63,10 @@ class AdversarialReward(Reward):
     def state_dict(self) -> dict[str, Any]:
         """The discriminator and its optimiser."""
         return self.adversary.state_dict()
+
+    def discriminator(self) -> nn.Module:
+        """The adversary's network."""
+        return self.adversary.network
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue with that discriminator."""
@@ -125,6 +133,11 @@ class SumReward(Reward):
     def state_dict(self) -> dict[str, Any]:
         """The parts' states by name."""
         return {name: part.state_dict() for name, (_, part) in self.parts.items()}
+
+    def discriminator(self) -> nn.Module | None:
+        """That of the part that has one; only one kind of reward has."""
+        found = (part.discriminator() for _, part in self.parts.values())
+        return next((network for network in found if network is not None), None)
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue every part."""

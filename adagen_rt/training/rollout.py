@@ -75,10 +75,24 @@ class Trajectories:
     def __len__(self) -> int:
         return len(self.labels)
 
-    def observation(self, call: int, rows: Tensor) -> Tensors:
-        """What the policy is fed, float32, for some samples at one call."""
-        seen = self.observations[call]
-        return {**seen, "features": seen["features"][rows].float()}
+    def observation(self, calls: range, rows: Tensor) -> Tensors:
+        """What the policy is fed, float32, for some samples at calls of one `group`.
+
+        Rows of the first call come first, then those of the second, and so on.
+        """
+        seen = self.observations[calls[0]]
+        features = torch.cat([self.observations[call]["features"][rows] for call in calls])
+        return {**seen, "features": features.float()}
+
+    def groups(self) -> list[range]:
+        """Runs of calls whose observations differ in the features' numbers alone.
+
+        A network sees all calls of a group in one batch; VAR's maps grow, so that each of its
+        calls is a group of its own.
+        """
+        if any("positions" in seen for seen in self.observations):
+            return [range(call, call + 1) for call in range(len(self.observations))]
+        return [range(len(self.observations))]
 
 
 def gaussian_log_prob(raw: Tensor, mean: Tensor, std: float) -> Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
@@ -10,8 +11,14 @@ from torch import Tensor, nn
 
 from adagen_rt.models.autoencoder import VQGAN, AutoencoderKL
 from adagen_rt.models.multiscale import MultiScaleVQVAE
+from adagen_rt.training.random import integers, normal
 
 PREVIEWS = 30
+#: Weight of the perceptual distance beside the error of pixels, which is about as large.
+PERCEPTUAL_WEIGHT = 1.0
+
+Maps = Callable[[Tensor], list[Tensor]]
+"""A frozen network's feature maps (N, C, h, w) of images in [0, 1]."""
 
 
 class ImageTask(ABC):
@@ -22,10 +29,18 @@ class ImageTask(ABC):
         pixels: (N, c, H, W) uint8.
         low: What a black pixel is to the network.
         high: What a white pixel is.
+        features: Frozen; if given, reconstructions have to look right to it as well.
     """
 
-    def __init__(self, network: nn.Module, pixels: Tensor, low: float, high: float) -> None:
-        self.network, self.pixels = network, pixels
+    def __init__(
+        self,
+        network: nn.Module,
+        pixels: Tensor,
+        low: float,
+        high: float,
+        features: Maps | None = None,
+    ) -> None:
+        self.network, self.pixels, self.features = network, pixels, features
         self.low, self.high = low, high
         self.size = len(pixels)
 
@@ -37,6 +52,18 @@ class ImageTask(ABC):
     def reconstruct(self, network: nn.Module, images: Tensor) -> Tensor:
         """Images after a round trip through the tokenizer, in the network's pixel range."""
 
+    def error(self, decoded: Tensor, images: Tensor) -> Tensor:
+        """How far decoded images are from the originals, in pixels and in features."""
+        decoded, images = (self.to_unit(part) for part in (decoded, images))
+        error = reconstruction_error(decoded, images)
+        if self.features is None:
+            return error
+        return error + PERCEPTUAL_WEIGHT * perceptual_distance(self.features, decoded, images)
+
+    def to_unit(self, images: Tensor) -> Tensor:
+        """From the network's pixel range to [0, 1]."""
+        return (images - self.low) / (self.high - self.low)
+
     def images(self, rows: Tensor | slice) -> Tensor:
         """Examples in the network's pixel range."""
         return to_range(self.pixels[rows], self.low, self.high)
@@ -46,7 +73,7 @@ class ImageTask(ABC):
         images = self.images(slice(0, PREVIEWS))
         rows = (images, self.reconstruct(network, images))
         pairs = torch.stack([part.unflatten(0, (-1, 10)) for part in rows], dim=1)
-        return (pairs.flatten(0, 2) - self.low) / (self.high - self.low)
+        return self.to_unit(pairs.flatten(0, 2))
 
 
 def to_range(pixels: Tensor, low: float, high: float) -> Tensor:
@@ -68,7 +95,7 @@ class TrainableVQ(nn.Module):
         super().__init__()
         self.model = model
         codes = model.quantize.embedding.weight.requires_grad_(False)
-        self.register_buffer("counts", torch.zeros(len(codes)))
+        self.register_buffer("counts", codes.new_zeros(len(codes)))
         self.register_buffer("sums", torch.zeros_like(codes))
         self.counts: Tensor
         self.sums: Tensor
@@ -82,9 +109,10 @@ class TrainableVQ(nn.Module):
         self.counts.lerp_(hits, 1 - self.DECAY)
         self.sums.lerp_(totals, 1 - self.DECAY)
         dead = self.counts < self.DEAD
-        picks = torch.randint(len(columns), (len(codes),), generator=generator)
-        self.sums[dead] = columns[picks[dead]] * len(columns) / len(codes)
-        self.counts[dead] = len(columns) / len(codes)
+        picks = integers(len(columns), (len(codes),), generator)
+        share = len(columns) / len(codes)
+        self.sums.copy_(torch.where(dead[:, None], share * columns[picks], self.sums))
+        self.counts.masked_fill_(dead, share)
         codes.copy_(self.sums / self.counts[:, None])
 
 
@@ -95,8 +123,10 @@ class VQTask(ImageTask):
 
     COMMITMENT = 0.25
 
-    def __init__(self, model: VQGAN, pixels: Tensor, low: float, high: float) -> None:
-        super().__init__(TrainableVQ(model), pixels, low, high)
+    def __init__(
+        self, model: VQGAN, pixels: Tensor, low: float, high: float, features: Maps | None = None
+    ) -> None:
+        super().__init__(TrainableVQ(model), pixels, low, high, features)
 
     def loss(self, rows: Tensor, generator: torch.Generator) -> Tensor:
         """Reconstruction error plus the commitment of the encoder to its codes."""
@@ -104,14 +134,16 @@ class VQTask(ImageTask):
         images = self.images(rows)
         maps = network.model.encoder(images).float()
         quantize = network.model.quantize
-        indices = quantize.nearest(maps)
-        codes = quantize.lookup(indices)
+        # In bfloat16, neighbouring codes would be told apart at random.
+        with torch.autocast(maps.device.type, enabled=False):
+            indices = quantize.nearest(maps)
+            codes = quantize.lookup(indices)
         straight = maps + (codes - maps).detach()
         decoded = network.model.decode(straight).float()
         columns = maps.detach().movedim(1, -1).flatten(0, -2)
         network.follow(columns, indices.flatten(), generator)
         commitment = F.mse_loss(maps, codes.detach())
-        error = reconstruction_error(decoded, images, self.high - self.low)
+        error = self.error(decoded, images)
         return error + self.COMMITMENT * commitment
 
     def reconstruct(self, network: nn.Module, images: Tensor) -> Tensor:
@@ -126,19 +158,16 @@ class KLTask(ImageTask):
 
     WEIGHT = 1e-4
 
-    def __init__(self, model: AutoencoderKL, pixels: Tensor, low: float, high: float) -> None:
-        super().__init__(model, pixels, low, high)
-
     def loss(self, rows: Tensor, generator: torch.Generator) -> Tensor:
         """Reconstruction error plus the posterior's divergence from a standard normal."""
         images = self.images(rows)
         mean, log_variance = (m.float() for m in self.network.moments(images))
-        noise = torch.randn(mean.shape, generator=generator)
+        noise = normal(mean.shape, generator)
         sample = mean + noise * (0.5 * log_variance).exp()
         scale = self.network.config.latent_scale
         decoded = self.network.decode(sample * scale).float()
         divergence = 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance)
-        error = reconstruction_error(decoded, images, self.high - self.low)
+        error = self.error(decoded, images)
         return error + self.WEIGHT * divergence.sum(dim=(1, 2, 3)).mean()
 
     def reconstruct(self, network: nn.Module, images: Tensor) -> Tensor:
@@ -159,22 +188,19 @@ class MultiScaleTask(ImageTask):
     DECAY = 0.99
     DEAD = 0.5
 
-    def __init__(self, model: MultiScaleVQVAE, pixels: Tensor, low: float, high: float) -> None:
-        super().__init__(model, pixels, low, high)
-
     def loss(self, rows: Tensor, generator: torch.Generator) -> Tensor:
         """Reconstruction error, plus codebook and commitment errors averaged over the scales."""
         images = self.images(rows)
         network = self.network
         maps = network.latents(images).float()
-        with torch.autocast("cpu", enabled=False):
+        with torch.autocast(maps.device.type, enabled=False):
             tokens, sums = network.quantize.quantize(maps)
             self._restart(tokens, maps.detach(), sums, generator)
         target = maps.detach()
         codebook = torch.stack([F.mse_loss(f_hat, target) for f_hat in sums]).mean()
         commitment = torch.stack([F.mse_loss(maps, f_hat.detach()) for f_hat in sums]).mean()
         decoded = network.decode_raw(maps + (sums[-1] - maps).detach()).float()
-        error = reconstruction_error(decoded, images, self.high - self.low)
+        error = self.error(decoded, images)
         return error + codebook + self.COMMITMENT * commitment
 
     @torch.no_grad()
@@ -188,22 +214,35 @@ class MultiScaleTask(ImageTask):
             counts = torch.bincount(indices.flatten(), minlength=len(codes)).float()
             hits[scale].lerp_(counts, 1 - self.DECAY)
         dead = hits.sum(dim=0) < self.DEAD
-        scale = int(torch.randint(len(tokens), (), generator=generator))
+        scale = int(integers(len(tokens), (), generator))
         left = maps if scale == 0 else maps - sums[scale - 1]
         columns = quantize.shrink(left, quantize.span(scale)).flatten(0, 1)
-        picks = torch.randint(len(columns), (len(codes),), generator=generator)
-        codes[dead] = columns[picks[dead]]
-        hits[:, dead] = sum(t.numel() for t in tokens) / len(codes) / len(tokens)
+        picks = integers(len(columns), (len(codes),), generator)
+        codes.copy_(torch.where(dead[:, None], columns[picks], codes))
+        hits.masked_fill_(dead, sum(t.numel() for t in tokens) / len(codes) / len(tokens))
 
     def reconstruct(self, network: nn.Module, images: Tensor) -> Tensor:
         """Through the tokens of all scales and back."""
         return network.decode(network.quantize.quantize(network.latents(images))[1][-1])
 
 
-def reconstruction_error(decoded: Tensor, images: Tensor, span: float) -> Tensor:
+def reconstruction_error(decoded: Tensor, images: Tensor) -> Tensor:
     """Squared and absolute error of pixels, about one for a network that outputs the mean."""
-    difference = (decoded - images) / span
+    difference = decoded - images
     return 8.0 * difference.square().mean() + 1.0 * difference.abs().mean()
+
+
+def perceptual_distance(features: Maps, decoded: Tensor, images: Tensor) -> Tensor:
+    """Squared distance of feature maps, each place's channels scaled to length one.
+
+    Zhang et al., "The unreasonable effectiveness of deep features" (arXiv 1801.03924),
+    equation 1, without learnt channel weights; averaged over places, then over the maps.
+    """
+    with torch.no_grad():
+        targets = [F.normalize(m.float(), dim=1) for m in features(images)]
+    maps = [F.normalize(m.float(), dim=1) for m in features(decoded)]
+    pairs = zip(maps, targets, strict=True)
+    return torch.stack([(a - b).square().sum(dim=1).mean() for a, b in pairs]).mean()
 
 
 @torch.no_grad()

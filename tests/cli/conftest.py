@@ -1,5 +1,10 @@
 """Run commands in the test's own process."""
 
+import gzip
+import json
+import struct
+
+import numpy as np
 import pytest
 from click.testing import CliRunner
 
@@ -29,3 +34,34 @@ def refuse(run):
         return done.stderr
 
     return invoke
+
+
+@pytest.fixture
+def data(tmp_path):
+    """Both splits of a data set, 20 images each."""
+    folder = tmp_path / "data"
+    folder.mkdir()
+    for prefix in ("train", "t10k"):
+        images = np.random.default_rng(0).integers(0, 255, (20, 28, 28)).astype(np.uint8)
+        for name, array in (("images-idx3", images), ("labels-idx1", np.arange(20) % 10)):
+            header = bytes([0, 0, 8, array.ndim]) + struct.pack(f">{array.ndim}I", *array.shape)
+            content = gzip.compress(header + array.astype(np.uint8).tobytes())
+            (folder / f"{prefix}-{name}-ubyte.gz").write_bytes(content)
+    return folder
+
+
+@pytest.fixture
+def model(tmp_path):
+    """A tiny generator's recipe, and the folder of its weights."""
+    from tiny_recipes import tiny_networks, tiny_recipe
+
+    from adagen_rt.training.checkpoint import save_weights
+
+    recipe = tiny_recipe("sit")
+    networks = tiny_networks(recipe)
+    weights = tmp_path / "weights"
+    save_weights(networks.backbone.state_dict(), weights / "backbone.safetensors")
+    save_weights(networks.decoder.state_dict(), weights / "decoder.safetensors")
+    content = recipe.model_dump(mode="json", exclude_none=True)
+    (tmp_path / "tiny.yaml").write_text(json.dumps(content))
+    return tmp_path / "tiny.yaml", weights

@@ -1,4 +1,5 @@
 import json
+import sys
 from importlib import metadata
 
 import pytest
@@ -54,3 +55,27 @@ def test_missing_kernels_say_what_to_type(run, monkeypatch):
     done = run("doctor", "--json")
     assert done.exit_code == 1
     assert "pip install ." in json.loads(done.stdout)["kernels"]["problem"]
+
+
+def test_tensorrt_modules_and_the_gpu(run, stand_in, monkeypatch):
+    stand_in("tensorrt-rtx")
+    monkeypatch.setitem(sys.modules, "tensorrt", None)
+    monkeypatch.setattr("adagen_rt.cli.checkup.compute_capability", lambda: "8.9")
+    page = run("doctor").stdout
+    assert "compute capability 8.9" in page
+    assert "pip install 'adagen-rt[tensorrt]'" in page
+    found = json.loads(run("doctor", "--json").stdout)
+    assert found["gpu"] == {"compute_capability": "8.9", "problem": None}
+    assert found["backends"]["tensorrt-rtx"] == {
+        "module": "tensorrt_rtx",
+        "version": "1.7.1",
+        "problem": None,
+    }
+    assert found["backends"]["tensorrt"]["version"] is None
+
+
+def test_a_machine_without_a_gpu(run, monkeypatch):
+    monkeypatch.setattr("adagen_rt.backends.gpu.DRIVER", "libnothing.so.1")
+    done = run("doctor")
+    assert done.exit_code == 0
+    assert "no NVIDIA GPU" in done.stdout

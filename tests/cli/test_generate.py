@@ -125,6 +125,37 @@ def test_the_plot_is_a_picture(generate):
     assert read_picture("s.png").ndim == 3
 
 
+def test_what_was_tried_and_blended_is_told(run, judged_engine, tmp_path):
+    trace, out = tmp_path / "t.json", tmp_path / "a.npz"
+    choices = ("--refine", 2, "--best-of", 3, "--fidelity", 0.25)
+    arguments = ("--count", 2, "--seed", 3, "--out", out, "--trace", trace, "--json")
+    done = run("generate", "--engine", judged_engine, *arguments, *choices)
+    assert done.exit_code == 0, done.output
+    summary = json.loads(done.stdout)
+    generator = adagen_rt.load(judged_engine)
+    result = generator.generate([0, 1], [3, 4], refine=2, best_of=3, fidelity=0.25)
+    np.testing.assert_array_equal(read_arrays(out)["images"], result.images)
+    assert (summary["refine"], summary["best_of"]) == (2, 3)
+    assert summary["fidelity"] == [0.25, 0.25]
+    assert summary["seeds"] == result.seeds.tolist()
+    assert summary["rewards"] == pytest.approx(result.rewards.tolist())
+    assert summary["backbone_rows"] == result.timings.backbone_rows
+    told = json.loads(trace.read_text())
+    assert (told["refine"], told["best_of"]) == (2, 3)
+    assert told["samples"][1]["fidelity"] == 0.25
+    assert told["samples"][1]["reward"] == pytest.approx(float(result.rewards[1]))
+
+
+def test_without_them_images_are_the_same(run, judged_engine, tiny_engine, tmp_path):
+    arguments = ("--count", 3, "--seed", 3, "--json", "--out")
+    for name, engine in (("a.npz", judged_engine), ("b.npz", tiny_engine)):
+        neutral = ("--refine", 1, "--best-of", 1, "--fidelity", 0)
+        done = run("generate", "--engine", engine, *arguments, tmp_path / name, *neutral)
+        assert json.loads(done.stdout)["rewards"] == [None] * 3
+    images = [read_arrays(tmp_path / name)["images"] for name in ("a.npz", "b.npz")]
+    np.testing.assert_array_equal(*images)
+
+
 def test_failed_samples_are_reported_and_left_out(run, tmp_path):
     engine = build_tiny_engine(tmp_path / "engine", Options(nan_logits=1))
     out = tmp_path / "a.npz"
@@ -148,7 +179,17 @@ def test_when_every_sample_fails_no_images_are_written(run, tmp_path):
 def test_help_names_every_option(run):
     done = run("generate", "--help")
     assert done.exit_code == 0
-    for option in ("--engine", "--label", "--count", "--preview", "--plot", "--trace", "--json"):
+    for option in (
+        "--engine",
+        "--label",
+        "--count",
+        "--preview",
+        "--plot",
+        "--trace",
+        "--json",
+        "--refine",
+        "--best-of",
+    ):
         assert option in done.stdout
 
 

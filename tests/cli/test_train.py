@@ -1,10 +1,7 @@
 """`adagen-rt train`: a whole small training, and the faults that it names."""
 
-import gzip
-import struct
 from pathlib import Path
 
-import numpy as np
 import pytest
 from click.testing import CliRunner
 
@@ -15,20 +12,6 @@ import yaml
 from adagen_rt.cli import main
 
 MASKGIT = Path(__file__).parents[2] / "export" / "fashion-maskgit.yaml"
-
-
-@pytest.fixture
-def data(tmp_path):
-    """Both splits, 20 images each."""
-    folder = tmp_path / "data"
-    folder.mkdir()
-    for prefix in ("train", "t10k"):
-        images = np.random.default_rng(0).integers(0, 255, (20, 28, 28)).astype(np.uint8)
-        for name, array in (("images-idx3", images), ("labels-idx1", np.arange(20) % 10)):
-            header = bytes([0, 0, 8, array.ndim]) + struct.pack(f">{array.ndim}I", *array.shape)
-            content = gzip.compress(header + array.astype(np.uint8).tobytes())
-            (folder / f"{prefix}-{name}-ubyte.gz").write_bytes(content)
-    return folder
 
 
 @pytest.fixture

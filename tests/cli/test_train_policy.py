@@ -1,48 +1,16 @@
 """`adagen-rt train policy`: a run of two updates up to its engine, and the faults it names."""
 
-import gzip
-import struct
 from pathlib import Path
 
-import numpy as np
 import pytest
 import yaml
 
 torch = pytest.importorskip("torch")
 
-from tiny_recipes import tiny_networks, tiny_recipe
-
 from adagen_rt.export.recipe import load_recipe
 from adagen_rt.generator import load
-from adagen_rt.training.checkpoint import save_weights
 
 QUICK = ("updates=2", "trajectories=10", "epochs=1", "minibatch=10", "save_every=1")
-
-
-@pytest.fixture
-def data(tmp_path):
-    """Twenty training images."""
-    folder = tmp_path / "data"
-    folder.mkdir()
-    images = np.random.default_rng(0).integers(0, 255, (20, 28, 28)).astype(np.uint8)
-    for name, array in (("images-idx3", images), ("labels-idx1", np.arange(20) % 10)):
-        header = bytes([0, 0, 8, array.ndim]) + struct.pack(f">{array.ndim}I", *array.shape)
-        content = gzip.compress(header + array.astype(np.uint8).tobytes())
-        (folder / f"train-{name}-ubyte.gz").write_bytes(content)
-    return folder
-
-
-@pytest.fixture
-def model(tmp_path):
-    """A tiny generator's recipe, and the folder of its weights."""
-    recipe = tiny_recipe("sit")
-    networks = tiny_networks(recipe)
-    weights = tmp_path / "weights"
-    save_weights(networks.backbone.state_dict(), weights / "backbone.safetensors")
-    save_weights(networks.decoder.state_dict(), weights / "decoder.safetensors")
-    content = recipe.model_dump(mode="json", exclude_none=True)
-    (tmp_path / "tiny.yaml").write_text(yaml.safe_dump(content))
-    return tmp_path / "tiny.yaml", weights
 
 
 @pytest.fixture
@@ -65,9 +33,36 @@ def test_a_trained_policy_can_be_exported_and_run(run, arguments, tmp_path):
     assert (recipe.schedule.steps, recipe.schedule.smoothing) == (6, 0.0)
     done = run("export", folder / "recipe.yaml", "--weights", folder, "--out", tmp_path / "engine")
     assert done.exit_code == 0, done.output
+    assert (recipe.files.critic, recipe.files.reward) == (
+        "critic.safetensors",
+        "discriminator.safetensors",
+    )
+    assert recipe.policy.refinement_std == 0.1
+    refined = load(tmp_path / "engine").generate([1, 2], [3, 4], refine=2, best_of=2)
+    assert refined.timings.backbone_rows == 2 * 2 * 2 * 2 * 6
     result = load(tmp_path / "engine").generate([1, 2], [3, 4])
     assert len(result.schedule["time"]) == 7
     assert not result.failures
+
+
+def test_a_second_run_is_bundled_as_the_fidelity_policy(run, arguments, tmp_path):
+    main, other = tmp_path / "run", tmp_path / "other"
+    assert run(*arguments).exit_code == 0
+    done = run(*arguments, "--out", other, "--reward", "classifier")
+    assert done.exit_code == 0, done.output
+    assert not (other / "discriminator.safetensors").exists()
+    assert load_recipe(other / "recipe.yaml").files.reward is None
+    engine = ("--weights", main, "--fidelity-from", other, "--out", tmp_path / "engine")
+    done = run("export", main / "recipe.yaml", *engine)
+    assert done.exit_code == 0, done.output
+    assert not load(tmp_path / "engine").generate([1, 2], [3, 4], fidelity=0.5).failures
+
+
+def test_a_policy_is_trained_anew_from_the_recipe_of_another_run(run, arguments, tmp_path):
+    assert run(*arguments).exit_code == 0
+    again = ("--engine-recipe", tmp_path / "run" / "recipe.yaml", "--weights", tmp_path / "run")
+    done = run(*arguments, *again, "--out", tmp_path / "again")
+    assert done.exit_code == 0, done.output
 
 
 def test_a_run_goes_on_where_it_stopped(run, arguments, tmp_path):
@@ -116,3 +111,35 @@ def test_a_recipe_without_a_policy_is_refused(refuse, arguments, model):
     del content["policy"]
     model[0].write_text(yaml.safe_dump(content))
     assert "policy: missing" in refuse(*arguments)
+
+
+def test_colour_images_are_judged_through_a_vision_transformer(run, tmp_path):
+    from PIL import Image
+    from safetensors.torch import save_file
+    from tiny_recipes import tiny_networks, tiny_recipe
+
+    from adagen_rt.models.vit import ViT, ViTConfig
+    from adagen_rt.training.checkpoint import save_weights
+
+    recipe = tiny_recipe("dit", image_channels=3)
+    networks = tiny_networks(recipe)
+    for name in ("backbone", "decoder"):
+        path = tmp_path / f"{name}.safetensors"
+        save_weights(getattr(networks, name).state_dict(), path)
+    content = recipe.model_dump(mode="json", exclude_none=True)
+    (tmp_path / "colour.yaml").write_text(yaml.safe_dump(content))
+    for label in range(recipe.class_count):
+        (tmp_path / "data" / f"n{label}").mkdir(parents=True)
+        Image.new("RGB", (40, 50), (9 * label, 80, 200)).save(tmp_path / f"data/n{label}/a.png")
+    save_file(ViT(ViTConfig(64, 4, 1, 8, 2)).state_dict(), tmp_path / "vit.safetensors")
+    paths = ("--engine-recipe", tmp_path / "colour.yaml", "--weights", tmp_path)
+    more = ("--data", tmp_path / "data", "--features", tmp_path / "vit.safetensors")
+    quick = [part for setting in QUICK for part in ("--set", setting)]
+    out = tmp_path / "run"
+    done = run("train", "policy", *paths, *more, *quick, "--evaluate", 10, "--out", out)
+    assert done.exit_code == 0, done.output
+    line = (out / "policy" / "log.csv").read_text().splitlines()[1:]
+    assert (out / "policy.safetensors").is_file()
+    assert len(line) == 3
+    refused = run("train", "policy", *paths, *more, "--reward", "fid", "--out", out)
+    assert "--reward: got 'fid', expected adversarial alone" in refused.stderr

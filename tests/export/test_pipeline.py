@@ -4,18 +4,25 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-import numpy as np
-from safetensors.torch import save_file
-from tiny_recipes import tiny_networks, tiny_recipe
+from dataclasses import replace
 
+import numpy as np
+import yaml
+from safetensors.torch import save_file
+from tiny_recipes import judged_recipe, tiny_networks, tiny_recipe
+
+from adagen_rt.backends.onnxruntime import OnnxRuntime
 from adagen_rt.engine import open_engine
-from adagen_rt.errors import CheckpointError, ExportError, InputError
+from adagen_rt.errors import CheckpointError, ExportError, InputError, RecipeError
 from adagen_rt.export import export_engine, verify
 from adagen_rt.export.flops import count_flops
 from adagen_rt.export.graphs import tabulate_steps
 from adagen_rt.export.recipe import Recipe
 from adagen_rt.generator import Generator
 from adagen_rt.models.policy import PolicyConfig, PolicyNetwork
+from adagen_rt.training.adversarial import Adversary, AdversaryConfig
+from adagen_rt.training.classifier import load_classifier
+from adagen_rt.training.features import ClassifierFeatures
 
 FILES = {"backbone": "backbone.pt", "decoder": "decoder.safetensors", "policy": "policy.pth"}
 
@@ -86,6 +93,9 @@ def test_weights_or_a_seed_but_not_both(tmp_path):
     for given in ({}, {"weights": tmp_path, "seeded": "tag"}):
         with pytest.raises(InputError, match="weights"):
             export_engine(tiny_recipe("maskgit"), tmp_path / "engine", **given)
+    given = {"seeded": "tag", "fidelity_from": tmp_path}
+    with pytest.raises(InputError, match="fidelity-from"):
+        export_engine(tiny_recipe("maskgit"), tmp_path / "engine", **given)
 
 
 def test_step_tables_are_exact():
@@ -107,3 +117,96 @@ def test_flops_count_every_product():
     assert count_flops(torch.nn.Linear(8, 16), [torch.zeros(4, 8)]) == 2 * 4 * 8 * 16
     # Two products of 6 x 6 by 8, for 2 samples of 3 heads.
     assert count_flops(Attention(), [torch.zeros(2, 3, 6, 8)]) == 2 * 3 * 2 * (2 * 6 * 6 * 8)
+
+
+def test_graphs_do_not_tell_where_they_were_made(tmp_path):
+    recipe = tiny_recipe("maskgit")
+    export_engine(recipe, tmp_path / "engine", seeded="test")
+    for path in (tmp_path / "engine").glob("*.onnx"):
+        assert b"site-packages" not in path.read_bytes()
+        assert b".py" not in path.read_bytes()
+
+
+def trained(folder, family="maskgit", **changes):
+    """What a policy training leaves: weights of everything, and a recipe."""
+    recipe = judged_recipe(family)
+    networks = tiny_networks(recipe)
+    folder.mkdir(parents=True)
+    for name in ("backbone", "decoder", *networks.optional()):
+        save_file(getattr(networks, name).state_dict(), folder / f"{name}.safetensors")
+    recipe = recipe.model_copy(update=changes)
+    (folder / "recipe.yaml").write_text(yaml.safe_dump(recipe.model_dump(mode="json")))
+    return networks, recipe
+
+
+def test_every_optional_graph_comes_from_its_file(tmp_path):
+    networks, recipe = trained(tmp_path / "run")
+    engine = export_engine(recipe, tmp_path / "engine", weights=tmp_path / "run")
+    graphs = engine.manifest.graphs
+    assert {"policy", "critic", "fidelity_policy", "reward"} < graphs.keys()
+    assert all(graph.error < 1e-3 for graph in graphs.values())
+    features, step = torch.rand(3, 64, 16), torch.tensor([0, 3, 1])
+    feeds = {"features": features.numpy(), "step": step.numpy()}
+    with torch.no_grad():
+        for name, output in (("critic", "value"), ("fidelity_policy", "raw")):
+            want = getattr(networks, name)(features, step).numpy()
+            got = OnnxRuntime(1).load(engine.graph_file(name)).run(feeds)[output]
+            np.testing.assert_allclose(got, want[:, 0] if name == "critic" else want, atol=1e-5)
+
+
+def test_the_reward_graph_gives_what_the_adversary_pays(tmp_path):
+    networks, recipe = trained(tmp_path / "run")
+    features = ClassifierFeatures(load_classifier())
+    pixels = torch.randint(256, (20, 1, 32, 32), generator=torch.Generator().manual_seed(0))
+    labels = torch.arange(20) % 10
+    adversary = Adversary(features, pixels.byte(), labels, AdversaryConfig())
+    adversary.network.load_state_dict(networks.reward.state_dict())
+    want = adversary.realness(pixels[:3] / 255, labels[:3])
+    engine = export_engine(recipe, tmp_path / "engine", weights=tmp_path / "run")
+    graph = OnnxRuntime(1).load(engine.graph_file("reward"))
+    got = graph.run({"image": (pixels[:3] / 255).numpy(), "labels": labels[:3].numpy()})
+    np.testing.assert_allclose(got["reward"], want, atol=1e-5)
+    assert b"parametrizations" not in engine.graph_file("reward").read_bytes()
+
+
+def test_the_reward_judges_no_other_images(tmp_path):
+    recipe = judged_recipe("maskgit")
+    decoder = replace(recipe.decoder, image_channels=3)
+    other = recipe.model_copy(update={"decoder": decoder})
+    with pytest.raises(RecipeError, match=r"files\.reward: got images of 32 x 32 in 3 channels"):
+        export_engine(other, tmp_path / "engine", seeded="tiny")
+
+
+def test_the_fidelity_policy_may_come_from_another_run(tmp_path):
+    networks, recipe = trained(tmp_path / "main")
+    trained(tmp_path / "other")
+    networks.policy.linear3.bias.data += 1
+    save_file(networks.policy.state_dict(), tmp_path / "other" / "policy.safetensors")
+    (tmp_path / "main" / "fidelity_policy.safetensors").unlink()
+    engine = export_engine(
+        recipe, tmp_path / "engine", weights=tmp_path / "main", fidelity_from=tmp_path / "other"
+    )
+    feeds = {"features": np.ones((1, 64, 16), np.float32), "step": np.zeros(1, np.int64)}
+    main, other = (
+        OnnxRuntime(1).load(engine.graph_file(name)).run(feeds)["raw"]
+        for name in ("policy", "fidelity_policy")
+    )
+    np.testing.assert_allclose(other - main, 1, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("field", "change"),
+    [
+        ("schedule.steps", lambda r: {"schedule": r.schedule.model_copy(update={"steps": 6})}),
+        ("policy.hidden", lambda r: {"policy": r.policy.model_copy(update={"hidden": 8})}),
+        ("files.policy", lambda r: {"files": r.files.model_copy(update={"policy": None})}),
+    ],
+)
+def test_policies_that_cannot_be_blended_are_refused(tmp_path, field, change):
+    _, recipe = trained(tmp_path / "main")
+    trained(tmp_path / "other", **change(recipe))
+    with pytest.raises(RecipeError, match=rf"other.recipe\.yaml: {field}"):
+        export_engine(
+            recipe, tmp_path / "engine", weights=tmp_path / "main", fidelity_from=tmp_path / "other"
+        )
+    assert not (tmp_path / "engine").exists()

@@ -3,9 +3,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from PIL import Image
-
-from adagen_rt.errors import CheckpointError, InputError
+from adagen_rt.errors import CheckpointError
 from adagen_rt.training.classifier import (
     FEATURES,
     WEIGHTS,
@@ -16,8 +14,11 @@ from adagen_rt.training.classifier import (
     train_classifier,
 )
 from adagen_rt.training.data import Images
-from adagen_rt.training.evaluation import Judge, read_images, to_unit
-from adagen_rt.training.loop import keyed_generator
+from adagen_rt.training.evaluation import Judge, to_unit
+from adagen_rt.training.examiner import FEATURES as EXAMINER_FEATURES
+from adagen_rt.training.examiner import WEIGHTS as EXAMINER
+from adagen_rt.training.examiner import load_examiner
+from adagen_rt.training.random import keyed_generator
 
 
 def bars(count=40, seed=0):
@@ -46,9 +47,13 @@ def test_missing_or_foreign_weights_are_refused(tmp_path):
 
 
 def test_a_classifier_learns_and_is_saved(tmp_path):
-    accuracy = train_classifier(bars(200), bars(50, seed=1), tmp_path, steps=40)
+    torch.manual_seed(0)
+    path = tmp_path / "classifier.safetensors"
+    accuracy = train_classifier(
+        ClassifierTask(Classifier(), bars(200)), bars(50, seed=1), path, steps=40
+    )
     assert accuracy > 0.5
-    again = load_classifier(tmp_path / "classifier.safetensors")
+    again = load_classifier(path)
     classes, _ = judge(again, to_unit(bars(50, seed=1).pixels))
     assert (classes.numpy() == bars(50).labels).mean() == accuracy
 
@@ -66,28 +71,34 @@ def test_real_images_are_nearest_to_themselves():
     assert same.count == 40
     noise = judging.score(torch.rand(40, 1, 32, 32), bars().labels)
     assert abs(same.fid) < 1e-4 * noise.fid
+    # Unbiased, so that a set is a little nearer to itself than chance allows.
+    assert -0.1 * noise.kid < same.kid < 0
+    assert (same.precision, same.recall) == (1.0, 1.0)
+    assert (noise.precision, noise.recall) == (0.0, 0.0)
     assert 0 <= noise.accuracy <= 1
 
 
-def test_images_are_read_from_an_archive_or_a_folder(tmp_path):
-    data = bars(12)
-    np.savez(tmp_path / "a.npz", images=data.pixels[..., None], labels=data.labels)
-    folder = tmp_path / "folder"
-    folder.mkdir()
-    for index, label in enumerate(data.labels):
-        name = f"{index:02}-label{label}-seed{index}.png"
-        Image.fromarray(data.pixels[index]).save(folder / name)
-    for path in (tmp_path / "a.npz", folder):
-        read = read_images(path)
-        np.testing.assert_array_equal(read.labels, data.labels)
-        np.testing.assert_array_equal(to_unit(read.pixels), to_unit(data.pixels))
+def test_a_quick_score_is_a_part_of_the_whole():
+    judging = Judge(load_classifier(), bars())
+    images = to_unit(bars(30, seed=3).pixels)
+    score = judging.score(images, bars(30).labels)
+    assert judging.quick_score(images, bars(30).labels) == (score.fid, score.accuracy)
 
 
-def test_what_holds_no_images_is_refused(tmp_path):
-    (tmp_path / "text.npz").write_bytes(b"text")
-    np.savez(tmp_path / "keys.npz", pictures=np.zeros(3))
-    np.savez(tmp_path / "size.npz", images=np.zeros((2, 28, 28, 1), np.uint8), labels=[1, 2])
-    np.savez(tmp_path / "rgb.npz", images=np.zeros((2, 32, 32, 3), np.uint8), labels=[1, 2])
-    for name in ("text.npz", "keys.npz", "size.npz", "rgb.npz", "", "none.npz"):
-        with pytest.raises(InputError, match="images: got"):
-            read_images(tmp_path / name)
+def test_a_description_tells_networks_and_real_sets_apart():
+    known = Judge(load_classifier(), bars()).describe()
+    assert known == Judge(load_classifier(), bars()).describe()
+    assert "Classifier" in known
+    assert "40 real images" in known
+    assert known != Judge(load_classifier(), bars(seed=1)).describe()
+    assert known != Judge(Classifier(), bars()).describe()
+
+
+def test_the_shipped_examiner_is_another_network_than_the_classifier():
+    examiner = load_examiner()
+    assert EXAMINER.stat().st_size < 2_000_000
+    classes, features = judge(examiner, torch.rand(3, 1, 32, 32))
+    assert classes.shape == (3,)
+    assert features.shape == (3, EXAMINER_FEATURES)
+    with pytest.raises(CheckpointError, match="conv"):
+        load_classifier(EXAMINER)

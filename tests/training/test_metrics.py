@@ -2,7 +2,14 @@ import numpy as np
 import pytest
 
 from adagen_rt.errors import InputError
-from adagen_rt.training.metrics import Gaussian, class_accuracy, fid, frechet_distance
+from adagen_rt.training.metrics import (
+    Gaussian,
+    class_accuracy,
+    fid,
+    frechet_distance,
+    kernel_distance,
+    precision_recall,
+)
 
 
 def features(count=4000, width=6, seed=0):
@@ -58,3 +65,59 @@ def test_accuracy_counts_matches():
     assert class_accuracy([1, 2, 3, 4], [1, 2, 0, 0]) == 0.5
     with pytest.raises(InputError, match="predicted"):
         class_accuracy([1, 2], [1])
+
+
+def test_kernel_distance_of_one_distribution_is_about_zero_and_unbiased():
+    values = [
+        kernel_distance(features(200, seed=i), features(200, seed=100 + i)) for i in range(40)
+    ]
+    assert abs(np.mean(values)) < 3 * np.std(values) / np.sqrt(40)
+    assert min(values) < 0 < max(values)
+
+
+def test_kernel_distance_matches_its_definition():
+    first, second = features(7, 3), features(7, 3, seed=1) + 1
+
+    def kernel(a, b):
+        return (a @ b / 3 + 1) ** 3
+
+    own = sum(
+        kernel(x[i], x[j]) for x in (first, second) for i in range(7) for j in range(7) if i != j
+    )
+    cross = sum(kernel(a, b) for a in first for b in second)
+    assert kernel_distance(first, second) == pytest.approx(own / 42 - 2 * cross / 49)
+
+
+def test_kernel_distance_uses_whole_subsets_only():
+    first, second = features(25), features(90, seed=1) + 0.5
+    assert kernel_distance(first, second, subset=10) > 0
+    assert kernel_distance(first, second, subset=10) == kernel_distance(first, second, subset=10)
+
+
+def test_precision_and_recall_of_a_set_with_itself_are_one():
+    assert precision_recall(features(50), features(50)) == (1.0, 1.0)
+
+
+def test_precision_falls_with_outliers_and_recall_with_missing_modes():
+    left, right = features(60, 2), features(60, 2, seed=1) + 100
+    real = np.concatenate([left, right])
+    half_covered = precision_recall(features(120, 2, seed=2), real)
+    assert half_covered[0] > 0.9
+    assert half_covered[1] < 0.55
+    half_noise = precision_recall(np.concatenate([left, features(60, 2, seed=3) - 300]), left)
+    assert half_noise == (0.5, 1.0)
+
+
+def test_blocks_do_not_change_precision_and_recall():
+    first, second = features(1300), features(1100, seed=1) * 1.2
+    small = [
+        np.sort(np.linalg.norm(s[:, None] - s[None], axis=2), axis=1)[:, 3] for s in (second, first)
+    ]
+    apart = np.linalg.norm(first[:, None] - second[None], axis=2)
+    want = (apart <= small[0]).any(1).mean(), (small[1] >= apart.T).any(1).mean()
+    assert precision_recall(first, second) == pytest.approx(want, abs=2e-3)
+
+
+def test_too_few_neighbours_are_refused():
+    with pytest.raises(InputError, match="more than 3"):
+        precision_recall(features(3), features(30))

@@ -174,3 +174,25 @@ def test_impossible_settings_are_refused(tmp_path):
         PolicyConfig(updates=0)
     with pytest.raises(InputError, match="trajectories"):
         make_trainer(tmp_path, workers=Workers(rank=0, count=3))
+
+
+def test_a_run_can_start_from_what_another_left(whole, tmp_path):
+    trainer = make_trainer(tmp_path / "next")
+    trainer.begin_from(whole)
+    end = contents(whole)
+    for name, network in (("policy", trainer.policy), ("critic", trainer.critic)):
+        for key, value in network.state_dict().items():
+            assert torch.equal(value, end[f"/{name}/{key}"])
+    assert trainer.update == 0
+    with pytest.raises(CheckpointError, match="policy"):
+        make_trainer(tmp_path / "other").begin_from(tmp_path)
+
+
+def test_a_resumed_run_does_not_start_again(whole, tmp_path):
+    make_trainer(tmp_path).run(max_minutes=0)
+    trainer = make_trainer(tmp_path, resume=True)
+    before = {name: value.clone() for name, value in trainer.policy.state_dict().items()}
+    trainer.begin_from(whole)
+    assert all(
+        torch.equal(value, before[name]) for name, value in trainer.policy.state_dict().items()
+    )

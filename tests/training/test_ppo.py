@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 
 torch = pytest.importorskip("torch")
@@ -6,8 +8,8 @@ from tiny_recipes import tiny_environment, tiny_networks, tiny_recipe
 
 from adagen_rt.errors import InputError
 from adagen_rt.models.policy import PolicyConfig, PolicyNetwork
-from adagen_rt.training.loop import keyed_generator
 from adagen_rt.training.ppo import PPO, Batch, PPOConfig, make_critic, ppo_loss
+from adagen_rt.training.random import keyed_generator
 from adagen_rt.training.rollout import Exploration, rollout
 
 CONFIG = PPOConfig(trajectories=32, epochs=4, minibatch=16, learning_rate=3e-3)
@@ -127,3 +129,13 @@ def test_the_deviation_falls_linearly():
 def test_impossible_settings_are_refused(field, value):
     with pytest.raises(InputError, match=field):
         PPOConfig(**{field: value})
+
+
+def test_a_scaled_rate_keeps_steps_proportional_to_the_deviation():
+    config = PPOConfig(learning_rate=2e-4, first_std=0.4, last_std=0.1, scale_rate=True)
+    assert [config.rate(std) for std in (0.4, 0.1)] == pytest.approx([2e-4, 5e-5])
+    assert PPOConfig(learning_rate=2e-4).rate(0.1) == 2e-4
+    toy = Toy("sit", replace(CONFIG, scale_rate=True))
+    played = toy.play(0, std=0.3)
+    toy.ppo.update(played, toy.rewards(played), 0.3, keyed_generator(0))
+    assert toy.ppo.optimizer.param_groups[0]["lr"] == pytest.approx(CONFIG.learning_rate / 2)

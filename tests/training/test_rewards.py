@@ -10,8 +10,8 @@ from adagen_rt.errors import InputError
 from adagen_rt.training.adversarial import Adversary, AdversaryConfig
 from adagen_rt.training.classifier import Classifier, judge
 from adagen_rt.training.features import ClassifierFeatures
-from adagen_rt.training.loop import keyed_generator
 from adagen_rt.training.metrics import Gaussian, frechet_distance, frechet_influence
+from adagen_rt.training.random import keyed_generator
 from adagen_rt.training.rewards import (
     AdversarialReward,
     ClassifierReward,

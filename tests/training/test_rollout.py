@@ -9,7 +9,7 @@ from adagen_rt.export.description import describe_model
 from adagen_rt.export.pipeline import export_networks
 from adagen_rt.generator import Generator
 from adagen_rt.training.environment import Environment
-from adagen_rt.training.loop import keyed_generator
+from adagen_rt.training.random import keyed_generator
 from adagen_rt.training.rollout import (
     Exploration,
     gaussian_entropy,
@@ -122,9 +122,9 @@ def test_log_probabilities_are_those_of_a_normal():
 def test_features_may_be_kept_in_half_the_memory():
     half, whole = (play("dit", dtype=dtype) for dtype in (torch.float16, torch.float32))
     assert half.observations[1]["features"].dtype == torch.float16
-    seen = half.observation(1, torch.tensor([3, 0]))["features"]
+    seen = half.observation(range(1, 2), torch.tensor([3, 0]))["features"]
     assert seen.dtype == torch.float32
-    expected = whole.observation(1, torch.tensor([3, 0]))["features"]
+    expected = whole.observation(range(1, 2), torch.tensor([3, 0]))["features"]
     torch.testing.assert_close(seen, expected, atol=1e-2, rtol=1e-2)
 
 

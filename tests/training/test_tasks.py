@@ -20,9 +20,10 @@ from adagen_rt.training.generator import (
     train_backbone,
     train_tokenizer,
 )
-from adagen_rt.training.loop import LoopConfig, keyed_generator
+from adagen_rt.training.loop import LoopConfig
 from adagen_rt.training.objectives import LABEL_DROPOUT, DiTTask, MaskGITTask, SiTTask
-from adagen_rt.training.preview import sample_images
+from adagen_rt.training.random import keyed_generator
+from adagen_rt.training.samples import sample_images
 from adagen_rt.training.tokenizers import TrainableVQ, VQTask, calibrate
 
 

@@ -1,12 +1,34 @@
-"""Rewrites of an exported graph that hold at most one weight in memory at a time."""
+"""Graphs in half precision, rewritten with at most one weight in memory at a time."""
 
 from __future__ import annotations
+
+from pathlib import Path
 
 import numpy as np
 import onnx_ir as ir
 
+#: Weights above this go to a file of their own: a protobuf file cannot exceed 2 GB.
+INLINE_BYTES = 1 << 28
+
 #: Where nearly all the arithmetic and all the large weights are.
 PRODUCTS = ("MatMul", "Gemm", "Conv")
+
+#: Half precisions by the names that manifests use.
+HALF = {"float16": ir.DataType.FLOAT16, "bfloat16": ir.DataType.BFLOAT16}
+
+
+def convert_file(source: Path, target: Path, dtype: str) -> None:
+    """Write a float32 graph's twin in half precision.
+
+    Args:
+        source: An ONNX file.
+        target: Where its twin goes; large weights go beside it.
+        dtype: A key of `HALF`.
+    """
+    model = ir.load(source)
+    convert_products(model, HALF[dtype])
+    fold_weights(model)
+    save_graph(model, target)
 
 
 def convert_products(model: ir.Model, dtype: ir.DataType) -> None:
@@ -17,10 +39,11 @@ def convert_products(model: ir.Model, dtype: ir.DataType) -> None:
     """
     for node in list(model.graph):
         if node.op_type in PRODUCTS:
-            inputs = [value and _cast(value, dtype) for value in node.inputs]
+            # An optional input that is left out stays out.
+            inputs = [None if value is None else _cast(value, dtype) for value in node.inputs]
             product = ir.node(
                 node.op_type,
-                [cast and cast.outputs[0] for cast in inputs],
+                [None if cast is None else cast.outputs[0] for cast in inputs],
                 attributes=node.attributes,
             )
             _typed(product.outputs[0], node.outputs[0], dtype)
@@ -82,5 +105,15 @@ def _folded(node: ir.Node, weight: ir.TensorProtocol) -> ir.LazyTensor:
     return ir.LazyTensor(
         lambda: ir.tensor(np.ascontiguousarray(weight.numpy().transpose(order))),
         dtype=weight.dtype,
-        shape=ir.Shape([weight.shape[axis] for axis in order]),
+        shape=ir.Shape([weight.shape.numpy()[axis] for axis in order]),
     )
+
+
+def save_graph(model: ir.Model, path: Path) -> None:
+    """Write a graph; large weights go to `NAME.data` beside it."""
+    size = sum(v.const_value.nbytes for v in model.graph.initializers.values() if v.const_value)
+    external = path.with_suffix(".data").name if size > INLINE_BYTES else None
+    if external is None:
+        # What the graph was read from may have had its weights beside it.
+        model = ir.external_data.load_to_model(model)
+    ir.save(model, path, external_data=external)

@@ -1,0 +1,170 @@
+"""Engine in, a set of plans out, whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from adagen_rt.backends.tensorrt.modules import Module, find_module
+from adagen_rt.backends.tensorrt.network import PlanJob, build_plan
+from adagen_rt.backends.tensorrt.profiles import graph_profiles
+from adagen_rt.backends.tensorrt.record import (
+    RECORD,
+    TIMINGS,
+    PlanSpec,
+    Record,
+    plan_file,
+    plans_folder,
+    read_record,
+    write_record,
+)
+from adagen_rt.contracts import KEEP_FLOAT32
+from adagen_rt.engine import Engine, sha256, staged_folder
+from adagen_rt.errors import InputError, MissingExtraError, PlanError
+from adagen_rt.graph_file import external_files
+from adagen_rt.manifest import Dtype
+from adagen_rt.request import as_integer
+
+MAX_BATCHES, MAX_BATCH = 16, 1024
+
+#: Called with a graph, a phase of its build, the steps that are done, and how many there are.
+Progress = Callable[[str, str, int, int], object]
+
+
+@dataclass(frozen=True)
+class Order:
+    """What to build, checked.
+
+    Attributes:
+        engine: Whose graphs.
+        module: Who builds.
+        target: What GPU the plans are for.
+        dtype: Precision of the matrix products.
+        batches: Samples of each batch bucket, ascending.
+    """
+
+    engine: Engine
+    module: Module
+    target: str
+    dtype: Dtype
+    batches: tuple[int, ...]
+
+    @property
+    def folder(self) -> Path:
+        """Where the plans go."""
+        return plans_folder(self.engine, self.module.name)
+
+
+def build_plans(
+    engine: Engine,
+    backend: str,
+    *,
+    batches: Sequence[int] = (1, 4, 8),
+    dtype: Dtype | None = None,
+    progress: Progress = lambda graph, phase, done, steps: None,
+) -> Path:
+    """Build the plans of all graphs of an engine.
+
+    Plans of an earlier build are replaced when all is done, and stay as they are until then.
+
+    Args:
+        engine: Whose graphs.
+        backend: ``tensorrt``, for this machine's GPU, or ``tensorrt-rtx``, which needs none.
+        batches: Numbers of samples to have an optimisation profile for.
+        dtype: Precision of the matrix products; None takes the engine's own.
+        progress: Told about the progress.
+
+    Returns:
+        The folder of the plans.
+
+    Raises:
+        InputError: An argument is out of its range.
+        MissingExtraError: The backend is not installed.
+        DeviceError: The backend builds for the GPU at hand, and there is none.
+        PlanError: TensorRT cannot build a graph.
+    """
+    order = _check(engine, backend, batches, dtype)
+    graphs = engine.manifest.graphs
+    profiles = {graph: graph_profiles(engine.manifest, graph, order.batches) for graph in graphs}
+    timings = _older_timings(order)
+    plans = {}
+    with staged_folder(order.folder, RECORD) as folder:
+        for graph in graphs:
+            with _source(order, graph, folder) as path:
+                label = f"graphs.{graph} ({engine.graph_file(graph)})"
+                job = PlanJob(path, label, profiles[graph], timings, partial(progress, graph))
+                plan, timings = build_plan(order.module, job)
+            (folder / plan_file(graph)).write_bytes(plan)
+            plans[graph] = PlanSpec(sources=_sources(engine, graph), profiles=profiles[graph])
+        if timings:
+            (folder / TIMINGS).write_bytes(timings)
+        write_record(folder, _record(order, plans, folder))
+    return order.folder
+
+
+def _check(engine: Engine, backend: str, batches: Sequence[int], dtype: Dtype | None) -> Order:
+    module = find_module(backend)
+    if not 1 <= len(batches) <= MAX_BATCHES:
+        raise InputError("batch", list(batches), f"1 to {MAX_BATCHES} numbers")
+    checked = {as_integer("batch", batch, 1, MAX_BATCH) for batch in batches}
+    own = engine.manifest.dtype
+    if dtype not in (None, own) and own != "float32":
+        raise InputError("dtype", dtype, f"{own}, as the engine has; export it in {dtype}")
+    module.load()
+    target = module.target()
+    if not os.access(engine.path, os.W_OK):
+        raise InputError("engine", str(engine.path), "a folder that can be written, for its plans")
+    return Order(engine, module, target, dtype or own, tuple(sorted(checked)))
+
+
+def _older_timings(order: Order) -> bytes:
+    """The timing cache of an earlier build by the same module on the same kind of GPU."""
+    try:
+        record = read_record(order.folder)
+    except PlanError:
+        return b""
+    path = order.folder / TIMINGS
+    known = (record.version, record.target) == (order.module.load().__version__, order.target)
+    if not known or not path.is_file() or sha256(path) != record.files.get(TIMINGS):
+        return b""
+    return path.read_bytes()
+
+
+@contextmanager
+def _source(order: Order, graph: str, folder: Path) -> Iterator[Path]:
+    """The ONNX file to build from: the engine's, or its twin in another precision."""
+    path = order.engine.graph_file(graph)
+    if order.dtype == order.engine.manifest.dtype or graph in KEEP_FLOAT32:
+        yield path
+        return
+    try:
+        from adagen_rt.precision import convert_file
+    except ImportError as error:
+        raise MissingExtraError(error.name or "onnx_ir", order.module.name) from error
+    with tempfile.TemporaryDirectory(prefix=".twin-", dir=folder) as scratch:
+        twin = Path(scratch) / path.name
+        convert_file(path, twin, order.dtype)
+        yield twin
+
+
+def _sources(engine: Engine, graph: str) -> dict[str, str]:
+    path = engine.graph_file(graph)
+    names = {path.name, *external_files(path)}
+    return {name: engine.manifest.files[name] for name in sorted(names)}
+
+
+def _record(order: Order, plans: dict[str, PlanSpec], folder: Path) -> Record:
+    return Record(
+        backend=order.module.name,
+        version=order.module.load().__version__,
+        target=order.target,
+        dtype=order.dtype,
+        batches=order.batches,
+        plans=plans,
+        files={path.name: sha256(path) for path in sorted(folder.iterdir())},
+    )

@@ -1,0 +1,50 @@
+"""Kernels that TensorRT for RTX compiled for this machine's GPU, kept for the next process."""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+from pathlib import Path
+from typing import Any
+
+DIGEST_BYTES = hashlib.sha256().digest_size
+
+
+class JitCache:
+    """One cache for all plans of an engine, in a file that starts with the rest's SHA-256.
+
+    A file that is damaged is not used. Whether the kernels fit the GPU, its driver and the
+    module, TensorRT checks itself, and compiles them anew where they do not.
+
+    Args:
+        path: The file.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._cache: Any = None
+
+    def attach(self, config: Any) -> None:
+        """Let a runtime configuration take its kernels from the cache, and add to it."""
+        if self._cache is None:
+            self._cache = config.create_runtime_cache()
+            if kernels := self._read():
+                self._cache.deserialize(kernels)
+        config.set_runtime_cache(self._cache)
+
+    def save(self) -> None:
+        """Write what has been compiled; the file appears whole or not at all."""
+        if self._cache is None:
+            return
+        kernels = bytes(self._cache.serialize())
+        with tempfile.TemporaryDirectory(prefix=".cache-", dir=self._path.parent) as folder:
+            staged = Path(folder) / self._path.name
+            staged.write_bytes(hashlib.sha256(kernels).digest() + kernels)
+            staged.replace(self._path)
+
+    def _read(self) -> bytes:
+        if self._path.is_symlink() or not self._path.is_file():
+            return b""
+        content = self._path.read_bytes()
+        digest, kernels = content[:DIGEST_BYTES], content[DIGEST_BYTES:]
+        return kernels if hashlib.sha256(kernels).digest() == digest else b""

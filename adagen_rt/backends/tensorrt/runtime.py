@@ -1,0 +1,144 @@
+"""A set of plans as device graphs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from adagen_rt.backends.gpu import compute_capability
+from adagen_rt.backends.tensorrt.graph import PlanGraph
+from adagen_rt.backends.tensorrt.jit_cache import JitCache
+from adagen_rt.backends.tensorrt.modules import find_module, last_errors, make_logger
+from adagen_rt.backends.tensorrt.profiles import Shapes
+from adagen_rt.backends.tensorrt.record import (
+    Record,
+    mismatches,
+    plans_folder,
+    read_plan,
+    read_record,
+)
+from adagen_rt.engine import Engine
+from adagen_rt.errors import InputError, PlanError
+
+
+class Plans:
+    """The plans of an engine on this machine's GPU, whose CUDA context must be current.
+
+    Every plan is checked against its record, the engine, the module and the GPU before it is
+    deserialised. All graphs share one block of scratch memory, for they run one after another:
+    make the graphs, allocate `scratch_bytes`, and give it to them with `set_scratch`.
+
+    Args:
+        engine: The engine.
+        backend: ``tensorrt`` or ``tensorrt-rtx``.
+
+    Raises:
+        InputError: There is no such backend.
+        MissingExtraError: It is not installed.
+        DeviceError: There is no GPU, or none that the backend supports.
+        PlanError: There are no plans, or they are damaged or made for something else.
+    """
+
+    def __init__(self, engine: Engine, backend: str) -> None:
+        self._module = find_module(backend)
+        self._trt = self._module.load()
+        capability = compute_capability()
+        self._module.check_capability(capability)
+        self._engine = engine
+        self._folder = plans_folder(engine, backend)
+        self._logger = make_logger(self._trt)
+        with self._advice():
+            self._record = self._read_record(capability)
+            self._runtime = self._trt.Runtime(self._logger)
+            self._plans = {graph: self._deserialise(graph) for graph in self._record.plans}
+        self._jit_cache = JitCache(self._folder.with_suffix(".kernels"))
+        self._graphs: list[PlanGraph] = []
+
+    @property
+    def batches(self) -> tuple[int, ...]:
+        """Samples of each batch bucket, ascending."""
+        return self._record.batches
+
+    def profiles(self, graph: str) -> tuple[Shapes, ...]:
+        """Shapes of the inputs that a graph was built for."""
+        return self._record.plans[graph].profiles
+
+    def graph(self, name: str, shapes: Mapping[str, tuple[int, ...]], stream: int) -> PlanGraph:
+        """A graph at one set of shapes, with an execution context of its own.
+
+        Args:
+            name: The graph.
+            shapes: Shapes of all its inputs.
+            stream: CUDA stream on which the profile is selected and the graph is to run.
+
+        Raises:
+            InputError: There is no profile of these shapes.
+            PlanError: TensorRT refuses.
+        """
+        profiles = self.profiles(name)
+        if dict(shapes) not in profiles:
+            raise InputError(
+                "shapes", dict(shapes), f"the inputs of {name} for a batch in {list(self.batches)}"
+            )
+        plan, profile = self._plans[name], profiles.index(dict(shapes))
+        graph = PlanGraph(
+            plan, self._context(plan), profile, profiles[profile], stream, self._logger.errors
+        )
+        self._graphs.append(graph)
+        return graph
+
+    @property
+    def scratch_bytes(self) -> int:
+        """Device memory that the graphs made so far need for their intermediate results."""
+        return max((graph.scratch_bytes for graph in self._graphs), default=0)
+
+    def set_scratch(self, address: int) -> None:
+        """Give all graphs made so far the same `scratch_bytes` of memory, 256-byte aligned."""
+        size = self.scratch_bytes
+        for graph in self._graphs:
+            graph.set_scratch(address, size)
+
+    def save_kernels(self) -> None:
+        """Keep what was compiled for this GPU; call it when every graph has run once."""
+        self._jit_cache.save()
+
+    @contextmanager
+    def _advice(self) -> Iterator[None]:
+        """Add to an error what to type."""
+        try:
+            yield
+        except PlanError as error:
+            raise PlanError(
+                f"{error}; build the plans again with: adagen-rt build {self._engine.path} "
+                f"--backend {self._module.name}"
+            ) from None
+
+    def _read_record(self, capability: str) -> Record:
+        record = read_record(self._folder)
+        version = self._trt.__version__
+        if faults := list(mismatches(record, self._engine.manifest, version, capability)):
+            raise PlanError(f"{self._folder}: {'; '.join(faults)}")
+        return record
+
+    def _deserialise(self, graph: str) -> Any:
+        # The very bytes that were checked, not the file once more.
+        plan = self._runtime.deserialize_cuda_engine(read_plan(self._folder, self._record, graph))
+        if plan is None:
+            reason = last_errors(self._logger.errors)
+            raise PlanError(f"{self._folder}: TensorRT refuses the plan of {graph}: {reason}")
+        return plan
+
+    def _context(self, plan: Any) -> Any:
+        """A context whose scratch memory is set later."""
+        trt, strategy = self._trt, self._trt.ExecutionContextAllocationStrategy.USER_MANAGED
+        if not self._module.portable:
+            return plan.create_execution_context(strategy)
+        config = plan.create_runtime_config()
+        config.set_execution_context_allocation_strategy(strategy)
+        # A kernel that is compiled later would never get into a captured graph.
+        config.dynamic_shapes_kernel_specialization_strategy = (
+            trt.DynamicShapesKernelSpecializationStrategy.EAGER
+        )
+        self._jit_cache.attach(config)
+        return plan.create_execution_context(config)

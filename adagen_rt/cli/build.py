@@ -1,0 +1,90 @@
+"""`adagen-rt build`: TensorRT plans of an engine."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import click
+from tqdm import tqdm
+
+from adagen_rt.backends.tensorrt import MODULES
+from adagen_rt.backends.tensorrt.build import build_plans
+from adagen_rt.cli.export import DTYPES
+from adagen_rt.cli.tables import quantity
+from adagen_rt.engine import open_engine
+from adagen_rt.errors import InputError
+
+
+@click.command()
+@click.argument("engine")
+@click.option("--backend", type=click.Choice(tuple(MODULES)), required=True, help="Who builds.")
+@click.option(
+    "--batch",
+    default="1,4,8",
+    show_default=True,
+    help="Numbers of samples to have a profile for, separated by commas.",
+)
+@click.option(
+    "--dtype",
+    type=click.Choice(tuple(DTYPES)),
+    help="Precision of the matrix products; default: the engine's own.",
+)
+def build(engine: str, backend: str, batch: str, dtype: str | None) -> None:
+    """Build TensorRT plans of ENGINE (a folder, or the name of a shipped engine).
+
+    They go to ENGINE/plans/BACKEND, where the plans of an earlier build stay as they are
+    until all is done. tensorrt builds for the GPU of this machine; tensorrt-rtx needs no GPU,
+    and compiles for the one that it finds when the plans are loaded.
+    """
+    batches = parse_batches(batch)
+    opened = open_engine(engine)
+    begin = time.perf_counter()
+    with Display() as display:
+        folder = build_plans(
+            opened,
+            backend,
+            batches=batches,
+            dtype=DTYPES[dtype] if dtype else None,
+            progress=display.show,
+        )
+    seconds = time.perf_counter() - begin
+    size = sum(path.stat().st_size for path in folder.iterdir())
+    click.echo(f"written: {folder} ({quantity(size)}B, {seconds:.1f} s)")
+
+
+def parse_batches(text: str) -> list[int]:
+    """The numbers of ``--batch``.
+
+    Raises:
+        InputError: One is not a number.
+    """
+    try:
+        return [int(number) for number in text.split(",")]
+    except ValueError:
+        raise InputError("batch", text, "numbers separated by commas, such as 1,4,8") from None
+
+
+class Display:
+    """A line for every graph and, on a terminal, a bar for what TensorRT is at."""
+
+    def __init__(self) -> None:
+        self._graph = ""
+        self._bar: tqdm[Any] = tqdm(disable=None, leave=False)
+
+    def __enter__(self) -> Display:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._bar.close()
+
+    def show(self, graph: str, phase: str, done: int, steps: int) -> None:
+        """Show that ``phase`` of a graph's build has come to step ``done`` of ``steps``."""
+        if graph != self._graph:
+            self._graph = graph
+            self._bar.clear()
+            click.echo(f"building {graph}", err=True)
+        if not self._bar.disable:
+            self._bar.set_description(phase, refresh=False)
+            self._bar.total, self._bar.n = steps, done
+            self._bar.update(0)

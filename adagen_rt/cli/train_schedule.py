@@ -1,0 +1,94 @@
+"""`adagen-rt train schedule`: the best static schedule that a random search finds."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from adagen_rt.cli.bundle import prepare_export
+from adagen_rt.cli.training_options import (
+    data_option,
+    device_option,
+    out_option,
+    prepare_torch,
+    recipe_options,
+    resume_option,
+    threads_option,
+)
+
+if TYPE_CHECKING:
+    from adagen_rt.export.recipe import Recipe
+    from adagen_rt.training.search import SearchConfig, Statics
+
+
+@click.command()
+@recipe_options
+@data_option
+@click.option("--candidates", type=int, default=100, show_default=True, help="Schedules to try.")
+@click.option("--images", type=int, default=1000, show_default=True, help="Images under each.")
+@click.option("--batch-size", type=int, default=250, show_default=True, help="Made together.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Of the candidates.")
+@out_option
+@resume_option
+@threads_option
+@device_option
+def schedule(
+    recipe_file: Path,
+    weights: Path,
+    data: Path,
+    candidates: int,
+    images: int,
+    batch_size: int,
+    seed: int,
+    folder: Path,
+    resume: bool,
+    threads: int | None,
+    device: str,
+) -> None:
+    """Search the few numbers of a generator's static schedule.
+
+    This is what a policy has to beat: give it as many images (candidates times images) as the
+    policy's training took (updates times trajectories). The winner by FID goes into
+    OUT/recipe.yaml, from which `adagen-rt export OUT/recipe.yaml --weights OUT` makes an
+    engine that `generate --tuned` and `evaluate` can run under it; OUT/search.csv has them all.
+    """
+    prepare_torch(threads)
+    from adagen_rt.export.recipe import load_recipe
+    from adagen_rt.training.search import SearchConfig
+
+    recipe = load_recipe(recipe_file)
+    config = SearchConfig(candidates, images, batch_size, seed)
+    found = _search(recipe, weights, data, config, folder, resume, device)
+    tuned = recipe.schedule.model_copy(update={"tuned": found})
+    prepare_export(recipe.model_copy(update={"schedule": tuned}), weights, folder)
+    click.echo(json.dumps([static.model_dump() for static in found]))
+    click.echo(f"written: {folder / 'recipe.yaml'}")
+
+
+def _search(
+    recipe: Recipe,
+    weights: Path,
+    data: Path,
+    config: SearchConfig,
+    folder: Path,
+    resume: bool,
+    device: str,
+) -> Statics:
+    from adagen_rt.cli.judges import check_judged
+    from adagen_rt.export.description import describe_model
+    from adagen_rt.export.networks import load_networks
+    from adagen_rt.training.data import load_fashion_mnist
+    from adagen_rt.training.environment import Environment
+    from adagen_rt.training.evaluation import Judge
+    from adagen_rt.training.examiner import load_examiner
+    from adagen_rt.training.search import search
+
+    manifest = describe_model(recipe)
+    check_judged("--engine-recipe", manifest.image)
+    judge = Judge(load_examiner(), load_fashion_mnist(data, "train"), device)
+    networks = load_networks(recipe, weights)
+    environment = Environment(manifest, networks.backbone, networks.decoder, device)
+    return search(environment, judge, config, folder, resume)

@@ -1,0 +1,113 @@
+"""Plans that TensorRT for RTX really builds, which takes no GPU."""
+
+import onnx
+import pytest
+from manifests import refresh_hashes
+from onnx import TensorProto
+
+pytest.importorskip("tensorrt_rtx")
+
+from adagen_rt.backends.tensorrt.build import build_plans
+from adagen_rt.backends.tensorrt.record import damage, mismatches, read_record
+from adagen_rt.engine import open_engine, shipped_engines
+from adagen_rt.errors import PlanError
+
+BACKEND = "tensorrt-rtx"
+
+
+def build(engine, **options):
+    """Build, check that the set is whole and current, and return its record."""
+    folder = build_plans(engine, BACKEND, **options)
+    record = read_record(folder)
+    assert list(damage(folder, record)) == []
+    assert list(mismatches(record, engine.manifest, None, None)) == []
+    assert {path.name for path in folder.iterdir()} == {*record.files, "record.json"}
+    return record
+
+
+def copy(engine, folder):
+    """The engine's own files at another place."""
+    folder.mkdir()
+    for name in ("manifest.json", *engine.manifest.files):
+        (folder / name).write_bytes((engine.path / name).read_bytes())
+    return open_engine(folder)
+
+
+@pytest.mark.parametrize("name", sorted(shipped_engines()))
+def test_shipped_engines(name, tmp_path):
+    engine = copy(open_engine(name), tmp_path / name)
+    record = build(engine, batches=(1, 8))
+    calls = engine.manifest.schedule.steps if engine.manifest.family.family == "var" else 1
+    assert len(record.plans["backbone"].profiles) == 2 * calls
+    assert len(record.plans["decoder"].profiles) == 2
+
+
+@pytest.fixture(scope="module", params=["maskgit", "var", "dit", "sit"])
+def exported(request, tmp_path_factory):
+    pytest.importorskip("torch")
+    from tiny_recipes import tiny_recipe
+
+    from adagen_rt.export import export_engine
+
+    folder = tmp_path_factory.mktemp("engines") / request.param
+    return export_engine(tiny_recipe(request.param), folder, seeded="tiny")
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float16", "bfloat16"])
+def test_every_family_in_every_precision(exported, dtype):
+    record = build(exported, batches=(1, 2), dtype=dtype)
+    assert record.dtype == dtype
+    assert record.plans.keys() == exported.manifest.graphs.keys()
+
+
+def test_an_engine_of_half_precision(tmp_path):
+    pytest.importorskip("torch")
+    from tiny_recipes import tiny_recipe
+
+    from adagen_rt.export import export_engine
+
+    engine = export_engine(tiny_recipe("dit"), tmp_path / "dit", seeded="tiny", dtype="float16")
+    assert build(engine, batches=(1,)).dtype == "float16"
+
+
+def test_what_the_parser_says_comes_with_the_node(own_engine):
+    path = own_engine / "decoder.onnx"
+    model = onnx.load(path)
+    model.graph.node[0].name, model.graph.node[0].op_type = "levels", "Det"
+    onnx.save(model, path)
+    refresh_hashes(own_engine)
+    with pytest.raises(PlanError, match=r"graphs\.decoder .*node levels \(Det\): UNSUPPORTED_NODE"):
+        build_plans(open_engine(own_engine), BACKEND)
+    assert not (own_engine / "plans" / BACKEND).exists()
+
+
+def test_a_graph_that_cannot_be_built(own_engine):
+    path = own_engine / "decoder.onnx"
+    model = onnx.load(path)
+    model.graph.input[0].type.tensor_type.elem_type = TensorProto.FLOAT
+    onnx.save(model, path)
+    refresh_hashes(own_engine)
+    with pytest.raises(PlanError, match=r"graphs\.decoder .*TensorRT cannot") as caught:
+        build_plans(open_engine(own_engine), BACKEND)
+    assert "\n" not in str(caught.value)
+
+
+def test_weights_that_cannot_be_read(own_engine):
+    path = own_engine / "decoder.onnx"
+    model = onnx.load(path)
+    model.graph.initializer[0].raw_data = b"too short"
+    onnx.save(model, path)
+    refresh_hashes(own_engine)
+    with pytest.raises(PlanError, match=r"graphs\.decoder .*TensorRT cannot read it: INVALID"):
+        build_plans(open_engine(own_engine), BACKEND)
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError])
+def test_an_exception_in_a_build_passes_through_tensorrt(own_engine, error):
+    def stop(graph, phase, done, steps):
+        if done == 1:
+            raise error
+
+    with pytest.raises(error):
+        build_plans(open_engine(own_engine), BACKEND, progress=stop)
+    assert list((own_engine / "plans").iterdir()) == []

@@ -1,0 +1,87 @@
+"""`adagen-rt evaluate` and `adagen-rt train schedule`, one after the other, and their faults."""
+
+import json
+
+import pytest
+import yaml
+
+torch = pytest.importorskip("torch")
+
+from adagen_rt.export.recipe import load_recipe
+
+
+@pytest.fixture
+def searched(run, data, model, tmp_path):
+    """A tiny generator whose static schedule was searched."""
+    recipe, weights = model
+    paths = ("--engine-recipe", recipe, "--weights", weights, "--data", data)
+    folder = tmp_path / "searched"
+    quick = ("--candidates", 3, "--images", 10, "--out", folder)
+    done = run("train", "schedule", *paths, *quick)
+    assert done.exit_code == 0, done.output
+    return folder
+
+
+@pytest.fixture
+def engine(run, searched, tmp_path):
+    """An engine of it; its guidance is another, whoever won the search."""
+    content = yaml.safe_load((searched / "recipe.yaml").read_text())
+    content["schedule"]["tuned"][1]["value"] = 3.5
+    (searched / "recipe.yaml").write_text(yaml.safe_dump(content))
+    done = run("export", searched / "recipe.yaml", "--weights", searched, "--out", tmp_path / "e")
+    assert done.exit_code == 0, done.output
+    return tmp_path / "e"
+
+
+def test_a_search_leaves_a_recipe_with_its_winner(searched, model):
+    found = load_recipe(searched / "recipe.yaml")
+    assert found.schedule.tuned is not None
+    assert found.schedule.actions == load_recipe(model[0]).schedule.actions
+    assert len((searched / "search.csv").read_text().splitlines()) == 4
+
+
+def test_every_schedule_of_an_engine_is_scored(run, engine, data):
+    arguments = ("evaluate", engine, "--data", data, "--samples", 10)
+    done = run(*arguments, "--json")
+    assert done.exit_code == 0, done.output
+    content = json.loads(done.stdout)
+    assert set(content["scores"]) == {"static", "tuned", "policy"}
+    assert content["scores"]["static"]["count"] == 10
+    assert "20 real images" in content["judge"]
+    page = run(*arguments, "--schedule", "tuned").stdout
+    assert "tuned" in page
+    assert "static" not in page
+    assert f"{content['scores']['tuned']['fid']:.3f}" in page
+
+
+def test_images_under_the_tuned_schedule(run, engine, refuse, tmp_path):
+    traces = {}
+    for flag in ("--static", "--tuned"):
+        trace = tmp_path / f"{flag[2:]}.json"
+        arguments = ("generate", "--engine", engine, "--count", 1, "--seed", 0)
+        done = run(*arguments, flag, "--out", tmp_path / "a.png", "--trace", trace)
+        assert done.exit_code == 0, done.output
+        traces[flag] = json.loads(trace.read_text())["samples"][0]["actions"]
+    assert traces["--static"]["guidance_scale"] == [1.5] * 5
+    assert traces["--tuned"]["guidance_scale"] == [3.5] * 5
+    assert "--tuned" in refuse("generate", "--engine", engine, "--static", "--tuned")
+
+
+@pytest.mark.parametrize(
+    ("extra", "named"),
+    [
+        (("--samples", 3), "samples: got 3"),
+        (("--seed", -1), "seed: got -1"),
+        (("--data", "/nowhere"), "--data"),
+        (("--steps", 5), "steps: got 5"),
+    ],
+)
+def test_faults_are_one_line(refuse, engine, data, extra, named):
+    assert named in refuse("evaluate", engine, "--data", data, *extra)
+
+
+def test_an_engine_without_a_tuned_schedule_says_so(refuse, tiny_engine, tmp_path):
+    out = tmp_path / "a.png"
+    arguments = ("generate", "--engine", tiny_engine, "--tuned", "--out", out, "--count", 1)
+    assert "expected an engine whose static schedule was searched" in refuse(*arguments)
+    assert not out.exists()
