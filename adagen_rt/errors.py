@@ -8,8 +8,7 @@ AdagenError
 ├── DeviceError         a GPU, or what drives it, is missing or failed
 ├── MissingExtraError   an optional dependency is not installed
 ├── ExportError         an exported graph does not agree with the model it came from
-├── PlanError           a TensorRT plan cannot be built, or is damaged or made for something else
-└── DeviceError         the device that was asked for is not there
+└── PlanError           a TensorRT plan cannot be built, or is damaged or made for something else
 """
 
 from __future__ import annotations
@@ -57,10 +56,6 @@ class ExportError(AdagenError):
 
 class PlanError(AdagenError):
     """A TensorRT plan cannot be built, or is damaged or made for something else."""
-
-
-class DeviceError(AdagenError):
-    """The device that was asked for is not there."""
 
 
 class MissingExtraError(AdagenError, ImportError):

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from adagen_rt.cuda.driver import Launch
-from adagen_rt.cuda.graphs import GraphCapture, checked, import_driver
+from adagen_rt.cuda.graphs import GraphCapture, checked
 from adagen_rt.cuda.kernels import SHARED_LIMIT, kernel_image
 from adagen_rt.errors import DeviceError
 
@@ -23,8 +23,7 @@ class BindingsDriver(GraphCapture):
 
     def __init__(self, device: int = 0) -> None:
         super().__init__()
-        cuda = self._cuda = import_driver()
-        checked(cuda.cuInit(0))
+        cuda = self._cuda
         count = checked(cuda.cuDeviceGetCount())
         if not 0 <= device < count:
             raise DeviceError(f"device: got {device}, expected one of {count} GPUs")
@@ -61,7 +60,7 @@ class BindingsDriver(GraphCapture):
         count = math.prod(shape)
         size = max(count * np.dtype(dtype).itemsize, 1)
         address = int(checked(self._cuda.cuMemHostAlloc(size, 0)))
-        memory = (ctypes.c_uint8 * size).from_address(address)
+        memory: Any = (ctypes.c_uint8 * size).from_address(address)
         return np.frombuffer(memory, dtype, count).reshape(shape)
 
     def upload(self, target: int, source: NDArray[Any], stream: int) -> None:

@@ -8,15 +8,20 @@ from adagen_rt.errors import DeviceError, MissingExtraError
 
 
 def import_driver() -> Any:
-    """cuda-python's driver module.
+    """cuda-python's driver module, initialised.
 
     Raises:
         MissingExtraError: It is not installed.
+        DeviceError: There is no NVIDIA driver, or no GPU.
     """
     try:
         from cuda.bindings import driver
     except ImportError:
-        raise MissingExtraError("cuda-python", "cuda") from None
+        raise MissingExtraError("cuda-bindings", "cuda") from None
+    try:
+        checked(driver.cuInit(0))
+    except RuntimeError:  # cuda-python's own, where the driver's library is not found
+        raise DeviceError("no NVIDIA GPU: the driver's library was not found") from None
     return driver
 
 

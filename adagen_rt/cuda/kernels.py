@@ -58,7 +58,7 @@ def compile_kernels(sources: Path, arch: str) -> bytes:
     try:
         from cuda.bindings import nvrtc
     except ImportError:
-        raise MissingExtraError("cuda-python", "cuda") from None
+        raise MissingExtraError("cuda-bindings", "cuda") from None
     text = (sources / "kernels.cuh").read_bytes()
     status, program = nvrtc.nvrtcCreateProgram(text, b"kernels.cuh", 0, [], [])
     _check(nvrtc, status, None)
@@ -66,7 +66,7 @@ def compile_kernels(sources: Path, arch: str) -> bytes:
     encoded = [flag.encode() for flag in flags]
     _check(nvrtc, nvrtc.nvrtcCompileProgram(program, len(encoded), encoded)[0], program)
     size = nvrtc.nvrtcGetCUBINSize(program)[1]
-    cubin = b" " * size
+    cubin: bytes = b" " * size
     _check(nvrtc, nvrtc.nvrtcGetCUBIN(program, cubin)[0], program)
     nvrtc.nvrtcDestroyProgram(program)
     return cubin

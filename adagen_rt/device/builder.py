@@ -150,11 +150,12 @@ class Builder:
 
     def decide(self, features: Mapping[str, Buffer]) -> list[Op]:
         """Ask the policy about features, and turn its answer into this call's actions."""
-        ops, raw = [], 0
+        ops: list[Op] = []
+        raw = 0
         if self.setting.adaptive:
             asked = {**features, "step": self.state["policy_step"]}
-            op, outputs = self.graph("policy", asked)
-            ops, raw = [op], outputs["raw"].address
+            policy, outputs = self.graph("policy", asked)
+            ops, raw = [policy], outputs["raw"].address
         state, spec = self.state, self.setting.manifest.schedule
         remaining = state.fields.get("remaining")
         op = structs.Schedule(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -127,7 +128,5 @@ class Runner:
 
     def _abandon(self) -> None:
         """End a capture that failed, whatever the driver says: the first error matters."""
-        try:
+        with suppress(Exception):
             self._driver.end_capture(self._stream)
-        except Exception:
-            pass

@@ -11,7 +11,7 @@ from __future__ import annotations
 import ctypes
 import math
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import torch
@@ -146,13 +146,10 @@ class Place:
         with ExitStack() as stack:
             stack.enter_context(torch.no_grad())
             if stream is not None and self._pool is not None:
-                for context in self._captured(stream):
-                    stack.enter_context(context)
+                outside = torch.cuda.ExternalStream(stream, device=self.device)
+                stack.enter_context(torch.cuda.stream(outside))
+                stack.enter_context(torch.cuda.use_mem_pool(self._pool))
             yield
-
-    def _captured(self, stream: int) -> list[AbstractContextManager[Any]]:
-        outside = torch.cuda.ExternalStream(stream, device=self.device)
-        return [torch.cuda.stream(outside), torch.cuda.use_mem_pool(self._pool)]
 
     def view(self, address: int, spec: TensorSpec) -> Tensor:
         """A tensor over memory that belongs to the caller."""

@@ -24,11 +24,11 @@ def engine(request, tmp_path_factory):
     return export_networks(recipe, lambda: tiny_networks(recipe), folder)
 
 
-def make_runner(engine, driver, *, adaptive=True, capture="whole", batch=len(LABELS)):
+def make_runner(engine, driver, *, adaptive=True, capture="whole"):
     manifest = engine.manifest
     graphs = HostGraphs(engine, driver)
     steps = manifest.schedule.steps
-    setting = Setting(manifest, graphs, driver, 1, batch, steps, adaptive)
+    setting = Setting(manifest, graphs, driver, 1, len(LABELS), steps, adaptive)
     return Runner(build_program(setting), driver, 1, capture)
 
 
