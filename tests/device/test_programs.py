@@ -10,6 +10,7 @@ from tiny_recipes import FAMILIES, tiny_networks, tiny_recipe
 from adagen_rt.cuda.host import HostDriver
 from adagen_rt.device import Runner, build_program
 from adagen_rt.device.builder import Setting
+from adagen_rt.errors import DeviceError
 from adagen_rt.export.pipeline import export_networks
 from adagen_rt.generator import Generator
 from device.host import HostGraphs
@@ -64,3 +65,21 @@ def test_the_host_waits_once(engine):
     driver.calls.clear()
     runner.run(np.array(LABELS), np.array(SEEDS))
     assert driver.calls == ["activate", "upload", "replay", *["download"] * 3, "synchronize"]
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda driver: driver.allocate(4),
+        lambda driver: driver.free(0),
+        lambda driver: driver.synchronize(1),
+        lambda driver: driver.upload(0, np.zeros(1), 1),
+        lambda driver: driver.download(np.zeros(1), 0, 1),
+    ],
+    ids=["allocate", "free", "synchronize", "upload", "download"],
+)
+def test_a_capture_refuses(call):
+    driver = HostDriver()
+    driver.begin_capture(1)
+    with pytest.raises(DeviceError, match="during a capture"):
+        call(driver)
