@@ -5,10 +5,10 @@ AdagenError
 ├── EngineError         an engine folder is incomplete, altered or of another format
 ├── CheckpointError     a weight file is unsafe, unreadable or does not fit the model
 ├── RecipeError         a recipe file is not valid
+├── DeviceError         a GPU, or what drives it, is missing or failed
 ├── MissingExtraError   an optional dependency is not installed
 ├── ExportError         an exported graph does not agree with the model it came from
-├── PlanError           a TensorRT plan cannot be built, or is damaged or made for something else
-└── DeviceError         the device that was asked for is not there
+└── PlanError           a TensorRT plan cannot be built, or is damaged or made for something else
 """
 
 from __future__ import annotations
@@ -46,16 +46,16 @@ class RecipeError(AdagenError):
     """A recipe file is not valid."""
 
 
+class DeviceError(AdagenError):
+    """A GPU, or what drives it, is missing or failed."""
+
+
 class ExportError(AdagenError):
     """An exported graph does not agree with the model it came from."""
 
 
 class PlanError(AdagenError):
     """A TensorRT plan cannot be built, or is damaged or made for something else."""
-
-
-class DeviceError(AdagenError):
-    """The device that was asked for is not there."""
 
 
 class MissingExtraError(AdagenError, ImportError):

@@ -5,7 +5,7 @@
 
 namespace adagen {
 
-constexpr int kTeamThreads = 128;
+constexpr int kTeamThreads = 256;
 
 struct DeviceTeam {
   __device__ void sync() const { __syncthreads(); }
@@ -85,22 +85,42 @@ struct DeviceTeam {
     return second ? b : a;
   }
 
-  // A tree over shared memory, in a fixed order: the same input gives the same sum.
+  // First inside every warp, then over the warps' results, in a fixed order: the same input
+  // gives the same sum, and every thread has it.
   template <class T, class Join>
   __device__ T reduce(T mine, Join join) const {
-    __shared__ alignas(T) unsigned char storage[kTeamThreads * sizeof(T)];
-    T* parts = reinterpret_cast<T*>(storage);
-    __syncthreads();  // the previous reduction's result has been read
-    parts[threadIdx.x] = mine;
-    __syncthreads();
-    for (unsigned half = kTeamThreads / 2; half > 0; half /= 2) {
-      if (threadIdx.x < half) {
-        parts[threadIdx.x] = join(parts[threadIdx.x], parts[threadIdx.x + half]);
-      }
-      __syncthreads();
+    static_assert(sizeof(T) <= kPartialBytes, "a partial result is larger than its place");
+    for (int distance = kWarp / 2; distance > 0; distance /= 2) {
+      mine = join(mine, exchanged(mine, distance));
     }
-    return parts[0];
+    T* parts = reinterpret_cast<T*>(partials());
+    __syncthreads();  // the previous reduction's result has been read
+    if (threadIdx.x % kWarp == 0) parts[threadIdx.x / kWarp] = mine;
+    __syncthreads();
+    T result = parts[0];
+    for (int warp = 1; warp < kTeamThreads / kWarp; ++warp) result = join(result, parts[warp]);
+    return result;
   }
+
+  // What the lane whose number differs by `distance` has.
+  template <class T>
+  __device__ static T exchanged(T value, int distance) {
+    static_assert(sizeof(T) % sizeof(unsigned) == 0, "values move word by word");
+    unsigned words[sizeof(T) / sizeof(unsigned)];
+    memcpy(words, &value, sizeof value);
+    for (unsigned& word : words) word = __shfl_xor_sync(0xffffffffu, word, distance);
+    memcpy(&value, words, sizeof value);
+    return value;
+  }
+
+  // One place for the partial results of every reduction.
+  __device__ static unsigned char* partials() {
+    __shared__ alignas(16) unsigned char storage[kTeamThreads / kWarp * kPartialBytes];
+    return storage;
+  }
+
+  static constexpr int kWarp = 32;
+  static constexpr int kPartialBytes = 16;
 };
 
 }  // namespace adagen

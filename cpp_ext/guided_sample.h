@@ -12,9 +12,9 @@ struct Draw {
 
 // One pass over the logits leaves guided logits in scratch, a second turns them into weights.
 // `scratch` holds padded_size(vocabulary) floats.
-template <class Team>
-ADAGEN_TEAM Draw guided_sample(const Team& team, const Row& row, float temperature,
-                             const TokenNoise& noise, float* scratch) {
+template <class Team, class T>
+ADAGEN_TEAM Draw guided_sample(const Team& team, const Row<T>& row, float temperature,
+                               const TokenNoise& noise, float* scratch) {
   const int size = row.vocabulary;
   float* values = scratch + lead(noise);
   const Extent extent = team.extent(size, [=](int i) { return values[i] = row.guided(i); });
@@ -57,13 +57,16 @@ ADAGEN_TEAM void sample_row(const Team& team, const GuidedSample& op, std::int64
   const bool masked = op.tokens[index] == op.mask_id;
   Draw draw{0, INFINITY};
   if (masked) {
-    draw = guided_sample(team, row_of(op.logits, index), op.temperature[sample],
-                         noise_of(op.noise, op.logits, index), scratch);
+    draw = with_type(op.logits.cond, op.logits.dtype, [&](const auto* cond) {
+      return guided_sample(team, row_of(op.logits, cond, index), op.temperature[sample],
+                           noise_of(op.noise, op.logits, index), scratch);
+    });
     draw.log_probability += op.confidence_temperature[sample] * disturbance(op, index);
   }
   if (!team.leads()) return;
   op.sampled[index] = masked ? draw.token : op.tokens[index];
   op.confidence[index] = draw.log_probability;
+  if (draw.log_probability != draw.log_probability) mark_failed(op.failures, sample);
 }
 
 }  // namespace adagen

@@ -1,7 +1,6 @@
 // Host driver of normal: samples shared out over threads.
 #include "normal.h"
 
-#include "ops.h"
 #include "parallel.h"
 
 namespace adagen {
@@ -14,10 +13,8 @@ void normal(const Normal& op, int threads) {
   const int workers = worker_count(op.batch, grain, threads);
   parallel_for(op.batch, grain, workers, [&](int, std::int64_t begin, std::int64_t end) {
     for (std::int64_t sample = begin; sample < end; ++sample) {
-      const auto seed = static_cast<std::uint64_t>(op.seeds[sample]);
       for (std::int64_t block = 0; block < blocks; ++block) {
-        normal_block(seed, static_cast<std::uint32_t>(block), op.count,
-                     op.values + sample * op.count);
+        normal_block(op, sample, static_cast<std::uint32_t>(block));
       }
     }
   });

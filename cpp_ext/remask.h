@@ -37,9 +37,15 @@ ADAGEN_TEAM void remask_sample(const Team& team, const Remask& op, std::int64_t 
   const int tokens = static_cast<int>(op.tokens);
   const float threshold =
       remask_threshold(team, confidence, tokens, op.mask_ratio[sample], scratch);
-  team.each(tokens, [=](int i) {
-    op.masked[start + i] = confidence[i] < threshold ? op.mask_id : op.sampled[start + i];
-  });
+  for (std::int64_t copy = 0; copy < op.copies; ++copy) {
+    std::int64_t* masked = op.masked + (copy * op.batch + sample) * op.tokens;
+    team.each(tokens, [=](int i) {
+      masked[i] = confidence[i] < threshold ? op.mask_id : op.sampled[start + i];
+    });
+  }
+  if (op.remaining == nullptr) return;
+  const int remaining = team.count(tokens, [=](int i) { return confidence[i] < threshold; });
+  if (team.leads()) op.remaining[sample] = remaining;
 }
 
 }  // namespace adagen

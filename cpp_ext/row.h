@@ -1,8 +1,9 @@
 // What the two sampling ops share: a row of logits, its noise, and the draw itself.
 #pragma once
 
+#include "failures.h"
 #include "fast_exp.h"
-#include "ops.h"
+#include "half.h"
 #include "team.h"
 
 namespace adagen {
@@ -11,14 +12,16 @@ namespace adagen {
 constexpr float kMinTemperature = 1e-6f;
 
 // The logits of one token, with and without the class.
+template <class T>
 struct Row {
-  const float* cond;
-  const float* null;
+  const T* cond;
+  const T* null;
   int vocabulary;
   float guidance;
 
   ADAGEN_HD float guided(int entry) const {
-    return cond[entry] + guidance * (cond[entry] - null[entry]);
+    const float given = as_float(cond[entry]);
+    return given + guidance * (given - as_float(null[entry]));
   }
 };
 
@@ -29,10 +32,13 @@ struct TokenNoise {
   std::uint64_t position;  // of the row's first entry
 };
 
-ADAGEN_HD inline Row row_of(const Logits& logits, std::int64_t index) {
+// Row `index` of logits whose first element is at `cond`.
+template <class T>
+ADAGEN_HD Row<T> row_of(const Logits& logits, const T* cond, std::int64_t index) {
   const std::int64_t start = index * logits.vocabulary;
-  return {logits.cond + start, logits.null + start, static_cast<int>(logits.vocabulary),
-          logits.guidance[index / logits.tokens]};
+  return {cond + start, static_cast<const T*>(logits.null) + start,
+          static_cast<int>(logits.vocabulary),
+          logits.guidance[index / logits.tokens] * logits.growth};
 }
 
 ADAGEN_HD inline Stream stream_of(const BatchNoise& noise, std::int64_t sample,
@@ -48,8 +54,6 @@ ADAGEN_HD inline TokenNoise noise_of(const BatchNoise& noise, const Logits& logi
   return {nullptr, stream_of(noise, sample, Purpose::kToken),
           static_cast<std::uint64_t>(token * logits.vocabulary)};
 }
-
-ADAGEN_HD inline bool is_finite(float value) { return value * 0.0f == 0.0f; }
 
 ADAGEN_HD inline float inverse_temperature(float temperature) {
   return 1.0f / (temperature < kMinTemperature ? kMinTemperature : temperature);

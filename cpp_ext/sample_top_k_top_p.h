@@ -20,9 +20,9 @@ ADAGEN_TEAM float top_k_threshold(const Team& team, const float* values, int siz
 
 // Returns the token, or -1 if a logit or a parameter is not finite. `scratch` holds twice
 // padded_size(vocabulary) floats.
-template <class Team>
-ADAGEN_TEAM int sample_top_k_top_p(const Team& team, const Row& row, const Truncation& head,
-                                 float temperature, const TokenNoise& noise, float* scratch) {
+template <class Team, class T>
+ADAGEN_TEAM int sample_top_k_top_p(const Team& team, const Row<T>& row, const Truncation& head,
+                                   float temperature, const TokenNoise& noise, float* scratch) {
   const int size = row.vocabulary;
   float* values = scratch + padded_size(size);
   float* weights = scratch + lead(noise);
@@ -53,10 +53,15 @@ template <class Team>
 ADAGEN_TEAM void sample_row(const Team& team, const SampleTopKTopP& op, std::int64_t index,
                             float* scratch) {
   const std::int64_t sample = index / op.logits.tokens;
-  const int token = sample_top_k_top_p(
-      team, row_of(op.logits, index), {op.top_k[sample], op.top_p[sample]},
-      op.temperature[sample], noise_of(op.noise, op.logits, index), scratch);
-  if (team.leads()) op.sampled[index] = token;
+  const Truncation head{op.top_k[sample], op.top_p[sample]};
+  const int token = with_type(op.logits.cond, op.logits.dtype, [&](const auto* cond) {
+    return sample_top_k_top_p(team, row_of(op.logits, cond, index), head, op.temperature[sample],
+                              noise_of(op.noise, op.logits, index), scratch);
+  });
+  if (!team.leads()) return;
+  const bool marks = op.failures.at != nullptr && token < 0;
+  if (marks) mark_failed(op.failures, sample);
+  op.sampled[index] = marks ? 0 : token;
 }
 
 }  // namespace adagen

@@ -6,18 +6,28 @@
 namespace adagen {
 namespace {
 
-ADAGEN_CLONES void update_channels(const SolverUpdate& op, std::int64_t begin, std::int64_t end) {
+template <class T>
+void update_channels(const SolverUpdate& op, const T* cond, std::int64_t begin,
+                     std::int64_t end) {
   for (std::int64_t index = begin; index < end; ++index) {
     const std::int64_t sample = index / op.channels;
     const bool first = op.phase[sample] == 0;
     const bool guided = index % op.channels < kGuidedChannels;
     const Step step = step_of(op.times + 3 * sample, first, op.process);
     const float guidance = guided ? op.guidance[sample] : 0.0f;
-#pragma omp simd
+    bool finite = true;
+#pragma omp simd reduction(&& : finite)
     for (std::int64_t i = index * op.pixels; i < (index + 1) * op.pixels; ++i) {
-      update_element(op, step, first, guidance, i);
+      const bool usable = update_element(op, cond, step, first, guidance, i);
+      finite = finite && usable;
     }
+    if (!finite) mark_failed(op.failures, sample);
   }
+}
+
+ADAGEN_CLONES void update_typed(const SolverUpdate& op, std::int64_t begin, std::int64_t end) {
+  with_type(op.cond, op.dtype,
+            [&](const auto* cond) { update_channels(op, cond, begin, end); });
 }
 
 }  // namespace
@@ -29,7 +39,7 @@ void solver_update(const SolverUpdate& op, int threads) {
       op.pixels > 0 ? std::max<std::int64_t>(1, kElementsPerChunk / op.pixels) : count + 1;
   const int workers = worker_count(count, grain, threads);
   parallel_for(count, grain, workers, [&](int, std::int64_t begin, std::int64_t end) {
-    update_channels(op, begin, end);
+    update_typed(op, begin, end);
   });
 }
 

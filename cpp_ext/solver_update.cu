@@ -9,7 +9,10 @@ extern "C" __global__ void adagen_solver_update(const adagen::SolverUpdate op) {
   __syncthreads();
   const float guidance = channel < adagen::kGuidedChannels ? op.guidance[sample] : 0.0f;
   const std::int64_t start = (sample * op.channels + channel) * op.pixels;
-  for (std::int64_t i = threadIdx.x; i < op.pixels; i += blockDim.x) {
-    adagen::update_element(op, step, first, guidance, start + i);
-  }
+  adagen::with_type(op.cond, op.dtype, [&](const auto* cond) {
+    for (std::int64_t i = threadIdx.x; i < op.pixels; i += blockDim.x) {
+      const bool finite = adagen::update_element(op, cond, step, first, guidance, start + i);
+      if (!finite) adagen::mark_failed(op.failures, sample);
+    }
+  });
 }

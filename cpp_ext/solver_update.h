@@ -3,8 +3,8 @@
 
 #include <cmath>
 
-#include "ops.h"
-#include "platform.h"
+#include "failures.h"
+#include "half.h"
 
 namespace adagen {
 
@@ -62,16 +62,22 @@ ADAGEN_HD inline float next_of(const Step& step, float anchor, float anchor_data
 }
 
 // Writes one element of the three results; `guidance` is 0 for a channel without guidance.
-ADAGEN_HD inline void update_element(const SolverUpdate& op, const Step& step, bool first,
-                                     float guidance, std::int64_t i) {
-  const float guided =
-      guidance == 0.0f ? op.cond[i] : op.cond[i] + guidance * (op.cond[i] - op.null[i]);
+// Says whether the element is finite.
+template <class T>
+ADAGEN_HD bool update_element(const SolverUpdate& op, const T* cond, const Step& step, bool first,
+                              float guidance, std::int64_t i) {
+  const float given = as_float(cond[i]);
+  const float other = as_float(static_cast<const T*>(op.null)[i]);
+  const float guided = guidance == 0.0f ? given : given + guidance * (given - other);
   const float data = data_of(step, op.x[i], guided);
   const float anchor = first ? op.x[i] : op.anchor[i];
   const float anchor_data = first ? data : op.anchor_data[i];
-  op.next[i] = next_of(step, anchor, anchor_data, data);
+  const float next = next_of(step, anchor, anchor_data, data);
+  const std::int64_t size = op.batch * op.channels * op.pixels;
+  for (std::int64_t copy = 0; copy < op.copies; ++copy) op.next[copy * size + i] = next;
   op.next_anchor[i] = anchor;
   op.next_data[i] = anchor_data;
+  return is_finite(next);
 }
 
 }  // namespace adagen

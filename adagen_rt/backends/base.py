@@ -61,3 +61,10 @@ class DeviceGraph(Protocol):
 
     def enqueue(self, stream: int) -> None:
         """Put it on a CUDA stream and return at once; can be captured."""
+
+
+class DeviceGraphs(Protocol):
+    """Whoever executes an engine's graphs on a GPU."""
+
+    def graph(self, name: str, shapes: Mapping[str, tuple[int, ...]]) -> DeviceGraph:
+        """The engine's graph ``name`` at these shapes of its inputs, not yet bound."""

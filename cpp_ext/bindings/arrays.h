@@ -30,6 +30,8 @@ inline Logits logits_of(const In<float>& cond, const In<float>& null, const In<f
   return {cond.data(),
           null.data(),
           guidance.data(),
+          1.0f,
+          Dtype::kFloat32,
           static_cast<std::int64_t>(cond.shape(0)),
           static_cast<std::int64_t>(cond.shape(1)),
           static_cast<std::int64_t>(cond.shape(2))};
@@ -44,5 +46,6 @@ void run(void (*kernel)(const Op&, int), const Op& op, int threads) {
 
 void bind_sampling(nb::module_& module);
 void bind_latents(nb::module_& module);
+void bind_launch(nb::module_& module);
 
 }  // namespace adagen

@@ -21,12 +21,15 @@ static void bind_solver_update(nb::module_& module) {
                               times.data(),
                               phase.data(),
                               linear ? Process::kLinear : Process::kVariancePreserving,
+                              Dtype::kFloat32,
                               size(0),
                               size(1),
                               size(2) * size(3),
+                              1,
                               next.data(),
                               next_anchor.data(),
-                              next_data.data()};
+                              next_data.data(),
+                              {}};
         run(solver_update, op, threads);
       },
       "x"_a.noconvert(), "anchor"_a.noconvert(), "anchor_data"_a.noconvert(),
@@ -41,7 +44,7 @@ static void bind_normal(nb::module_& module) {
       [](In<std::int64_t> seeds, Out<float> values, int threads) {
         const auto batch = static_cast<std::int64_t>(seeds.shape(0));
         const auto count = batch > 0 ? static_cast<std::int64_t>(values.size()) / batch : 0;
-        run(normal, Normal{seeds.data(), batch, count, values.data()}, threads);
+        run(normal, Normal{seeds.data(), batch, count, 1, values.data()}, threads);
       },
       "seeds"_a.noconvert(), "values"_a.noconvert(), "threads"_a);
 }

@@ -5,4 +5,5 @@ NB_MODULE(_kernels, module) {
   module.doc() = "Fused CPU kernels; every function writes into arrays given by the caller.";
   adagen::bind_sampling(module);
   adagen::bind_latents(module);
+  adagen::bind_launch(module);
 }

@@ -17,7 +17,7 @@ static void bind_guided_sample(nb::module_& module) {
                                data_or_null(token_gumbel), data_or_null(confidence_gumbel)};
         const GuidedSample op{logits_of(cond, null, guidance), temperature.data(),
                               confidence_temperature.data(), tokens.data(), mask_id, noise,
-                              sampled.data(), confidence.data()};
+                              sampled.data(), confidence.data(), {}};
         run(guided_sample, op, threads);
       },
       "cond"_a.noconvert(), "null"_a.noconvert(), "guidance"_a.noconvert(),
@@ -38,7 +38,9 @@ static void bind_remask(nb::module_& module) {
                         mask_id,
                         static_cast<std::int64_t>(sampled.shape(0)),
                         static_cast<std::int64_t>(sampled.shape(1)),
-                        masked.data()};
+                        1,
+                        masked.data(),
+                        nullptr};
         run(remask, op, threads);
       },
       "sampled"_a.noconvert(), "confidence"_a.noconvert(), "mask_ratio"_a.noconvert(),
@@ -53,8 +55,8 @@ static void bind_sample_top_k_top_p(nb::module_& module) {
          Maybe<float> token_gumbel, Out<std::int64_t> sampled, int threads) {
         const BatchNoise noise{data_or_null(seeds), data_or_null(steps),
                                data_or_null(token_gumbel), nullptr};
-        const SampleTopKTopP op{logits_of(cond, null, guidance), top_k.data(),  top_p.data(),
-                                temperature.data(),              noise,         sampled.data()};
+        const SampleTopKTopP op{logits_of(cond, null, guidance), top_k.data(), top_p.data(),
+                                temperature.data(), noise, sampled.data(), {}};
         run(sample_top_k_top_p, op, threads);
       },
       "cond"_a.noconvert(), "null"_a.noconvert(), "guidance"_a.noconvert(), "top_k"_a.noconvert(),

@@ -1,0 +1,98 @@
+"""Machine code of the kernels: built with the package, or compiled at first use and cached."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+from typing import Any
+
+from adagen_rt.errors import DeviceError, MissingExtraError
+
+#: Dynamic shared memory that every supported GPU can give a block, beyond the usual 48 KB.
+SHARED_LIMIT = 96 * 1024
+FATBIN = "kernels.fatbin"
+_PACKAGE = Path(__file__).parents[1]
+#: Where the sources lie in an installed package and in a source tree.
+_SOURCES = (_PACKAGE / "cuda" / "src", _PACKAGE.parent / "cpp_ext")
+
+
+def kernel_image(major: int, minor: int) -> bytes:
+    """A module with every kernel, for a GPU of this compute capability.
+
+    Raises:
+        DeviceError: There is no built module and the sources do not compile.
+        MissingExtraError: There is no built module and no compiler.
+    """
+    built = _PACKAGE / "cuda" / FATBIN
+    if built.is_file():
+        return built.read_bytes()
+    sources = source_folder()
+    cached = cache_folder() / f"{_digest(sources)}-sm_{major}{minor}.cubin"
+    if not cached.is_file():
+        _write(cached, compile_kernels(sources, f"sm_{major}{minor}"))
+    return cached.read_bytes()
+
+
+def source_folder() -> Path:
+    """Folder of the kernels' sources."""
+    for folder in _SOURCES:
+        if (folder / "kernels.cuh").is_file():
+            return folder
+    raise DeviceError(f"kernels.cuh: not found in {' or '.join(map(str, _SOURCES))}")
+
+
+def cache_folder() -> Path:
+    """Where compiled kernels are kept: ``ADAGEN_CACHE``, or the user's cache folder."""
+    root = os.environ.get("ADAGEN_CACHE") or os.environ.get("XDG_CACHE_HOME")
+    return Path(root or Path.home() / ".cache") / "adagen-rt"
+
+
+def compile_kernels(sources: Path, arch: str) -> bytes:
+    """Compile every kernel with NVRTC.
+
+    Args:
+        sources: Folder of the sources.
+        arch: Such as ``sm_90``.
+    """
+    try:
+        from cuda.bindings import nvrtc
+    except ImportError:
+        raise MissingExtraError("cuda-bindings", "cuda") from None
+    text = (sources / "kernels.cuh").read_bytes()
+    status, program = nvrtc.nvrtcCreateProgram(text, b"kernels.cuh", 0, [], [])
+    _check(nvrtc, status, None)
+    flags = [f"--gpu-architecture={arch}", "--std=c++17", f"--include-path={sources}"]
+    encoded = [flag.encode() for flag in flags]
+    _check(nvrtc, nvrtc.nvrtcCompileProgram(program, len(encoded), encoded)[0], program)
+    size = nvrtc.nvrtcGetCUBINSize(program)[1]
+    cubin: bytes = b" " * size
+    _check(nvrtc, nvrtc.nvrtcGetCUBIN(program, cubin)[0], program)
+    nvrtc.nvrtcDestroyProgram(program)
+    return cubin
+
+
+def _check(nvrtc: Any, status: Any, program: Any) -> None:
+    if int(status) == 0:
+        return
+    log = b""
+    if program is not None:
+        log = b" " * nvrtc.nvrtcGetProgramLogSize(program)[1]
+        nvrtc.nvrtcGetProgramLog(program, log)
+    first = log.decode(errors="replace").strip().partition("\n")[0]
+    raise DeviceError(f"kernels: NVRTC answered {status.name} {first}".strip())
+
+
+def _digest(sources: Path) -> str:
+    content = hashlib.sha256()
+    for path in sorted([*sources.glob("*.h"), *sources.glob("*.cu*")]):
+        content.update(path.name.encode() + path.read_bytes())
+    return content.hexdigest()[:16]
+
+
+def _write(path: Path, content: bytes) -> None:
+    """Whole or not at all: another process may be doing the same."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    staging = path.with_suffix(f".{os.getpid()}")
+    staging.write_bytes(content)
+    staging.replace(path)

@@ -1,0 +1,9 @@
+"""The adaptive loop as a device program: everything between labels and pixels on one stream."""
+
+from __future__ import annotations
+
+from adagen_rt.device.families import build_program
+from adagen_rt.device.program import Program
+from adagen_rt.device.runner import Outcome, Runner
+
+__all__ = ["Outcome", "Program", "Runner", "build_program"]

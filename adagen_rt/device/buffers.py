@@ -1,0 +1,119 @@
+"""Named device memory, allocated once."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from adagen_rt.cuda import Driver
+
+#: Bytes of one number; NumPy has no bfloat16.
+ITEM_SIZES = {"float32": 4, "float16": 2, "bfloat16": 2, "int64": 8, "uint8": 1}
+#: Buffers within one allocation begin at multiples of this.
+_ALIGNMENT = 256
+
+
+@dataclass(frozen=True)
+class Buffer:
+    """An array on the device.
+
+    Attributes:
+        address: Of its first element.
+        shape: Its shape.
+        dtype: Name of its dtype.
+    """
+
+    address: int
+    shape: tuple[int, ...]
+    dtype: str
+
+    @property
+    def size(self) -> int:
+        """Bytes."""
+        return math.prod(self.shape) * ITEM_SIZES[self.dtype]
+
+    def rows(self, begin: int, count: int) -> Buffer:
+        """The part from row ``begin`` on, of the first axis."""
+        row = self.size // self.shape[0]
+        return Buffer(self.address + begin * row, (count, *self.shape[1:]), self.dtype)
+
+
+class Buffers:
+    """Allocates and keeps the buffers of one program.
+
+    Args:
+        driver: Whose memory.
+        stream: Where initial values are copied.
+    """
+
+    def __init__(self, driver: Driver, stream: int) -> None:
+        self._driver = driver
+        self._stream = stream
+        self._addresses: list[int] = []
+
+    def new(self, shape: tuple[int, ...], dtype: str) -> Buffer:
+        """Memory with nothing in it."""
+        buffer = Buffer(0, shape, dtype)
+        return Buffer(self._allocate(buffer.size), shape, dtype)
+
+    def constant(self, values: NDArray[Any]) -> Buffer:
+        """Memory that holds these values."""
+        buffer = self.new(values.shape, str(values.dtype))
+        self._upload(buffer.address, values)
+        return buffer
+
+    def state(self, initial: Mapping[str, NDArray[Any]]) -> State:
+        """One block of memory for all of a program's state, and a copy of how it begins."""
+        offsets, end = {}, 0
+        for name, values in initial.items():
+            offsets[name] = end
+            end += -(-values.nbytes // _ALIGNMENT) * _ALIGNMENT
+        image = np.zeros(end, np.uint8)
+        for name, values in initial.items():
+            image[offsets[name] :][: values.nbytes] = (
+                np.ascontiguousarray(values).view(np.uint8).reshape(-1)
+            )
+        pristine, block = self.constant(image), self.new((end,), "uint8")
+        fields = {
+            name: Buffer(block.address + offsets[name], values.shape, str(values.dtype))
+            for name, values in initial.items()
+        }
+        return State(fields, block, pristine)
+
+    def free(self) -> None:
+        """Give all memory back."""
+        while self._addresses:
+            self._driver.free(self._addresses.pop())
+
+    def _allocate(self, size: int) -> int:
+        address = self._driver.allocate(size)
+        self._addresses.append(address)
+        return address
+
+    def _upload(self, address: int, values: NDArray[Any]) -> None:
+        self._driver.upload(address, np.ascontiguousarray(values), self._stream)
+        # The source may go away as soon as this returns.
+        self._driver.synchronize(self._stream)
+
+
+@dataclass(frozen=True)
+class State:
+    """What a request begins with.
+
+    Attributes:
+        fields: The buffers by name.
+        block: All of them as one.
+        pristine: How the block begins.
+    """
+
+    fields: Mapping[str, Buffer]
+    block: Buffer
+    pristine: Buffer
+
+    def __getitem__(self, name: str) -> Buffer:
+        return self.fields[name]

@@ -1,0 +1,28 @@
+"""The device programs of the four families: which graphs and kernels run, on which buffers.
+
+What a step means is said once, in ``adagen_rt/families`` and in the kernels' headers; here
+is only the order of the work and where everything lies.
+"""
+
+from __future__ import annotations
+
+from adagen_rt.device.builder import Setting
+from adagen_rt.device.diffusion import diffusion_program
+from adagen_rt.device.maskgit import maskgit_program
+from adagen_rt.device.program import Program
+from adagen_rt.device.var import var_program
+from adagen_rt.manifest import DiffusionSpec, VARSpec
+
+
+def build_program(setting: Setting) -> Program:
+    """The device program of an engine.
+
+    Raises:
+        EngineError: A graph's tensors are not what the program feeds and reads.
+    """
+    spec = setting.manifest.family
+    if isinstance(spec, VARSpec):
+        return var_program(setting, spec)
+    if isinstance(spec, DiffusionSpec):
+        return diffusion_program(setting, spec)
+    return maskgit_program(setting, spec)

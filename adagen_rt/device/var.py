@@ -1,0 +1,124 @@
+"""VAR as a device program: each scale has graphs of its own, over one cache."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import accumulate
+
+import numpy as np
+
+from adagen_rt.device.buffers import Buffer
+from adagen_rt.device.builder import Builder, Setting
+from adagen_rt.device.maskgit import logits_struct
+from adagen_rt.device.program import Op, Program
+from adagen_rt.manifest import VARSpec
+from adagen_rt.ops import launches, structs
+
+
+def var_program(setting: Setting, spec: VARSpec) -> Program:
+    """Condition once; then evaluate, decide, sample and refine at every scale."""
+    builder = Builder(setting)
+    condition, shared = builder.graph("condition", {"labels": builder.labels})
+    maps = _Maps(builder, spec)
+    steps = [_scale(builder, maps, scale, shared) for scale in range(len(spec.scales))]
+    end, images = builder.decode({"latents": maps.f_hat[len(spec.scales) % 2]})
+    begin = [condition, builder.zero(maps.f_hat[0]), builder.zero(maps.inputs[0])]
+    return builder.program(begin, steps, end, images=images, latents=maps.tokens)
+
+
+class _Maps:
+    """Buffers that pass from scale to scale.
+
+    Graphs cannot write what they read, so there are two of ``f_hat``. A prefix of the cache
+    is what a scale reads, and the rows behind it are what it writes: nothing is copied.
+    """
+
+    def __init__(self, builder: Builder, spec: VARSpec) -> None:
+        self.batch = builder.setting.batch
+        self.spec = spec
+        self.bounds = [0, *accumulate(side * side for side in spec.scales)]
+        buffers, side, code = builder.buffers, spec.scales[-1], spec.code_width
+        self.f_hat = [buffers.new((self.batch, code, side, side), "float32") for _ in range(2)]
+        # One more than the scales: what is prepared after the last is not used.
+        sizes = [*(side * side for side in spec.scales), spec.scales[-1] ** 2]
+        self.inputs = [buffers.new((2 * self.batch, size, code), "float32") for size in sizes]
+        self.all_positions = buffers.constant(np.arange(self.bounds[-1]))
+        self.all_phi = buffers.constant(np.asarray(spec.phi, np.int64))
+        # Scale after scale, each (B, n).
+        self.tokens = buffers.new((self.batch * self.bounds[-1],), "int64")
+        self.cache: Buffer | None = None
+
+    def positions(self, scale: int) -> Buffer:
+        """Of one scale (n,), or of the last where there are no more."""
+        begin, end = self.bounds[min(scale, len(self.spec.scales) - 1) :][:2]
+        return self.all_positions.rows(begin, end - begin)
+
+    def phi(self, scale: int) -> Buffer:
+        """Which convolution refines a scale, ()."""
+        return Buffer(self.all_phi.rows(scale, 1).address, (), "int64")
+
+    def sampled(self, scale: int) -> Buffer:
+        """Tokens of one scale (B, n)."""
+        begin, end = self.bounds[scale : scale + 2]
+        rows = self.tokens.rows(self.batch * begin, self.batch * (end - begin))
+        return Buffer(rows.address, (self.batch, end - begin), "int64")
+
+    def cached(self, builder: Builder, begin: int, end: int, dtype: str) -> Buffer:
+        """Rows of the cache, which is allocated when its dtype is known."""
+        if self.cache is None:
+            shape = (self.bounds[-1], self.spec.layers, 2, 2 * self.batch, self.spec.width)
+            self.cache = builder.buffers.new(shape, dtype)
+        return self.cache.rows(begin, end - begin)
+
+
+def _scale(builder: Builder, maps: _Maps, scale: int, shared: Mapping[str, Buffer]) -> list[Op]:
+    evaluate, outputs = _evaluation(builder, maps, scale, shared)
+    positions = maps.positions(scale)
+    features = outputs["features"].rows(0, maps.batch)
+    decide = builder.decide({"features": features, "positions": positions})
+    after = maps.inputs[scale + 1]
+    cond, null = after.rows(0, maps.batch), after.rows(maps.batch, maps.batch)
+    inputs = {
+        "tokens": maps.sampled(scale),
+        "positions": positions,
+        "next_positions": maps.positions(scale + 1),
+        "phi": maps.phi(scale),
+        "f_hat": maps.f_hat[scale % 2],
+    }
+    refined = {"next_f_hat": maps.f_hat[(scale + 1) % 2], "next_inputs": cond}
+    refine, _ = builder.connect("refine", builder.load("refine", inputs), inputs, refined)
+    sample = _sample(builder, maps, scale, outputs["logits"])
+    return [evaluate, *decide, sample, refine, builder.copy(null, cond)]
+
+
+def _evaluation(
+    builder: Builder, maps: _Maps, scale: int, shared: Mapping[str, Buffer]
+) -> tuple[Op, dict[str, Buffer]]:
+    begin, end = maps.bounds[scale : scale + 2]
+    spec, rows = maps.spec, 2 * maps.batch
+    inputs = {
+        "inputs": maps.inputs[scale],
+        "positions": maps.positions(scale),
+        "cache": Buffer(0, (begin, spec.layers, 2, rows, spec.width), "unknown"),
+        **shared,
+    }
+    graph = builder.load("backbone", inputs)
+    dtype = graph.outputs["new_cache"].dtype
+    inputs["cache"] = maps.cached(builder, 0, begin, dtype)
+    written = {"new_cache": maps.cached(builder, begin, end, dtype)}
+    return builder.connect("backbone", graph, inputs, written)
+
+
+def _sample(builder: Builder, maps: _Maps, scale: int, logits: Buffer) -> Op:
+    # Guidance grows with the scale: none at the first, all of it at the last.
+    growth = scale / max(len(maps.spec.scales) - 1, 1)
+    op = structs.SampleTopKTopP(
+        logits=logits_struct(builder, logits, growth),
+        top_k=builder.action("top_k"),
+        top_p=builder.action("top_p"),
+        temperature=builder.action("sampling_temperature"),
+        noise=builder.noise,
+        sampled=maps.sampled(scale).address,
+        failures=builder.failures,
+    )
+    return builder.kernel(launches.sample_top_k_top_p(op))

@@ -1,0 +1,173 @@
+"""The sections of ``gpu_check.py``: each yields rows of subject, outcome and detail."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from gpu_kernels import Board, checks
+from timing import interleaved_medians
+
+from adagen_rt.cuda import Driver
+from adagen_rt.cuda.host import HostDriver
+
+Row = tuple[str, str, str]
+FASHION = ("fashion-maskgit", "fashion-var", "fashion-dit", "fashion-sit")
+#: Published sizes, and the least milliseconds of their backbones on one H200 in bfloat16, for
+#: batch 1 and 8: FLOPs over 790 TFLOP/s, or bytes over 4.3 TB/s.
+BOUNDS = {
+    "maskgit-l": (4.2, 33.7),
+    "dit-xl-2": (9.6, 76.9),
+    "sit-xl-2": (9.6, 76.9),
+    "var-d16": (1.6, 6.4),
+    "var-d30": (10.5, 40.4),
+}
+BATCHES = (1, 8)
+#: Seconds that the sanitizer may take.
+PATIENCE = 600
+
+
+def kernels(driver: Driver, quick: bool) -> Iterator[Row]:
+    """Every kernel against the specification."""
+    board = Board(driver, driver.new_stream())
+    for check in checks(quick):
+        difference = check.run(board)
+        passed = difference <= check.limit
+        detail = f"difference {difference:.2g}, limit {check.limit:.2g}"
+        yield check.name, "passed" if passed else "FAILED", detail
+
+
+def engines(driver: Driver, quick: bool) -> Iterator[Row]:
+    """The captured loop against ``Generator`` on the CPU, for the same networks and seeds."""
+    import torch
+    from gpu_programs import Model, request
+
+    from adagen_rt.export.networks import seed_networks
+    from adagen_rt.export.pipeline import export_networks
+    from adagen_rt.generator import Generator
+
+    # Convolutions would round their inputs to TensorFloat-32, which the CPU does not.
+    torch.backends.cudnn.allow_tf32 = False
+    labels, seeds = request(3)
+    for name in FASHION[: 1 if quick else None]:
+        model = Model(name, _place(driver), torch.float32)
+        outcome = model.runner(model.program(3)).run(labels, seeds)
+        with tempfile.TemporaryDirectory() as folder:
+            engine = export_networks(
+                model.recipe,
+                lambda m=model: seed_networks(m.recipe, "gpu-check"),
+                Path(folder) / name,
+            )
+            expected = Generator(engine).generate(labels.tolist(), seeds.tolist())
+        yield name, *_compared(outcome, expected)
+
+
+def _compared(outcome: Any, expected: Any) -> tuple[str, str]:
+    """Where the choices part first and by how much, and how the images differ."""
+    chosen = np.stack(list(expected.schedule.values()), axis=1)
+    margin = np.abs(outcome.trace - chosen).reshape(len(chosen), -1).max(axis=1)
+    parted = np.flatnonzero(~(margin <= 1e-3))
+    pixels = np.abs(outcome.images.astype(int) - expected.images)
+    share = float((pixels > 1).mean())
+    if not parted.size and share == 0:
+        return "passed", f"choices within {margin.max():.1e}, pixels within {pixels.max()}"
+    where = f"from call {parted[0]} by {margin[parted[0]]:.1e}" if parted.size else "never"
+    return "FAILED", f"choices part {where}; {share:.1%} of pixels differ"
+
+
+def sync(driver: Driver, quick: bool) -> Iterator[Row]:
+    """Host synchronisations and allocations within one generation."""
+    from gpu_programs import Model, request
+    from torch import float32
+
+    for name in FASHION[: 1 if quick else None]:
+        counted = Counted(driver)
+        model = Model(name, _place(counted), float32)
+        runner = model.runner(model.program(2))
+        counted.calls.clear()
+        runner.run(*request(2))
+        waits, taken = counted.calls.count("synchronize"), counted.calls.count("allocate")
+        passed = (waits, taken) == (1, 0)
+        yield name, "passed" if passed else "FAILED", f"{waits} waits, {taken} allocations"
+
+
+class Counted:
+    """A driver that keeps the names of the calls made to it."""
+
+    def __init__(self, driver: Driver) -> None:
+        self.wrapped = driver
+        self.calls: list[str] = []
+
+    def __getattr__(self, name: str) -> Any:
+        self.calls.append(name)
+        return getattr(self.wrapped, name)
+
+
+def sanitizer(driver: Driver, quick: bool) -> Iterator[Row]:
+    """The kernels' section once more under compute-sanitizer."""
+    tool = shutil.which("compute-sanitizer")
+    if tool is None or isinstance(driver, HostDriver):
+        yield "kernels", "skipped", "no compute-sanitizer" if tool is None else "no GPU"
+        return
+    script = Path(__file__).with_name("gpu_check.py")
+    command = [tool, "--error-exitcode", "9", sys.executable, str(script)]
+    command += ["--sections", "kernels", "--quick"]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False)
+    last = (result.stdout.strip() or result.stderr.strip()).splitlines()[-1:]
+    yield "kernels", "FAILED" if result.returncode else "passed", " ".join(last)[:120]
+
+
+def latency(driver: Driver, quick: bool) -> Iterator[Row]:
+    """Published sizes with seeded weights: this runtime, PyTorch eager, torch.compile."""
+    for name, bounds in BOUNDS.items():
+        for batch, bound in zip(BATCHES, bounds, strict=True):
+            subject = f"{name} batch {batch}"
+            if isinstance(driver, HostDriver) or (quick and name != "maskgit-l"):
+                yield subject, "skipped", f"bound {bound} ms; not run"
+                continue
+            yield subject, "measured", f"bound {bound} ms; {_timed(driver, name, batch)}"
+
+
+def _timed(driver: Driver, name: str, batch: int) -> str:
+    from gpu_programs import Model, networks_alone, request
+    from torch import bfloat16
+
+    model = Model(name, _place(driver), bfloat16)
+    program = model.program(batch)
+    whole, alone = model.runner(program), model.runner(networks_alone(program))
+    try:
+        medians = interleaved_medians(
+            {
+                "loop": lambda: whole.run(*request(batch)),
+                "networks": lambda: alone.run(*request(batch)),
+                "eager": model.eager(batch, compiled=False),
+                "compiled": model.eager(batch, compiled=True),
+            }
+        )
+    finally:
+        program.buffers.free()
+    share = 1 - medians["networks"] / medians["loop"]
+    times = ", ".join(f"{key} {value * 1e3:.2f} ms" for key, value in medians.items())
+    return f"{times}; other than backbone and decoder {share:.1%}"
+
+
+def _place(driver: Any) -> Any:
+    from gpu_programs import Place
+
+    hosted = isinstance(getattr(driver, "wrapped", driver), HostDriver)
+    return Place(driver, driver.new_stream(), "cpu" if hosted else "cuda")
+
+
+SECTIONS = {
+    "kernels": kernels,
+    "engines": engines,
+    "sync": sync,
+    "sanitizer": sanitizer,
+    "latency": latency,
+}

@@ -1,0 +1,49 @@
+// From a policy's output to one sample's parameters; adagen_rt/schedule.py is the specification.
+#pragma once
+
+#include <cmath>
+
+#include "failures.h"
+
+namespace adagen {
+
+// Without overflow for any finite x.
+ADAGEN_HD inline float activate(float x, float scale) {
+  const float e = std::exp(-std::fabs(x));
+  if (scale > 0.0f) return scale * (x >= 0.0f ? 1.0f : e) / (1.0f + e);
+  return std::log1p(e) + (x > 0.0f ? x : 0.0f);
+}
+
+// Which evaluation a call belongs to; calls before the first belong to it.
+ADAGEN_HD inline std::int64_t step_of_call(const Schedule& op, std::int64_t call) {
+  return call < op.ahead ? 0 : call - op.ahead;
+}
+
+// One action of one sample.
+ADAGEN_HD inline void choose(const Schedule& op, std::int64_t sample, std::int64_t action,
+                             std::int64_t call, bool needed) {
+  const std::int64_t place = sample * op.actions + action;
+  const float raw = op.raw != nullptr ? op.raw[place] : 0.0f;
+  float value = raw + op.residual[call * op.actions + action];
+  if (call > 0) value = op.smoothing * op.smoothed[place] + op.renewal * value;
+  op.smoothed[place] = value;
+  if (!is_finite(value)) mark_failed(op.failures, sample);
+  const float chosen = activate(value, op.scales[action]);
+  op.values[action * op.batch + sample] = chosen;
+  op.trace[(call * op.actions + action) * op.batch + sample] = needed ? chosen : NAN;
+}
+
+ADAGEN_HD inline void schedule_sample(const Schedule& op, std::int64_t sample) {
+  const std::int64_t call = op.call[sample];
+  if (call >= op.calls) return;  // a finished sample's tables have no further row
+  op.step[sample] = step_of_call(op, call);
+  const bool needed = op.failures.at[sample] == 0 &&
+                      (op.remaining == nullptr || op.remaining[sample] > 0);
+  for (std::int64_t action = 0; action < op.actions; ++action) {
+    choose(op, sample, action, call, needed);
+  }
+  op.call[sample] = call + 1;
+  op.policy_step[sample] = (call + 1) * op.trained / op.calls;
+}
+
+}  // namespace adagen
