@@ -1,8 +1,6 @@
 // Gumbel noise, and sampling by it without taking two logarithms for every entry.
 #pragma once
 
-#include <cmath>
-
 #include "philox.h"
 
 namespace adagen {

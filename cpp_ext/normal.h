@@ -1,8 +1,6 @@
 // Standard normal noise; adagen_rt/ops/reference.py is the specification.
 #pragma once
 
-#include <cmath>
-
 #include "ops.h"
 #include "philox.h"
 

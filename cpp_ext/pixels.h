@@ -1,8 +1,6 @@
 // From a decoder's output to bytes; adagen_rt/result.py is the specification.
 #pragma once
 
-#include <cmath>
-
 #include "half.h"
 
 namespace adagen {

@@ -1,8 +1,34 @@
 // What differs between compilers and devices, kept to macros and a few intrinsics.
 #pragma once
 
+#ifdef __CUDACC_RTC__
+// Compiled at run time there is no standard library, but all that is used of it is built in.
+#define INFINITY __int_as_float(0x7f800000)
+#define NAN __int_as_float(0x7fffffff)
+namespace std {
+using int32_t = int;
+using int64_t = long long;
+using uint8_t = unsigned char;
+using uint16_t = unsigned short;
+using uint32_t = unsigned int;
+using uint64_t = unsigned long long;
+using ::cos;
+using ::exp;
+using ::expm1;
+using ::fabs;
+using ::floor;
+using ::log;
+using ::log1p;
+using ::memcpy;
+using ::rint;
+using ::sin;
+using ::sqrt;
+}  // namespace std
+#else
+#include <cmath>
 #include <cstdint>
 #include <cstring>
+#endif
 
 // ADAGEN_HD: for host and device alike. ADAGEN_TEAM: runs where its team does, and a device
 // compiler is only ever given device teams.

@@ -1,8 +1,6 @@
 // MaskGIT's re-masking for one sample; adagen_rt/ops/reference.py is the specification.
 #pragma once
 
-#include <cmath>
-
 #include "ops.h"
 #include "select.h"
 

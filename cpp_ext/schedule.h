@@ -1,8 +1,6 @@
 // From a policy's output to one sample's parameters; adagen_rt/schedule.py is the specification.
 #pragma once
 
-#include <cmath>
-
 #include "failures.h"
 
 namespace adagen {

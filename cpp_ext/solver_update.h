@@ -1,8 +1,6 @@
 // The solver step of DiT and SiT; adagen_rt/ops/solver.py is the specification.
 #pragma once
 
-#include <cmath>
-
 #include "failures.h"
 #include "half.h"
 

@@ -62,7 +62,13 @@ def compile_kernels(sources: Path, arch: str) -> bytes:
     text = (sources / "kernels.cuh").read_bytes()
     status, program = nvrtc.nvrtcCreateProgram(text, b"kernels.cuh", 0, [], [])
     _check(nvrtc, status, None)
-    flags = [f"--gpu-architecture={arch}", "--std=c++17", f"--include-path={sources}"]
+    # The headers declare host functions too, which a run-time compiler does not know.
+    flags = [
+        f"--gpu-architecture={arch}",
+        "--std=c++17",
+        "--device-as-default-execution-space",
+        f"--include-path={sources}",
+    ]
     encoded = [flag.encode() for flag in flags]
     _check(nvrtc, nvrtc.nvrtcCompileProgram(program, len(encoded), encoded)[0], program)
     size = nvrtc.nvrtcGetCUBINSize(program)[1]
