@@ -14,7 +14,6 @@ Rows are kept in --keep as they come, and a rerun skips those that are there.
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections import defaultdict
 from collections.abc import Iterator
@@ -24,6 +23,7 @@ from statistics import mean
 from typing import Any
 
 import torch
+from kept import keep_row, read_rows
 from timing import conditions, print_report
 
 import adagen_rt
@@ -80,7 +80,7 @@ def _engine_rows(name: str, options: argparse.Namespace, judge: Judge) -> Iterat
     plan = [(schedule, own) for schedule in source.schedules]
     if source.manifest.family.family != "var":
         plan += [("static", own * factor) for factor in options.more]
-    done = _kept(options.keep)
+    done = read_rows(options.keep)
     for schedule, steps in plan:
         for seed in options.seeds:
             key = {"engine": source.manifest.name, "schedule": schedule, "steps": steps}
@@ -89,7 +89,7 @@ def _engine_rows(name: str, options: argparse.Namespace, judge: Judge) -> Iterat
             if found is None:
                 score = score_source(source, judge, schedule, steps, options.count, seed)
                 found = key | asdict(score)
-                _keep(options.keep, found)
+                keep_row(options.keep, found)
             yield found
 
 
@@ -102,18 +102,6 @@ def _source(name: str, options: argparse.Namespace) -> Source:
     networks = load_networks(recipe, folder)
     parts = networks.backbone, networks.decoder, networks.policy
     return NetworkSource(describe_model(recipe), *parts, options.device, options.batch_size)
-
-
-def _kept(path: Path | None) -> list[dict[str, Any]]:
-    if path is None or not path.is_file():
-        return []
-    return [json.loads(line) for line in path.read_text().splitlines() if line.endswith("}")]
-
-
-def _keep(path: Path | None, row: dict[str, Any]) -> None:
-    if path is not None:
-        with path.open("a") as file:
-            file.write(json.dumps(row) + "\n")
 
 
 def _averages(rows: list[dict[str, Any]]) -> list[tuple[Any, ...]]:

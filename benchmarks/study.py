@@ -24,6 +24,7 @@ from statistics import mean
 from typing import Any
 
 import torch
+from kept import keep_row, read_rows
 from study_plots import save_plots
 from study_sources import Choice, EngineSource, NetworkSource, Source
 from timing import conditions, print_report
@@ -120,7 +121,7 @@ def _source(name: str, options: argparse.Namespace) -> Source:
 
 def _study_rows(study: str, source: Source, judge: Judge, options: argparse.Namespace) -> list[Row]:
     """One row a choice and seed."""
-    done, rows = _kept(options.keep), []
+    done, rows = read_rows(options.keep), []
     for choice in STUDIES[study]:
         for seed in options.seeds:
             key = {"study": study, "engine": source.manifest.name, "kind": choice.kind}
@@ -129,7 +130,7 @@ def _study_rows(study: str, source: Source, judge: Judge, options: argparse.Name
             found = next((row for row in done if key.items() <= row.items()), None)
             if found is None:
                 found = key | _measure(source, judge, choice, options.count, seed)
-                _keep(options.keep, found)
+                keep_row(options.keep, found)
                 print(json.dumps(found), file=sys.stderr)
             rows.append(found)
     return rows
@@ -141,19 +142,6 @@ def _measure(source: Source, judge: Judge, choice: Choice, count: int, seed: int
     score = asdict(judge.score(to_unit(result.images), labels.numpy()))
     facts = {"rows": result.timings.backbone_rows / count, "failures": len(result.failures)}
     return {name: score[name] for name in SCORES} | facts
-
-
-def _kept(path: Path | None) -> list[Row]:
-    """Finished rows; a line that was cut off does not count."""
-    if path is None or not path.is_file():
-        return []
-    return [json.loads(line) for line in path.read_text().splitlines() if line.endswith("}")]
-
-
-def _keep(path: Path | None, row: Row) -> None:
-    if path is not None:
-        with path.open("a") as file:
-            file.write(json.dumps(row) + "\n")
 
 
 def _averages(rows: list[Row]) -> list[Row]:
