@@ -65,12 +65,13 @@ def evaluate(
     as_integer("batch-size", batch_size, 1, MAX_BATCH)
     generator = load(engine, threads=check_threads(threads))
     check_judged("engine", generator.manifest.image)
-    judge = _make_judge(data)
+    count = check_steps(generator.manifest, steps)
+    prepare_torch(threads)
     from adagen_rt.training.sources import EngineSource
 
     source = EngineSource(generator, batch_size)
     wanted = _check_schedules(schedules, source)
-    count = check_steps(generator.manifest, steps)
+    judge = _make_judge(data)
     scores = {name: score_source(source, judge, name, count, samples, seed) for name in wanted}
     facts = {
         "engine": generator.manifest.name,
@@ -99,7 +100,6 @@ def score_source(
 
 def _make_judge(data: Path) -> Judge:
     """The examiner over the training images."""
-    prepare_torch()
     from adagen_rt.training.data import load_fashion_mnist
     from adagen_rt.training.evaluation import Judge
     from adagen_rt.training.examiner import load_examiner
