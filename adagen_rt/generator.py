@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from adagen_rt.assembly import Assembly
-from adagen_rt.backends import Graph, make_backend
+from adagen_rt.backends import Backend, Graph, make_backend
 from adagen_rt.best_of import keep_best, score_images
 from adagen_rt.engine import Engine, open_engine
 from adagen_rt.errors import EngineError
@@ -70,7 +70,7 @@ class Generator:
         self,
         engine: Engine,
         *,
-        backend: str = "onnxruntime",
+        backend: str | Backend = "onnxruntime",
         threads: int = 1,
         ops: Ops | None = None,
         noise: NoiseSource = Philox,
@@ -80,7 +80,7 @@ class Generator:
         self.threads = threads
         self._ops = ops or CpuOps(threads)
         self._noise = noise
-        executor = make_backend(backend, threads)
+        executor = make_backend(backend, threads) if isinstance(backend, str) else backend
         self._graphs: dict[str, Graph] = {
             name: executor.load(engine.graph_file(name)) for name in self.manifest.graphs
         }

@@ -7,7 +7,7 @@ from adagen_rt.errors import InputError
 
 __all__ = ["BACKENDS", "Backend", "Graph", "make_backend"]
 
-BACKENDS = ("onnxruntime",)
+BACKENDS = ("onnxruntime", "openvino")
 
 
 def make_backend(name: str, threads: int) -> Backend:
@@ -17,8 +17,12 @@ def make_backend(name: str, threads: int) -> Backend:
         InputError: There is no backend of that name.
         MissingExtraError: It is not installed; there is no silent fallback.
     """
-    if name != "onnxruntime":
-        raise InputError("backend", name, f"one of {', '.join(BACKENDS)}")
-    from adagen_rt.backends.onnxruntime import OnnxRuntime
+    if name == "onnxruntime":
+        from adagen_rt.backends.onnxruntime import OnnxRuntime
 
-    return OnnxRuntime(threads)
+        return OnnxRuntime(threads)
+    if name == "openvino":
+        from adagen_rt.backends.openvino import OpenVINO
+
+        return OpenVINO(threads)
+    raise InputError("backend", name, f"one of {', '.join(BACKENDS)}")

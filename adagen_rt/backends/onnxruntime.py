@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 
 from adagen_rt.backends.base import Arrays
+from adagen_rt.backends.int8 import integer_products
 from adagen_rt.errors import AdagenError, EngineError, MissingExtraError
 
 #: Both install into the same folder, so that the one installed last wins in part.
@@ -61,12 +63,8 @@ class OnnxRuntime:
 
     def __init__(self, threads: int, *, prepack: bool = True) -> None:
         self._ort = import_onnxruntime()
-        self._options = self._ort.SessionOptions()
-        self._options.intra_op_num_threads = threads
-        self._options.inter_op_num_threads = 1
-        self._options.log_severity_level = 3
-        if not prepack:
-            self._options.add_session_config_entry("session.disable_prepacking", "1")
+        self._threads = threads
+        self._prepack = prepack
 
     def load(self, path: Path) -> OnnxGraph:
         """Load an ONNX file that has been checked already.
@@ -75,13 +73,39 @@ class OnnxRuntime:
             EngineError: ONNX Runtime does not accept the file.
         """
         try:
-            session = self._ort.InferenceSession(
-                str(path), self._options, providers=["CPUExecutionProvider"]
-            )
+            model = onnx.load(path, load_external_data=False)
+            source = model.SerializeToString() if integer_products(model) else str(path)
+            return self._graph(source, path.parent)
         except Exception as error:  # pybind exceptions without a common base
             reason = str(error).splitlines()[0]
             raise EngineError(f"{path}: ONNX Runtime cannot load it: {reason}") from None
+
+    def load_model(self, model: onnx.ModelProto, folder: Path) -> OnnxGraph:
+        """Load a graph from memory, which it may change; large weights are in ``folder``."""
+        integer_products(model)
+        return self._graph(model.SerializeToString(), folder)
+
+    def _graph(self, source: str | bytes, folder: Path) -> OnnxGraph:
+        session = self._ort.InferenceSession(
+            source, self._options(folder), providers=["CPUExecutionProvider"]
+        )
         return OnnxGraph(session)
+
+    def _options(self, folder: Path) -> Any:
+        """How to run a graph whose large weights are in ``folder``."""
+        options = self._ort.SessionOptions()
+        options.intra_op_num_threads = self._threads
+        options.inter_op_num_threads = 1
+        options.log_severity_level = 3
+        # A session whose idle thread spins on would keep the next one from its core.
+        options.add_session_config_entry("session.force_spinning_stop", "1")
+        # A graph that is given as bytes does not say where it came from.
+        options.add_session_config_entry(
+            "session.model_external_initializers_file_folder_path", str(folder.resolve())
+        )
+        if not self._prepack:
+            options.add_session_config_entry("session.disable_prepacking", "1")
+        return options
 
 
 class OnnxGraph:

@@ -1,0 +1,36 @@
+"""`adagen-rt quantize`: an engine's twin with 8-bit integer weights."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from adagen_rt.engine import open_engine
+from adagen_rt.errors import MissingExtraError
+from adagen_rt.generator import check_threads
+
+
+@click.command()
+@click.argument("engine")
+@click.option(
+    "--out", required=True, type=click.Path(path_type=Path), help="The engine folder to write."
+)
+@click.option("--threads", type=int, help="CPU threads; default: all that are available.")
+def quantize(engine: str, out: Path, threads: int | None) -> None:
+    """Write a twin of ENGINE whose large weights are 8-bit integers: smaller, faster, less exact.
+
+    ENGINE is a float32 engine's folder, or the name of a shipped one. Layers that would cost
+    more exactness than they save stay float32; README.md in the new folder has the measurements.
+    """
+    try:
+        from adagen_rt.quantization import quantize_engine
+    except ImportError as error:
+        raise MissingExtraError(error.name or "onnx_ir", "int8") from error
+    written = quantize_engine(
+        open_engine(engine),
+        out,
+        threads=check_threads(threads),
+        progress=lambda message: click.echo(message, err=True),
+    )
+    click.echo(f"written: {written.path}")

@@ -1,0 +1,76 @@
+"""Which weights become integers, by a measured rule."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import onnx_ir as ir
+
+from adagen_rt.backends.base import Arrays
+from adagen_rt.backends.onnxruntime import OnnxRuntime
+from adagen_rt.quantization.errors import relative_error, run_probes
+from adagen_rt.quantization.weights import count_entries, quantize_products, weight_kinds
+
+#: A kind of layer stays float32 where its share of the squared error is more than so many times
+#: its share of the weights: it would save little and cost much.
+DEAR = 3.0
+
+
+@dataclass(frozen=True)
+class Kind:
+    """Layers that do the same in every block.
+
+    Attributes:
+        name: Their weights' name.
+        share: Their part of all weights of products, from 0 to 1.
+        error: How far the graph's outputs are off when these weights alone are integers: root
+            of the mean square over the standard deviation, of the output that is worst off.
+        integer: Whether they become integers.
+    """
+
+    name: str
+    share: float
+    error: float
+    integer: bool = False
+
+
+def choose_kinds(
+    path: Path,
+    probes: Sequence[Arrays],
+    runtime: OnnxRuntime,
+    progress: Callable[[str], object] = lambda message: None,
+) -> list[Kind]:
+    """Measure every kind of layer of a graph, and choose.
+
+    Args:
+        path: A float32 graph.
+        probes: What it is given in real generations.
+        runtime: Who runs it.
+        progress: Called with a line about what happens next.
+    """
+    expected = _outputs(path, (), probes, runtime)
+    sizes = {name: count_entries(nodes) for name, nodes in weight_kinds(ir.load(path)).items()}
+    kinds = []
+    for name, size in sizes.items():
+        progress(f"measuring {path.stem}: {name}")
+        outputs = _outputs(path, (name,), probes, runtime)
+        kinds.append(Kind(name, size / sum(sizes.values()), relative_error(outputs, expected)))
+    return apply_rule(kinds)
+
+
+def apply_rule(kinds: Sequence[Kind]) -> list[Kind]:
+    """Decide for measured kinds: those that are not dear become integers."""
+    total = sum(kind.error**2 for kind in kinds) or 1.0
+    return [
+        replace(kind, integer=kind.error**2 / total <= DEAR * kind.share) for kind in kinds
+    ]
+
+
+def _outputs(
+    path: Path, kinds: Collection[str], probes: Sequence[Arrays], runtime: OnnxRuntime
+) -> list[Arrays]:
+    model = ir.load(path)
+    quantize_products(model, kinds)
+    return run_probes(runtime.load_model(ir.to_proto(model), path.parent), probes)

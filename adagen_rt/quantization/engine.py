@@ -1,0 +1,82 @@
+"""A float32 engine in, its twin with integer weights out, whole or not at all."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import onnx_ir as ir
+
+from adagen_rt.backends.base import Arrays
+from adagen_rt.backends.onnxruntime import OnnxRuntime
+from adagen_rt.engine import Engine, open_engine, staged_folder, write_manifest
+from adagen_rt.errors import InputError
+from adagen_rt.graph_file import external_files
+from adagen_rt.precision import save_graph
+from adagen_rt.quantization.card import CARD, Report, write_card
+from adagen_rt.quantization.choice import choose_kinds
+from adagen_rt.quantization.errors import largest_error, relative_error, run_probes
+from adagen_rt.quantization.probes import record_probes
+from adagen_rt.quantization.weights import quantize_products
+
+#: Graphs with large products. Decoders are convolutions, which integers would slow down.
+GRAPHS = ("condition", "backbone")
+Progress = Callable[[str], object]
+
+
+def quantize_engine(
+    engine: Engine, out: str | Path, *, threads: int = 1, progress: Progress = lambda message: None
+) -> Engine:
+    """Write an engine's twin whose large products have 8-bit integer weights.
+
+    Which layers stay float32 is measured (`quantization/choice.py`) on what the graphs are given
+    in the generation of one image.
+
+    Args:
+        engine: A float32 engine.
+        out: The folder of the twin; an engine that is there is replaced when all is done.
+        threads: CPU threads.
+        progress: Called with a line about what happens next.
+
+    Raises:
+        InputError: The engine is not float32.
+    """
+    if engine.manifest.dtype != "float32":
+        raise InputError("engine", engine.manifest.dtype, "an engine of dtype float32")
+    with staged_folder(Path(out)) as folder:
+        reports, graphs = {}, dict(engine.manifest.graphs)
+        runtime = OnnxRuntime(threads, prepack=False)
+        names = [name for name in GRAPHS if name in graphs]
+        progress("generating an image to measure on")
+        probes = record_probes(engine, runtime, names, threads)
+        for name, spec in graphs.items():
+            source = engine.graph_file(name)
+            if name not in names:
+                _copy(source, folder)
+                continue
+            reports[name] = _quantize(source, folder, probes[name], runtime, progress)
+            graphs[name] = spec.model_copy(update={"error": reports[name].largest})
+        manifest = engine.manifest.model_copy(update={"graphs": graphs, "dtype": "int8"})
+        write_manifest(folder, manifest)
+        write_card(folder / CARD, manifest.name, reports)
+    return open_engine(out)
+
+
+def _quantize(
+    source: Path, folder: Path, probes: Sequence[Arrays], runtime: OnnxRuntime, progress: Progress
+) -> Report:
+    """Write one graph's twin into ``folder``."""
+    kinds = choose_kinds(source, probes, runtime, progress)
+    progress(f"writing {source.stem}, and comparing it with float32")
+    model = ir.load(source)
+    quantize_products(model, [kind.name for kind in kinds if kind.integer])
+    target = folder / source.name
+    save_graph(model, target)
+    expected, got = (run_probes(runtime.load(path), probes) for path in (source, target))
+    return Report(kinds, relative_error(got, expected), largest_error(got, expected))
+
+
+def _copy(source: Path, folder: Path) -> None:
+    for name in (source.name, *external_files(source)):
+        shutil.copy(source.parent / name, folder / name)

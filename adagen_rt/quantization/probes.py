@@ -1,0 +1,81 @@
+"""What an engine's graphs are given in a real generation."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from adagen_rt.backends.base import Arrays, Backend, Graph
+from adagen_rt.engine import Engine
+from adagen_rt.generator import Generator
+
+#: Where in a generation a graph that runs at every step is looked at.
+MOMENTS = (0.25, 0.5, 0.75)
+
+
+@dataclass
+class Recorder:
+    """A graph that keeps copies of some of its inputs.
+
+    Attributes:
+        graph: Who computes.
+        wanted: Which runs to keep, from 0.
+        kept: The copies.
+        runs: How many runs there were.
+    """
+
+    graph: Graph
+    wanted: Collection[int]
+    kept: list[Arrays] = field(default_factory=list)
+    runs: int = 0
+
+    def run(self, inputs: Arrays) -> Arrays:
+        """Run the graph."""
+        if self.runs in self.wanted:
+            self.kept.append({name: np.array(array) for name, array in inputs.items()})
+        self.runs += 1
+        return self.graph.run(inputs)
+
+
+class Recording:
+    """A backend whose graphs keep their inputs.
+
+    Args:
+        backend: Who loads graphs.
+        wanted: Which runs to keep, by the graph's file.
+    """
+
+    def __init__(self, backend: Backend, wanted: dict[Path, Collection[int]]) -> None:
+        self.name, self.device = backend.name, backend.device
+        self.recorders: dict[Path, Recorder] = {}
+        self._backend, self._wanted = backend, wanted
+
+    def load(self, path: Path) -> Recorder:
+        """Load an ONNX file that has been checked already."""
+        recorder = Recorder(self._backend.load(path), self._wanted.get(path, ()))
+        self.recorders[path] = recorder
+        return recorder
+
+
+def record_probes(
+    engine: Engine, backend: Backend, names: Collection[str], threads: int
+) -> dict[str, list[Arrays]]:
+    """Inputs of graphs in the generation of one image: at three moments, or at the only one.
+
+    Args:
+        engine: Whose graphs.
+        backend: Who runs them.
+        names: The graphs to look at.
+        threads: CPU threads.
+    """
+    steps = engine.manifest.schedule.steps
+    moments = {int(steps * moment) for moment in MOMENTS}
+    wanted: dict[Path, Collection[int]] = {
+        engine.graph_file(name): moments if name == "backbone" else {0} for name in names
+    }
+    recording = Recording(backend, wanted)
+    Generator(engine, backend=recording, threads=threads).generate([0], [0])
+    return {name: recording.recorders[engine.graph_file(name)].kept for name in names}
