@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,8 @@ import numpy.typing as npt
 from adagen_rt.backends import Graph
 from adagen_rt.families import Family
 from adagen_rt.loop import Arrays, Fidelity, Loop, Network
-from adagen_rt.manifest import Manifest
+from adagen_rt.manifest import Manifest, MaskGITSpec
+from adagen_rt.null_once import NullOnce
 from adagen_rt.refinement import RefinedLoop, Refinement
 from adagen_rt.request import Static
 from adagen_rt.schedule import Schedule
@@ -52,7 +54,7 @@ class Assembly:
         adaptive = "policy" in self.graphs and not static
         policy = self._ask("policy", calls) if adaptive else self._ask_nobody
         schedule = Schedule(spec, family.steps, calls)
-        loop = Loop(family, schedule, self.graphs["backbone"].run, policy)
+        loop = Loop(family, schedule, self._backbone, policy)
         if fidelity is not None and fidelity.any():
             loop.fidelity = Fidelity(self._ask("fidelity_policy", calls), fidelity)
         if refine == 1:
@@ -60,6 +62,11 @@ class Assembly:
         std = self.manifest.refinement_std
         assert std is not None  # an engine with a critic has it
         return RefinedLoop.of(loop, Refinement(refine, std, self._ask("critic", calls)))
+
+    @cached_property
+    def _backbone(self) -> Callable[[Arrays], Arrays]:
+        run, spec = self.graphs["backbone"].run, self.manifest.family
+        return NullOnce(run, spec.mask_id) if isinstance(spec, MaskGITSpec) else run
 
     def _ask(self, name: str, calls: int) -> Network:
         """A policy or critic, asked ``calls`` times an image, at the steps it was trained for."""

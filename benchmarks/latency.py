@@ -1,21 +1,25 @@
 """Whole generations against the published algorithm in PyTorch, eager and compiled.
 
-Regime: float32, one image, from label to pixels: policy, backbone, sampling, decoder. The
-baseline is ``published.py`` and the same under ``torch.compile``, at the same number of
-threads. Full-size recipes have seeded weights on both sides. The shipped engines are run as
-they are, and compared with networks of their recipe's sizes and seeded weights, since only
-their graphs are shipped; what those compute takes as long whatever the weights. Contenders
-run in turns, A B C A B C; the compiled ones compile during the runs that are not counted.
+Regime: one image, from label to pixels: policy, backbone, sampling, decoder. The baseline is
+``published.py`` in float32 and the same under ``torch.compile``, at the same number of threads.
+Ours are the float32 engine and its twin with integer weights (`adagen-rt quantize`), on ONNX
+Runtime and on OpenVINO. Full-size recipes have seeded weights on both sides. The shipped engines
+are run as they are, and compared with networks of their recipe's sizes and seeded weights, since
+only their graphs are shipped; what those compute takes as long whatever the weights. Contenders
+run in turns, A B C A B C, each in a process of its own; the compiled ones compile during the
+runs that are not counted.
 
-    python benchmarks/latency.py --cache FOLDER [--plot FILE]   # all; engines of up to 9 GB
-    python benchmarks/latency.py --quick                        # shipped engines, eager only
+    python benchmarks/latency.py --cache FOLDER --keep rows.jsonl [--plot FILE]  # all; up to 9 GB
+    python benchmarks/latency.py --quick              # shipped engines, ONNX Runtime, eager only
 """
 
 from __future__ import annotations
 
 import os
 import statistics
+import time
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from functools import partial
 from itertools import count
 from pathlib import Path
@@ -23,30 +27,48 @@ from typing import Any
 
 import click
 from full_size import FOLDER, RECIPES, measured
+from kept import keep_row, read_rows
 from timing import conditions, interleaved_seconds, print_report
 from worker import Calls, Worker
 
 from adagen_rt.cli.files import check_writable
 from adagen_rt.cli.plots import check_plotting
-from adagen_rt.engine import shipped_engines
+from adagen_rt.engine import open_engine, shipped_engines
 from adagen_rt.errors import AdagenError, InputError
 from adagen_rt.generator import check_threads, load
 
 SHIPPED = ("fashion-maskgit", "fashion-dit", "fashion-sit", "fashion-var")
 TAG = "golden6"
+#: Ours: dtype of the engine, and backend.
+OURS = {
+    "fp32": ("fp32", "onnxruntime"),
+    "int8": ("int8", "onnxruntime"),
+    "openvino": ("fp32", "openvino"),
+    "openvino-int8": ("int8", "openvino"),
+}
 BASELINES = ("eager", "compiled")
 WARMUPS = 2
 QUICK_REPEATS = 5
+Row = dict[str, Any]
 
 
-def runtime(engine: str, threads: int) -> Calls:
-    """The engine, asked for one image of another seed at every call."""
-    generator, seeds = load(engine, threads=threads), count()
-    return {"runtime": lambda: generator.generate([0], [next(seeds)])}
+def runtime(engine: str, backend: str, threads: int) -> Calls:
+    """The engine, asked for one image of another seed at every call.
+
+    A call gives the share of its time that went neither to the backbone nor to the decoder.
+    """
+    generator, seeds = load(engine, backend=backend, threads=threads), count()
+
+    def generate() -> float:
+        begin = time.perf_counter()
+        parts = generator.generate([0], [next(seeds)]).timings.seconds
+        return 1 - (parts["backbone"] + parts["decoder"]) / (time.perf_counter() - begin)
+
+    return {"generate": generate}
 
 
-def pytorch(name: str, threads: int, kinds: tuple[str, ...]) -> Calls:
-    """The recipe's networks, eager, compiled or both, on the same weights in memory."""
+def pytorch(name: str, threads: int, kind: str) -> Calls:
+    """The recipe's networks, eager or compiled."""
     import torch
     from published import make_images
     from published_base import Published, TorchRandom
@@ -60,53 +82,70 @@ def pytorch(name: str, threads: int, kinds: tuple[str, ...]) -> Calls:
     torch._dynamo.config.recompile_limit = 32
     recipe = load_recipe(FOLDER / f"{name}.yaml")
     manifest, networks = describe_model(recipe), seed_networks(recipe, TAG)
-    wrappers = {"eager": lambda module: module, "compiled": torch.compile}
-    label, random = torch.tensor([0]), TorchRandom()
-    return {
-        kind: partial(make_images, Published.of(manifest, networks, wrappers[kind]), label, random)
-        for kind in kinds
-    }
+    wrap = torch.compile if kind == "compiled" else lambda module: module
+    published, label = Published.of(manifest, networks, wrap), torch.tensor([0])
+    random = TorchRandom()
+
+    def generate() -> None:
+        make_images(published, label, random)
+
+    return {"generate": generate}
 
 
-def prepare(name: str, cache: Path | None) -> str:
-    """What `load` takes; a full-size engine is exported unless the cache has it."""
-    if name in SHIPPED:
+def prepare(name: str, dtype: str, cache: Path | None) -> str:
+    """What `load` takes; what is not shipped is made unless the cache has it."""
+    if name in SHIPPED and dtype == "fp32":
         return name
     assert cache is not None
-    engine = cache / name
+    engine = cache / (name if dtype == "fp32" else f"{name}-{dtype}")
     if not engine.exists():
-        source = str(FOLDER / f"{name}.yaml")
-        measured("export", source, "--seeded", TAG, "--out", str(engine))
+        if dtype == "int8":
+            measured("quantize", prepare(name, "fp32", cache), "--out", str(engine))
+        else:
+            measured("export", str(FOLDER / f"{name}.yaml"), "--seeded", TAG, "--out", str(engine))
     return str(engine)
 
 
 def compare(
-    name: str, cache: Path | None, threads: int, repeats: int, kinds: tuple[str, ...]
-) -> dict[str, Any]:
-    """One row of the table; ``kinds`` are the baselines."""
+    name: str, cache: Path | None, threads: int, repeats: int, contenders: Sequence[str]
+) -> list[Row]:
+    """One row for each contender on an engine."""
     load_before = os.getloadavg()[0]
-    engine = prepare(name, cache)
-    memory: dict[str, float] = {}
-
-    def call(worker: Worker, contender: str) -> None:
-        memory[contender] = worker.call(contender)
-
-    ours, theirs = partial(runtime, engine, threads), partial(pytorch, name, threads, kinds)
-    with Worker(ours) as first, Worker(theirs) as second:
-        calls = {"runtime": partial(call, first, "runtime")}
-        calls |= {kind: partial(call, second, kind) for kind in kinds}
+    makers, sizes = {}, {}
+    for kind in contenders:
+        if kind in OURS:
+            dtype, backend = OURS[kind]
+            engine = prepare(name, dtype, cache)
+            makers[kind] = partial(runtime, engine, backend, threads)
+            sizes[kind] = weights_gb(engine)
+        else:
+            makers[kind] = partial(pytorch, name, threads, kind)
+    with ExitStack() as stack:
+        workers = {kind: stack.enter_context(Worker(make)) for kind, make in makers.items()}
+        calls = {kind: partial(worker.call, "generate") for kind, worker in workers.items()}
         seconds = interleaved_seconds(calls, repeats, WARMUPS)
     medians = {kind: statistics.median(times) for kind, times in seconds.items()}
-    return {
-        "engine": name,
-        **{f"{kind}_s": median for kind, median in medians.items()},
-        **{f"over_{kind}": medians[kind] / medians["runtime"] for kind in kinds},
-        "spread": max(spread(times) for times in seconds.values()),
-        "load_before": load_before,
-        "load_after": os.getloadavg()[0],
-        "runtime_gb": memory["runtime"],
-        "torch_gb": max(memory[kind] for kind in kinds),
-    }
+    return [
+        {
+            "engine": name,
+            "contender": kind,
+            "seconds": medians[kind],
+            **{f"{base}_over": medians[base] / medians[kind] for base in BASELINES if base in medians},
+            "spread": spread(seconds[kind]),
+            "outside": workers[kind].value,
+            "peak_gb": workers[kind].peak,
+            "weights_gb": sizes.get(kind),
+            "load_before": load_before,
+            "load_after": os.getloadavg()[0],
+        }
+        for kind in contenders
+    ]
+
+
+def weights_gb(engine: str) -> float:
+    """Size of an engine's files."""
+    opened = open_engine(engine)
+    return sum((opened.path / name).stat().st_size for name in opened.manifest.files) / 1e9
 
 
 def spread(times: Sequence[float]) -> float:
@@ -115,21 +154,23 @@ def spread(times: Sequence[float]) -> float:
     return (upper - lower) / middle
 
 
-def draw(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Bars of how many times as long the baselines take."""
+def draw(path: Path, rows: Sequence[Row]) -> None:
+    """Bars of how many times as fast as the eager baseline each contender is."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(1.5 * len(rows) + 2, 3.5), layout="constrained")
+    engines = list(dict.fromkeys(row["engine"] for row in rows))
+    kinds = [k for k in (*BASELINES, *OURS) if any(row["contender"] == k for row in rows)]
+    figure = Figure(figsize=(1.3 * len(engines) + 2, 3.8), layout="constrained")
     axis = figure.subplots()
-    places, fields = range(len(rows)), [key for key in rows[0] if key.startswith("over_")]
-    width = 0.8 / len(fields)
-    for index, field in enumerate(fields):
-        left = [place + width * (index - (len(fields) - 1) / 2) for place in places]
-        axis.bar(left, [row[field] for row in rows], width, label=field.replace("_", " "))
-    axis.set_xticks(places, [row["engine"] for row in rows])
-    axis.axhline(1, color="black", linewidth=1)
-    axis.set(ylabel="time over the runtime's")
-    axis.legend()
+    width = 0.8 / len(kinds)
+    for index, kind in enumerate(kinds):
+        own = [row for row in rows if row["contender"] == kind]
+        shift = width * (index - (len(kinds) - 1) / 2)
+        left = [engines.index(row["engine"]) + shift for row in own]
+        axis.bar(left, [row["eager_over"] for row in own], width, label=kind)
+    axis.set_xticks(range(len(engines)), engines, rotation=20, ha="right")
+    axis.set(ylabel="times as fast as eager PyTorch")
+    axis.legend(ncols=2)
     figure.savefig(path, dpi=110)
 
 
@@ -137,7 +178,7 @@ def choose(text: str | None, quick: bool, cache: Path | None) -> tuple[str, ...]
     """The engines that were asked for.
 
     Raises:
-        InputError: One is unknown, or has to be exported and there is no folder for it.
+        InputError: One is unknown, or has to be made and there is no folder for it.
     """
     known = SHIPPED if quick else (*SHIPPED, *RECIPES)
     names = tuple(text.split(",")) if text else known
@@ -146,31 +187,49 @@ def choose(text: str | None, quick: bool, cache: Path | None) -> tuple[str, ...]
             raise InputError("engines", name, f"of {', '.join(known)}")
         if name in SHIPPED and name not in shipped_engines():
             raise InputError("engines", name, "an engine that is installed")
-        if name in RECIPES and cache is None:
-            raise InputError("cache", None, f"a folder for {name}, or else --quick")
+    if cache is None and not quick:
+        raise InputError("cache", None, "a folder for the engines to be made, or else --quick")
     return names
+
+
+def choose_contenders(text: str | None, quick: bool) -> tuple[str, ...]:
+    """Who takes part; eager always does.
+
+    Raises:
+        InputError: One is unknown.
+    """
+    # Compiling takes longer than all else that is quick.
+    known = (*OURS, *BASELINES)
+    names = tuple(text.split(",")) if text else (("fp32", "eager") if quick else known)
+    for name in names:
+        if name not in known:
+            raise InputError("contenders", name, f"of {', '.join(known)}")
+    return tuple(dict.fromkeys((*names, "eager")))
 
 
 @click.command()
 @click.option("--engines", help="Which, comma-separated; default: all.")
+@click.option("--contenders", help="Who, comma-separated, beside eager; default: all.")
 @click.option("--threads", type=int, default=2, show_default=True)
 @click.option("--repeats", type=click.IntRange(min=2), help="Default: 10, with --quick 5.")
-@click.option("--quick", is_flag=True, help="The shipped engines, against eager only.")
-@click.option("--no-compile", is_flag=True, help="Leave the compiled baseline out.")
-@click.option("--cache", type=click.Path(path_type=Path), help="Exported engines, kept here.")
+@click.option("--quick", is_flag=True, help="The shipped engines on ONNX Runtime, against eager.")
+@click.option("--cache", type=click.Path(path_type=Path), help="Engines that are made, kept here.")
+@click.option("--keep", type=click.Path(path_type=Path), help="Rows that are done, kept here.")
 @click.option("--plot", type=click.Path(path_type=Path), help="Picture of the ratios.")
 def main(
     engines: str | None,
+    contenders: str | None,
     threads: int,
     repeats: int | None,
     quick: bool,
-    no_compile: bool,
     cache: Path | None,
+    keep: Path | None,
     plot: Path | None,
 ) -> None:
     """Compare whole generations; a table, and last a line of JSON."""
     try:
         names, workers = choose(engines, quick, cache), check_threads(threads)
+        kinds = choose_contenders(contenders, quick)
         if plot is not None:
             check_plotting()
             check_writable("plot", plot)
@@ -178,18 +237,21 @@ def main(
         raise click.UsageError(str(error)) from error
     facts = conditions(workers)
     turns = repeats or (QUICK_REPEATS if quick else 2 * QUICK_REPEATS)
-    # Compiling takes longer than all else that is quick.
-    kinds = BASELINES[:1] if quick or no_compile else BASELINES
-    rows = []
+    rows = read_rows(keep)
+    done = {(row["engine"], row["contender"]) for row in rows}
     for name in names:
-        row = compare(name, cache, workers, turns, kinds)
-        rows.append(row)
-        figures = (f"{key} {value:.3g}" for key, value in row.items() if key != "engine")
-        click.echo(f"{name}: {', '.join(figures)}", err=True)
+        if all((name, kind) in done for kind in kinds):
+            continue
+        for row in compare(name, cache, workers, turns, kinds):
+            rows.append(row)
+            keep_row(keep, row)
+            figures = (f"{k} {v:.3g}" for k, v in row.items() if isinstance(v, float))
+            click.echo(f"{name} {row['contender']}: {', '.join(figures)}", err=True)
     if plot is not None:
         draw(plot, rows)
-    cells = [list(row.values()) for row in rows]
-    print_report("latency", list(rows[0]), cells, {**facts, "repeats": turns, "batch": 1})
+    header = list(rows[0])
+    cells = [[row.get(key) for key in header] for row in rows]
+    print_report("latency", header, cells, {**facts, "repeats": turns, "batch": 1})
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 Calls = Mapping[str, Callable[[], object]]
 
@@ -17,7 +18,14 @@ class Worker:
     Args:
         make: Gives the contenders by name; called in the process, so a top-level function
             or a ``partial`` of one.
+
+    Attributes:
+        value: What the last call gave.
+        peak: The process's peak of resident memory so far, in GB.
     """
+
+    value: Any
+    peak: float
 
     def __init__(self, make: Callable[[], Calls]) -> None:
         context = get_context("spawn")
@@ -40,29 +48,25 @@ class Worker:
         self._ours.close()
         self._process.join()
 
-    def call(self, name: str) -> float:
-        """Run one contender to its end.
-
-        Returns:
-            The process's peak of resident memory so far, in GB.
+    def call(self, name: str) -> None:
+        """Run one contender to its end; ``value`` is what it gave.
 
         Raises:
             EOFError: The process has died; what it said is on stderr.
         """
         self._ours.send(name)
-        return float(self._ours.recv())
+        self.value, self.peak = self._ours.recv()
 
 
 def _serve(pipe: Connection, make: Callable[[], Calls]) -> None:
     contenders = make()
-    pipe.send(0.0)
+    pipe.send(None)
     while True:
         try:
             name = pipe.recv()
         except EOFError:
             return
-        contenders[name]()
-        pipe.send(_peak())
+        pipe.send((contenders[name](), _peak()))
 
 
 def _peak() -> float:

@@ -37,6 +37,9 @@ class OpenVINO:
             # By itself it would choose bfloat16 where the processor has it.
             "INFERENCE_PRECISION_HINT": "f32",
             "DYNAMIC_QUANTIZATION_GROUP_SIZE": str(GROUP),
+            # Kernels kept from calls of other shapes get mixed up, and give wrong numbers from
+            # VAR's fourth scale on (seen with 2026.4.1).
+            "CPU_RUNTIME_CACHE_CAPACITY": "0",
         }
 
     def load(self, path: Path) -> OpenVINOGraph:
@@ -64,7 +67,7 @@ class OpenVINOGraph:
     def run(self, inputs: Arrays) -> Arrays:
         """Outputs by name; they stay valid until the next call."""
         results = self._request.infer(
-            {name: np.ascontiguousarray(inputs[name]) for name in self._inputs},
+            {name: np.asarray(inputs[name], order="C") for name in self._inputs},
             share_inputs=True,
             share_outputs=True,
         )

@@ -1,0 +1,29 @@
+import pytest
+
+pytest.importorskip("onnx_ir", reason="needs the extra int8")
+
+from adagen_rt.quantization.choice import DEAR, Kind, apply_rule
+
+
+def kept(*kinds):
+    return [kind.name for kind in apply_rule(kinds) if not kind.integer]
+
+
+def test_a_small_kind_with_much_of_the_error_stays_float():
+    kinds = (Kind("fc", 0.6, 0.01), Kind("qkv", 0.39, 0.01), Kind("head", 0.01, 0.01))
+    assert kept(*kinds) == ["head"]
+
+
+def test_a_small_kind_with_little_of_the_error_does_not():
+    kinds = (Kind("fc", 0.99, 0.01), Kind("head", 0.01, 0.0001))
+    assert kept(*kinds) == []
+
+
+def test_the_border_is_where_the_rule_says():
+    # Shares of the squared error: 0.2 and 0.8.
+    for share, names in ((0.2 / DEAR + 1e-6, []), (0.2 / DEAR - 1e-6, ["head"])):
+        assert kept(Kind("fc", 1 - share, 0.02), Kind("head", share, 0.01)) == names
+
+
+def test_without_any_error_all_become_integers():
+    assert kept(Kind("fc", 0.5, 0.0), Kind("head", 0.5, 0.0)) == []
