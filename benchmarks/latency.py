@@ -18,7 +18,7 @@ from __future__ import annotations
 import os
 import statistics
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from functools import partial
 from itertools import count
@@ -130,7 +130,11 @@ def compare(
             "engine": name,
             "contender": kind,
             "seconds": medians[kind],
-            **{f"{base}_over": medians[base] / medians[kind] for base in BASELINES if base in medians},
+            **{
+                f"{base}_over": medians[base] / medians[kind]
+                for base in BASELINES
+                if base in medians
+            },
             "spread": spread(seconds[kind]),
             "outside": workers[kind].value,
             "peak_gb": workers[kind].peak,

@@ -17,7 +17,7 @@ from onnx import NodeProto, helper, numpy_helper
 _DOMAIN = "com.microsoft"
 _PREFIX = "adagen.int8."
 #: Numbers that the new nodes share, by name.
-_CONSTANTS = {
+_CONSTANTS: dict[str, np.ndarray] = {
     "one": np.array(1, np.float32),
     "middle": np.array(128, np.uint8),
     "last": np.array([-1], np.int64),
@@ -30,9 +30,7 @@ _CONSTANTS = {
 def integer_products(model: onnx.ModelProto) -> bool:
     """Multiply integer weights as integers; changes ``model``, and says whether it has any."""
     graph = model.graph
-    weights = {
-        node.output[0]: node for node in graph.node if node.op_type == "DequantizeLinear"
-    }
+    weights = {node.output[0]: node for node in graph.node if node.op_type == "DequantizeLinear"}
     if not weights:
         return False
     nodes: list[NodeProto] = []

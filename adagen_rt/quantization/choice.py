@@ -63,9 +63,7 @@ def choose_kinds(
 def apply_rule(kinds: Sequence[Kind]) -> list[Kind]:
     """Decide for measured kinds: those that are not dear become integers."""
     total = sum(kind.error**2 for kind in kinds) or 1.0
-    return [
-        replace(kind, integer=kind.error**2 / total <= DEAR * kind.share) for kind in kinds
-    ]
+    return [replace(kind, integer=kind.error**2 / total <= DEAR * kind.share) for kind in kinds]
 
 
 def _outputs(

@@ -11,9 +11,7 @@ from adagen_rt.backends.base import Arrays, Graph
 
 def run_probes(graph: Graph, probes: Iterable[Arrays]) -> list[Arrays]:
     """Copies of a graph's outputs for each of its inputs."""
-    return [
-        {name: np.array(array) for name, array in graph.run(probe).items()} for probe in probes
-    ]
+    return [{name: np.array(array) for name, array in graph.run(probe).items()} for probe in probes]
 
 
 def relative_error(got: Sequence[Arrays], expected: Sequence[Arrays]) -> float:

@@ -31,7 +31,7 @@ def weight_kinds(model: ir.Model) -> dict[str, list[ir.Node]]:
     kinds = defaultdict(list)
     for node in model.graph:
         if node.op_type in ("MatMul", "Gemm") and _entries(node) >= MIN_ENTRIES:
-            kinds[_kind(str(node.inputs[1].name))].append(node)
+            kinds[_kind(str(_weight(node).name))].append(node)
     return dict(kinds)
 
 
@@ -40,8 +40,15 @@ def _kind(name: str) -> str:
     return re.sub(r"\.\d+(?=\.|$)", ".*", stem)
 
 
+def _weight(node: ir.Node) -> ir.Value:
+    """A product's second factor."""
+    value = node.inputs[1]
+    assert value is not None  # neither MatMul nor Gemm can do without
+    return value
+
+
 def _entries(node: ir.Node) -> int:
-    weight = node.inputs[1].const_value
+    weight = _weight(node).const_value
     if weight is None or len(weight.shape) != 2 or not _plain(node):
         return 0
     return int(weight.size)
@@ -61,7 +68,9 @@ def count_entries(nodes: Collection[ir.Node]) -> int:
 
 def quantize_products(model: ir.Model, kinds: Collection[str]) -> None:
     """Store the weights of these kinds as integers."""
-    chosen = [node for kind, nodes in weight_kinds(model).items() if kind in kinds for node in nodes]
+    chosen = [
+        node for kind, nodes in weight_kinds(model).items() if kind in kinds for node in nodes
+    ]
     for node in chosen:
         _quantize(model, node)
     for name, value in list(model.graph.initializers.items()):
@@ -71,7 +80,7 @@ def quantize_products(model: ir.Model, kinds: Collection[str]) -> None:
 
 def _quantize(model: ir.Model, node: ir.Node) -> None:
     """Put integers in the place of one product's weight; a Gemm becomes a product and a sum."""
-    source = node.inputs[1]
+    source = _weight(node)
     turned = node.op_type == "Gemm" and node.attributes.get_int("transB", 0) == 1
     stored, scales = _stored(model, source, turned)
     weight = ir.node("DequantizeLinear", [stored, scales], attributes={"axis": 1})
@@ -116,7 +125,8 @@ def _stored(model: ir.Model, source: ir.Value, turned: bool) -> tuple[ir.Value, 
 
 def _scales(weight: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     """What 1 stands for in each column, whose largest entry is 127."""
-    return np.maximum(np.abs(weight).max(axis=0) / np.float32(127), np.float32(MIN_SCALE))
+    scales: npt.NDArray[np.float32] = np.abs(weight).max(axis=0) / np.float32(127)
+    return scales.clip(min=np.float32(MIN_SCALE))
 
 
 def _initializer(

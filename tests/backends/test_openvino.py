@@ -20,9 +20,7 @@ def _installed(request):
         pytest.importorskip("openvino", reason="needs the extra openvino")
 
 
-@pytest.mark.parametrize(
-    "engine", ["fashion-maskgit", "fashion-dit", "fashion-sit", "fashion-var"]
-)
+@pytest.mark.parametrize("engine", ["fashion-maskgit", "fashion-dit", "fashion-sit", "fashion-var"])
 def test_images_are_those_of_onnx_runtime(engine):
     """All of VAR's scales included, whose shapes it must not mix up."""
     labels, seeds = [0, 3, 8], [5, 6, 7]
