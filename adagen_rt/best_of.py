@@ -11,7 +11,7 @@ import numpy.typing as npt
 from adagen_rt.loop import Arrays
 from adagen_rt.ops.philox import Purpose, words
 from adagen_rt.request import Request
-from adagen_rt.result import Result
+from adagen_rt.result import Images, Result
 
 Rewards = npt.NDArray[np.float32]
 
@@ -47,13 +47,18 @@ def candidate_seeds(seeds: npt.NDArray[np.int64], number: int) -> npt.NDArray[np
     return derived
 
 
-def score_images(graph: Callable[[Arrays], Arrays], result: Result, batch_size: int) -> Rewards:
+def score_images(
+    graph: Callable[[Arrays], Arrays],
+    images: Images,
+    labels: npt.NDArray[np.int64],
+    batch_size: int,
+) -> Rewards:
     """What the reward graph gives images (B,), as the reward saw them in training: of bytes."""
     scores = []
-    for first in range(0, len(result.labels), batch_size):
+    for first in range(0, len(labels), batch_size):
         rows = slice(first, first + batch_size)
-        image = np.moveaxis(result.images[rows], -1, 1).astype(np.float32) / np.float32(255)
-        outputs = graph({"image": image, "labels": result.labels[rows]})
+        image = np.moveaxis(images[rows], -1, 1).astype(np.float32) / np.float32(255)
+        outputs = graph({"image": image, "labels": labels[rows]})
         scores.append(np.array(outputs["reward"]))
     return np.concatenate(scores)
 

@@ -8,7 +8,11 @@ AdagenError
 ├── DeviceError         a GPU, or what drives it, is missing or failed
 ├── MissingExtraError   an optional dependency is not installed
 ├── ExportError         an exported graph does not agree with the model it came from
-└── PlanError           a TensorRT plan cannot be built, or is damaged or made for something else
+├── PlanError           a TensorRT plan cannot be built, or is damaged or made for something else
+├── QueueFullError      no more requests can wait; another try makes sense later
+├── DeadlineError       a request's time was over before its image was made
+├── SampleError         a sample met a non-finite number
+└── StoppedError        a server or scheduler takes no more requests
 """
 
 from __future__ import annotations
@@ -71,3 +75,39 @@ class MissingExtraError(AdagenError, ImportError):
             f"{module} is not installed; install it with: pip install 'adagen-rt[{extra}]'"
         )
         self.extra = extra
+
+
+class QueueFullError(AdagenError):
+    """No more requests can wait; another try makes sense later.
+
+    Args:
+        limit: Requests that can wait.
+        retry_after: Seconds until a place may be free.
+    """
+
+    def __init__(self, limit: int, retry_after: float) -> None:
+        super().__init__(f"queue: full, {limit} requests wait; try again in {retry_after:.1f} s")
+        self.retry_after = retry_after
+
+
+class DeadlineError(AdagenError):
+    """A request's time was over before its image was made."""
+
+    def __init__(self, timeout: float) -> None:
+        super().__init__(f"timeout: the image was not made within {timeout:g} s")
+
+
+class SampleError(AdagenError):
+    """A sample met a non-finite number.
+
+    Args:
+        step: Backbone evaluations done by then.
+    """
+
+    def __init__(self, step: int) -> None:
+        super().__init__(f"the sample met a non-finite number at step {step}")
+        self.step = step
+
+
+class StoppedError(AdagenError):
+    """A server or scheduler takes no more requests."""

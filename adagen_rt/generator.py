@@ -161,7 +161,7 @@ class Generator:
                     progress(step)
             finished = Snapshot.join(done)
             failures.update(finished.failures())
-            images[finished.index] = self._decode(loop, finished)
+            images[finished.index] = self.decode(loop, finished)
         images[list(failures)] = 0
         return Result(images, request.labels, request.seeds, trace.schedule, failures, loop.timings)
 
@@ -211,16 +211,23 @@ class Generator:
     def _preview(self, loop: Loop, done: tuple[Snapshot, ...], state: State) -> Images:
         running = [Snapshot.of(state, loop.family)] if len(state) else []
         everyone = Snapshot.join([*done, *running])
-        return self._decode(loop, everyone)[np.argsort(everyone.index)]
+        return self.decode(loop, everyone)[np.argsort(everyone.index)]
 
-    def _decode(self, loop: Loop, snapshot: Snapshot) -> Images:
+    def decode(self, loop: Loop, snapshot: Snapshot) -> Images:
+        """Images (B, height, width, channels) uint8 of slots, finished or not."""
         with loop.timings.measure("decoder"):
             image = self._graphs["decoder"].run(snapshot.latents)["image"]
             return to_pixels(image, self.manifest.image)
 
     def _reward(self, loop: Loop, batch_size: int, result: Result) -> npt.NDArray[np.float32]:
         with loop.timings.measure("reward"):
-            return score_images(self._graphs["reward"].run, result, batch_size)
+            return self.score(result.images, result.labels, batch_size)
+
+    def score(
+        self, images: Images, labels: npt.NDArray[np.int64], batch_size: int = 16
+    ) -> npt.NDArray[np.float32]:
+        """What the engine's reward model gives images (B, height, width, channels)."""
+        return score_images(self._graphs["reward"].run, images, labels, batch_size)
 
     def make_loop(
         self,

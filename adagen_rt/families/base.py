@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields, replace
 from types import MappingProxyType
 from typing import Any, Generic, TypeVar
 
-from array_api_compat import array_namespace
+from array_api_compat import array_namespace, device
 
 Array = Any
 Arrays = dict[str, Array]
@@ -55,6 +55,26 @@ class State:
             taken[spec.name] = xp.take(value, chosen, axis=spec.metadata.get("axis", 0))
         return replace(self, **taken)
 
+    def join(self: S, other: S) -> S:
+        """The slots of this state and then those of another."""
+        xp = array_namespace(self.index)
+        joined = {}
+        for spec in fields(self):
+            axis, parts = spec.metadata.get("axis", 0), (self, other)
+            arrays = [getattr(part, spec.name) for part in parts]
+            if spec.metadata.get("paired"):
+                halves = [_halves(xp, array, axis) for array in arrays]
+                arrays = [half for both in zip(*halves, strict=True) for half in both]
+            joined[spec.name] = xp.concat(arrays, axis=axis)
+        return replace(self, **joined)
+
+
+def _halves(xp: Any, array: Array, axis: int) -> tuple[Array, Array]:
+    """The conditional and the null rows along an axis."""
+    count = array.shape[axis] // 2
+    rows = xp.arange(2 * count, device=device(array))
+    return xp.take(array, rows[:count], axis=axis), xp.take(array, rows[count:], axis=axis)
+
 
 class Family(ABC, Generic[S]):
     """A family's step rule at a fixed number of steps.
@@ -63,11 +83,13 @@ class Family(ABC, Generic[S]):
         actions: Names of the actions that ``advance`` reads.
         steps: Backbone evaluations of a full generation.
         row_axes: Axis of the rows in each of the backbone's outputs where it is not the first.
+        mixes_steps: Whether slots at different steps can share a batch.
     """
 
     actions: tuple[str, ...]
     steps: int
     row_axes: Mapping[str, int] = MappingProxyType({})
+    mixes_steps: bool = True
 
     @property
     def calls(self) -> int:

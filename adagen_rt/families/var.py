@@ -57,6 +57,7 @@ class VAR(Family[VARState]):
 
     actions = ("guidance_scale", "top_k", "top_p", "sampling_temperature")
     row_axes = MappingProxyType({"new_cache": 3})
+    mixes_steps = False  # a step's inputs are as many as its scale has tokens
 
     def __init__(
         self,

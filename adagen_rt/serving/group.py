@@ -1,0 +1,132 @@
+"""Slots that share a batch: one loop, one state, samples at different steps."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from adagen_rt.families import State
+from adagen_rt.generator import Generator
+from adagen_rt.loop import Decision
+from adagen_rt.result import Snapshot
+from adagen_rt.serving.job import Pixels, Progress
+from adagen_rt.serving.order import Key, Task
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class End:
+    """A candidate that is over.
+
+    Attributes:
+        task: Which.
+        pixels: Its image; None if it failed.
+    """
+
+    task: Task
+    pixels: Pixels | None
+
+
+class Group:
+    """A loop under way.
+
+    Args:
+        generator: Whose graphs.
+        key: What its slots share.
+        slots: How many there can be at once.
+    """
+
+    def __init__(self, generator: Generator, key: Key, slots: int) -> None:
+        self.key = key
+        self.tasks: dict[int, Task] = {}
+        self._generator = generator
+        # Each slot's own share of the fidelity policy; the loop reads it at every step.
+        self._shares = np.full(slots, float(key.blended), np.float32)
+        self._loop = generator.make_loop(key.steps, key.static, self._shares, key.refine)
+        self._state: State | None = None
+
+    @property
+    def open(self) -> bool:
+        """Whether others can join: the step rule allows it, and no evaluation looks ahead."""
+        return self._loop.family.mixes_steps and self.key.refine == 1
+
+    def admit(self, tasks: Sequence[Task]) -> None:
+        """Give samples their first state."""
+        slots = np.array([task.slot for task in tasks], np.int64)
+        labels = np.array([task.order.job.label for task in tasks], np.int64)
+        seeds = np.array([task.seed for task in tasks], np.int64)
+        self._shares[slots] = [task.order.request.fidelity[0] for task in tasks]
+        self.tasks.update({task.slot: task for task in tasks})
+        state, decisions = self._loop.start(slots, labels, seeds)
+        for decision in decisions:
+            self._record(decision)
+        self._state = state if self._state is None else self._state.join(state)
+
+    def drop(self, slots: Sequence[int]) -> None:
+        """Forget slots."""
+        for slot in slots:
+            del self.tasks[slot]
+        if self._state is not None:
+            rows = np.flatnonzero(~np.isin(self._state.index, slots))
+            self._state = self._state.take(rows) if len(rows) else None
+
+    def step(self) -> list[End]:
+        """One step of all slots; those that are over leave."""
+        assert self._state is not None  # a group without slots is not stepped
+        before = self._loop.timings.backbone_rows
+        state, decision = self._loop.step(self._state)
+        self._record(decision)
+        rows = (self._loop.timings.backbone_rows - before) / len(state)
+        for task, step in zip(self._of(state), state.step, strict=True):
+            task.order.rows += rows
+            task.step = int(step)
+        ended, rest = self._loop.split(state)
+        self._state = rest if len(rest) else None
+        ends = self._finish(ended) if len(ended) else []
+        self._show(rest)
+        return ends
+
+    def _finish(self, ended: State) -> list[End]:
+        snapshot = Snapshot.of(ended, self._loop.family)
+        pixels = self._generator.decode(self._loop, snapshot)
+        ends = []
+        for task, image, failed in zip(self._of(ended), pixels, ended.failed, strict=True):
+            del self.tasks[task.slot]
+            if not failed and task.order.watch is not None and task.number == 0:
+                _tell(task, image)
+            ends.append(End(task, None if failed else image.copy()))
+        return ends
+
+    def _show(self, state: State) -> None:
+        """Let those who watch see the slots that go on."""
+        rows = [row for row, task in enumerate(self._of(state)) if task.watched]
+        if not rows:
+            return
+        seen = state.take(np.array(rows))
+        pixels = self._generator.decode(self._loop, Snapshot.of(seen, self._loop.family))
+        for task, image in zip(self._of(seen), pixels, strict=True):
+            _tell(task, image)
+
+    def _of(self, state: State) -> list[Task]:
+        return [self.tasks[slot] for slot in state.index.tolist()]
+
+    def _record(self, decision: Decision) -> None:
+        calls = self._loop.family.calls
+        for row, slot in enumerate(decision.index.tolist()):
+            self.tasks[slot].record(decision, row, calls)
+
+
+def _tell(task: Task, pixels: Pixels) -> None:
+    order = task.order
+    assert order.watch is not None
+    chosen = {name: values[: task.calls].copy() for name, values in task.schedule.items()}
+    try:
+        order.watch(Progress(task.step, order.request.steps, chosen, pixels.copy()))
+    except Exception:
+        # Whoever watches must not bring down those who share his batch.
+        _log.exception("job %s is no longer watched", order.job.id)
+        order.watch = None
