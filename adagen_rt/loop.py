@@ -170,5 +170,8 @@ class Loop:
         xp = array_namespace(state.index)
         ended = self.family.finished(state) | state.failed
         gone, rest = xp.nonzero(ended)[0], xp.nonzero(~ended)[0]
-        # Most steps end nothing, and a state can hold a large cache.
-        return state.take(gone), state.take(rest) if gone.shape[0] else state
+        # Most steps end nothing or everything, and a state can hold a large cache.
+        return (
+            state.take(gone) if rest.shape[0] else state,
+            state.take(rest) if gone.shape[0] else state,
+        )

@@ -10,9 +10,8 @@ import numpy as np
 from adagen_rt.backends.base import Arrays
 from adagen_rt.errors import EngineError, MissingExtraError
 
-#: Wider than any row, so that rows met by integer weights have one scale each, as they do in
-#: ``backends/int8.py``.
-GROUP = 1 << 16
+#: Entries of a row that share a scale where integer weights meet them; a divisor of all widths.
+GROUP = 128
 
 
 class OpenVINO:

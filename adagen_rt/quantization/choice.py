@@ -15,7 +15,7 @@ from adagen_rt.quantization.weights import count_entries, quantize_products, wei
 
 #: A kind of layer stays float32 where its share of the squared error is more than so many times
 #: its share of the weights: it would save little and cost much.
-DEAR = 3.0
+DEAR = 8.0
 
 
 @dataclass(frozen=True)
