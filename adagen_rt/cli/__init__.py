@@ -15,7 +15,17 @@ from adagen_rt.errors import AdagenError
 
 #: Commands in the order that help lists them; each is loaded when it is used, so that
 #: generating never waits for the training half.
-COMMANDS = ("generate", "inspect", "doctor", "export", "build", "train", "evaluate", "bench")
+COMMANDS = (
+    "generate",
+    "serve",
+    "inspect",
+    "doctor",
+    "export",
+    "build",
+    "train",
+    "evaluate",
+    "bench",
+)
 
 
 class Failure(click.ClickException):

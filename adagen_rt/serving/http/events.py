@@ -1,0 +1,173 @@
+"""Server-sent events: an image as it appears, and what the policy chose for it so far."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import anyio
+import numpy as np
+from fastapi import APIRouter, Request
+from fastapi.responses import StreamingResponse
+from pydantic import Field
+
+from adagen_rt.request import MAX_STEPS, SEED_LIMIT
+from adagen_rt.serving import Engine, Image, Job, Progress
+from adagen_rt.serving.http.describe import static_schedule
+from adagen_rt.serving.http.faults import fault_of
+from adagen_rt.serving.http.fleet import Fleet
+from adagen_rt.serving.http.png import png_base64
+from adagen_rt.serving.http.renamed import renamed
+from adagen_rt.serving.http.settings import Settings
+from adagen_rt.serving.http.telemetry import note
+from adagen_rt.serving.http.work import (
+    Options,
+    Order,
+    deadline,
+    disconnected,
+    outcome,
+    release,
+    submit,
+)
+
+#: Previews that wait for a slow client; the ones after them are left out.
+MAX_WAITING = 32
+Schedule = dict[str, list[float | None]]
+HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+
+
+class EventsRequest(Options):
+    """Body of ``/events``."""
+
+    label: str | int = Field(description="A class name or number.")
+    model: str | None = Field(None, description="The engine; may be left out if there is one.")
+    seed: int | None = Field(None, ge=0, lt=SEED_LIMIT)
+    every: int = Field(1, ge=1, le=MAX_STEPS, description="Steps from one preview to the next.")
+
+
+def events_router(fleet: Fleet, settings: Settings) -> APIRouter:
+    """The route ``/events``."""
+    router = APIRouter(tags=["Events"])
+
+    @router.post("/events", response_class=StreamingResponse)
+    async def watch_image(body: EventsRequest, request: Request) -> StreamingResponse:
+        """One image, with a preview and the schedule after every ``every`` steps."""
+        engine = fleet.get(body.model)
+        note(request, engine.name, 1)
+        options = Options(**{name: getattr(body, name) for name in Options.model_fields})
+        order = Order([body.label], [body.seed], options, deadline(request, settings))
+        feed = Feed()
+        with renamed(seeds="seed"):
+            (job,) = submit(engine, order, feed.put, body.every)
+        steps = options.steps or engine.manifest.schedule.steps
+        stream = _stream(request, engine, job, feed, steps)
+        return StreamingResponse(stream, media_type="text/event-stream", headers=HEADERS)
+
+    return router
+
+
+class Feed:
+    """Progress on its way from the compute thread to the event loop."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._queue: asyncio.Queue[Progress] = asyncio.Queue(MAX_WAITING)
+
+    def put(self, progress: Progress) -> None:
+        """Called on the compute thread; never waits."""
+        self._loop.call_soon_threadsafe(self._keep, progress)
+
+    def _keep(self, progress: Progress) -> None:
+        if not self._queue.full():
+            self._queue.put_nowait(progress)
+
+    async def until(self, *ends: asyncio.Future[Any]) -> AsyncIterator[Progress]:
+        """Progress until one of ``ends`` is done and nothing waits any more."""
+        while True:
+            item = asyncio.ensure_future(self._queue.get())
+            await asyncio.wait({item, *ends}, return_when=asyncio.FIRST_COMPLETED)
+            if not item.done():
+                item.cancel()
+                return
+            yield item.result()
+
+
+async def _stream(
+    request: Request, engine: Engine, job: Job, feed: Feed, steps: int
+) -> AsyncIterator[str]:
+    done = asyncio.gather(asyncio.wrap_future(job.future))
+    gone = asyncio.create_task(disconnected(request))
+    try:
+        yield _event("queued", _queued(engine, job, steps))
+        async for progress in feed.until(done, gone):
+            yield _event("step", await _in_thread(_step, progress))
+        if not done.done():
+            return
+        try:
+            (image,) = outcome(done)
+        except Exception as error:
+            yield _event("error", _error(error))
+            return
+        yield _event("done", await _in_thread(_done, image))
+    finally:
+        gone.cancel()
+        release([job])
+        done.add_done_callback(lambda future: future.cancelled() or future.exception())
+
+
+async def _in_thread(make: Callable[[Any], dict[str, Any]], item: Any) -> dict[str, Any]:
+    """PNG takes milliseconds for a large image, which the event loop has not got."""
+    return await anyio.to_thread.run_sync(make, item)
+
+
+def _event(name: str, data: dict[str, Any]) -> str:
+    return f"event: {name}\ndata: {json.dumps(data, separators=(',', ':'))}\n\n"
+
+
+def _queued(engine: Engine, job: Job, steps: int) -> dict[str, Any]:
+    static = static_schedule(engine.manifest, steps)
+    return {
+        "id": job.id,
+        "model": engine.name,
+        "label": job.label,
+        "seed": str(job.seed),
+        "steps": steps,
+        "static_schedule": static,
+    }
+
+
+def _step(progress: Progress) -> dict[str, Any]:
+    return {
+        "step": progress.step,
+        "steps": progress.steps,
+        "schedule": numbers(progress.schedule),
+        "image": png_base64(progress.preview),
+    }
+
+
+def _done(image: Image) -> dict[str, Any]:
+    return {
+        "label": image.label,
+        "seed": str(image.seed),
+        "steps": image.steps,
+        "schedule": numbers(image.schedule),
+        "queued_seconds": round(image.queued_seconds, 6),
+        "seconds": round(image.seconds, 6),
+        "backbone_rows": image.backbone_rows,
+        "image": png_base64(image.pixels),
+    }
+
+
+def _error(error: Exception) -> dict[str, Any]:
+    fault = fault_of(error)
+    return {"status": fault.status, "message": fault.message, "code": fault.code}
+
+
+def numbers(schedule: dict[str, np.ndarray]) -> Schedule:
+    """A schedule for JSON, which has no NaN: null where a step was not needed."""
+    return {
+        name: [round(float(value), 6) if np.isfinite(value) else None for value in values]
+        for name, values in schedule.items()
+    }

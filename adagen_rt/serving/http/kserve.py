@@ -1,0 +1,219 @@
+"""The open inference protocol, version 2 (KServe, Triton), with its binary extension."""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+from typing import Any
+
+import anyio
+import numpy as np
+from fastapi import APIRouter, Request, Response
+from pydantic import Field, ValidationError
+
+from adagen_rt.errors import InputError
+from adagen_rt.serving import Engine, Image
+from adagen_rt.serving.http.faults import Fault, HTTPError
+from adagen_rt.serving.http.fleet import Fleet
+from adagen_rt.serving.http.renamed import renamed
+from adagen_rt.serving.http.settings import Settings
+from adagen_rt.serving.http.telemetry import note
+from adagen_rt.serving.http.tensors import (
+    InferRequest,
+    pack_response,
+    parse_request,
+    read_inputs,
+)
+from adagen_rt.serving.http.work import Options, Order, check_images, deadline, make_images
+from adagen_rt.validation import describe_faults
+
+HEADER_LENGTH = "Inference-Header-Content-Length"
+MODEL_VERSION = "1"
+#: Outputs of a request that names none; the schedule is for those who ask.
+USUAL_OUTPUTS = ("image", "label", "seed")
+MICROSECOND = 1e-6
+
+
+class InferParameters(Options):
+    """What ``parameters`` of a request may hold."""
+
+    timeout: int | None = Field(None, ge=1, description="Microseconds.")
+    binary_data_output: bool = False
+
+
+def kserve_router(fleet: Fleet, settings: Settings) -> APIRouter:
+    """Routes under ``/v2``."""
+    router = APIRouter(prefix="/v2", tags=["KServe v2"])
+
+    @router.get("")
+    async def server_metadata() -> dict[str, Any]:
+        """Name, version and extensions of this server."""
+        extensions = ["binary_tensor_data"]
+        return {"name": "adagen-rt", "version": version("adagen-rt"), "extensions": extensions}
+
+    @router.get("/health/live")
+    async def server_live() -> dict[str, bool]:
+        """Whether the process answers."""
+        return {"live": True}
+
+    @router.get("/health/ready")
+    async def server_ready(response: Response) -> dict[str, bool]:
+        """Whether every engine is warm and requests are admitted."""
+        response.status_code = 200 if fleet.ready else 503
+        return {"ready": fleet.ready}
+
+    @router.get("/models/{name}/versions/{number}/ready")
+    @router.get("/models/{name}/ready")
+    async def model_ready(name: str, response: Response, number: str = "1") -> dict[str, Any]:
+        """Whether one engine is warm."""
+        ready = fleet.has(name) and number == MODEL_VERSION
+        response.status_code = 200 if ready else 503
+        return {"name": name, "ready": ready}
+
+    @router.get("/models/{name}/versions/{number}")
+    @router.get("/models/{name}")
+    async def model_metadata(name: str, number: str = MODEL_VERSION) -> dict[str, Any]:
+        """Inputs and outputs of an engine."""
+        return _metadata(_find(fleet, name, number))
+
+    body = {"requestBody": {"content": _content(), "required": True}}
+
+    @router.post("/models/{name}/versions/{number}/infer", openapi_extra=body)
+    @router.post("/models/{name}/infer", openapi_extra=body)
+    async def infer(name: str, request: Request, number: str = MODEL_VERSION) -> Response:
+        """Images of a batch of labels."""
+        engine = _find(fleet, name, number)
+        asked, binary = parse_request(await request.body(), request.headers.get(HEADER_LENGTH))
+        parameters = _parameters(asked)
+        outputs, in_binary = _choose(asked, parameters.binary_data_output)
+        order = _order(engine, asked, binary, parameters, settings, request)
+        note(request, engine.name, len(order.labels))
+        with renamed(label="inputs.label", seeds="inputs.seed"):
+            images = await make_images(request, engine, order)
+        head = {"model_name": engine.name, "model_version": MODEL_VERSION}
+        if asked.id is not None:
+            head["id"] = asked.id
+
+        def pack() -> tuple[bytes, int | None]:
+            return pack_response(head, _arrays(engine, images, outputs), in_binary)
+
+        return _response(*await anyio.to_thread.run_sync(pack))
+
+    return router
+
+
+def _find(fleet: Fleet, name: str, number: str) -> Engine:
+    engine = fleet.get(name)
+    if number != MODEL_VERSION:
+        message = f"version: got {number!r:.40}, expected {MODEL_VERSION}"
+        raise HTTPError(Fault(404, message, "model_not_found", "version"))
+    return engine
+
+
+def _content() -> dict[str, Any]:
+    schema = InferRequest.model_json_schema()
+    definitions = schema.pop("$defs")
+    text = _inline(schema, definitions)
+    return {"application/json": {"schema": text}, "application/octet-stream": {}}
+
+
+def _inline(node: Any, definitions: dict[str, Any]) -> Any:
+    """A schema without references, for a place that has no definitions."""
+    if isinstance(node, list):
+        return [_inline(item, definitions) for item in node]
+    if not isinstance(node, dict):
+        return node
+    if "$ref" in node:
+        return _inline(definitions[node["$ref"].rpartition("/")[2]], definitions)
+    return {key: _inline(value, definitions) for key, value in node.items()}
+
+
+def _parameters(asked: InferRequest) -> InferParameters:
+    try:
+        return InferParameters.model_validate(asked.parameters)
+    except ValidationError as error:
+        expected = ", ".join(InferParameters.model_fields)
+        raise InputError("parameters", describe_faults(error), f"some of {expected}") from None
+
+
+def _order(
+    engine: Engine,
+    asked: InferRequest,
+    binary: bytes,
+    parameters: InferParameters,
+    settings: Settings,
+    request: Request,
+) -> Order:
+    values = read_inputs(asked, binary)
+    labels, seeds = values.pop("label", None), values.pop("seed", None)
+    if labels is None or values:
+        got = ", ".join(tensor.name for tensor in asked.inputs)
+        raise InputError("inputs", got[:80], "label, and perhaps seed")
+    check_images("inputs.label", len(labels), engine, settings)
+    if seeds is not None and len(seeds) != len(labels):
+        raise InputError("inputs.seed", f"{len(seeds)} values", f"{len(labels)}, as of label")
+    if parameters.timeout is None:
+        seconds = deadline(request, settings)
+    else:
+        seconds = deadline(request, settings, parameters.timeout * MICROSECOND)
+    options = Options(**{name: getattr(parameters, name) for name in Options.model_fields})
+    return Order(labels, seeds or [None] * len(labels), options, seconds)
+
+
+def _choose(asked: InferRequest, all_binary: bool) -> tuple[tuple[str, ...], set[str]]:
+    """Which outputs are asked for, and which of them in binary."""
+    if asked.outputs is None:
+        return USUAL_OUTPUTS, set(USUAL_OUTPUTS) if all_binary else set()
+    names = tuple(output.name for output in asked.outputs)
+    known = (*USUAL_OUTPUTS, "steps", "schedule")
+    for name in names:
+        if name not in known or names.count(name) > 1:
+            raise InputError("outputs", name[:80], f"some of {', '.join(known)}, each once")
+    binary = set()
+    for output in asked.outputs:
+        wanted = output.parameters.binary_data
+        if all_binary if wanted is None else wanted:
+            binary.add(output.name)
+    return names, binary
+
+
+def _arrays(engine: Engine, images: list[Image], names: tuple[str, ...]) -> dict[str, np.ndarray]:
+    actions = engine.manifest.schedule.names
+    make = {
+        "image": lambda: np.stack([image.pixels for image in images]),
+        "label": lambda: np.array([image.label for image in images], np.int64),
+        "seed": lambda: np.array([image.seed for image in images], np.int64),
+        "steps": lambda: np.array([image.steps for image in images], np.int32),
+        "schedule": lambda: np.stack(
+            [np.stack([image.schedule[name] for name in actions], axis=-1) for image in images]
+        ),
+    }
+    return {name: make[name]() for name in names}
+
+
+def _metadata(engine: Engine) -> dict[str, Any]:
+    image, actions = engine.manifest.image, len(engine.manifest.schedule.actions)
+    size = [image.size, image.size, image.channels]
+    return {
+        "name": engine.name,
+        "versions": [MODEL_VERSION],
+        "platform": "adagen_rt",
+        "inputs": [_tensor("label", "INT64", [-1]), _tensor("seed", "INT64", [-1])],
+        "outputs": [
+            _tensor("image", "UINT8", [-1, *size]),
+            _tensor("label", "INT64", [-1]),
+            _tensor("seed", "INT64", [-1]),
+            _tensor("steps", "INT32", [-1]),
+            _tensor("schedule", "FP32", [-1, -1, actions]),
+        ],
+    }
+
+
+def _tensor(name: str, datatype: str, shape: list[int]) -> dict[str, Any]:
+    return {"name": name, "datatype": datatype, "shape": shape}
+
+
+def _response(body: bytes, header_length: int | None) -> Response:
+    if header_length is None:
+        return Response(body, media_type="application/json")
+    headers = {HEADER_LENGTH: str(header_length)}
+    return Response(body, headers=headers, media_type="application/octet-stream")

@@ -1,0 +1,109 @@
+"""Prometheus metrics, fed by the core's observers; every app has a registry of its own."""
+
+from __future__ import annotations
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+from adagen_rt.serving import Engine, Job
+
+#: Seconds: a step of a small engine takes a millisecond, an image of a large one minutes.
+SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
+
+
+class Metrics:
+    """What ``/metrics`` shows."""
+
+    def __init__(self) -> None:
+        own = CollectorRegistry()
+        self.registry = own
+        self._requests = Counter(
+            "adagen_http_requests", "HTTP requests.", ["route", "status"], registry=own
+        )
+        self._request_seconds = Histogram(
+            "adagen_http_request_seconds", "HTTP latency.", ["route"], buckets=SECONDS, registry=own
+        )
+        self.images = Counter(
+            "adagen_images", "Images by how they ended.", ["model", "outcome"], registry=own
+        )
+        self.submitted = Counter(
+            "adagen_images_submitted", "Images that were queued.", ["model"], registry=own
+        )
+        self.image_seconds = self._histogram(
+            "adagen_image_seconds", "From queued to done, of images that were made."
+        )
+        self.queue_seconds = self._histogram(
+            "adagen_queue_seconds", "From queued to the first step."
+        )
+        self.step_seconds = self._histogram("adagen_step_seconds", "One step of all slots.")
+        self.slot_steps = Counter(
+            "adagen_slot_steps",
+            "Slots used, summed over steps; divided by steps and slots it is the use of slots.",
+            ["model"],
+            registry=own,
+        )
+        self._gauges = {
+            name: Gauge(f"adagen_{name}", text, ["model"], registry=own)
+            for name, text in (
+                ("queued", "Images that wait."),
+                ("running", "Images under way."),
+                ("slots", "Images that can be under way at once."),
+            )
+        }
+
+    def _histogram(self, name: str, text: str) -> Histogram:
+        return Histogram(name, text, ["model"], buckets=SECONDS, registry=self.registry)
+
+    def watch(self, engine: Engine) -> None:
+        """Show an engine from now on."""
+        engine.observers.append(EngineObserver(self, engine.name))
+        for name, gauge in self._gauges.items():
+            # Bound as defaults: each gauge reads its own number of its own engine.
+            gauge.labels(engine.name).set_function(
+                lambda name=name, engine=engine: getattr(engine.stats(), name)
+            )
+
+    def answered(self, route: str, status: int, seconds: float) -> None:
+        """Count an HTTP request."""
+        self._requests.labels(route, str(status)).inc()
+        self._request_seconds.labels(route).observe(seconds)
+
+    def text(self) -> bytes:
+        """In Prometheus' text format."""
+        return generate_latest(self.registry)
+
+
+class EngineObserver:
+    """Turns what the scheduler reports into numbers.
+
+    Args:
+        metrics: Where they go.
+        model: The engine's name.
+    """
+
+    def __init__(self, metrics: Metrics, model: str) -> None:
+        self._images = metrics.images
+        self._model = model
+        self._submitted = metrics.submitted.labels(model)
+        self._image_seconds = metrics.image_seconds.labels(model)
+        self._queue_seconds = metrics.queue_seconds.labels(model)
+        self._step_seconds = metrics.step_seconds.labels(model)
+        self._slot_steps = metrics.slot_steps.labels(model)
+
+    def queued(self, job: Job) -> None:
+        """An image waits."""
+        self._submitted.inc()
+
+    def started(self, job: Job, queued_seconds: float) -> None:
+        """An image has a slot."""
+        self._queue_seconds.observe(queued_seconds)
+
+    def stepped(self, slots: int, seconds: float) -> None:
+        """All slots made a step."""
+        self._step_seconds.observe(seconds)
+        self._slot_steps.inc(slots)
+
+    def ended(self, job: Job, outcome: str, seconds: float) -> None:
+        """An image is done, or never will be."""
+        self._images.labels(self._model, outcome).inc()
+        if outcome == "ok":
+            self._image_seconds.observe(seconds)
