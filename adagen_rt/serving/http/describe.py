@@ -34,7 +34,7 @@ def static_schedule(manifest: Manifest, steps: int) -> dict[str, list[float]]:
     # Diffusion asks once before its first evaluation.
     calls = steps + isinstance(manifest.family, DiffusionSpec)
     return {
-        action.name: [round(float(value), 6) for value in action.static.values(steps, calls)]
+        action.name: [float(f"{value:.7g}") for value in action.static.values(steps, calls)]
         for action in manifest.schedule.actions
     }
 

@@ -168,6 +168,6 @@ def _error(error: Exception) -> dict[str, Any]:
 def numbers(schedule: dict[str, np.ndarray]) -> Schedule:
     """A schedule for JSON, which has no NaN: null where a step was not needed."""
     return {
-        name: [round(float(value), 6) if np.isfinite(value) else None for value in values]
+        name: [float(f"{value:.7g}") if np.isfinite(value) else None for value in values]
         for name, values in schedule.items()
     }
