@@ -5,6 +5,7 @@ import os
 import select
 import shutil
 import subprocess
+import sys
 import tempfile
 import time
 
@@ -20,6 +21,14 @@ FLAGS = (
     "--disable-sync",
     "--remote-debugging-pipe",
 )
+#: Moves two descriptors to 3 and 4, by way of numbers that are neither, and becomes a command.
+MOVE = """
+import fcntl, os, sys
+ends = [fcntl.fcntl(int(end), fcntl.F_DUPFD, 10) for end in sys.argv[1:3]]
+for number, end in enumerate(ends, 3):
+    os.dup2(end, number)
+os.execv(sys.argv[3], sys.argv[3:])
+"""
 
 
 def find_chromium():
@@ -40,9 +49,11 @@ class Chromium:
         self._in, theirs_out = os.pipe()
         self._process = subprocess.Popen(
             [
-                "/bin/sh",
+                sys.executable,
                 "-c",
-                f'exec "$0" "$@" 3<&{theirs_in} 4>&{theirs_out}',
+                MOVE,
+                str(theirs_in),
+                str(theirs_out),
                 path,
                 *FLAGS,
                 f"--user-data-dir={self._profile.name}",

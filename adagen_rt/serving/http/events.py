@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable
+from collections import deque
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from typing import Any
 
 import anyio
@@ -12,6 +13,7 @@ import numpy as np
 from fastapi import APIRouter, Request
 from fastapi.responses import StreamingResponse
 from pydantic import Field
+from starlette.types import Receive, Scope, Send
 
 from adagen_rt.request import MAX_STEPS, SEED_LIMIT
 from adagen_rt.serving import Engine, Image, Job, Progress
@@ -51,21 +53,36 @@ def events_router(fleet: Fleet, settings: Settings) -> APIRouter:
     """The route ``/events``."""
     router = APIRouter(tags=["Events"])
 
-    @router.post("/events", response_class=StreamingResponse)
-    async def watch_image(body: EventsRequest, request: Request) -> StreamingResponse:
+    @router.post("/events", response_class=EventStream)
+    async def watch_image(body: EventsRequest, request: Request) -> EventStream:
         """One image, with a preview and the schedule after every ``every`` steps."""
         engine = fleet.get(body.model)
         note(request, engine.name, 1)
-        options = Options(**{name: getattr(body, name) for name in Options.model_fields})
+        options = body.options()
         order = Order([body.label], [body.seed], options, deadline(request, settings))
         feed = Feed()
         with renamed(seeds="seed"):
             (job,) = submit(engine, order, feed.put, body.every)
         steps = options.steps or engine.manifest.schedule.steps
-        stream = _stream(request, engine, job, feed, steps)
-        return StreamingResponse(stream, media_type="text/event-stream", headers=HEADERS)
+        return EventStream(_stream(request, engine, job, feed, steps))
 
     return router
+
+
+class EventStream(StreamingResponse):
+    """A response whose generator ends with it, wherever it was when the client left."""
+
+    media_type = "text/event-stream"
+
+    def __init__(self, content: AsyncGenerator[str, None]) -> None:
+        super().__init__(content, headers=HEADERS)
+        self._content = content
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            await self._content.aclose()
 
 
 class Feed:
@@ -73,30 +90,34 @@ class Feed:
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
-        self._queue: asyncio.Queue[Progress] = asyncio.Queue(MAX_WAITING)
+        self._waiting: deque[Progress] = deque()
+        self._news = asyncio.Event()
 
     def put(self, progress: Progress) -> None:
         """Called on the compute thread; never waits."""
         self._loop.call_soon_threadsafe(self._keep, progress)
 
     def _keep(self, progress: Progress) -> None:
-        if not self._queue.full():
-            self._queue.put_nowait(progress)
+        if len(self._waiting) < MAX_WAITING:
+            self._waiting.append(progress)
+        self._news.set()
 
     async def until(self, *ends: asyncio.Future[Any]) -> AsyncIterator[Progress]:
         """Progress until one of ``ends`` is done and nothing waits any more."""
+        for end in ends:
+            end.add_done_callback(lambda _: self._news.set())
         while True:
-            item = asyncio.ensure_future(self._queue.get())
-            await asyncio.wait({item, *ends}, return_when=asyncio.FIRST_COMPLETED)
-            if not item.done():
-                item.cancel()
+            while self._waiting:
+                yield self._waiting.popleft()
+            if any(end.done() for end in ends):
                 return
-            yield item.result()
+            await self._news.wait()
+            self._news.clear()
 
 
 async def _stream(
     request: Request, engine: Engine, job: Job, feed: Feed, steps: int
-) -> AsyncIterator[str]:
+) -> AsyncGenerator[str, None]:
     done = asyncio.gather(asyncio.wrap_future(job.future))
     gone = asyncio.create_task(disconnected(request))
     try:

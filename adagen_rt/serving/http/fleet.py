@@ -52,10 +52,6 @@ class Fleet:
         snapshots = [engine.stats() for engine in self.engines]
         return not any(stats.queued or stats.running for stats in snapshots)
 
-    def has(self, name: str) -> bool:
-        """Whether ``name`` is warm and requests are admitted."""
-        return not self._draining and self._engines.get(name) is not None
-
     def get(self, name: str | None) -> Engine:
         """The engine of that name; None is enough where there is only one.
 

@@ -8,7 +8,6 @@ from typing import Any
 import anyio
 import numpy as np
 from fastapi import APIRouter, Request, Response
-from pydantic import Field, ValidationError
 
 from adagen_rt.errors import InputError
 from adagen_rt.serving import Engine, Image
@@ -23,21 +22,13 @@ from adagen_rt.serving.http.tensors import (
     parse_request,
     read_inputs,
 )
-from adagen_rt.serving.http.work import Options, Order, check_images, deadline, make_images
-from adagen_rt.validation import describe_faults
+from adagen_rt.serving.http.work import Order, check_images, deadline, make_images
 
 HEADER_LENGTH = "Inference-Header-Content-Length"
 MODEL_VERSION = "1"
 #: Outputs of a request that names none; the schedule is for those who ask.
 USUAL_OUTPUTS = ("image", "label", "seed")
 MICROSECOND = 1e-6
-
-
-class InferParameters(Options):
-    """What ``parameters`` of a request may hold."""
-
-    timeout: int | None = Field(None, ge=1, description="Microseconds.")
-    binary_data_output: bool = False
 
 
 def kserve_router(fleet: Fleet, settings: Settings) -> APIRouter:
@@ -61,47 +52,65 @@ def kserve_router(fleet: Fleet, settings: Settings) -> APIRouter:
         response.status_code = 200 if fleet.ready else 503
         return {"ready": fleet.ready}
 
-    @router.get("/models/{name}/versions/{number}/ready")
-    @router.get("/models/{name}/ready")
-    async def model_ready(name: str, response: Response, number: str = "1") -> dict[str, Any]:
-        """Whether one engine is warm."""
-        ready = fleet.has(name) and number == MODEL_VERSION
-        response.status_code = 200 if ready else 503
-        return {"name": name, "ready": ready}
-
-    @router.get("/models/{name}/versions/{number}")
-    @router.get("/models/{name}")
-    async def model_metadata(name: str, number: str = MODEL_VERSION) -> dict[str, Any]:
-        """Inputs and outputs of an engine."""
-        return _metadata(_find(fleet, name, number))
-
-    body = {"requestBody": {"content": _content(), "required": True}}
-
-    @router.post("/models/{name}/versions/{number}/infer", openapi_extra=body)
-    @router.post("/models/{name}/infer", openapi_extra=body)
-    async def infer(name: str, request: Request, number: str = MODEL_VERSION) -> Response:
-        """Images of a batch of labels."""
-        engine = _find(fleet, name, number)
-        asked, binary = parse_request(await request.body(), request.headers.get(HEADER_LENGTH))
-        parameters = _parameters(asked)
-        outputs, in_binary = _choose(asked, parameters.binary_data_output)
-        order = _order(engine, asked, binary, parameters, settings, request)
-        note(request, engine.name, len(order.labels))
-        with renamed(label="inputs.label", seeds="inputs.seed"):
-            images = await make_images(request, engine, order)
-        head = {"model_name": engine.name, "model_version": MODEL_VERSION}
-        if asked.id is not None:
-            head["id"] = asked.id
-
-        def pack() -> tuple[bytes, int | None]:
-            return pack_response(head, _arrays(engine, images, outputs), in_binary)
-
-        return _response(*await anyio.to_thread.run_sync(pack))
-
+    _add_models(router, fleet)
+    _add_inference(router, fleet, settings)
     return router
 
 
-def _find(fleet: Fleet, name: str, number: str) -> Engine:
+def _add_models(router: APIRouter, fleet: Fleet) -> None:
+    @router.get("/models/{name}")
+    async def model_metadata(name: str) -> dict[str, Any]:
+        """Inputs and outputs of an engine."""
+        return _metadata(_find(fleet, name))
+
+    @router.get("/models/{name}/versions/{number}")
+    async def version_metadata(name: str, number: str) -> dict[str, Any]:
+        """The same; an engine has one version, 1."""
+        return _metadata(_find(fleet, name, number))
+
+    @router.get("/models/{name}/ready")
+    async def model_ready(name: str) -> dict[str, Any]:
+        """Whether one engine is warm and requests are admitted."""
+        return {"name": _find(fleet, name).name, "ready": True}
+
+    @router.get("/models/{name}/versions/{number}/ready")
+    async def version_ready(name: str, number: str) -> dict[str, Any]:
+        """The same; an engine has one version, 1."""
+        return {"name": _find(fleet, name, number).name, "ready": True}
+
+
+def _add_inference(router: APIRouter, fleet: Fleet, settings: Settings) -> None:
+    body = {"requestBody": {"content": _content(), "required": True}}
+
+    @router.post("/models/{name}/infer", openapi_extra=body)
+    async def infer(name: str, request: Request) -> Response:
+        """Images of a batch of labels."""
+        return await _infer(_find(fleet, name), request, settings)
+
+    @router.post("/models/{name}/versions/{number}/infer", openapi_extra=body)
+    async def version_infer(name: str, number: str, request: Request) -> Response:
+        """The same; an engine has one version, 1."""
+        return await _infer(_find(fleet, name, number), request, settings)
+
+
+async def _infer(engine: Engine, request: Request, settings: Settings) -> Response:
+    asked, binary = parse_request(await request.body(), request.headers.get(HEADER_LENGTH))
+    outputs, in_binary = _choose(asked, asked.parameters.binary_data_output)
+    order = _order(engine, asked, binary, settings, request)
+    note(request, engine.name, len(order.labels))
+    with renamed(label="inputs.label", seeds="inputs.seed"):
+        images = await make_images(request, engine, order)
+    head = {"model_name": engine.name, "model_version": MODEL_VERSION}
+    if asked.id is not None:
+        head["id"] = asked.id
+
+    def pack() -> tuple[bytes, int | None]:
+        return pack_response(head, _arrays(engine, images, outputs), in_binary)
+
+    return _response(*await anyio.to_thread.run_sync(pack))
+
+
+def _find(fleet: Fleet, name: str, number: str = MODEL_VERSION) -> Engine:
     engine = fleet.get(name)
     if number != MODEL_VERSION:
         message = f"version: got {number!r:.40}, expected {MODEL_VERSION}"
@@ -127,19 +136,10 @@ def _inline(node: Any, definitions: dict[str, Any]) -> Any:
     return {key: _inline(value, definitions) for key, value in node.items()}
 
 
-def _parameters(asked: InferRequest) -> InferParameters:
-    try:
-        return InferParameters.model_validate(asked.parameters)
-    except ValidationError as error:
-        expected = ", ".join(InferParameters.model_fields)
-        raise InputError("parameters", describe_faults(error), f"some of {expected}") from None
-
-
 def _order(
     engine: Engine,
     asked: InferRequest,
     binary: bytes,
-    parameters: InferParameters,
     settings: Settings,
     request: Request,
 ) -> Order:
@@ -151,12 +151,11 @@ def _order(
     check_images("inputs.label", len(labels), engine, settings)
     if seeds is not None and len(seeds) != len(labels):
         raise InputError("inputs.seed", f"{len(seeds)} values", f"{len(labels)}, as of label")
-    if parameters.timeout is None:
-        seconds = deadline(request, settings)
-    else:
-        seconds = deadline(request, settings, parameters.timeout * MICROSECOND)
-    options = Options(**{name: getattr(parameters, name) for name in Options.model_fields})
-    return Order(labels, seeds or [None] * len(labels), options, seconds)
+    microseconds = asked.parameters.timeout
+    given = None if microseconds is None else microseconds * MICROSECOND
+    options = asked.parameters.options()
+    seeds = seeds or [None] * len(labels)
+    return Order(labels, seeds, options, deadline(request, settings, given))
 
 
 def _choose(asked: InferRequest, all_binary: bool) -> tuple[tuple[str, ...], set[str]]:

@@ -67,7 +67,7 @@ def openai_router(fleet: Fleet, settings: Settings) -> APIRouter:
         order = Order(
             labels=[body.prompt] * body.n,
             seeds=count_up(body.seed, body.n),
-            options=Options(**{name: getattr(body, name) for name in Options.model_fields}),
+            options=body.options(),
             timeout=deadline(request, settings),
         )
         with renamed(label="prompt", seeds="seed"):

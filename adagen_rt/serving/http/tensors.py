@@ -11,6 +11,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from adagen_rt.errors import InputError
+from adagen_rt.serving.http.work import Options
 from adagen_rt.validation import describe_faults
 
 #: KServe's names of the types that requests or responses may have here, little-endian.
@@ -62,13 +63,20 @@ class RequestedOutput(_Body):
     parameters: OutputParameters = OutputParameters()
 
 
+class InferParameters(Options):
+    """Of a request."""
+
+    timeout: int | None = Field(None, ge=1, description="Microseconds.")
+    binary_data_output: bool = False
+
+
 class InferRequest(_Body):
     """Body of an inference request, or its JSON part."""
 
     id: str | None = Field(None, max_length=200)
     inputs: list[InputTensor] = Field(min_length=1)
     outputs: list[RequestedOutput] | None = None
-    parameters: dict[str, Any] = {}
+    parameters: InferParameters = InferParameters()
 
 
 def parse_request(body: bytes, header_length: str | None) -> tuple[InferRequest, bytes]:

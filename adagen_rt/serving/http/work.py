@@ -34,6 +34,10 @@ class Options(BaseModel):
     refine: int = Field(1, ge=1, le=MAX_CANDIDATES, description="Actions tried at each step.")
     best_of: int = Field(1, ge=1, le=MAX_CANDIDATES, description="Images made, one is kept.")
 
+    def options(self) -> Options:
+        """These alone, without what an API adds to them."""
+        return Options(**{name: getattr(self, name) for name in Options.model_fields})
+
 
 @dataclass(frozen=True)
 class Order:
