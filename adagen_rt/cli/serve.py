@@ -32,9 +32,7 @@ MAX_BATCH, MAX_QUEUE, MAX_PORT = 1024, 100_000, 65535
 @click.option(
     "--max-batch", type=int, default=16, show_default=True, help="Images under way at once."
 )
-@click.option(
-    "--max-queue", type=int, default=64, show_default=True, help="Images that may wait."
-)
+@click.option("--max-queue", type=int, default=64, show_default=True, help="Images that may wait.")
 @click.option("--threads", type=int, help="CPU threads; default: all that are available.")
 @click.option(
     "--token-file",

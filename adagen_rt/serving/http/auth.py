@@ -25,6 +25,7 @@ class BearerToken:
         self._expected = None if token is None else f"bearer {token}".encode()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on, or refuse it."""
         if scope["type"] != "http" or scope["path"] in OPEN_PATHS or self._admits(scope):
             await self._app(scope, receive, send)
             return

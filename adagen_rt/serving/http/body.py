@@ -17,7 +17,7 @@ ENCODINGS = (b"gzip", b"deflate")
 LINGER_TIMES, LINGER_SECONDS = 16, 2.0
 
 
-class ClientGone(Exception):
+class ClientGoneError(Exception):
     """The client left before its request was complete."""
 
 
@@ -34,6 +34,7 @@ class BodyLimit:
         self._settings = settings
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on with its body, or refuse it."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -42,7 +43,7 @@ class BodyLimit:
         except HTTPError as error:
             await respond(scope["path"], error.fault)(scope, receive, send)
             return
-        except ClientGone:
+        except ClientGoneError:
             return
         await self._app(scope, _replay(body, receive), send)
 
@@ -98,7 +99,7 @@ class BodyLimit:
 async def _receive(receive: Receive) -> tuple[bytes, bool]:
     message = await receive()
     if message["type"] == "http.disconnect":
-        raise ClientGone
+        raise ClientGoneError
     return message.get("body", b""), message.get("more_body", False)
 
 

@@ -17,7 +17,9 @@ def describe_engine(manifest: Manifest) -> dict[str, Any]:
         "class_names": list(manifest.class_names),
         "image": {"size": manifest.image.size, "channels": manifest.image.channels},
         "steps": spec.steps,
-        "actions": [{"name": action.name, "range": _range(action.range)} for action in spec.actions],
+        "actions": [
+            {"name": action.name, "range": _range(action.range)} for action in spec.actions
+        ],
         "static_schedule": static_schedule(manifest, spec.steps),
         "supports": {
             "policy": "policy" in manifest.graphs,

@@ -79,6 +79,7 @@ class EventStream(StreamingResponse):
         self._content = content
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send the stream, and end its generator."""
         try:
             await super().__call__(scope, receive, send)
         finally:

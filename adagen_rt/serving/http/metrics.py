@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 from adagen_rt.serving import Engine, Job
@@ -57,10 +59,7 @@ class Metrics:
         """Show an engine from now on."""
         engine.observers.append(EngineObserver(self, engine.name))
         for name, gauge in self._gauges.items():
-            # Bound as defaults: each gauge reads its own number of its own engine.
-            gauge.labels(engine.name).set_function(
-                lambda name=name, engine=engine: getattr(engine.stats(), name)
-            )
+            gauge.labels(engine.name).set_function(partial(_read, engine, name))
 
     def answered(self, route: str, status: int, seconds: float) -> None:
         """Count an HTTP request."""
@@ -70,6 +69,10 @@ class Metrics:
     def text(self) -> bytes:
         """In Prometheus' text format."""
         return generate_latest(self.registry)
+
+
+def _read(engine: Engine, name: str) -> float:
+    return float(getattr(engine.stats(), name))
 
 
 class EngineObserver:

@@ -43,6 +43,7 @@ class Telemetry:
         self._log = logging.getLogger(LOGGER)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on, and record what became of it."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return

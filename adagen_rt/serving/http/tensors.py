@@ -187,7 +187,8 @@ def pack_response(
     """
     tensors, blobs = [], []
     for name, array in outputs.items():
-        tensor = {"name": name, "shape": list(array.shape), "datatype": NAMES[array.dtype]}
+        tensor: dict[str, Any] = {"name": name, "shape": list(array.shape)}
+        tensor["datatype"] = NAMES[array.dtype]
         if name in binary:
             tensor["parameters"] = {"binary_data_size": array.nbytes}
             blobs.append(np.ascontiguousarray(array).tobytes())

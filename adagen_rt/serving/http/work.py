@@ -6,7 +6,7 @@ import asyncio
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.requests import Request
@@ -19,6 +19,7 @@ from adagen_rt.serving.http.settings import Settings
 
 TIMEOUT_HEADER = "X-Request-Timeout"
 Watch = Callable[[Progress], None]
+Result = TypeVar("Result")
 
 
 class Options(BaseModel):
@@ -121,8 +122,9 @@ async def make_images(request: Request, engine: Engine, order: Order) -> list[Im
     jobs = submit(engine, order)
     everything = asyncio.gather(*(asyncio.wrap_future(job.future) for job in jobs))
     gone = asyncio.create_task(disconnected(request))
+    ends: set[asyncio.Future[Any]] = {everything, gone}
     try:
-        await asyncio.wait({everything, gone}, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
         if not everything.done():
             raise HTTPError(Fault(499, "the client left", "client_gone"))
         return outcome(everything)
@@ -133,7 +135,7 @@ async def make_images(request: Request, engine: Engine, order: Order) -> list[Im
         everything.add_done_callback(lambda future: future.cancelled() or future.exception())
 
 
-def outcome(future: asyncio.Future[list[Image]]) -> list[Image]:
+def outcome(future: asyncio.Future[Result]) -> Result:
     """The result of a future that is done; a cancelled job is no cancelled task."""
     if future.cancelled() or isinstance(future.exception(), asyncio.CancelledError):
         raise Stopped("the server is shutting down")

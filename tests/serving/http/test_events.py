@@ -30,7 +30,7 @@ def test_every_step_and_the_image(service, offline):
     assert first[1]["seed"] == str(seed)
     assert [len(values) for values in first[1]["static_schedule"].values()] == [4] * 4
     assert [(name, data["step"]) for name, data in steps] == [("step", i) for i in (1, 2, 3, 4)]
-    for name, data in steps:
+    for _, data in steps:
         for action, values in data["schedule"].items():
             np.testing.assert_allclose(
                 values, expected.schedule[action][: data["step"], 0], rtol=1e-4

@@ -8,7 +8,7 @@ import pytest
 
 pytest.importorskip("fastapi")
 triton = pytest.importorskip("tritonclient.http")
-from tritonclient.utils import InferenceServerException  # noqa: E402
+from tritonclient.utils import InferenceServerException
 
 
 @pytest.fixture

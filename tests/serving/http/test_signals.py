@@ -97,7 +97,9 @@ def metrics(server):
 
 def number(server, name):
     line = next(
-        line for line in metrics(server).decode().splitlines() if line.startswith(f"adagen_{name}{{")
+        line
+        for line in metrics(server).decode().splitlines()
+        if line.startswith(f"adagen_{name}{{")
     )
     return float(line.split()[-1])
 

@@ -1,4 +1,4 @@
-"""A thousand requests of all kinds at once: the good ones get their images, nothing stays behind."""
+"""A thousand requests of all kinds: the good ones get their images, nothing stays behind."""
 
 import asyncio
 import base64
@@ -49,7 +49,11 @@ class Soak:
             self.outcomes[kind] += 1
 
     async def good(self, rng):
-        path, labels, first = rng.choice(PATHS), [rng.randrange(3)] * rng.randint(1, 3), rng.random()
+        path, labels, first = (
+            rng.choice(PATHS),
+            [rng.randrange(3)] * rng.randint(1, 3),
+            rng.random(),
+        )
         if path == "/events":
             labels = labels[:1]
         seeds = [int(first * 2**62) + i for i in range(len(labels))]
@@ -76,7 +80,7 @@ class Soak:
         body = {**good_body(path, [0], [rng.randrange(99)]), "steps": 200}
         if path == PATHS[1]:
             body["parameters"] = {"steps": body.pop("steps")}
-        reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
+        _, writer = await asyncio.open_connection("127.0.0.1", self.port)
         writer.write(message(path, body))
         await asyncio.sleep(rng.random() * 0.02)
         await close(writer)
@@ -84,7 +88,7 @@ class Soak:
     async def cut(self, rng):
         """Stop in the middle of the request."""
         text = message(rng.choice(PATHS), {"prompt": 0})
-        reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
+        _, writer = await asyncio.open_connection("127.0.0.1", self.port)
         writer.write(text[: rng.randrange(len(text))])
         await asyncio.sleep(rng.random() * 0.01)
         await close(writer)
