@@ -82,11 +82,11 @@ def serve(
         raise MissingExtraError(str(error.name), "serve") from None
     sizes = {"max_batch": max_batch, "max_queue": max_queue, "threads": workers}
     loaders = make_loaders(opened, sizes)
-    log_json()
-    if token is None and host not in LOOPBACK:
-        logging.getLogger(LOGGER).warning("open to whoever reaches it: there is no token")
     server = Server(loaders, Settings(token=token, timeout=timeout))
     with listen(host, port) as listener:
+        log_json()
+        if token is None and host not in LOOPBACK:
+            logging.getLogger(LOGGER).warning("open to whoever reaches it: there is no token")
         context.exit(server.serve_on(listener))
 
 
@@ -108,7 +108,7 @@ def read_token(path: Path | None) -> str | None:
     if path is None:
         token, source = os.environ.get(TOKEN_VARIABLE), TOKEN_VARIABLE
     else:
-        token, source = path.read_text("utf-8"), "token-file"
+        token, source = path.read_bytes().decode("ascii", "replace"), "token-file"
     if token is None:
         return None
     # A header carries visible ASCII; anything else could never be sent.

@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import suppress
 from typing import Any
 
 import anyio
@@ -37,6 +38,7 @@ from adagen_rt.serving.http.work import (
 #: Previews that wait for a slow client; the ones after them are left out.
 MAX_WAITING = 32
 Schedule = dict[str, list[float | None]]
+CONTENT: dict[str, Any] = {"text/event-stream": {}}
 HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 
 
@@ -53,8 +55,8 @@ def events_router(fleet: Fleet, settings: Settings) -> APIRouter:
     """The route ``/events``."""
     router = APIRouter(tags=["Events"])
 
-    @router.post("/events", response_class=EventStream)
-    async def watch_image(body: EventsRequest, request: Request) -> EventStream:
+    @router.post("/events", response_class=StreamingResponse, responses={200: {"content": CONTENT}})
+    async def watch_image(body: EventsRequest, request: Request) -> StreamingResponse:
         """One image, with a preview and the schedule after every ``every`` steps."""
         engine = fleet.get(body.model)
         note(request, engine.name, 1)
@@ -96,7 +98,9 @@ class Feed:
 
     def put(self, progress: Progress) -> None:
         """Called on the compute thread; never waits."""
-        self._loop.call_soon_threadsafe(self._keep, progress)
+        # The loop is closed where a second signal ended the server before its work.
+        with suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(self._keep, progress)
 
     def _keep(self, progress: Progress) -> None:
         if len(self._waiting) < MAX_WAITING:

@@ -55,6 +55,8 @@ class Server(uvicorn.Server):
             access_log=False,
             server_header=False,
             proxy_headers=False,
+            # Of uvicorn's two, the one that bounds the head of a request.
+            http="h11",
             ws="none",
             lifespan="off",
             timeout_graceful_shutdown=FAREWELL_SECONDS,

@@ -35,13 +35,15 @@ def test_many_chunks(service, path, size):
     assert answer.status == 413
 
 
-@pytest.mark.parametrize("path", PATHS)
-@pytest.mark.parametrize("encoding", ["gzip", "deflate"])
-def test_bombs(service, path, encoding):
-    bomb = {"gzip": gzip.compress, "deflate": zlib.compress}[encoding](bytes(1 << 28))
+@pytest.mark.parametrize(
+    ("encoding", "pack"), [("gzip", gzip.compress), ("deflate", zlib.compress)]
+)
+def test_bombs(service, encoding, pack):
+    bomb = pack(bytes(1 << 27))
     assert len(bomb) < LIMIT
-    answer = service.ask("POST", path, bomb, {**JSON, "Content-Encoding": encoding})
-    assert answer.status == 413
+    for path in PATHS:
+        answer = service.ask("POST", path, bomb, {**JSON, "Content-Encoding": encoding})
+        assert answer.status == 413
 
 
 def test_the_largest_body_that_fits_is_parsed(service):

@@ -68,9 +68,15 @@ def test_one_line_a_request(service, caplog):
     caplog.set_level(logging.INFO, "adagen_rt.serving")
     body = {"prompt": 0, "n": 2}
     service.ask("POST", f"{GENERATE}?token=secret", body, {"X-Request-Id": "line"})
-    wait_until(lambda: caplog.records)
-    service.ask("GET", "/v2/health/ready")
-    (record,) = (r for r in caplog.records if r.name == "adagen_rt.serving")
+    service.ask("GET", "/v2/health/ready", headers={"X-Request-Id": "probe"})
+
+    def told(name):
+        lines = [r for r in caplog.records if r.name == "adagen_rt.serving"]
+        return [line for line in lines if line.fields["request_id"] == name]
+
+    wait_until(lambda: told("line"))
+    assert not told("probe")
+    (record,) = told("line")
     line = json.loads(JSONFormatter().format(record))
     assert line["request_id"] == "line"
     assert (line["model"], line["images"], line["status"]) == ("tiny", 2, 200)
