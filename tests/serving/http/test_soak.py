@@ -16,7 +16,7 @@ from PIL import Image
 
 pytest.importorskip("fastapi")
 
-REQUESTS, CLIENTS = 1000, 24
+WARMUP, REQUESTS, CLIENTS = 300, 1000, 24
 PATHS = ("/v1/images/generations", "/v2/models/tiny/infer", "/events")
 WRONG = (
     {"prompt": "no such class"},
@@ -38,8 +38,8 @@ class Soak:
     #: Label, seed and pixels of every image that a good request got.
     images: list = field(default_factory=list)
 
-    async def run(self, seed):
-        left = iter(range(REQUESTS))
+    async def run(self, seed, requests):
+        left = iter(range(requests))
         await asyncio.gather(*(self.client(random.Random(seed + i), left) for i in range(CLIENTS)))
 
     async def client(self, rng, left):
@@ -169,10 +169,10 @@ def test_a_thousand_requests(judged_engine, offline):
 
     with Engine(judged_engine, max_batch=8, max_queue=12, threads=1) as engine:
         with running(create_app(Fleet.of(engine))) as port:
-            asyncio.run(Soak(port).run(seed=0))
+            asyncio.run(Soak(port).run(seed=0, requests=WARMUP))
             gc.collect()
             before, soak = resident(), Soak(port)
-            asyncio.run(soak.run(seed=1000))
+            asyncio.run(soak.run(seed=1000, requests=REQUESTS))
             wait_until(lambda: engine.stats().running == engine.stats().queued == 0)
             gc.collect()
             assert resident() - before < 20
@@ -182,8 +182,6 @@ def test_a_thousand_requests(judged_engine, offline):
     assert sum(soak.outcomes[kind] for kind in kinds) == REQUESTS
     assert min(soak.outcomes[kind] for kind in (*kinds, "full")) > 0
     assert finished["cancelled"] > 0
-    assert set(finished) <= {"ok", "cancelled"} or not any(
-        finished[name] for name in ("failed", "deadline", "error") if name in finished
-    )
+    assert not any(finished.get(name) for name in ("failed", "deadline", "error"))
     labels, seeds, images = zip(*soak.images, strict=True)
     np.testing.assert_array_equal(images, offline(labels, seeds, batch_size=64).images)
