@@ -1,4 +1,7 @@
-"""Every request gets an id, a line in the log, a place in the metrics, and a span."""
+"""Every request gets an id, a line in the log and a place in the metrics.
+
+FastAPI makes its OpenTelemetry span, where a provider is configured; here it learns more.
+"""
 
 from __future__ import annotations
 
@@ -8,13 +11,13 @@ import time
 import uuid
 from typing import Any
 
+from opentelemetry import trace
 from starlette.datastructures import MutableHeaders
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from adagen_rt.serving.http.faults import fault_of, respond
 from adagen_rt.serving.http.metrics import Metrics
-from adagen_rt.serving.http.tracing import request_span
 
 REQUEST_ID = "X-Request-Id"
 #: Ids of callers end up in the log and in a header.
@@ -26,7 +29,13 @@ LOGGER = "adagen_rt.serving"
 
 def note(request: Request, model: str, images: int) -> None:
     """Tell the request's line in the log and its span what it asks for."""
-    request.scope["adagen"] |= {"model": model, "images": images}
+    _tell(request.scope, {"model": model, "images": images})
+
+
+def _tell(scope: Scope, facts: dict[str, Any]) -> None:
+    scope["adagen"] |= facts
+    for name, value in facts.items():
+        scope["adagen.span"].set_attribute(f"adagen.{name}", value)
 
 
 class Telemetry:
@@ -48,33 +57,32 @@ class Telemetry:
             await self._app(scope, receive, send)
             return
         begin = time.perf_counter()
-        facts = scope["adagen"] = {"request_id": _request_id(scope)}
-        seen: dict[str, int] = {}
+        number, seen = _request_id(scope), dict[str, int]()
+        # Deeper in, the current span is one of this one's parts.
+        scope["adagen"], scope["adagen.span"] = {}, trace.get_current_span()
+        _tell(scope, {"request_id": number})
 
         async def watched(message: Message) -> None:
             if message["type"] == "http.response.start":
                 seen["status"] = message["status"]
-                MutableHeaders(scope=message)[REQUEST_ID] = facts["request_id"]
+                MutableHeaders(scope=message)[REQUEST_ID] = number
             await send(message)
 
-        with request_span(scope) as span:
-            try:
-                await self._app(scope, receive, watched)
-            except Exception as error:
-                self._log.exception("failed", extra={"fields": facts})
-                if "status" not in seen:
-                    await respond(scope["path"], fault_of(error))(scope, receive, watched)
-            status = seen.get("status", 499)
-            span.end_with(status, facts)
-            self._report(scope, facts, status, time.perf_counter() - begin)
+        try:
+            await self._app(scope, receive, watched)
+        except Exception as error:
+            self._log.exception("failed", extra={"fields": scope["adagen"]})
+            if "status" not in seen:
+                await respond(scope["path"], fault_of(error))(scope, receive, watched)
+        self._report(scope, seen.get("status", 499), time.perf_counter() - begin)
 
-    def _report(self, scope: Scope, facts: dict[str, Any], status: int, seconds: float) -> None:
+    def _report(self, scope: Scope, status: int, seconds: float) -> None:
         route = getattr(scope.get("route"), "path", "unknown")
         self._metrics.answered(route, status, seconds)
         if scope["path"] in QUIET_PATHS:
             return
         fields = {"method": scope["method"], "route": route, "status": status}
-        told = {**facts, **fields, "seconds": round(seconds, 6)}
+        told = {**scope["adagen"], **fields, "seconds": round(seconds, 6)}
         self._log.info("request", extra={"fields": told})
 
 
