@@ -10,50 +10,41 @@ from adagen_rt.serving import Engine, Job
 
 #: Seconds: a step of a small engine takes a millisecond, an image of a large one minutes.
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
+#: Read from an engine's own statistics, under their names there.
+GAUGES = {
+    "queued": "Images that wait.",
+    "running": "Images under way.",
+    "slots": "Images that can be under way at once.",
+}
 
 
 class Metrics:
     """What ``/metrics`` shows."""
 
     def __init__(self) -> None:
-        own = CollectorRegistry()
-        self.registry = own
-        self._requests = Counter(
-            "adagen_http_requests", "HTTP requests.", ["route", "status"], registry=own
-        )
-        self._request_seconds = Histogram(
-            "adagen_http_request_seconds", "HTTP latency.", ["route"], buckets=SECONDS, registry=own
-        )
-        self.images = Counter(
-            "adagen_images", "Images by how they ended.", ["model", "outcome"], registry=own
-        )
-        self.submitted = Counter(
-            "adagen_images_submitted", "Images that were queued.", ["model"], registry=own
-        )
+        self.registry = CollectorRegistry()
+        self._requests = self._counter("http_requests", "HTTP requests.", "route", "status")
+        self._request_seconds = self._histogram("http_request_seconds", "HTTP latency.", "route")
+        self.images = self._counter("images", "Images by how they ended.", "model", "outcome")
+        self.submitted = self._counter("images_submitted", "Images that were queued.", "model")
         self.image_seconds = self._histogram(
-            "adagen_image_seconds", "From queued to done, of images that were made."
+            "image_seconds", "From queued to done, of images that were made.", "model"
         )
         self.queue_seconds = self._histogram(
-            "adagen_queue_seconds", "From queued to the first step."
+            "queue_seconds", "From queued to the first step.", "model"
         )
-        self.step_seconds = self._histogram("adagen_step_seconds", "One step of all slots.")
-        self.slot_steps = Counter(
-            "adagen_slot_steps",
-            "Slots used, summed over steps; divided by steps and slots it is the use of slots.",
-            ["model"],
-            registry=own,
-        )
+        self.step_seconds = self._histogram("step_seconds", "One step of all slots.", "model")
+        self.slot_steps = self._counter("slot_steps", "Slots used, summed over steps.", "model")
         self._gauges = {
-            name: Gauge(f"adagen_{name}", text, ["model"], registry=own)
-            for name, text in (
-                ("queued", "Images that wait."),
-                ("running", "Images under way."),
-                ("slots", "Images that can be under way at once."),
-            )
+            name: Gauge(f"adagen_{name}", text, ["model"], registry=self.registry)
+            for name, text in GAUGES.items()
         }
 
-    def _histogram(self, name: str, text: str) -> Histogram:
-        return Histogram(name, text, ["model"], buckets=SECONDS, registry=self.registry)
+    def _counter(self, name: str, text: str, *labels: str) -> Counter:
+        return Counter(f"adagen_{name}", text, labels, registry=self.registry)
+
+    def _histogram(self, name: str, text: str, *labels: str) -> Histogram:
+        return Histogram(f"adagen_{name}", text, labels, buckets=SECONDS, registry=self.registry)
 
     def watch(self, engine: Engine) -> None:
         """Show an engine from now on."""

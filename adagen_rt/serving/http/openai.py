@@ -60,22 +60,27 @@ def openai_router(fleet: Fleet, settings: Settings) -> APIRouter:
     @router.post("/images/generations")
     async def create_images(body: ImagesRequest, request: Request) -> dict[str, Any]:
         """Images of one class."""
-        engine = fleet.get(body.model)
-        check_images("n", body.n, engine, settings)
-        check_size(body.size, engine)
-        note(request, engine.name, body.n)
-        order = Order(
-            labels=[body.prompt] * body.n,
-            seeds=count_up(body.seed, body.n),
-            options=body.options(),
-            timeout=deadline(request, settings),
-        )
-        with renamed(label="prompt", seeds="seed"):
-            images = await make_images(request, engine, order)
+        images = await _images(fleet.get(body.model), body, request, settings)
         data = await anyio.to_thread.run_sync(lambda: [_datum(image) for image in images])
         return {"created": int(time.time()), "data": data}
 
     return router
+
+
+async def _images(
+    engine: Engine, body: ImagesRequest, request: Request, settings: Settings
+) -> list[Image]:
+    check_images("n", body.n, engine, settings)
+    check_size(body.size, engine)
+    note(request, engine.name, body.n)
+    order = Order(
+        labels=[body.prompt] * body.n,
+        seeds=count_up(body.seed, body.n),
+        options=body.options(),
+        timeout=deadline(request, settings),
+    )
+    with renamed(label="prompt", seeds="seed"):
+        return await make_images(request, engine, order)
 
 
 def check_size(size: str | None, engine: Engine) -> None:
