@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import suppress
@@ -24,7 +25,7 @@ from adagen_rt.serving.http.fleet import Fleet
 from adagen_rt.serving.http.png import png_base64
 from adagen_rt.serving.http.renamed import renamed
 from adagen_rt.serving.http.settings import Settings
-from adagen_rt.serving.http.telemetry import note
+from adagen_rt.serving.http.telemetry import LOGGER, note
 from adagen_rt.serving.http.work import (
     Options,
     Order,
@@ -66,25 +67,29 @@ def events_router(fleet: Fleet, settings: Settings) -> APIRouter:
         with renamed(seeds="seed"):
             (job,) = submit(engine, order, feed.put, body.every)
         steps = options.steps or engine.manifest.schedule.steps
-        return EventStream(_stream(request, engine, job, feed, steps))
+        return EventStream(_stream(request, engine, job, feed, steps), job)
 
     return router
 
 
 class EventStream(StreamingResponse):
-    """A response whose generator ends with it, wherever it was when the client left."""
+    """A response whose generator and job end with it.
+
+    A client may leave before the generator has begun, which then has nothing to clean up with.
+    """
 
     media_type = "text/event-stream"
 
-    def __init__(self, content: AsyncGenerator[str, None]) -> None:
+    def __init__(self, content: AsyncGenerator[str, None], job: Job) -> None:
         super().__init__(content, headers=HEADERS)
-        self._content = content
+        self._content, self._job = content, job
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send the stream, and end its generator."""
         try:
             await super().__call__(scope, receive, send)
         finally:
+            release([self._job])
             await self._content.aclose()
 
 
@@ -134,12 +139,11 @@ async def _stream(
         try:
             (image,) = outcome(done)
         except Exception as error:
-            yield _event("error", _error(error))
+            yield _event("error", _error(request, error))
             return
         yield _event("done", await _in_thread(_done, image))
     finally:
         gone.cancel()
-        release([job])
         done.add_done_callback(lambda future: future.cancelled() or future.exception())
 
 
@@ -186,8 +190,11 @@ def _done(image: Image) -> dict[str, Any]:
     }
 
 
-def _error(error: Exception) -> dict[str, Any]:
+def _error(request: Request, error: Exception) -> dict[str, Any]:
     fault = fault_of(error)
+    if fault.status == 500:
+        fields = request.scope["adagen"]
+        logging.getLogger(LOGGER).error("failed", exc_info=error, extra={"fields": fields})
     return {"status": fault.status, "message": fault.message, "code": fault.code}
 
 

@@ -5,7 +5,7 @@ import io
 
 import numpy as np
 import pytest
-from http_server import events
+from http_server import events, wait_until
 from PIL import Image
 
 pytest.importorskip("fastapi")
@@ -82,3 +82,26 @@ def test_a_sample_that_fails_says_so(tmp_path):
     assert one.status == 500
     assert "step 1" in one.json()["error"]["message"]
     assert other.status == 200
+
+
+def test_a_client_that_left_before_the_stream_began(service):
+    import asyncio
+
+    from adagen_rt.serving.http.events import EventStream
+
+    job = service.engine.submit(0, steps=1000)
+
+    async def never():
+        yield "event"
+
+    async def gone():
+        return {"type": "http.disconnect"}
+
+    async def send(message):
+        raise BrokenPipeError
+
+    scope = {"type": "http", "asgi": {"spec_version": "2.3"}}
+    with pytest.raises(BrokenPipeError):
+        asyncio.run(EventStream(never(), job)(scope, gone, send))
+    wait_until(job.future.done)
+    assert job.future.cancelled()
