@@ -11,13 +11,12 @@ from starlette.responses import JSONResponse
 
 from adagen_rt.errors import (
     AdagenError,
-    Cancelled,
-    DeadlineExceeded,
+    DeadlineError,
     EngineError,
     InputError,
-    QueueFull,
-    SampleFailed,
-    Stopped,
+    QueueFullError,
+    SampleError,
+    StoppedError,
 )
 
 #: Longest message; what was sent is quoted in it.
@@ -70,13 +69,13 @@ def fault_of(error: Exception) -> Fault:
 def _conduct(error: Exception) -> Fault:
     """Faults that come from how busy or healthy the server is."""
     match error:
-        case QueueFull():
+        case QueueFullError():
             return Fault(429, str(error), "queue_full", retry_after=error.retry_after)
-        case DeadlineExceeded():
+        case DeadlineError():
             return Fault(504, str(error), "deadline_exceeded")
-        case Stopped() | Cancelled():
+        case StoppedError():
             return Fault(503, "the server is shutting down", "stopping", retry_after=5)
-        case SampleFailed():
+        case SampleError():
             return Fault(500, str(error), "sample_failed")
         case EngineError():
             # All that a request can provoke: it names a graph that this engine lacks.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from adagen_rt.errors import InputError, Stopped
+from adagen_rt.errors import InputError, StoppedError
 from adagen_rt.serving import Engine
 from adagen_rt.serving.http.faults import Fault, HTTPError
 
@@ -68,7 +68,7 @@ class Fleet:
             message = f"model: got {name!r:.80}, expected one of {given}"
             raise HTTPError(Fault(404, message, "model_not_found", "model"))
         if self._draining:
-            raise Stopped("the server is shutting down")
+            raise StoppedError("the server is shutting down")
         engine = self._engines[name]
         if engine is None:
             message = f"model: {name} is warming up"

@@ -11,7 +11,7 @@ from typing import Any, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.requests import Request
 
-from adagen_rt.errors import InputError, Stopped
+from adagen_rt.errors import InputError, StoppedError
 from adagen_rt.request import MAX_CANDIDATES, MAX_STEPS, SEED_LIMIT
 from adagen_rt.serving import Engine, Image, Job, Progress
 from adagen_rt.serving.http.faults import Fault, HTTPError
@@ -138,7 +138,7 @@ async def make_images(request: Request, engine: Engine, order: Order) -> list[Im
 def outcome(future: asyncio.Future[Result]) -> Result:
     """The result of a future that is done; a cancelled job is no cancelled task."""
     if future.cancelled() or isinstance(future.exception(), asyncio.CancelledError):
-        raise Stopped("the server is shutting down")
+        raise StoppedError("the server is shutting down")
     return future.result()
 
 
