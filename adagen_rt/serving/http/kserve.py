@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from importlib.metadata import version
 from typing import Any
 
@@ -177,7 +178,7 @@ def _choose(asked: InferRequest, all_binary: bool) -> tuple[tuple[str, ...], set
 
 def _arrays(engine: Engine, images: list[Image], names: tuple[str, ...]) -> dict[str, np.ndarray]:
     actions = engine.manifest.schedule.names
-    make = {
+    make: dict[str, Callable[[], np.ndarray]] = {
         "image": lambda: np.stack([image.pixels for image in images]),
         "label": lambda: np.array([image.label for image in images], np.int64),
         "seed": lambda: np.array([image.seed for image in images], np.int64),
