@@ -2,8 +2,8 @@
 PYTHON ?= python3
 VENV ?= .venv
 OUT ?= out
-# What the tests use; parts of them skip themselves without torch or tensorrt-rtx.
-EXTRAS ?= cpu,plot,torch,tensorrt-rtx,test,dev
+# What the tests use; parts of them skip themselves without torch, tensorrt-rtx, serve or a browser.
+EXTRAS ?= cpu,serve,plot,torch,tensorrt-rtx,test,dev
 BIN = $(VENV)/bin
 
 .PHONY: demo test

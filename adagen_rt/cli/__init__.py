@@ -17,6 +17,7 @@ from adagen_rt.errors import AdagenError
 #: generating never waits for the training half.
 COMMANDS = (
     "generate",
+    "serve",
     "inspect",
     "doctor",
     "export",

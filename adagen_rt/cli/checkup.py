@@ -13,8 +13,8 @@ from adagen_rt.engine import shipped_engines
 from adagen_rt.errors import DeviceError
 from adagen_rt.system import available_threads, cpu_features
 
-#: Optional packages, by what they are for: training and export, plots, NVIDIA GPUs.
-OPTIONAL = ("torch", "matplotlib", "pycuda")
+#: Optional packages: for training and export, plots, NVIDIA GPUs, serving.
+OPTIONAL = ("torch", "matplotlib", "pycuda", "fastapi")
 
 
 def examine() -> dict[str, Any]:

@@ -1,0 +1,69 @@
+"""The whole HTTP side as one ASGI application."""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from prometheus_client import CONTENT_TYPE_LATEST
+from starlette.exceptions import HTTPException
+
+from adagen_rt.errors import AdagenError
+from adagen_rt.serving.http.auth import BearerToken
+from adagen_rt.serving.http.body import BodyLimit
+from adagen_rt.serving.http.events import events_router
+from adagen_rt.serving.http.faults import HTTPError, fault_of, respond
+from adagen_rt.serving.http.fleet import Fleet
+from adagen_rt.serving.http.kserve import kserve_router
+from adagen_rt.serving.http.metrics import Metrics
+from adagen_rt.serving.http.openai import openai_router
+from adagen_rt.serving.http.page import page_router
+from adagen_rt.serving.http.settings import Settings
+from adagen_rt.serving.http.telemetry import Telemetry
+
+
+def create_app(
+    fleet: Fleet, settings: Settings | None = None, metrics: Metrics | None = None
+) -> FastAPI:
+    """An application that serves ``fleet``, to be run by uvicorn or mounted in another.
+
+    Args:
+        fleet: The engines.
+        settings: Limits, token.
+        metrics: Where to count; None counts anew. Whoever adds an engine to the fleet later
+            gives it to ``metrics.watch``.
+    """
+    settings = settings or Settings()
+    if metrics is None:
+        metrics = Metrics()
+        for engine in fleet.engines:
+            metrics.watch(engine)
+    app = FastAPI(title="adagen-rt", version=version("adagen-rt"), docs_url=None, redoc_url=None)
+    app.include_router(page_router())
+    app.include_router(kserve_router(fleet, settings))
+    app.include_router(openai_router(fleet, settings))
+    app.include_router(events_router(fleet, settings))
+    _add_metrics(app, metrics)
+    for kind in (AdagenError, HTTPError, HTTPException, RequestValidationError):
+        app.add_exception_handler(kind, _answer)
+    # The last one added is the outermost.
+    app.add_middleware(BodyLimit, settings=settings)
+    app.add_middleware(BearerToken, token=settings.token)
+    app.add_middleware(Telemetry, metrics=metrics)
+    return app
+
+
+def _add_metrics(app: FastAPI, metrics: Metrics) -> None:
+    @app.get("/metrics", tags=["Operation"])
+    async def show_metrics() -> Response:
+        """Metrics in Prometheus' text format."""
+        return Response(metrics.text(), headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+
+async def _answer(request: Request, error: Exception) -> Response:
+    fault = fault_of(error)
+    if fault.status == 500:
+        # Telemetry logs it, then tells the caller the same.
+        raise error
+    return respond(request.url.path, fault)

@@ -1,0 +1,42 @@
+"""An optional bearer token."""
+
+from __future__ import annotations
+
+import hmac
+
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from adagen_rt.serving.http.faults import Fault, respond
+
+#: What probes and the page itself need; none of them runs an engine or tells about one.
+OPEN_PATHS = ("/", "/v2/health/live", "/v2/health/ready")
+
+
+class BearerToken:
+    """Refuses requests without the token.
+
+    Args:
+        app: What comes next.
+        token: The token; None lets every request through.
+    """
+
+    def __init__(self, app: ASGIApp, token: str | None) -> None:
+        self._app = app
+        self._expected = None if token is None else f"bearer {token}".encode()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on, or refuse it."""
+        if scope["type"] != "http" or scope["path"] in OPEN_PATHS or self._admits(scope):
+            await self._app(scope, receive, send)
+            return
+        fault = Fault(401, "Authorization: expected 'Bearer' and the server's token", "no_token")
+        response = respond(scope["path"], fault)
+        response.headers["WWW-Authenticate"] = "Bearer"
+        await response(scope, receive, send)
+
+    def _admits(self, scope: Scope) -> bool:
+        if self._expected is None:
+            return True
+        scheme, _, token = dict(scope["headers"]).get(b"authorization", b"").partition(b" ")
+        given = scheme.lower() + b" " + token.strip()
+        return hmac.compare_digest(given, self._expected)

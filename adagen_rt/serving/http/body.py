@@ -1,0 +1,128 @@
+"""Bodies are read whole and bounded before anything parses them."""
+
+from __future__ import annotations
+
+import zlib
+
+import anyio
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from adagen_rt.serving.http.faults import Fault, HTTPError, respond
+from adagen_rt.serving.http.settings import Settings
+
+#: Encodings of a body; zlib finds out by itself which of the two it is.
+ENCODINGS = (b"gzip", b"deflate")
+#: What of an oversize body is read and thrown away, so that a client that does not listen while
+#: it sends learns why it is refused: so many times the limit, for so many seconds.
+LINGER_TIMES, LINGER_SECONDS = 16, 2.0
+
+
+class ClientGoneError(Exception):
+    """The client left before its request was complete."""
+
+
+class BodyLimit:
+    """Reads each body, refuses what is too large or too slow, and undoes its encoding.
+
+    Args:
+        app: What comes next; it gets the body in one piece.
+        settings: The limits.
+    """
+
+    def __init__(self, app: ASGIApp, settings: Settings) -> None:
+        self._app = app
+        self._settings = settings
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on with its body, or refuse it."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        try:
+            body = await self._body(scope, receive)
+        except HTTPError as error:
+            await respond(scope["path"], error.fault)(scope, receive, send)
+            return
+        except ClientGoneError:
+            return
+        await self._app(scope, _replay(body, receive), send)
+
+    async def _body(self, scope: Scope, receive: Receive) -> bytes:
+        headers = dict(scope["headers"])
+        encoding = headers.get(b"content-encoding", b"identity").strip().lower()
+        if encoding not in (*ENCODINGS, b"identity"):
+            message = f"Content-Encoding: got {encoding!r:.40}, expected gzip, deflate or none"
+            raise HTTPError(Fault(415, message, field="Content-Encoding", close=True))
+        length = headers.get(b"content-length", b"0")
+        announced = int(length) if length.isdigit() else 0
+        if announced > self._settings.body_bytes and b"expect" in headers:
+            raise self._too_large()
+        body = await self._read(receive)
+        if encoding == b"identity":
+            return body
+        body = self._decompress(body)
+        _replace_headers(scope, len(body))
+        return body
+
+    async def _read(self, receive: Receive) -> bytes:
+        body, limit = bytearray(), self._settings.body_bytes
+        with anyio.move_on_after(self._settings.body_seconds):
+            while True:
+                chunk, more = await _receive(receive)
+                body += chunk
+                if len(body) > limit:
+                    await _discard(receive, more, LINGER_TIMES * limit)
+                    raise self._too_large()
+                if not more:
+                    return bytes(body)
+        raise HTTPError(Fault(408, "body: it took too long to arrive", "timeout", close=True))
+
+    def _decompress(self, body: bytes) -> bytes:
+        limit = self._settings.body_bytes
+        # 47: the header says whether it is gzip or zlib.
+        decoder = zlib.decompressobj(wbits=47)
+        try:
+            content = decoder.decompress(body, limit + 1)
+        except zlib.error:
+            raise HTTPError(Fault(400, "body: not what Content-Encoding says")) from None
+        if len(content) > limit:
+            raise self._too_large()
+        if not decoder.eof:
+            raise HTTPError(Fault(400, "body: its compressed data is cut short"))
+        return content
+
+    def _too_large(self) -> HTTPError:
+        message = f"body: larger than {self._settings.body_bytes} bytes"
+        return HTTPError(Fault(413, message, "too_large", close=True))
+
+
+async def _receive(receive: Receive) -> tuple[bytes, bool]:
+    message = await receive()
+    if message["type"] == "http.disconnect":
+        raise ClientGoneError
+    return message.get("body", b""), message.get("more_body", False)
+
+
+async def _discard(receive: Receive, more: bool, left: int) -> None:
+    with anyio.move_on_after(LINGER_SECONDS):
+        while more and left > 0:
+            chunk, more = await _receive(receive)
+            left -= len(chunk)
+
+
+def _replay(body: bytes, receive: Receive) -> Receive:
+    """Gives ``body`` once, then what the client does next: nothing, until it leaves."""
+    waiting = [body]
+
+    async def replay() -> Message:
+        if waiting:
+            return {"type": "http.request", "body": waiting.pop(), "more_body": False}
+        return await receive()
+
+    return replay
+
+
+def _replace_headers(scope: Scope, length: int) -> None:
+    gone = (b"content-encoding", b"content-length", b"transfer-encoding")
+    kept = [(name, value) for name, value in scope["headers"] if name not in gone]
+    scope["headers"] = [*kept, (b"content-length", str(length).encode())]

@@ -1,0 +1,206 @@
+"""Server-sent events: an image as it appears, and what the policy chose for it so far."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from collections import deque
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import suppress
+from typing import Any
+
+import anyio
+import numpy as np
+from fastapi import APIRouter, Request
+from fastapi.responses import StreamingResponse
+from pydantic import Field
+from starlette.types import Receive, Scope, Send
+
+from adagen_rt.request import MAX_STEPS, SEED_LIMIT
+from adagen_rt.serving import Engine, Image, Job, Progress
+from adagen_rt.serving.http.describe import static_schedule
+from adagen_rt.serving.http.faults import fault_of
+from adagen_rt.serving.http.fleet import Fleet
+from adagen_rt.serving.http.png import png_base64
+from adagen_rt.serving.http.renamed import renamed
+from adagen_rt.serving.http.settings import Settings
+from adagen_rt.serving.http.telemetry import LOGGER, note
+from adagen_rt.serving.http.work import (
+    Options,
+    Order,
+    deadline,
+    disconnected,
+    outcome,
+    release,
+    submit,
+)
+
+#: Previews that wait for a slow client; the ones after them are left out.
+MAX_WAITING = 32
+Schedule = dict[str, list[float | None]]
+CONTENT: dict[str, Any] = {"text/event-stream": {}}
+HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+
+
+class EventsRequest(Options):
+    """Body of ``/events``."""
+
+    label: str | int = Field(description="A class name or number.")
+    model: str | None = Field(None, description="The engine; may be left out if there is one.")
+    seed: int | None = Field(None, ge=0, lt=SEED_LIMIT)
+    every: int = Field(1, ge=1, le=MAX_STEPS, description="Steps from one preview to the next.")
+
+
+def events_router(fleet: Fleet, settings: Settings) -> APIRouter:
+    """The route ``/events``."""
+    router = APIRouter(tags=["Events"])
+
+    @router.post("/events", response_class=StreamingResponse, responses={200: {"content": CONTENT}})
+    async def watch_image(body: EventsRequest, request: Request) -> StreamingResponse:
+        """One image, with a preview and the schedule after every ``every`` steps."""
+        engine = fleet.get(body.model)
+        note(request, engine.name, 1)
+        options = body.options()
+        order = Order([body.label], [body.seed], options, deadline(request, settings))
+        feed = Feed()
+        with renamed(seeds="seed"):
+            (job,) = submit(engine, order, feed.put, body.every)
+        steps = options.steps or engine.manifest.schedule.steps
+        return EventStream(_stream(request, engine, job, feed, steps), job)
+
+    return router
+
+
+class EventStream(StreamingResponse):
+    """A response whose generator and job end with it.
+
+    A client may leave before the generator has begun, which then has nothing to clean up with.
+    """
+
+    media_type = "text/event-stream"
+
+    def __init__(self, content: AsyncGenerator[str, None], job: Job) -> None:
+        super().__init__(content, headers=HEADERS)
+        self._content, self._job = content, job
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send the stream, and end its generator."""
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            release([self._job])
+            await self._content.aclose()
+
+
+class Feed:
+    """Progress on its way from the compute thread to the event loop."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._waiting: deque[Progress] = deque()
+        self._news = asyncio.Event()
+
+    def put(self, progress: Progress) -> None:
+        """Called on the compute thread; never waits."""
+        # The loop is closed where a second signal ended the server before its work.
+        with suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(self._keep, progress)
+
+    def _keep(self, progress: Progress) -> None:
+        if len(self._waiting) < MAX_WAITING:
+            self._waiting.append(progress)
+        self._news.set()
+
+    async def until(self, *ends: asyncio.Future[Any]) -> AsyncIterator[Progress]:
+        """Progress until one of ``ends`` is done and nothing waits any more."""
+        for end in ends:
+            end.add_done_callback(lambda _: self._news.set())
+        while True:
+            while self._waiting:
+                yield self._waiting.popleft()
+            if any(end.done() for end in ends):
+                return
+            await self._news.wait()
+            self._news.clear()
+
+
+async def _stream(
+    request: Request, engine: Engine, job: Job, feed: Feed, steps: int
+) -> AsyncGenerator[str, None]:
+    done = asyncio.gather(asyncio.wrap_future(job.future))
+    gone = asyncio.create_task(disconnected(request))
+    try:
+        yield _event("queued", _queued(engine, job, steps))
+        async for progress in feed.until(done, gone):
+            yield _event("step", await _in_thread(_step, progress))
+        if not done.done():
+            return
+        try:
+            (image,) = outcome(done)
+        except Exception as error:
+            yield _event("error", _error(request, error))
+            return
+        yield _event("done", await _in_thread(_done, image))
+    finally:
+        gone.cancel()
+        done.add_done_callback(lambda future: future.cancelled() or future.exception())
+
+
+async def _in_thread(make: Callable[[Any], dict[str, Any]], item: Any) -> dict[str, Any]:
+    """PNG takes milliseconds for a large image, which the event loop has not got."""
+    return await anyio.to_thread.run_sync(make, item)
+
+
+def _event(name: str, data: dict[str, Any]) -> str:
+    return f"event: {name}\ndata: {json.dumps(data, separators=(',', ':'))}\n\n"
+
+
+def _queued(engine: Engine, job: Job, steps: int) -> dict[str, Any]:
+    static = static_schedule(engine.manifest, steps)
+    return {
+        "id": job.id,
+        "model": engine.name,
+        "label": job.label,
+        "seed": str(job.seed),
+        "steps": steps,
+        "static_schedule": static,
+    }
+
+
+def _step(progress: Progress) -> dict[str, Any]:
+    return {
+        "step": progress.step,
+        "steps": progress.steps,
+        "schedule": numbers(progress.schedule),
+        "image": png_base64(progress.preview),
+    }
+
+
+def _done(image: Image) -> dict[str, Any]:
+    return {
+        "label": image.label,
+        "seed": str(image.seed),
+        "steps": image.steps,
+        "schedule": numbers(image.schedule),
+        "queued_seconds": round(image.queued_seconds, 6),
+        "seconds": round(image.seconds, 6),
+        "backbone_rows": image.backbone_rows,
+        "image": png_base64(image.pixels),
+    }
+
+
+def _error(request: Request, error: Exception) -> dict[str, Any]:
+    fault = fault_of(error)
+    if fault.status == 500:
+        fields = request.scope["adagen"]
+        logging.getLogger(LOGGER).error("failed", exc_info=error, extra={"fields": fields})
+    return {"status": fault.status, "message": fault.message, "code": fault.code}
+
+
+def numbers(schedule: dict[str, np.ndarray]) -> Schedule:
+    """A schedule for JSON, which has no NaN: null where a step was not needed."""
+    return {
+        name: [float(f"{value:.7g}") if np.isfinite(value) else None for value in values]
+        for name, values in schedule.items()
+    }

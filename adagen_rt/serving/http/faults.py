@@ -1,0 +1,133 @@
+"""What a caller is told when something is wrong, in the shape that its API expects."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import JSONResponse
+
+from adagen_rt.errors import (
+    AdagenError,
+    DeadlineError,
+    EngineError,
+    InputError,
+    QueueFullError,
+    SampleError,
+    StoppedError,
+)
+
+#: Longest message; what was sent is quoted in it.
+MAX_MESSAGE = 500
+INTERNAL = "internal error; the server's log has it under this request's id"
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One thing that is wrong with a request, or with its processing.
+
+    Attributes:
+        status: HTTP status.
+        message: One line that names the field; no path of the server.
+        code: A word for programs.
+        field: The field as the caller sent it.
+        retry_after: Seconds after which another try makes sense.
+        close: Whether the rest of the body is not going to be read.
+    """
+
+    status: int
+    message: str
+    code: str = "invalid_value"
+    field: str | None = None
+    retry_after: float | None = None
+    close: bool = False
+
+
+class HTTPError(Exception):
+    """A fault that is raised on its way to the caller."""
+
+    def __init__(self, fault: Fault) -> None:
+        super().__init__(fault.message)
+        self.fault = fault
+
+
+def fault_of(error: Exception) -> Fault:
+    """What the caller is told about ``error``."""
+    if isinstance(error, HTTPError):
+        return error.fault
+    if isinstance(error, InputError):
+        return Fault(400, str(error), field=error.field)
+    if isinstance(error, RequestValidationError):
+        return _invalid(error)
+    if isinstance(error, HTTPException):
+        return Fault(error.status_code, str(error.detail), "http_error")
+    return _conduct(error)
+
+
+def _conduct(error: Exception) -> Fault:
+    """Faults that come from how busy or healthy the server is."""
+    match error:
+        case QueueFullError():
+            return Fault(429, str(error), "queue_full", retry_after=error.retry_after)
+        case DeadlineError():
+            return Fault(504, str(error), "deadline_exceeded")
+        case StoppedError():
+            return Fault(503, "the server is shutting down", "stopping", retry_after=5)
+        case SampleError():
+            return Fault(500, str(error), "sample_failed")
+        case EngineError():
+            # All that a request can provoke: it names a graph that this engine lacks.
+            return Fault(400, str(error), "unsupported")
+    return Fault(500, INTERNAL, "internal_error")
+
+
+def _invalid(error: RequestValidationError) -> Fault:
+    """All faults of a body on one line, each with its field and what was there."""
+    faults = error.errors()
+    told = [_describe(fault) for fault in faults]
+    unknown = faults[0]["type"] == "extra_forbidden"
+    code = "unknown_parameter" if unknown else "invalid_value"
+    return Fault(400, "; ".join(told), code, _field(faults[0]) or None)
+
+
+def _field(fault: dict[str, object]) -> str:
+    where = fault["loc"]
+    assert isinstance(where, tuple)
+    # Unions add the names of their branches, which say nothing to a caller.
+    return ".".join(str(part) for part in where[1:2])
+
+
+def _describe(fault: dict[str, object]) -> str:
+    field = _field(fault) or "body"
+    if fault["type"] == "extra_forbidden":
+        return f"{field}: not supported by this server"
+    if fault["type"] == "missing":
+        return f"{field}: missing"
+    got = "" if fault["type"] == "json_invalid" else f"got {fault['input']!r:.80}, "
+    return f"{field}: {got}{str(fault['msg'])[:1].lower()}{str(fault['msg'])[1:]}"
+
+
+def respond(path: str, fault: Fault) -> JSONResponse:
+    """The response to a request for ``path``: OpenAI's shape under /v1, KServe's under /v2."""
+    message = " ".join(fault.message.split())[:MAX_MESSAGE]
+    headers = {}
+    if fault.retry_after is not None:
+        headers["Retry-After"] = str(max(1, math.ceil(fault.retry_after)))
+    if fault.close:
+        headers["Connection"] = "close"
+    if path.startswith("/v2"):
+        return JSONResponse({"error": message}, fault.status, headers)
+    body = {
+        "message": message,
+        "type": "invalid_request_error" if fault.status < 500 else "server_error",
+        "param": fault.field,
+        "code": fault.code,
+    }
+    return JSONResponse({"error": body}, fault.status, headers)
+
+
+def is_expected(error: Exception) -> bool:
+    """Whether ``error`` says all there is to say, or belongs in the log with its traceback."""
+    return isinstance(error, (AdagenError, HTTPError, HTTPException, RequestValidationError))

@@ -1,0 +1,86 @@
+"""The engines that a server offers, from the first being loaded to the last being closed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from adagen_rt.errors import InputError, StoppedError
+from adagen_rt.serving import Engine
+from adagen_rt.serving.http.faults import Fault, HTTPError
+
+
+class Fleet:
+    """Engines by name; each is there from when it is warm.
+
+    Args:
+        names: Engines that will be served; the server is ready when all of them are warm.
+    """
+
+    def __init__(self, names: Iterable[str]) -> None:
+        self._engines: dict[str, Engine | None] = {}
+        for name in names:
+            if name in self._engines:
+                raise InputError("engine", name, "engines of different names")
+            self._engines[name] = None
+        self._draining = False
+
+    @classmethod
+    def of(cls, *engines: Engine) -> Fleet:
+        """Engines that are warm already; their owner closes them."""
+        fleet = cls(engine.name for engine in engines)
+        for engine in engines:
+            fleet.add(engine)
+        return fleet
+
+    def add(self, engine: Engine) -> None:
+        """An engine is warm."""
+        self._engines[engine.name] = engine
+
+    @property
+    def engines(self) -> list[Engine]:
+        """Those that are warm."""
+        return [engine for engine in self._engines.values() if engine is not None]
+
+    @property
+    def ready(self) -> bool:
+        """Whether every engine is warm and requests are admitted."""
+        return not self._draining and len(self.engines) == len(self._engines)
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing is queued or running."""
+        snapshots = [engine.stats() for engine in self.engines]
+        return not any(stats.queued or stats.running for stats in snapshots)
+
+    def get(self, name: str | None) -> Engine:
+        """The engine of that name; None is enough where there is only one.
+
+        Raises:
+            HTTPError: There is none, it is not warm yet, or the server is stopping.
+        """
+        if name is None and len(self._engines) == 1:
+            name = next(iter(self._engines))
+        if name is None:
+            given = ", ".join(self._engines)
+            raise HTTPError(Fault(400, f"model: missing, expected one of {given}", field="model"))
+        if name not in self._engines:
+            given = ", ".join(self._engines)
+            message = f"model: got {name!r:.80}, expected one of {given}"
+            raise HTTPError(Fault(404, message, "model_not_found", "model"))
+        if self._draining:
+            raise StoppedError("the server is shutting down")
+        engine = self._engines[name]
+        if engine is None:
+            message = f"model: {name} is warming up"
+            raise HTTPError(Fault(503, message, "warming_up", "model", retry_after=1))
+        return engine
+
+    def drain(self) -> None:
+        """Admit nothing more; what is queued or running goes on."""
+        self._draining = True
+
+    def close(self, drain: bool) -> None:
+        """Stop every engine; with ``drain`` when its work is done, else before the next step."""
+        self._draining = True
+        for engine in self.engines:
+            engine.close(drain=drain)

@@ -1,0 +1,103 @@
+"""Prometheus metrics, fed by the core's observers; every app has a registry of its own."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+from adagen_rt.serving import Engine, Job
+
+#: Seconds: a step of a small engine takes a millisecond, an image of a large one minutes.
+SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
+#: Read from an engine's own statistics, under their names there.
+GAUGES = {
+    "queued": "Images that wait.",
+    "running": "Images under way.",
+    "slots": "Images that can be under way at once.",
+}
+
+
+class Metrics:
+    """What ``/metrics`` shows."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self._requests = self._counter("http_requests", "HTTP requests.", "route", "status")
+        self._request_seconds = self._histogram("http_request_seconds", "HTTP latency.", "route")
+        self.images = self._counter("images", "Images by how they ended.", "model", "outcome")
+        self.submitted = self._counter("images_submitted", "Images that were queued.", "model")
+        self.image_seconds = self._histogram(
+            "image_seconds", "From queued to done, of images that were made.", "model"
+        )
+        self.queue_seconds = self._histogram(
+            "queue_seconds", "From queued to the first step.", "model"
+        )
+        self.step_seconds = self._histogram("step_seconds", "One step of all slots.", "model")
+        self.slot_steps = self._counter("slot_steps", "Slots used, summed over steps.", "model")
+        self._gauges = {
+            name: Gauge(f"adagen_{name}", text, ["model"], registry=self.registry)
+            for name, text in GAUGES.items()
+        }
+
+    def _counter(self, name: str, text: str, *labels: str) -> Counter:
+        return Counter(f"adagen_{name}", text, labels, registry=self.registry)
+
+    def _histogram(self, name: str, text: str, *labels: str) -> Histogram:
+        return Histogram(f"adagen_{name}", text, labels, buckets=SECONDS, registry=self.registry)
+
+    def watch(self, engine: Engine) -> None:
+        """Show an engine from now on."""
+        engine.observers.append(EngineObserver(self, engine.name))
+        for name, gauge in self._gauges.items():
+            gauge.labels(engine.name).set_function(partial(_read, engine, name))
+
+    def answered(self, route: str, status: int, seconds: float) -> None:
+        """Count an HTTP request."""
+        self._requests.labels(route, str(status)).inc()
+        self._request_seconds.labels(route).observe(seconds)
+
+    def text(self) -> bytes:
+        """In Prometheus' text format."""
+        return generate_latest(self.registry)
+
+
+def _read(engine: Engine, name: str) -> float:
+    return float(getattr(engine.stats(), name))
+
+
+class EngineObserver:
+    """Turns what the scheduler reports into numbers.
+
+    Args:
+        metrics: Where they go.
+        model: The engine's name.
+    """
+
+    def __init__(self, metrics: Metrics, model: str) -> None:
+        self._images = metrics.images
+        self._model = model
+        self._submitted = metrics.submitted.labels(model)
+        self._image_seconds = metrics.image_seconds.labels(model)
+        self._queue_seconds = metrics.queue_seconds.labels(model)
+        self._step_seconds = metrics.step_seconds.labels(model)
+        self._slot_steps = metrics.slot_steps.labels(model)
+
+    def queued(self, job: Job) -> None:
+        """An image waits."""
+        self._submitted.inc()
+
+    def started(self, job: Job, queued_seconds: float) -> None:
+        """An image has a slot."""
+        self._queue_seconds.observe(queued_seconds)
+
+    def stepped(self, slots: int, seconds: float) -> None:
+        """All slots made a step."""
+        self._step_seconds.observe(seconds)
+        self._slot_steps.inc(slots)
+
+    def ended(self, job: Job, outcome: str, seconds: float) -> None:
+        """An image is done, or never will be."""
+        self._images.labels(self._model, outcome).inc()
+        if outcome == "ok":
+            self._image_seconds.observe(seconds)

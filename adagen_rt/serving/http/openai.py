@@ -1,0 +1,109 @@
+"""The images API of OpenAI: a class in the place of a prompt, PNG as base64."""
+
+from __future__ import annotations
+
+import time
+from typing import Any, Literal
+
+import anyio
+from fastapi import APIRouter, Request
+from pydantic import Field
+
+from adagen_rt.errors import InputError
+from adagen_rt.request import SEED_LIMIT
+from adagen_rt.serving import Engine, Image
+from adagen_rt.serving.http.describe import describe_engine
+from adagen_rt.serving.http.fleet import Fleet
+from adagen_rt.serving.http.png import png_base64
+from adagen_rt.serving.http.renamed import renamed
+from adagen_rt.serving.http.settings import Settings
+from adagen_rt.serving.http.telemetry import note
+from adagen_rt.serving.http.work import (
+    Options,
+    Order,
+    check_images,
+    count_up,
+    deadline,
+    make_images,
+)
+
+
+class ImagesRequest(Options):
+    """Body of ``/v1/images/generations``; anything else in it is refused."""
+
+    prompt: str | int = Field(description="A class name or number.")
+    model: str | None = Field(None, description="The engine; may be left out if there is one.")
+    n: int = Field(1, ge=1, description="Images.")
+    size: str | None = Field(None, description="The engine's own size, as 32x32, or auto.")
+    response_format: Literal["b64_json"] = "b64_json"
+    output_format: Literal["png"] = "png"
+    seed: int | None = Field(
+        None, ge=0, lt=SEED_LIMIT, description="Of the first image; the others count up."
+    )
+
+
+def openai_router(fleet: Fleet, settings: Settings) -> APIRouter:
+    """Routes under ``/v1``."""
+    router = APIRouter(prefix="/v1", tags=["OpenAI images"])
+    started = int(time.time())
+
+    @router.get("/models")
+    async def list_models() -> dict[str, Any]:
+        """Every engine that is ready."""
+        return {"object": "list", "data": [_model(engine, started) for engine in fleet.engines]}
+
+    @router.get("/models/{model}")
+    async def retrieve_model(model: str) -> dict[str, Any]:
+        """One engine."""
+        return _model(fleet.get(model), started)
+
+    @router.post("/images/generations")
+    async def create_images(body: ImagesRequest, request: Request) -> dict[str, Any]:
+        """Images of one class."""
+        images = await _images(fleet.get(body.model), body, request, settings)
+        data = await anyio.to_thread.run_sync(lambda: [_datum(image) for image in images])
+        return {"created": int(time.time()), "data": data}
+
+    return router
+
+
+async def _images(
+    engine: Engine, body: ImagesRequest, request: Request, settings: Settings
+) -> list[Image]:
+    check_images("n", body.n, engine, settings)
+    check_size(body.size, engine)
+    note(request, engine.name, body.n)
+    order = Order(
+        labels=[body.prompt] * body.n,
+        seeds=count_up(body.seed, body.n),
+        options=body.options(),
+        timeout=deadline(request, settings),
+    )
+    with renamed(label="prompt", seeds="seed"):
+        return await make_images(request, engine, order)
+
+
+def check_size(size: str | None, engine: Engine) -> None:
+    """Refuse any size but the engine's own."""
+    side = engine.manifest.image.size
+    if size not in (None, "auto", f"{side}x{side}"):
+        raise InputError("size", size, f"{side}x{side} or auto")
+
+
+def _model(engine: Engine, created: int) -> dict[str, Any]:
+    return {
+        "id": engine.name,
+        "object": "model",
+        "created": created,
+        "owned_by": "adagen-rt",
+        **describe_engine(engine.manifest),
+    }
+
+
+def _datum(image: Image) -> dict[str, Any]:
+    return {
+        "b64_json": png_base64(image.pixels),
+        "seed": image.seed,
+        "label": image.label,
+        "steps": image.steps,
+    }

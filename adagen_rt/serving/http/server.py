@@ -1,0 +1,130 @@
+"""uvicorn with engines that warm up while it answers, and with an orderly end."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import socket
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from types import FrameType
+
+import uvicorn
+
+from adagen_rt.serving import Engine
+from adagen_rt.serving.http.app import create_app
+from adagen_rt.serving.http.fleet import Fleet
+from adagen_rt.serving.http.metrics import Metrics
+from adagen_rt.serving.http.settings import Settings
+from adagen_rt.serving.http.telemetry import LOGGER
+
+Loader = Callable[[], Engine]
+SIGNALS = (signal.SIGTERM, signal.SIGINT)
+#: Seconds that finished responses get to reach slow clients, once no engine works any more.
+FAREWELL_SECONDS = 10
+#: Seconds after a second signal until the process ends, whatever still runs.
+LAST_SECONDS = 2.0
+#: Exit status after a second signal: work was dropped.
+DROPPED = 1
+
+
+class Server(uvicorn.Server):
+    """Serves engines until it is told to stop.
+
+    The first SIGTERM or SIGINT makes the server not ready and refuses new work, and ends the
+    process when the work under way is done. A second one ends it at once.
+
+    Args:
+        loaders: Gives each engine, warm; by name.
+        settings: Limits, token.
+    """
+
+    def __init__(self, loaders: Mapping[str, Loader], settings: Settings) -> None:
+        self.fleet = Fleet(loaders)
+        self.failure: BaseException | None = None
+        self.dropped = False
+        self._metrics = Metrics()
+        self._loaders = loaders
+        self._log = logging.getLogger(LOGGER)
+        self._draining = self._announced = False
+        config = uvicorn.Config(
+            create_app(self.fleet, settings, self._metrics),
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            proxy_headers=False,
+            # Of uvicorn's two, the one that bounds the head of a request.
+            http="h11",
+            ws="none",
+            lifespan="off",
+            timeout_graceful_shutdown=FAREWELL_SECONDS,
+        )
+        super().__init__(config)
+
+    def serve_on(self, listener: socket.socket) -> int:
+        """Answer on ``listener`` until told to stop; returns the exit status.
+
+        Raises:
+            AdagenError: An engine cannot be loaded.
+        """
+        host, port = listener.getsockname()[:2]
+        place = f"[{host}]" if ":" in host else host
+        self._log.info("listening", extra={"fields": {"url": f"http://{place}:{port}"}})
+        # A large engine takes minutes to load, during which the process must be able to end.
+        threading.Thread(target=self._load, name="load", daemon=True).start()
+        self.run(sockets=[listener])
+        self.fleet.close(drain=not self.dropped)
+        if self.failure is not None:
+            raise self.failure
+        return DROPPED if self.dropped else 0
+
+    def _load(self) -> None:
+        try:
+            for name, load in self._loaders.items():
+                engine = load()
+                self._metrics.watch(engine)
+                self.fleet.add(engine)
+                self._log.info("warm", extra={"fields": {"model": name}})
+        except BaseException as error:
+            self.failure = error
+            self.should_exit = True
+            return
+        self._log.info("ready", extra={"fields": {"models": list(self._loaders)}})
+
+    async def on_tick(self, counter: int) -> bool:
+        """Called ten times a second by uvicorn; whether to end."""
+        if self._draining:
+            if not self._announced:
+                # Not in the signal's handler, which may have interrupted another line.
+                self._announced = True
+                self._log.info("draining")
+            if self.fleet.idle:
+                self.should_exit = True
+        return await super().on_tick(counter)
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Signals end the server in order; uvicorn's own way raises them again at the end."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        before = {number: signal.signal(number, self.handle_exit) for number in SIGNALS}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """The first signal drains, the second drops what is left."""
+        first, self._draining = not self._draining, True
+        self.fleet.drain()
+        if first:
+            return
+        self.dropped = True
+        self.should_exit = self.force_exit = True
+        last = threading.Timer(LAST_SECONDS, os._exit, (DROPPED,))
+        last.daemon = True
+        last.start()

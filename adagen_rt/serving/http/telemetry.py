@@ -1,0 +1,91 @@
+"""Every request gets an id, a line in the log and a place in the metrics.
+
+FastAPI makes its OpenTelemetry span, where a provider is configured; here it learns more.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import time
+import uuid
+from typing import Any
+
+from opentelemetry import trace
+from starlette.datastructures import MutableHeaders
+from starlette.requests import Request
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from adagen_rt.serving.http.faults import fault_of, respond
+from adagen_rt.serving.http.metrics import Metrics
+
+REQUEST_ID = "X-Request-Id"
+#: Ids of callers end up in the log and in a header.
+ACCEPTED_ID = re.compile(r"[A-Za-z0-9._:/+=-]{1,128}")
+#: What is polled every few seconds is not worth a line.
+QUIET_PATHS = ("/v2/health/live", "/v2/health/ready", "/metrics")
+LOGGER = "adagen_rt.serving"
+
+
+def note(request: Request, model: str, images: int) -> None:
+    """Tell the request's line in the log and its span what it asks for."""
+    _tell(request.scope, {"model": model, "images": images})
+
+
+def _tell(scope: Scope, facts: dict[str, Any]) -> None:
+    scope["adagen"] |= facts
+    for name, value in facts.items():
+        scope["adagen.span"].set_attribute(f"adagen.{name}", value)
+
+
+class Telemetry:
+    """The outermost layer: whatever goes wrong below it is answered and logged here.
+
+    Args:
+        app: What comes next.
+        metrics: Where requests are counted.
+    """
+
+    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
+        self._app = app
+        self._metrics = metrics
+        self._log = logging.getLogger(LOGGER)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on, and record what became of it."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        begin = time.perf_counter()
+        number, seen = _request_id(scope), dict[str, int]()
+        # Deeper in, the current span is one of this one's parts.
+        scope["adagen"], scope["adagen.span"] = {}, trace.get_current_span()
+        _tell(scope, {"request_id": number})
+
+        async def watched(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                seen["status"] = message["status"]
+                MutableHeaders(scope=message)[REQUEST_ID] = number
+            await send(message)
+
+        try:
+            await self._app(scope, receive, watched)
+        except Exception as error:
+            self._log.exception("failed", extra={"fields": scope["adagen"]})
+            if "status" not in seen:
+                await respond(scope["path"], fault_of(error))(scope, receive, watched)
+        self._report(scope, seen.get("status", 499), time.perf_counter() - begin)
+
+    def _report(self, scope: Scope, status: int, seconds: float) -> None:
+        route = getattr(scope.get("route"), "path", "unknown")
+        self._metrics.answered(route, status, seconds)
+        if scope["path"] in QUIET_PATHS:
+            return
+        fields = {"method": scope["method"], "route": route, "status": status}
+        told = {**scope["adagen"], **fields, "seconds": round(seconds, 6)}
+        self._log.info("request", extra={"fields": told})
+
+
+def _request_id(scope: Scope) -> str:
+    given = dict(scope["headers"]).get(REQUEST_ID.lower().encode(), b"").decode("latin-1")
+    return given if ACCEPTED_ID.fullmatch(given) else uuid.uuid4().hex

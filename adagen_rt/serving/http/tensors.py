@@ -1,0 +1,207 @@
+"""KServe's tensors: from JSON or the binary extension to NumPy, and back."""
+
+from __future__ import annotations
+
+import json
+import math
+import struct
+from typing import Any
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from adagen_rt.errors import InputError
+from adagen_rt.serving.http.work import Options
+from adagen_rt.validation import describe_faults
+
+#: KServe's names of the types that requests or responses may have here, little-endian.
+DTYPES: dict[str, str] = {
+    "UINT8": "<u1",
+    "INT8": "<i1",
+    "UINT16": "<u2",
+    "INT16": "<i2",
+    "UINT32": "<u4",
+    "INT32": "<i4",
+    "UINT64": "<u8",
+    "INT64": "<i8",
+    "FP32": "<f4",
+}
+NAMES = {np.dtype(code): name for name, code in DTYPES.items()}
+LENGTH = struct.Struct("<I")
+
+
+class _Body(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+class InputParameters(_Body):
+    """Of an input tensor."""
+
+    binary_data_size: int | None = Field(None, ge=0)
+
+
+class OutputParameters(_Body):
+    """Of an output that is asked for."""
+
+    binary_data: bool | None = None
+
+
+class InputTensor(_Body):
+    """One input."""
+
+    name: str
+    shape: list[int] = Field(min_length=1, max_length=2)
+    datatype: str
+    parameters: InputParameters = InputParameters()
+    data: list[Any] | None = None
+
+
+class RequestedOutput(_Body):
+    """One output that is asked for."""
+
+    name: str
+    parameters: OutputParameters = OutputParameters()
+
+
+class InferParameters(Options):
+    """Of a request."""
+
+    timeout: int | None = Field(None, ge=1, description="Microseconds.")
+    binary_data_output: bool = False
+
+
+class InferRequest(_Body):
+    """Body of an inference request, or its JSON part."""
+
+    id: str | None = Field(None, max_length=200)
+    inputs: list[InputTensor] = Field(min_length=1)
+    outputs: list[RequestedOutput] | None = None
+    parameters: InferParameters = InferParameters()
+
+
+def parse_request(body: bytes, header_length: str | None) -> tuple[InferRequest, bytes]:
+    """The JSON part of a body, and the binary part after it.
+
+    Args:
+        body: As it came.
+        header_length: ``Inference-Header-Content-Length``, if there was one.
+    """
+    length = len(body)
+    if header_length is not None:
+        if not header_length.isdecimal() or int(header_length) > len(body):
+            expected = f"a number of bytes up to {len(body)}"
+            raise InputError("Inference-Header-Content-Length", header_length[:40], expected)
+        length = int(header_length)
+    try:
+        return InferRequest.model_validate_json(body[:length]), body[length:]
+    except ValidationError as error:
+        raise InputError("body", describe_faults(error), "an inference request") from None
+
+
+def read_inputs(request: InferRequest, binary: bytes) -> dict[str, list[Any]]:
+    """Values of every input, flat: integers or, of BYTES, strings."""
+    values: dict[str, list[Any]] = {}
+    for tensor in request.inputs:
+        field = f"inputs.{tensor.name:.40}"
+        if tensor.name in values:
+            raise InputError(field, "twice", "each input once")
+        size = tensor.parameters.binary_data_size
+        if (size is None) == (tensor.data is None):
+            raise InputError(field, "no data or two", "either data or binary_data_size")
+        count = _count(field, tensor.shape)
+        if size is None:
+            found = _from_json(field, tensor)
+        else:
+            if size > len(binary):
+                raise InputError(field, f"binary_data_size {size}", f"at most {len(binary)}")
+            found, binary = _from_binary(field, tensor, binary[:size]), binary[size:]
+        if len(found) != count:
+            raise InputError(field, f"{len(found)} values", f"{count} for shape {tensor.shape}")
+        values[tensor.name] = found
+    if binary:
+        raise InputError("body", f"{len(binary)} bytes more", "the inputs' data and nothing else")
+    return values
+
+
+def _count(field: str, shape: list[int]) -> int:
+    """Values of a tensor of one value a sample: (B,) or (B, 1)."""
+    if min(shape) < 1 or shape[1:] not in ([], [1]):
+        raise InputError(field, f"shape {shape}", "[B] or [B, 1]")
+    return math.prod(shape)
+
+
+def _from_json(field: str, tensor: InputTensor) -> list[Any]:
+    data = tensor.data or []
+    flat = [item for row in data for item in (row if isinstance(row, list) else [row])]
+    expected: type = str if tensor.datatype == "BYTES" else int
+    if tensor.datatype != "BYTES":
+        _integers(field, tensor.datatype)
+    for item in flat:
+        if not isinstance(item, expected) or isinstance(item, bool):
+            raise InputError(field, item, f"values of datatype {tensor.datatype}")
+    return flat
+
+
+def _from_binary(field: str, tensor: InputTensor, data: bytes) -> list[Any]:
+    if tensor.datatype == "BYTES":
+        return _strings(field, data)
+    dtype = _integers(field, tensor.datatype)
+    if len(data) % dtype.itemsize:
+        raise InputError(field, f"{len(data)} bytes", f"a multiple of {dtype.itemsize}")
+    values: list[Any] = np.frombuffer(data, dtype).tolist()
+    return values
+
+
+def _integers(field: str, datatype: str) -> np.dtype[Any]:
+    dtype = np.dtype(DTYPES.get(datatype, "f4"))
+    if dtype.kind not in "iu":
+        raise InputError(field, f"datatype {datatype:.20}", "BYTES or an integer type")
+    return dtype
+
+
+def _strings(field: str, data: bytes) -> list[Any]:
+    """Strings, each after its length in four bytes."""
+    found, place = [], 0
+    while place < len(data):
+        start = place + LENGTH.size
+        end = start + LENGTH.unpack(data[place:start])[0] if start <= len(data) else len(data) + 1
+        if end > len(data):
+            raise InputError(field, "data that is cut short", "strings after their lengths")
+        try:
+            found.append(data[start:end].decode())
+        except UnicodeDecodeError:
+            raise InputError(field, data[start:end][:40], "UTF-8") from None
+        place = end
+    return found
+
+
+def pack_response(
+    head: dict[str, Any], outputs: dict[str, np.ndarray], binary: set[str]
+) -> tuple[bytes, int | None]:
+    """A response's body, and the length of its JSON part if binary data follows.
+
+    Args:
+        head: Model name, version and id.
+        outputs: Values by name.
+        binary: Which of them go in binary.
+    """
+    tensors, blobs = [], []
+    for name, array in outputs.items():
+        tensor: dict[str, Any] = {"name": name, "shape": list(array.shape)}
+        tensor["datatype"] = NAMES[array.dtype]
+        if name in binary:
+            tensor["parameters"] = {"binary_data_size": array.nbytes}
+            blobs.append(np.ascontiguousarray(array).tobytes())
+        else:
+            tensor["data"] = _to_json(array)
+        tensors.append(tensor)
+    text = json.dumps({**head, "outputs": tensors}, separators=(",", ":")).encode()
+    return b"".join([text, *blobs]), len(text) if blobs else None
+
+
+def _to_json(array: np.ndarray) -> list[Any]:
+    """Flat values; null in the place of NaN, which JSON has not got."""
+    flat = array.ravel()
+    if array.dtype.kind != "f":
+        return list(flat.tolist())
+    return [float(value) if np.isfinite(value) else None for value in flat]

@@ -1,0 +1,79 @@
+"""Requests made from the OpenAPI description, valid and not: none of them is the server's fault."""
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+
+pytest.importorskip("fastapi")
+schemathesis = pytest.importorskip("schemathesis")
+
+#: Of each operation, valid and invalid.
+CASES = 25
+
+
+LABEL = {"name": "label", "shape": [2], "datatype": "INT64", "data": [0, 2]}
+SEED = {"name": "seed", "shape": [2], "datatype": "INT64", "data": [1, 2]}
+#: Values under which a request reaches the engine and does not keep it long.
+USEFUL = {
+    "name": {"enum": ["tiny"]},
+    "model": {"enum": ["tiny"]},
+    "number": {"enum": ["1"]},
+    "prompt": {"type": "integer", "minimum": 0, "maximum": 2},
+    "label": {"enum": ["circle", 1, "2"]},
+    "inputs": {"enum": [[LABEL], [LABEL, SEED], [SEED, LABEL]]},
+    "outputs": {"enum": [[{"name": "image"}, {"name": "schedule"}]]},
+    "size": {"enum": ["auto", "4x4"]},
+    "n": {"type": "integer", "minimum": 1, "maximum": 8},
+    "steps": {"type": "integer", "minimum": 1, "maximum": 20},
+    "refine": {"type": "integer", "minimum": 1, "maximum": 4},
+    "best_of": {"type": "integer", "minimum": 1, "maximum": 4},
+    "timeout": {"type": "integer", "minimum": 20_000_000},
+}
+
+
+def narrowed(node):
+    """A description whose valid requests are useful ones."""
+    if isinstance(node, list):
+        return [narrowed(item) for item in node]
+    if not isinstance(node, dict):
+        return node
+    if node.get("in") in ("path", "query") and node["name"] in USEFUL:
+        return {**node, "schema": USEFUL[node["name"]]}
+    copy = {key: narrowed(value) for key, value in node.items()}
+    if isinstance(copy.get("properties"), dict):
+        properties = copy["properties"]
+        copy["properties"] = {name: USEFUL.get(name, properties[name]) for name in properties}
+    return copy
+
+
+@pytest.mark.parametrize("mode", list(schemathesis.GenerationMode))
+def test_no_server_error(service, mode):
+    valid = mode is schemathesis.GenerationMode.POSITIVE
+    content = service.app.openapi()
+    description = schemathesis.openapi.from_dict(narrowed(content) if valid else content)
+    tried = {}
+
+    def check(case):
+        response = case.call(base_url=f"http://127.0.0.1:{service.port}")
+        tried.setdefault(case.operation.label, set()).add(response.status_code)
+        assert response.status_code < 500, response.text
+        assert "/tmp" not in response.text
+        assert "Traceback" not in response.text
+        assert response.headers["x-request-id"]
+
+    for found in description.get_all_operations():
+        # Nothing is wrong with any name in a path, nor can a request without a body be wrong.
+        if not valid and not found.ok().body:
+            continue
+        strategy = found.ok().as_strategy(generation_mode=mode)
+        profile = settings(
+            max_examples=CASES,
+            deadline=None,
+            derandomize=True,
+            database=None,
+            suppress_health_check=list(HealthCheck),
+        )
+        profile(given(strategy)(check))()
+    made = {label for label, statuses in tried.items() if 200 in statuses}
+    assert len(tried) == (14 if valid else 4)
+    assert valid == bool(made), tried
+    assert not valid or made == set(tried), tried

@@ -1,0 +1,155 @@
+"""A server in a process of its own: where it listens, and how it ends."""
+
+import json
+import signal
+import subprocess
+import threading
+import urllib.parse
+
+import pytest
+from http_server import ask, wait_until
+from process import start_python
+
+pytest.importorskip("fastapi")
+
+COMMAND = "from adagen_rt.cli import main; main()"
+#: A server whose steps take as long as it is told.
+SLOW = """
+import socket, sys, time
+from adagen_rt.engine import open_engine
+from adagen_rt.generator import Generator
+from adagen_rt.ops.noise import Philox
+from adagen_rt.serving import Engine
+from adagen_rt.serving.http.logs import log_json
+from adagen_rt.serving.http.server import Server
+from adagen_rt.serving.http.settings import Settings
+
+def slow(seeds, steps):
+    time.sleep(float(sys.argv[2]) * (steps.max() > 0))
+    return Philox(seeds, steps)
+
+log_json()
+load = lambda: Engine(Generator(open_engine(sys.argv[1]), noise=slow), max_batch=1)
+server = Server({"tiny": load}, Settings())
+sys.exit(server.serve_on(socket.create_server(("127.0.0.1", 0))))
+"""
+GENERATE = "/v1/images/generations"
+
+
+class Process:
+    """A server process; kills what a test leaves."""
+
+    def __init__(self, code, *arguments):
+        pipe = subprocess.PIPE
+        self.process = start_python(code, *arguments, stderr=pipe, stdout=pipe, text=True)
+        self.lines = []
+        self._reader = threading.Thread(target=self._read)
+        self._reader.start()
+        wait_until(lambda: self.find("ready") or self.process.poll() is not None, 60)
+        assert self.find("ready"), self.lines
+        url = urllib.parse.urlparse(self.find("listening")["url"])
+        self.host, self.port = url.hostname, url.port
+
+    def _read(self):
+        for line in self.process.stderr:
+            self.lines.append(json.loads(line))
+
+    def find(self, message):
+        return next((line for line in list(self.lines) if line["message"] == message), None)
+
+    def stop(self, *signals):
+        for number in signals:
+            self.process.send_signal(number)
+        status = self.process.wait(20)
+        self._reader.join(20)
+        return status
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.process.kill()
+        self.process.wait()
+        self._reader.join(20)
+        self.process.stdout.close()
+        self.process.stderr.close()
+
+
+def later(server, body):
+    """Ask in a thread, which fails if the server drops the connection."""
+    answers = []
+
+    def target():
+        try:
+            answers.append(ask(server.port, "POST", GENERATE, body).status)
+        except OSError as error:
+            answers.append(type(error))
+
+    thread = threading.Thread(target=target)
+    thread.start()
+    wait_until(lambda: b"adagen_running{" in metrics(server) and number(server, "running") == 1)
+    return thread, answers
+
+
+def metrics(server):
+    return ask(server.port, "GET", "/metrics").body
+
+
+def number(server, name):
+    line = next(
+        line
+        for line in metrics(server).decode().splitlines()
+        if line.startswith(f"adagen_{name}{{")
+    )
+    return float(line.split()[-1])
+
+
+def test_the_command_serves_and_ends(judged_engine):
+    with Process(COMMAND, "serve", judged_engine, "--port", 0, "--threads", 1) as server:
+        assert server.host == "127.0.0.1"
+        assert ask(server.port, "GET", "/v2/health/ready").status == 200
+        headers = {"X-Request-Id": "from-outside"}
+        answer = ask(server.port, "POST", GENERATE, {"prompt": "circle"}, headers)
+        assert answer.status == 200
+        assert server.stop(signal.SIGTERM) == 0
+        line = next(line for line in server.lines if line.get("request_id") == "from-outside")
+        told = {"route": GENERATE, "status": 200, "model": "tiny", "images": 1, "level": "info"}
+        assert told.items() <= line.items()
+
+
+def test_sigterm_drains(judged_engine):
+    with Process(SLOW, judged_engine, 0.2) as server:
+        thread, answers = later(server, {"prompt": 0, "steps": 6})
+        server.process.send_signal(signal.SIGTERM)
+        wait_until(lambda: ask(server.port, "GET", "/v2/health/ready").status == 503, 0.5)
+        assert ask(server.port, "GET", "/v2/health/live").status == 200
+        refused = ask(server.port, "POST", GENERATE, {"prompt": 0})
+        assert refused.status == 503
+        assert "retry-after" in refused.headers
+        assert not answers
+        assert server.stop() == 0
+        thread.join()
+        assert answers == [200]
+
+
+@pytest.mark.parametrize("signals", [(signal.SIGTERM,) * 2, (signal.SIGINT, signal.SIGTERM)])
+def test_a_second_signal_stops_at_once(judged_engine, signals):
+    with Process(SLOW, judged_engine, 0.2) as server:
+        thread, answers = later(server, {"prompt": 0, "steps": 500})
+        server.process.send_signal(signals[0])
+        wait_until(lambda: server.find("draining"))
+        assert server.stop(signals[1]) == 1
+        thread.join()
+        assert answers != [200]
+
+
+def test_an_engine_that_cannot_be_loaded_ends_the_server(own_engine):
+    (own_engine / "backbone.onnx").write_bytes(b"junk")
+    process = start_python(
+        COMMAND, "serve", own_engine, "--port", 0, stderr=subprocess.PIPE, text=True
+    )
+    _, text = process.communicate(timeout=60)
+    assert process.returncode == 2
+    assert text.startswith("Error: ")
+    assert "SHA-256" in text
+    assert text.count("\n") == 1
