@@ -4,6 +4,8 @@ VENV ?= .venv
 OUT ?= out
 # What the tests use; parts of them skip themselves without torch or tensorrt-rtx.
 EXTRAS ?= cpu,plot,torch,tensorrt-rtx,test,dev
+# Processes that run the tests, each with one thread of its own for PyTorch.
+JOBS ?= auto
 BIN = $(VENV)/bin
 
 .PHONY: demo test
@@ -23,4 +25,4 @@ test:
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/pytest
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n $(JOBS) --dist worksteal

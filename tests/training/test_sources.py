@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -8,7 +10,6 @@ from tiny_recipes import judged_recipe, tiny_networks
 
 import adagen_rt
 from adagen_rt.errors import InputError
-from adagen_rt.export import export_engine
 from adagen_rt.export.description import describe_model
 from adagen_rt.generator import Generator
 from adagen_rt.schedule import Constant, Cosine, Linear, Ramp
@@ -28,27 +29,26 @@ CHOICES = {
 }
 
 
-def tuned_recipe(family):
-    """With a tuned schedule and all optional networks."""
-    recipe = judged_recipe(family)
-    tuned = draw_candidate(recipe.schedule, 0, 1)
-    spec = recipe.schedule.model_copy(update={"tuned": tuned})
-    return recipe.model_copy(update={"schedule": spec})
+def tuned(manifest):
+    """With a tuned schedule."""
+    spec = manifest.schedule
+    update = {"tuned": draw_candidate(spec, 0, 1)}
+    return rescheduled(manifest, spec.model_copy(update=update))
 
 
 @pytest.fixture(scope="module", params=["maskgit", "var", "dit"])
-def both(request, tmp_path_factory):
+def both(request, exported):
     """An engine and the networks that it was exported from."""
-    recipe = tuned_recipe(request.param)
-    folder = tmp_path_factory.mktemp("engines") / request.param
-    engine = export_engine(recipe, folder, seeded="tiny")
-    return EngineSource(Generator(engine), batch_size=4), networks_of(recipe)
+    engine = exported(request.param, judged=True)
+    engine = replace(engine, manifest=tuned(engine.manifest))
+    return EngineSource(Generator(engine), batch_size=4), networks_of(request.param)
 
 
-def networks_of(recipe):
+def networks_of(family):
+    recipe = judged_recipe(family)
     made = tiny_networks(recipe)
     parts = made.backbone, made.decoder, made.optional()
-    return NetworkSource(describe_model(recipe), *parts, batch_size=5)
+    return NetworkSource(tuned(describe_model(recipe)), *parts, batch_size=5)
 
 
 def test_both_know_the_schedules(both):
@@ -77,7 +77,7 @@ def test_choices_make_a_difference(both, name):
 
 
 def test_a_policy_runs_at_the_steps_that_it_was_trained_for():
-    networks = networks_of(tuned_recipe("sit"))
+    networks = networks_of("sit")
     labels, seeds = draw_requests(2, 10, seed=0)
     assert len(networks.make(Choice("static", 8), labels, seeds, id).images) == 2
     with pytest.raises(InputError, match="steps: got 8"):
@@ -94,7 +94,7 @@ def test_a_policy_runs_at_the_steps_that_it_was_trained_for():
     ],
 )
 def test_a_network_that_is_missing_is_named(name, choice):
-    networks = networks_of(tuned_recipe("maskgit"))
+    networks = networks_of("maskgit")
     del networks.others[name]
     with pytest.raises(InputError, match=f"{name}: got None"):
         networks.make(choice, *draw_requests(2, 10, seed=0), id)
@@ -111,7 +111,7 @@ def test_failed_samples_are_black_and_counted(tmp_path):
 
 
 def test_failed_samples_of_networks_are_black_and_counted():
-    networks = networks_of(tuned_recipe("dit"))
+    networks = networks_of("dit")
     table = networks.backbone.y_embedder.embedding_table.weight
     with torch.no_grad():
         table[1] = torch.nan
