@@ -2,8 +2,11 @@
 PYTHON ?= python3
 VENV ?= .venv
 OUT ?= out
-# What the tests use; parts of them skip themselves without torch, tensorrt-rtx, serve or a browser.
-EXTRAS ?= cpu,serve,plot,torch,tensorrt-rtx,test,dev
+# What the tests use; parts of them skip themselves without torch, tensorrt-rtx, openvino, int8,
+# serve or a browser.
+EXTRAS ?= cpu,openvino,int8,serve,plot,torch,tensorrt-rtx,test,dev
+# Processes that run the tests, each with one thread of its own for PyTorch.
+JOBS ?= auto
 BIN = $(VENV)/bin
 
 .PHONY: demo test
@@ -23,4 +26,4 @@ test:
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/pytest
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n $(JOBS) --dist worksteal

@@ -121,6 +121,9 @@ class ImageSpec(_Spec):
     channels: Literal[1, 3]
     pixel_range: tuple[float, float] = (0.0, 1.0)
 
+    def __str__(self) -> str:
+        return f"images of {self.size} x {self.size} in {self.channels} channels"
+
 
 class Manifest(_Spec):
     """The whole of ``manifest.json``.

@@ -1,119 +1,162 @@
-"""How good the engines' schedules are: hand-made, tuned and learnt, at the same and at more steps.
+"""How good the engines' images are, under everything that a user can choose, and what that costs.
 
-Regime: 5,000 images a schedule and seed, as many of every class, seeds that no training and no
-search used; judged by the examiner (96 pooled features), which no reward and no tokenizer looks
-through; distances are to the 60,000 training images.
+Regime: 5,000 images a line and seed, as many of every class, seeds that no training and no search
+used; judged by the examiner (96 pooled features), which no reward and no tokenizer looks through;
+distances are to the 60,000 training images. Three tables:
+
+    --schedules (the default)    hand-made, tuned and learnt, at the same and at more steps
+    --refine                     refinement and best-of: FID against cost
+    --fidelity                   precision against recall, beside guidance turned up by hand
+
+A line's value is the steps of a schedule, K of refinement, N of best-of, the share of fidelity or
+the factor of guidance; its cost is in backbone rows, relative to the table's first line.
 
     python benchmarks/quality.py --data DIR                        # the engines, as users run them
+    python benchmarks/quality.py --data DIR --refine --fidelity --keep rows.jsonl --plot FOLDER
     python benchmarks/quality.py --data DIR --runs RUNS --device cuda
 
-The second form runs the same networks in PyTorch: RUNS/NAME holds what `adagen-rt train` left.
-Rows are kept in --keep as they come, and a rerun skips those that are there.
+The last form runs the same networks in PyTorch: RUNS/NAME holds what `adagen-rt train` left, and
+RUNS/NAME-fidelity the training of the fidelity policy. Rows are kept in --keep as they come, and a
+rerun, of any of the tables, skips those that are there.
 """
 
 from __future__ import annotations
 
-import argparse
-import sys
-from collections import defaultdict
-from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import dataclass
 from pathlib import Path
-from statistics import mean
 from typing import Any
 
+import click
 import torch
-from kept import keep_row, read_rows
+from quality_plots import save_pictures, save_plots
+from quality_rows import Measured, Row
+from quality_sources import Maker
+from quality_tables import COLUMNS, TABLES, plan, tabulate
 from timing import conditions, print_report
+from tqdm import tqdm
 
-import adagen_rt
-from adagen_rt.cli.evaluate import score_source
-from adagen_rt.errors import AdagenError
-from adagen_rt.export.description import describe_model
-from adagen_rt.export.networks import load_networks
-from adagen_rt.export.recipe import load_recipe
-from adagen_rt.training.data import load_fashion_mnist
-from adagen_rt.training.evaluation import Judge
-from adagen_rt.training.examiner import load_examiner
-from adagen_rt.training.sources import EngineSource, NetworkSource, Source
+from adagen_rt.cli.files import check_writable
+from adagen_rt.cli.judges import check_judged
+from adagen_rt.cli.plots import check_plotting
+from adagen_rt.errors import AdagenError, InputError
+from adagen_rt.generator import MAX_BATCH, check_threads
+from adagen_rt.request import MAX_STEPS, as_integer
+from adagen_rt.training.evaluation import load_judge
+from adagen_rt.training.sources import Source
 
-ENGINES = ("fashion-maskgit", "fashion-dit", "fashion-sit", "fashion-var")
-SCORES = ("fid", "kid", "precision", "recall", "accuracy")
-HEADER = ("engine", "schedule", "steps", "seeds", "images", *SCORES)
+ENGINES = "fashion-maskgit,fashion-dit,fashion-sit,fashion-var"
+#: Precision and recall need neighbours.
+MIN_COUNT = 10
 
 
-def main() -> int:
-    """Scores everything that was asked for and prints the report."""
-    options = _options()
-    torch.set_num_threads(options.threads)
+@dataclass(frozen=True)
+class Settings:
+    """What was asked for; the command's options say what each is.
+
+    Attributes:
+        tables: Names of the tables.
+        engines: Names or folders.
+        seeds: Which images.
+        more: Multiples of a schedule's own steps.
+    """
+
+    tables: tuple[str, ...]
+    data: Path
+    engines: tuple[str, ...]
+    maker: Maker
+    count: int
+    seeds: tuple[int, ...]
+    more: tuple[int, ...]
+    keep: Path | None
+    plot: Path | None
+
+
+def make_settings(options: dict[str, Any]) -> Settings:
+    """The options, parsed and checked.
+
+    Raises:
+        AdagenError: One of them is no good.
+    """
+    tables = tuple(name for name in TABLES if options.pop(name)) or TABLES[:1]
+    names = ("runs", "device", "batch_size", "threads", "std")
+    maker = Maker(**{name: options.pop(name) for name in names})
+    check_threads(maker.threads)
+    options["engines"] = tuple(options["engines"].split(","))
+    options["seeds"] = _numbers("seeds", options["seeds"], 0, 1_000_000)
+    options["more"] = _numbers("more", options["more"], 1, MAX_STEPS) if options["more"] else ()
+    if options["plot"] is not None:
+        check_plotting()
+        check_writable("plot", options["plot"], folder=True)
+    if options["keep"] is not None:
+        check_writable("keep", options["keep"])
+    return Settings(tables, maker=maker, **options)
+
+
+def _numbers(field: str, text: str, low: int, high: int) -> tuple[int, ...]:
+    parts = text.split(",")
+    if not all(part.isdecimal() for part in parts):
+        raise InputError(field, text, "whole numbers, comma-separated")
+    return tuple(as_integer(field, int(part), low, high) for part in parts)
+
+
+def measure(settings: Settings) -> tuple[list[Row], dict[str, Any]]:
+    """All rows of the tables, and what holds for all of them."""
+    # All engines first: a wrong name is told before the judge has looked at the real images.
+    sources = [settings.maker.open(name) for name in settings.engines]
+    for source in sources:
+        check_judged("engines", source.manifest.image)
+    judge = load_judge(settings.data, settings.maker.device)
+    facts = conditions(settings.maker.threads) | settings.maker.describe()
+    facts |= {"judge": judge.describe()}
+    measured = Measured(judge, settings.count, str(settings.maker), settings.keep)
+    rows = []
+    for source in sources:
+        rows += _engine_rows(source, measured, settings)
+        if settings.plot is not None and "fidelity" in settings.tables:
+            save_pictures(source, settings.plot)
+    return rows, facts
+
+
+def _engine_rows(source: Source, measured: Measured, settings: Settings) -> list[Row]:
+    rows = []
+    for table in settings.tables:
+        lines = plan(table, source, settings.more)
+        bar = tqdm(lines, desc=f"{source.manifest.name}, {table}", unit="line")
+        found = [[measured.row(source, line, seed) for seed in settings.seeds] for line in bar]
+        rows += tabulate(table, source.manifest.name, lines, found)
+    return rows
+
+
+@click.command()
+@click.option("--data", required=True, type=click.Path(path_type=Path), help="Fashion-MNIST.")
+@click.option("--schedules", is_flag=True, help="Schedules and steps; the default.")
+@click.option("--refine", is_flag=True, help="Refinement and best-of.")
+@click.option("--fidelity", is_flag=True, help="Fidelity and guidance.")
+@click.option("--engines", default=ENGINES, help="Names or folders, comma-separated.")
+@click.option("--runs", type=click.Path(path_type=Path), help="Run the networks in RUNS/NAME.")
+@click.option("--device", default="cpu", show_default=True, help="Where PyTorch computes.")
+@click.option("--count", type=click.IntRange(MIN_COUNT), default=5000, show_default=True)
+@click.option("--seeds", default="0,1", show_default=True, help="Comma-separated.")
+@click.option(
+    "--more", default="2,3", show_default=True, help="Multiples of the own steps; may be ''."
+)
+@click.option("--std", type=click.FloatRange(0, min_open=True), help="Of refinement's candidates.")
+@click.option("--batch-size", type=click.IntRange(1, MAX_BATCH), default=50, show_default=True)
+@click.option("--threads", type=int, default=2, show_default=True)
+@click.option("--keep", type=click.Path(path_type=Path), help="JSON lines of finished rows.")
+@click.option("--plot", type=click.Path(path_type=Path), help="Folder for plots and pictures.")
+def main(**options: Any) -> None:
+    """Score images; a table, and last a line of JSON."""
     try:
-        judge = Judge(load_examiner(), load_fashion_mnist(options.data, "train"), options.device)
-        rows = [row for name in options.engines for row in _engine_rows(name, options, judge)]
+        settings = make_settings(options)
+        torch.set_num_threads(settings.maker.threads)
+        rows, facts = measure(settings)
     except AdagenError as error:
-        print(f"Error: {error}", file=sys.stderr)
-        return 2
-    made_by = f"PyTorch on {options.device}" if options.runs else "engines on the CPU"
-    facts = conditions(options.threads) | {"images made by": made_by, "judge": judge.describe()}
-    print_report("quality", HEADER, _averages(rows), facts)
-    return 0
-
-
-def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description="Score the schedules of engines.")
-    parser.add_argument("--data", required=True, help="folder of the Fashion-MNIST files")
-    parser.add_argument("--engines", nargs="+", default=ENGINES, help="names or folders")
-    parser.add_argument("--runs", type=Path, help="make images with the networks in RUNS/NAME")
-    parser.add_argument("--device", default="cpu", help="where PyTorch computes")
-    parser.add_argument("--count", type=int, default=5000, help="images a schedule and seed")
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1])
-    parser.add_argument("--more", type=int, nargs="*", default=[2, 3], help="multiples of steps")
-    parser.add_argument("--batch-size", type=int, default=50)
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--keep", type=Path, help="JSON lines of finished rows")
-    return parser.parse_args()
-
-
-def _engine_rows(name: str, options: argparse.Namespace, judge: Judge) -> Iterator[dict[str, Any]]:
-    """One row a schedule, number of steps and seed."""
-    source = _source(name, options)
-    own = source.manifest.schedule.steps
-    plan = [(schedule, own) for schedule in source.schedules]
-    if source.manifest.family.family != "var":
-        plan += [("static", own * factor) for factor in options.more]
-    done = read_rows(options.keep)
-    for schedule, steps in plan:
-        for seed in options.seeds:
-            key = {"engine": source.manifest.name, "schedule": schedule, "steps": steps}
-            key |= {"seed": seed, "count": options.count}
-            found = next((row for row in done if key.items() <= row.items()), None)
-            if found is None:
-                score = score_source(source, judge, schedule, steps, options.count, seed)
-                found = key | asdict(score)
-                keep_row(options.keep, found)
-            yield found
-
-
-def _source(name: str, options: argparse.Namespace) -> Source:
-    if options.runs is None:
-        generator = adagen_rt.load(name, threads=options.threads)
-        return EngineSource(generator, options.batch_size)
-    folder = options.runs / Path(name).name
-    recipe = load_recipe(folder / "recipe.yaml")
-    networks = load_networks(recipe, folder)
-    parts = networks.backbone, networks.decoder, networks.policy
-    return NetworkSource(describe_model(recipe), *parts, options.device, options.batch_size)
-
-
-def _averages(rows: list[dict[str, Any]]) -> list[tuple[Any, ...]]:
-    """Rows averaged over their seeds."""
-    groups = defaultdict(list)
-    for row in rows:
-        groups[row["engine"], row["schedule"], row["steps"]].append(row)
-    return [
-        (*key, len(group), group[0]["count"], *(mean(row[s] for row in group) for s in SCORES))
-        for key, group in groups.items()
-    ]
+        raise click.UsageError(str(error)) from error
+    if settings.plot is not None:
+        save_plots(rows, settings.plot)
+    print_report("quality", COLUMNS, [[row[name] for name in COLUMNS] for row in rows], facts)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -2,11 +2,13 @@
 
 import shutil
 import sys
+from functools import cache
 
 import fake_tensorrt
 import pytest
 from tiny_engine import Options, build_tiny_engine
 
+import adagen_rt
 from adagen_rt.backends.tensorrt.modules import MODULES
 
 
@@ -28,6 +30,31 @@ def judged_engine(tmp_path_factory):
     """The same networks with a critic, a fidelity policy and a reward model."""
     folder = tmp_path_factory.mktemp("engines") / "judged"
     return build_tiny_engine(folder, Options(judges=True))
+
+
+@pytest.fixture(scope="session")
+def judged_generator(judged_engine):
+    """Its generator, with one thread; what tests change in it they put back."""
+    return adagen_rt.load(judged_engine, threads=1)
+
+
+@pytest.fixture(scope="session")
+def exported(tmp_path_factory):
+    """Give `engine(family, judged=False)`, exported from PyTorch once; tests must not change it.
+
+    It has the networks `tiny_networks` of the recipe `tiny_recipe`, or `judged_recipe`.
+    """
+    pytest.importorskip("torch")
+    from tiny_recipes import judged_recipe, tiny_recipe
+
+    from adagen_rt.export import export_engine
+
+    @cache
+    def engine(family, judged=False):
+        recipe = (judged_recipe if judged else tiny_recipe)(family)
+        return export_engine(recipe, tmp_path_factory.mktemp("exported") / family, seeded="tiny")
+
+    return engine
 
 
 @pytest.fixture

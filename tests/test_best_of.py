@@ -9,20 +9,15 @@ LABELS, SEEDS, COUNT = [0, 1, 2, 0], [5, 6, 7, 2**63 - 1], 4
 
 
 @pytest.fixture(scope="module")
-def generator(judged_engine):
-    return adagen_rt.load(judged_engine, threads=1)
+def best(judged_generator):
+    return judged_generator.generate(LABELS, SEEDS, best_of=COUNT)
 
 
 @pytest.fixture(scope="module")
-def best(generator):
-    return generator.generate(LABELS, SEEDS, best_of=COUNT)
-
-
-@pytest.fixture(scope="module")
-def candidates(generator):
+def candidates(judged_generator):
     """Each candidate by itself."""
     seeds = [candidate_seeds(np.array(SEEDS), number) for number in range(COUNT)]
-    return [generator.generate(LABELS, part.tolist()) for part in seeds]
+    return [judged_generator.generate(LABELS, part.tolist()) for part in seeds]
 
 
 def brightness(result):
@@ -30,8 +25,8 @@ def brightness(result):
     return result.images.mean(axis=(1, 2, 3)) / 255
 
 
-def test_one_candidate_is_no_choice(generator, candidates):
-    same = generator.generate(LABELS, SEEDS, best_of=1)
+def test_one_candidate_is_no_choice(judged_generator, candidates):
+    same = judged_generator.generate(LABELS, SEEDS, best_of=1)
     np.testing.assert_array_equal(same.images, candidates[0].images)
     assert same.rewards is None
 
@@ -67,8 +62,8 @@ def test_rewards_are_those_of_the_images(best):
     assert offsets[0] != pytest.approx(offsets[1], abs=1e-3)
 
 
-def test_the_seed_given_back_makes_the_image_again(generator, best):
-    again = generator.generate(LABELS, best.seeds.tolist())
+def test_the_seed_given_back_makes_the_image_again(judged_generator, best):
+    again = judged_generator.generate(LABELS, best.seeds.tolist())
     np.testing.assert_array_equal(again.images, best.images)
 
 
@@ -79,12 +74,12 @@ def test_the_cost_is_counted(best, candidates):
 
 
 @pytest.mark.parametrize("batch_size", [1, 3])
-def test_batches_do_not_change_the_choice(generator, best, batch_size):
-    again = generator.generate(LABELS, SEEDS, best_of=COUNT, batch_size=batch_size)
+def test_batches_do_not_change_the_choice(judged_generator, best, batch_size):
+    again = judged_generator.generate(LABELS, SEEDS, best_of=COUNT, batch_size=batch_size)
     np.testing.assert_array_equal(again.images, best.images)
 
 
-def test_the_order_of_channels_and_of_bytes(generator, best):
+def test_the_order_of_channels_and_of_bytes(judged_generator, best):
     seen = {}
 
     class Spy:
@@ -92,9 +87,9 @@ def test_the_order_of_channels_and_of_bytes(generator, best):
             seen.update(feeds)
             return {"reward": np.zeros(len(feeds["labels"]), np.float32)}
 
-    graphs = generator._graphs
+    graphs = judged_generator._graphs
     original, graphs["reward"] = graphs["reward"], Spy()
-    first = generator.generate(LABELS, SEEDS, best_of=2)
+    first = judged_generator.generate(LABELS, SEEDS, best_of=2)
     graphs["reward"] = original
     assert seen["image"].shape == (4, 1, 4, 4)
     assert seen["image"].dtype == np.float32
@@ -103,15 +98,15 @@ def test_the_order_of_channels_and_of_bytes(generator, best):
     np.testing.assert_array_equal(first.seeds, SEEDS)  # the first wins where nothing is better
 
 
-def test_a_candidate_without_a_reward_never_wins(generator):
+def test_a_candidate_without_a_reward_never_wins(judged_generator):
     request_seeds = np.array(SEEDS)
     rewards = iter([[np.nan, 1, np.nan, 0], [0.5, np.nan, np.nan, -1]])
     from adagen_rt.request import make_request
 
-    request = make_request(generator.manifest, LABELS, SEEDS, None, best_of=2)
+    request = make_request(judged_generator.manifest, LABELS, SEEDS, None, best_of=2)
     kept = keep_best(
         request,
-        lambda part: generator.generate(LABELS, part.seeds.tolist()),
+        lambda part: judged_generator.generate(LABELS, part.seeds.tolist()),
         lambda result: np.array(next(rewards), np.float32),
     )
     derived = candidate_seeds(request_seeds, 1)
@@ -128,15 +123,15 @@ def test_a_failed_sample_is_reported(tmp_path):
     assert np.isfinite(broken.rewards[[0, 2, 3]]).all()
 
 
-def test_with_refinement_and_fidelity(generator):
+def test_with_refinement_and_fidelity(judged_generator):
     choices = {"refine": 2, "fidelity": 0.5}
-    both = generator.generate(LABELS, SEEDS, best_of=2, **choices)
-    again = generator.generate(LABELS, both.seeds.tolist(), **choices)
+    both = judged_generator.generate(LABELS, SEEDS, best_of=2, **choices)
+    again = judged_generator.generate(LABELS, both.seeds.tolist(), **choices)
     np.testing.assert_array_equal(both.images, again.images)
 
 
-def test_a_static_schedule_has_a_best_too(generator):
-    best = generator.generate(LABELS, SEEDS, best_of=2, static=True)
-    plain = generator.generate(LABELS, SEEDS, static=True)
+def test_a_static_schedule_has_a_best_too(judged_generator):
+    best = judged_generator.generate(LABELS, SEEDS, best_of=2, static=True)
+    plain = judged_generator.generate(LABELS, SEEDS, static=True)
     assert (brightness(best) >= brightness(plain)).all()
     assert (brightness(best) > brightness(plain)).any()

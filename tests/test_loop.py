@@ -9,13 +9,8 @@ LABELS, SEEDS = [0, 1, 2, 0], [5, 6, 7, 8]
 
 
 @pytest.fixture(scope="module")
-def generator(judged_engine):
-    return adagen_rt.load(judged_engine, threads=1)
-
-
-@pytest.fixture(scope="module")
-def plain(generator):
-    return generator.generate(LABELS, SEEDS)
+def plain(judged_generator):
+    return judged_generator.generate(LABELS, SEEDS)
 
 
 @pytest.fixture(scope="module")
@@ -41,22 +36,22 @@ def test_no_fidelity_is_the_first_policy_and_does_not_ask_the_second(
         np.testing.assert_array_equal(same.images, plain.images)
 
 
-def test_full_fidelity_is_the_second_policy(generator, plain, faithful):
-    result = generator.generate(LABELS, SEEDS, fidelity=1)
+def test_full_fidelity_is_the_second_policy(judged_generator, plain, faithful):
+    result = judged_generator.generate(LABELS, SEEDS, fidelity=1)
     np.testing.assert_array_equal(result.images, faithful.images)
     assert (result.images != plain.images).any()
 
 
-def test_every_sample_has_a_fidelity_of_its_own(generator, plain, faithful):
-    mixed = generator.generate(LABELS, SEEDS, fidelity=[0, 1, 0.5, 0], batch_size=3)
+def test_every_sample_has_a_fidelity_of_its_own(judged_generator, plain, faithful):
+    mixed = judged_generator.generate(LABELS, SEEDS, fidelity=[0, 1, 0.5, 0], batch_size=3)
     np.testing.assert_array_equal(mixed.images[[0, 3]], plain.images[[0, 3]])
     np.testing.assert_array_equal(mixed.images[1], faithful.images[1])
-    alone = generator.generate([2], [7], fidelity=0.5)
+    alone = judged_generator.generate([2], [7], fidelity=0.5)
     np.testing.assert_array_equal(mixed.images[2], alone.images[0])
 
 
-def test_policies_are_blended_before_the_activation(generator, plain, faithful):
-    half = generator.generate(LABELS, SEEDS, fidelity=0.25)
+def test_policies_are_blended_before_the_activation(judged_generator, plain, faithful):
+    half = judged_generator.generate(LABELS, SEEDS, fidelity=0.25)
     for action in SCHEDULE.actions:
         # At the first call, all three saw the same.
         first, second, got = (
@@ -66,8 +61,8 @@ def test_policies_are_blended_before_the_activation(generator, plain, faithful):
         np.testing.assert_allclose(got, 0.75 * first + 0.25 * second, rtol=1e-3, atol=1e-4)
 
 
-def test_a_sample_that_does_not_follow_the_second_policy_survives_it(generator, plain):
-    loop = generator.make_loop(4, fidelity=np.array([0, 1, 0, 0.5], np.float32))
+def test_a_sample_that_does_not_follow_the_second_policy_survives_it(judged_generator, plain):
+    loop = judged_generator.make_loop(4, fidelity=np.array([0, 1, 0, 0.5], np.float32))
     loop.fidelity = Fidelity(
         lambda features, call: np.full((len(call), 4), np.nan, np.float32), loop.fidelity.share
     )
@@ -78,8 +73,8 @@ def test_a_sample_that_does_not_follow_the_second_policy_survives_it(generator, 
     np.testing.assert_array_equal(got, plain.schedule["guidance_scale"][0, [0, 2]])
 
 
-def test_streaming_blends_too(generator, faithful):
-    *_, last = generator.stream(LABELS, SEEDS, fidelity=1.0)
+def test_streaming_blends_too(judged_generator, faithful):
+    *_, last = judged_generator.stream(LABELS, SEEDS, fidelity=1.0)
     np.testing.assert_array_equal(last.preview(), faithful.images)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,8 +18,9 @@ from adagen_rt.generator import MAX_BATCH, check_threads, load
 from adagen_rt.request import MAX_COUNT, as_integer, check_steps
 
 if TYPE_CHECKING:
+    from adagen_rt.training.choices import ScheduleName
     from adagen_rt.training.evaluation import Judge, Score
-    from adagen_rt.training.sources import Source
+    from adagen_rt.training.sources import EngineSource
 
 SCHEDULES = ("policy", "static", "tuned")
 #: Fewer tell nothing, and precision and recall need neighbours.
@@ -46,7 +48,7 @@ def evaluate(
     data: Path,
     samples: int,
     seed: int,
-    schedules: tuple[str, ...],
+    schedules: tuple[ScheduleName, ...],
     steps: int | None,
     batch_size: int,
     threads: int | None,
@@ -67,12 +69,13 @@ def evaluate(
     check_judged("engine", generator.manifest.image)
     count = check_steps(generator.manifest, steps)
     prepare_torch(threads)
+    from adagen_rt.training.evaluation import load_judge
     from adagen_rt.training.sources import EngineSource
 
     source = EngineSource(generator, batch_size)
     wanted = _check_schedules(schedules, source)
-    judge = _make_judge(data)
-    scores = {name: score_source(source, judge, name, count, samples, seed) for name in wanted}
+    judge = load_judge(data)
+    scores = {name: _score(source, judge, name, count, samples, seed) for name in wanted}
     facts = {
         "engine": generator.manifest.name,
         "steps": count,
@@ -83,38 +86,27 @@ def evaluate(
     click.echo(json.dumps(facts) if as_json else _page(facts, scores))
 
 
-def score_source(
-    source: Source, judge: Judge, schedule: str, steps: int, samples: int, seed: int
+def _score(
+    source: EngineSource, judge: Judge, schedule: ScheduleName, steps: int, samples: int, seed: int
 ) -> Score:
-    """Scores a source's images under one of its schedules, with a progress bar."""
-    from tqdm import tqdm
+    """Scores the images under one schedule."""
+    from adagen_rt.training.choices import Choice
+    from adagen_rt.training.sources import make_samples
 
-    from adagen_rt.training.sources import draw_requests
-
-    labels, seeds = draw_requests(samples, source.manifest.class_count, seed)
-    with tqdm(total=samples, unit="image", desc=schedule, mininterval=1.0) as bar:
-        images = source.images(labels, seeds, schedule, steps, bar.update)  # type: ignore[arg-type]
-    score: Score = judge.score(images, labels.numpy())
-    return score
+    made = make_samples(source, Choice(schedule, steps), samples, seed, schedule)
+    return judge.score(made.images, made.labels.numpy())
 
 
-def _make_judge(data: Path) -> Judge:
-    """The examiner over the training images."""
-    from adagen_rt.training.data import load_fashion_mnist
-    from adagen_rt.training.evaluation import Judge
-    from adagen_rt.training.examiner import load_examiner
-
-    return Judge(load_examiner(), load_fashion_mnist(data, "train"))
-
-
-def _check_schedules(given: tuple[str, ...], source: Source) -> tuple[str, ...]:
+def _check_schedules(
+    given: tuple[ScheduleName, ...], source: EngineSource
+) -> tuple[ScheduleName, ...]:
     for name in given:
         if name not in source.schedules:
             raise InputError("schedule", name, f"one of {', '.join(source.schedules)}")
     return given or source.schedules
 
 
-def _page(facts: dict[str, Any], scores: dict[str, Score]) -> str:
+def _page(facts: Mapping[str, Any], scores: Mapping[ScheduleName, Score]) -> str:
     rows = [
         (
             name,

@@ -18,7 +18,7 @@ from adagen_rt.cli.bundle import (
     with_judges,
     without_policy_file,
 )
-from adagen_rt.cli.judges import make_judges
+from adagen_rt.cli.judges import Judging, make_judges
 from adagen_rt.cli.training_options import (
     data_option,
     device_option,
@@ -143,7 +143,8 @@ def _make_trainer(
     config, adversary = _configs(recipe, options["settings"])
     parts = parse_rewards(options["rewards"])
     manifest = describe_model(recipe)
-    reward, judge = make_judges(manifest, parts, adversary, workers, options)
+    given = (options[name] for name in ("features", "data", "device"))
+    reward, judge = make_judges(Judging(manifest, parts, adversary, workers, *given))
     torch.manual_seed(config.seed)
     networks = load_networks(without_policy_file(recipe), weights)
     assert networks.policy is not None

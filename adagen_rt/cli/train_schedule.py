@@ -80,15 +80,13 @@ def _search(
     from adagen_rt.cli.judges import check_judged
     from adagen_rt.export.description import describe_model
     from adagen_rt.export.networks import load_networks
-    from adagen_rt.training.data import load_fashion_mnist
     from adagen_rt.training.environment import Environment
-    from adagen_rt.training.evaluation import Judge
-    from adagen_rt.training.examiner import load_examiner
+    from adagen_rt.training.evaluation import load_judge
     from adagen_rt.training.search import search
 
     manifest = describe_model(recipe)
     check_judged("--engine-recipe", manifest.image)
-    judge = Judge(load_examiner(), load_fashion_mnist(data, "train"), device)
+    judge = load_judge(data, device)
     networks = load_networks(recipe, weights)
     environment = Environment(manifest, networks.backbone, networks.decoder, device)
     return search(environment, judge, config, folder, resume)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 from adagen_rt.errors import RecipeError
@@ -12,28 +11,10 @@ from adagen_rt.export.examples import ROWS, plan_rows, uniform
 from adagen_rt.export.onnx_export import GraphPlan
 from adagen_rt.export.recipe import Recipe
 from adagen_rt.training.classifier import load_classifier
-from adagen_rt.training.discriminator import Discriminator, mean_probability
+from adagen_rt.training.data import CHANNELS, KNOWN_IMAGES, SIDE, are_known
+from adagen_rt.training.discriminator import Discriminator
 from adagen_rt.training.features import ClassifierFeatures
-
-#: Side and channels of the images that the built-in features look at.
-JUDGED = (32, 1)
-
-
-class RewardModel(nn.Module):
-    """How real an image looks, as the adversarial reward pays it.
-
-    Args:
-        features: Frozen.
-        discriminator: Trained over them.
-    """
-
-    def __init__(self, features: ClassifierFeatures, discriminator: Discriminator) -> None:
-        super().__init__()
-        self.features, self.discriminator = features, discriminator
-
-    def forward(self, image: Tensor, labels: Tensor) -> Tensor:
-        """Reward (B,) of images (B, 1, 32, 32) in [0, 1], in steps of 1/255."""
-        return mean_probability(self.discriminator(self.features(image), labels))
+from adagen_rt.training.reward_model import RewardModel
 
 
 def make_discriminator(recipe: Recipe) -> Discriminator:
@@ -43,10 +24,10 @@ def make_discriminator(recipe: Recipe) -> Discriminator:
         RecipeError: The built-in features cannot look at the recipe's images.
     """
     image = describe_image(recipe)
-    if (image.size, image.channels) != JUDGED:
+    if not are_known(image):
         raise RecipeError(
-            f"files.reward: got images of {image.size} x {image.size} in {image.channels} "
-            f"channels, expected 32 x 32 grey ones, which the built-in reward model judges"
+            f"files.reward: got {image}, expected {KNOWN_IMAGES}, which the built-in reward "
+            "model judges"
         )
     widths = ClassifierFeatures(load_classifier()).widths
     return Discriminator(widths, recipe.class_count, recipe.reward.width)
@@ -58,8 +39,7 @@ def plan_reward(recipe: Recipe, discriminator: Discriminator) -> GraphPlan:
     for module in list(discriminator.modules()):
         if parametrize.is_parametrized(module):
             parametrize.remove_parametrizations(module, "weight")
-    model = RewardModel(ClassifierFeatures(load_classifier()), discriminator)
-    side, channels = JUDGED
-    image = uniform(ROWS, channels, side, side)
+    model = RewardModel(discriminator)
+    image = uniform(ROWS, CHANNELS, SIDE, SIDE)
     labels = torch.arange(ROWS) % recipe.class_count
     return plan_rows("reward", model, {"image": image, "labels": labels}, "reward")

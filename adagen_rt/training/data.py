@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from adagen_rt.errors import InputError
+from adagen_rt.manifest import ImageSpec
 
 CLASS_NAMES = (
     "t-shirt",
@@ -27,6 +28,9 @@ CLASS_NAMES = (
 SPLITS = {"train": "train", "test": "t10k"}
 # 28 x 28 images do not halve three times; a border of two black pixels makes them 32 x 32.
 BORDER = 2
+SIDE, CHANNELS = 28 + 2 * BORDER, 1
+#: All that the networks trained on these images know, in words.
+KNOWN_IMAGES = f"{SIDE} x {SIDE} grey ones"
 UNSIGNED_BYTE = 0x08
 WHERE_TO_GET = (
     "install the Debian package dataset-fashion-mnist, or download the four files from "
@@ -45,6 +49,11 @@ class Images:
 
     pixels: npt.NDArray[np.uint8]
     labels: npt.NDArray[np.int64]
+
+
+def are_known(image: ImageSpec) -> bool:
+    """Whether networks that were trained on these images can look at a generator's."""
+    return (image.size, image.channels) == (SIDE, CHANNELS)
 
 
 def load_fashion_mnist(folder: str | Path, split: str) -> Images:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -11,7 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from adagen_rt.training.classifier import judge
-from adagen_rt.training.data import Images
+from adagen_rt.training.data import Images, load_fashion_mnist
+from adagen_rt.training.examiner import load_examiner
 from adagen_rt.training.metrics import (
     Gaussian,
     class_accuracy,
@@ -95,6 +97,19 @@ class Judge:
 
     def _distance(self, features: npt.NDArray[np.float32]) -> float:
         return frechet_distance(Gaussian.of(features), self.reference)
+
+
+def load_judge(folder: str | Path, device: str = "cpu") -> Judge:
+    """The judge of every published score: the examiner, over the training images.
+
+    Args:
+        folder: Where Fashion-MNIST's IDX files are.
+        device: Where features are computed.
+
+    Raises:
+        InputError: A file is missing or damaged.
+    """
+    return Judge(load_examiner(), load_fashion_mnist(folder, "train"), device)
 
 
 def to_unit(pixels: npt.NDArray[np.uint8]) -> Tensor:

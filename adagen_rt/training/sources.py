@@ -1,29 +1,55 @@
-"""Where images to be scored come from: an engine, or the PyTorch networks it is made of."""
+"""Where images to be scored come from: here an engine, in `network_source` PyTorch networks."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import partial
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Literal, Protocol
 
+import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
+from tqdm import tqdm
 
-from adagen_rt.errors import InputError
 from adagen_rt.generator import Generator
 from adagen_rt.manifest import Manifest
-from adagen_rt.models.policy import PolicyNetwork
-from adagen_rt.training.environment import Environment
-from adagen_rt.training.evaluation import to_unit
-from adagen_rt.training.samples import sample_images
+from adagen_rt.result import Result
+from adagen_rt.training.choices import Choice, ScheduleName, guided, schedule_names
 
-ScheduleName = Literal["policy", "static", "tuned"]
 Tick = Callable[[int], object]
 """Told how many images have been made since the last call."""
 
 
+@dataclass(frozen=True)
+class Made:
+    """Images, and what they cost.
+
+    Attributes:
+        images: (N, c, H, W) float32 in [0, 1], in steps of 1/255; black where a sample failed.
+        labels: Classes (N,) int64.
+        rows: Backbone rows that were evaluated.
+        failures: Samples that met a non-finite number.
+    """
+
+    images: Tensor
+    labels: Tensor
+    rows: int
+    failures: int
+
+    @classmethod
+    def of(cls, results: Sequence[Result]) -> Made:
+        """The samples of several generations, one after the other."""
+        pixels = np.concatenate([result.images for result in results])
+        return cls(
+            images=torch.from_numpy(pixels).movedim(-1, 1).float() / 255,
+            labels=torch.from_numpy(np.concatenate([result.labels for result in results])),
+            rows=sum(result.timings.backbone_rows for result in results),
+            failures=sum(len(result.failures) for result in results),
+        )
+
+
 class Source(Protocol):
-    """Generates images under one of its schedules.
+    """Generates images.
 
     Attributes:
         manifest: What is generated, and with which schedules.
@@ -33,16 +59,12 @@ class Source(Protocol):
     manifest: Manifest
     schedules: tuple[ScheduleName, ...]
 
-    def images(
-        self, labels: Tensor, seeds: Tensor, schedule: ScheduleName, steps: int, tick: Tick
-    ) -> Tensor:
-        """Images (N, c, H, W) in [0, 1] of labels and seeds (N,) int64."""
+    def make(self, choice: Choice, labels: Tensor, seeds: Tensor, tick: Tick) -> Made:
+        """One image for each of labels and seeds (N,) int64, made as `choice` says.
 
-
-def _schedules(manifest: Manifest, adaptive: bool) -> tuple[ScheduleName, ...]:
-    names: tuple[ScheduleName, ...] = ("static",)
-    names += ("tuned",) if manifest.schedule.tuned is not None else ()
-    return (*names, "policy") if adaptive else names
+        Raises:
+            AdagenError: The generator has no such schedule, or lacks a network.
+        """
 
 
 class EngineSource:
@@ -56,80 +78,48 @@ class EngineSource:
     def __init__(self, generator: Generator, batch_size: int = 50) -> None:
         self.generator, self.batch_size = generator, batch_size
         self.manifest = generator.manifest
-        self.schedules = _schedules(self.manifest, generator.has_policy)
+        self.schedules = schedule_names(self.manifest, generator.has_policy)
 
-    def images(
-        self, labels: Tensor, seeds: Tensor, schedule: ScheduleName, steps: int, tick: Tick
-    ) -> Tensor:
+    def make(self, choice: Choice, labels: Tensor, seeds: Tensor, tick: Tick) -> Made:
         """See `Source`."""
         static: dict[ScheduleName, bool | Literal["tuned"]]
         static = {"policy": False, "static": True, "tuned": "tuned"}
-        parts = []
-        for rows in torch.arange(len(labels)).split(self.batch_size):
-            result = self.generator.generate(
-                labels[rows].tolist(),
-                seeds[rows].tolist(),
-                steps=steps,
-                static=static[schedule],
+        generator = self._guided(choice.guidance)
+
+        def make(labels: Tensor, seeds: Tensor) -> Result:
+            return generator.generate(
+                labels.tolist(),
+                seeds.tolist(),
+                steps=choice.steps,
+                static=static[choice.schedule],
+                fidelity=choice.fidelity,
+                refine=choice.refine,
+                best_of=choice.best_of,
                 batch_size=self.batch_size,
             )
-            tick(len(rows))
-            parts.append(to_unit(result.images))
-        return torch.cat(parts)
+
+        return in_batches(make, labels, seeds, self.batch_size, tick)
+
+    def _guided(self, factor: float) -> Generator:
+        if factor == 1:
+            return self.generator
+        engine = replace(self.generator.engine, manifest=guided(self.manifest, factor))
+        return Generator(engine, threads=self.generator.threads)
 
 
-class NetworkSource:
-    """A generator's networks in PyTorch, on any device: as the trainer runs them.
-
-    Args:
-        manifest: What they are.
-        backbone: The generator.
-        decoder: Makes the images.
-        policy: Trained; None if there is none.
-        device: PyTorch's name of a device.
-        batch_size: Images made together.
-    """
-
-    def __init__(
-        self,
-        manifest: Manifest,
-        backbone: nn.Module,
-        decoder: nn.Module,
-        policy: PolicyNetwork | None,
-        device: str = "cpu",
-        batch_size: int = 250,
-    ) -> None:
-        self.manifest, self.backbone, self.decoder = manifest, backbone, decoder
-        self.policy, self.device, self.batch_size = policy, device, batch_size
-        self.schedules = _schedules(manifest, policy is not None)
-
-    def images(
-        self, labels: Tensor, seeds: Tensor, schedule: ScheduleName, steps: int, tick: Tick
-    ) -> Tensor:
-        """See `Source`."""
-        environment = self._environment(schedule, steps)
-        policy = self._policy(environment) if schedule == "policy" else None
-        draw = partial(sample_images, environment, policy=policy, batch_size=self.batch_size)
-        parts = []
-        for rows in torch.arange(len(labels)).split(self.batch_size):
-            parts.append(draw(labels[rows], seeds[rows]))
-            tick(len(rows))
-        return torch.cat(parts)
-
-    def _environment(self, schedule: ScheduleName, steps: int) -> Environment:
-        spec = self.manifest.schedule.model_copy(update={"steps": steps})
-        if schedule == "tuned":
-            spec = spec.tuned_spec()
-        manifest = self.manifest.model_copy(update={"schedule": spec})
-        return Environment(manifest, self.backbone, self.decoder, self.device)
-
-    def _policy(self, environment: Environment) -> nn.Module:
-        if self.policy is None:
-            raise InputError("schedule", "policy", "a generator with a trained policy")
-        if environment.schedule.steps != self.manifest.schedule.steps:
-            expected = f"the {self.manifest.schedule.steps} that the policy was trained for"
-            raise InputError("steps", environment.schedule.steps, expected)
-        return environment.multi_scale(self.policy)
+def in_batches(
+    make: Callable[[Tensor, Tensor], Result],
+    labels: Tensor,
+    seeds: Tensor,
+    batch_size: int,
+    tick: Tick,
+) -> Made:
+    """What `make` gives for the labels and seeds (N,) int64, a batch after the other."""
+    results = []
+    for rows in torch.arange(len(labels)).split(batch_size):
+        results.append(make(labels[rows], seeds[rows]))
+        tick(len(rows))
+    return Made.of(results)
 
 
 def draw_requests(count: int, classes: int, seed: int) -> tuple[Tensor, Tensor]:
@@ -139,3 +129,19 @@ def draw_requests(count: int, classes: int, seed: int) -> tuple[Tensor, Tensor]:
     """
     numbers = torch.arange(count)
     return numbers % classes, numbers + 1_000_000 * (seed + 1)
+
+
+def make_samples(source: Source, choice: Choice, count: int, seed: int, title: str) -> Made:
+    """The images of an evaluation, with a progress bar.
+
+    Args:
+        source: Makes them.
+        choice: How.
+        count: How many.
+        seed: Which.
+        title: Of the bar.
+    """
+    labels, seeds = draw_requests(count, source.manifest.class_count, seed)
+    # leave=None: a bar inside of another goes when it is full.
+    with tqdm(total=count, unit="image", desc=title, mininterval=1.0, leave=None) as bar:
+        return source.make(choice, labels, seeds, bar.update)

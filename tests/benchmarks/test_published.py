@@ -11,7 +11,6 @@ from golden_data import deviation
 from tiny_recipes import FAMILIES, tiny_networks, tiny_recipe
 
 from adagen_rt.export.description import describe_model
-from adagen_rt.export.pipeline import export_networks
 from adagen_rt.generator import load
 from adagen_rt.ops.noise import Philox
 from adagen_rt.ops.reference import normal
@@ -68,13 +67,11 @@ def runtime_latents(engine):
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_the_same_tokens_or_latents(baseline, family, tmp_path):
+def test_the_same_tokens_or_latents(baseline, exported, family):
     from published import make_latents
 
-    recipe = tiny_recipe(family)
-    export_networks(recipe, lambda: tiny_networks(recipe), tmp_path / "engine")
-    expected = runtime_latents(tmp_path / "engine")
-    got = make_latents(baseline(recipe), torch.tensor(LABELS), Keyed()).numpy()
+    expected = runtime_latents(exported(family).path)
+    got = make_latents(baseline(tiny_recipe(family)), torch.tensor(LABELS), Keyed()).numpy()
     if family == "maskgit":
         np.testing.assert_array_equal(got, expected)
     else:

@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import shutil
 import struct
 
 import numpy as np
@@ -11,7 +12,7 @@ from click.testing import CliRunner
 from adagen_rt.cli import main
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def run():
     """Returns a function from arguments to click's result."""
 
@@ -36,11 +37,10 @@ def refuse(run):
     return invoke
 
 
-@pytest.fixture
-def data(tmp_path):
-    """Both splits of a data set, 20 images each."""
-    folder = tmp_path / "data"
-    folder.mkdir()
+@pytest.fixture(scope="session")
+def data(tmp_path_factory):
+    """Both splits of a data set, 20 images each, in a folder that tests must not change."""
+    folder = tmp_path_factory.mktemp("data")
     for prefix in ("train", "t10k"):
         images = np.random.default_rng(0).integers(0, 255, (20, 28, 28)).astype(np.uint8)
         for name, array in (("images-idx3", images), ("labels-idx1", np.arange(20) % 10)):
@@ -50,18 +50,27 @@ def data(tmp_path):
     return folder
 
 
-@pytest.fixture
-def model(tmp_path):
-    """A tiny generator's recipe, and the folder of its weights."""
+@pytest.fixture(scope="session")
+def saved_model(tmp_path_factory):
+    """A tiny generator's recipe, and the folder of its weights; tests must not change either."""
     from tiny_recipes import tiny_networks, tiny_recipe
 
     from adagen_rt.training.checkpoint import save_weights
 
     recipe = tiny_recipe("sit")
     networks = tiny_networks(recipe)
-    weights = tmp_path / "weights"
+    folder = tmp_path_factory.mktemp("model")
+    weights = folder / "weights"
     save_weights(networks.backbone.state_dict(), weights / "backbone.safetensors")
     save_weights(networks.decoder.state_dict(), weights / "decoder.safetensors")
     content = recipe.model_dump(mode="json", exclude_none=True)
-    (tmp_path / "tiny.yaml").write_text(json.dumps(content))
-    return tmp_path / "tiny.yaml", weights
+    (folder / "tiny.yaml").write_text(json.dumps(content))
+    return folder / "tiny.yaml", weights
+
+
+@pytest.fixture
+def model(saved_model, tmp_path):
+    """Copies of both that the test may change."""
+    recipe, weights = saved_model
+    own = shutil.copytree(weights, tmp_path / "weights")
+    return shutil.copy(recipe, tmp_path / recipe.name), own

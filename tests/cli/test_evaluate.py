@@ -10,33 +10,34 @@ torch = pytest.importorskip("torch")
 from adagen_rt.export.recipe import load_recipe
 
 
-@pytest.fixture
-def searched(run, data, model, tmp_path):
+@pytest.fixture(scope="module")
+def searched(run, data, saved_model, tmp_path_factory):
     """A tiny generator whose static schedule was searched."""
-    recipe, weights = model
+    recipe, weights = saved_model
     paths = ("--engine-recipe", recipe, "--weights", weights, "--data", data)
-    folder = tmp_path / "searched"
+    folder = tmp_path_factory.mktemp("searched")
     quick = ("--candidates", 3, "--images", 10, "--out", folder)
     done = run("train", "schedule", *paths, *quick)
     assert done.exit_code == 0, done.output
     return folder
 
 
-@pytest.fixture
-def engine(run, searched, tmp_path):
+@pytest.fixture(scope="module")
+def engine(run, searched, tmp_path_factory):
     """An engine of it; its guidance is another, whoever won the search."""
+    folder = tmp_path_factory.mktemp("engine")
     content = yaml.safe_load((searched / "recipe.yaml").read_text())
     content["schedule"]["tuned"][1]["value"] = 3.5
-    (searched / "recipe.yaml").write_text(yaml.safe_dump(content))
-    done = run("export", searched / "recipe.yaml", "--weights", searched, "--out", tmp_path / "e")
+    (folder / "recipe.yaml").write_text(yaml.safe_dump(content))
+    done = run("export", folder / "recipe.yaml", "--weights", searched, "--out", folder / "e")
     assert done.exit_code == 0, done.output
-    return tmp_path / "e"
+    return folder / "e"
 
 
-def test_a_search_leaves_a_recipe_with_its_winner(searched, model):
+def test_a_search_leaves_a_recipe_with_its_winner(searched, saved_model):
     found = load_recipe(searched / "recipe.yaml")
     assert found.schedule.tuned is not None
-    assert found.schedule.actions == load_recipe(model[0]).schedule.actions
+    assert found.schedule.actions == load_recipe(saved_model[0]).schedule.actions
     assert len((searched / "search.csv").read_text().splitlines()) == 4
 
 

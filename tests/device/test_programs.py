@@ -5,13 +5,12 @@ import pytest
 pytest.importorskip("torch")
 
 import numpy as np
-from tiny_recipes import FAMILIES, tiny_networks, tiny_recipe
+from tiny_recipes import FAMILIES
 
 from adagen_rt.cuda.host import HostDriver
 from adagen_rt.device import Runner, build_program
 from adagen_rt.device.builder import Setting
 from adagen_rt.errors import DeviceError
-from adagen_rt.export.pipeline import export_networks
 from adagen_rt.generator import Generator
 from device.host import HostGraphs
 
@@ -19,10 +18,8 @@ LABELS, SEEDS = [3, 0, 9], [5, 2**63 - 1, 7]
 
 
 @pytest.fixture(scope="module", params=FAMILIES)
-def engine(request, tmp_path_factory):
-    recipe = tiny_recipe(request.param)
-    folder = tmp_path_factory.mktemp("engines") / recipe.name
-    return export_networks(recipe, lambda: tiny_networks(recipe), folder)
+def engine(request, exported):
+    return exported(request.param)
 
 
 def make_runner(engine, driver, *, adaptive=True, capture="whole"):

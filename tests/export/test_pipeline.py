@@ -4,6 +4,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -44,11 +45,10 @@ def images(engine):
 
 
 @pytest.mark.parametrize("family", ["maskgit", "var", "dit"])
-def test_weights_from_files_give_the_images_of_the_networks(tmp_path, family):
+def test_weights_from_files_give_the_images_of_the_networks(tmp_path, exported, family):
     recipe = saved(family, tmp_path)
     from_files = export_engine(recipe, tmp_path / "engine", weights=tmp_path)
-    seeded = export_engine(recipe, tmp_path / "seeded", seeded="tiny")
-    np.testing.assert_array_equal(images(from_files), images(seeded))
+    np.testing.assert_array_equal(images(from_files), images(exported(family)))
     assert all(graph.error < 1e-3 for graph in from_files.manifest.graphs.values())
     assert from_files.manifest.schedule == recipe.schedule
 
@@ -64,10 +64,10 @@ def test_a_recipe_without_a_policy_runs_its_static_schedule(tmp_path):
 
 
 @pytest.mark.parametrize("fault", ["missing", "shape", "absent"])
-def test_wrong_weights_leave_the_older_engine(tmp_path, fault):
+def test_wrong_weights_leave_the_older_engine(tmp_path, exported, fault):
     recipe = saved("maskgit", tmp_path)
-    out = tmp_path / "engine"
-    before = export_engine(recipe, out, weights=tmp_path).manifest
+    out = shutil.copytree(exported("maskgit").path, tmp_path / "engine")
+    before = open_engine(out).manifest
     state = tiny_networks(recipe).backbone.state_dict()
     if fault == "missing":
         del state["norm.weight"]
@@ -119,10 +119,10 @@ def test_flops_count_every_product():
     assert count_flops(Attention(), [torch.zeros(2, 3, 6, 8)]) == 2 * 3 * 2 * (2 * 6 * 6 * 8)
 
 
-def test_graphs_do_not_tell_where_they_were_made(tmp_path):
-    recipe = tiny_recipe("maskgit")
-    export_engine(recipe, tmp_path / "engine", seeded="test")
-    for path in (tmp_path / "engine").glob("*.onnx"):
+def test_graphs_do_not_tell_where_they_were_made(exported):
+    paths = list(exported("maskgit").path.glob("*.onnx"))
+    assert len(paths) == 3
+    for path in paths:
         assert b"site-packages" not in path.read_bytes()
         assert b".py" not in path.read_bytes()
 
@@ -154,15 +154,15 @@ def test_every_optional_graph_comes_from_its_file(tmp_path):
             np.testing.assert_allclose(got, want[:, 0] if name == "critic" else want, atol=1e-5)
 
 
-def test_the_reward_graph_gives_what_the_adversary_pays(tmp_path):
-    networks, recipe = trained(tmp_path / "run")
+def test_the_reward_graph_gives_what_the_adversary_pays(exported):
+    networks = tiny_networks(judged_recipe("maskgit"))
     features = ClassifierFeatures(load_classifier())
     pixels = torch.randint(256, (20, 1, 32, 32), generator=torch.Generator().manual_seed(0))
     labels = torch.arange(20) % 10
     adversary = Adversary(features, pixels.byte(), labels, AdversaryConfig())
     adversary.network.load_state_dict(networks.reward.state_dict())
     want = adversary.realness(pixels[:3] / 255, labels[:3])
-    engine = export_engine(recipe, tmp_path / "engine", weights=tmp_path / "run")
+    engine = exported("maskgit", judged=True)
     graph = OnnxRuntime(1).load(engine.graph_file("reward"))
     got = graph.run({"image": (pixels[:3] / 255).numpy(), "labels": labels[:3].numpy()})
     np.testing.assert_allclose(got["reward"], want, atol=1e-5)

@@ -9,7 +9,6 @@ from functools import partial
 
 from tiny_recipes import FAMILIES, judged_recipe, tiny_environment, tiny_networks
 
-from adagen_rt.export.pipeline import export_networks
 from adagen_rt.generator import Generator
 from adagen_rt.refinement import RefinedLoop, Refinement
 from adagen_rt.training.rollout import ask
@@ -67,10 +66,9 @@ def test_the_cost_is_at_most_as_many_times(family):
     assert loop.timings.backbone_rows == 2 * len(LABELS) * (first + COUNT * looked)
 
 
-def test_an_exported_engine_refines_as_pytorch_does(family, tmp_path):
+def test_an_exported_engine_refines_as_pytorch_does(family, exported):
     expected, loop = play(family, by_critic)
-    recipe = judged_recipe(family)
-    engine = export_networks(recipe, lambda: tiny_networks(recipe), tmp_path / "engine")
+    engine = exported(family, judged=True)
     assert engine.manifest.refinement_std == STD
     generator = Generator(engine)
     labels, seeds = LABELS.tolist(), SEEDS.tolist()

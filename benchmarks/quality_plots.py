@@ -1,4 +1,4 @@
-"""Plots of the study: FID against cost, precision against recall."""
+"""Plots of the tables of `quality.py`, and pictures of both ends of fidelity."""
 
 from __future__ import annotations
 
@@ -6,17 +6,34 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from adagen_rt.training.checkpoint import replace_atomically
+import torch
+from kept import Row
 
-Row = dict[str, Any]
+from adagen_rt.training.checkpoint import replace_atomically
+from adagen_rt.training.choices import Choice
+from adagen_rt.training.grid import save_grid
+from adagen_rt.training.sources import Source
+
+GRID_ROWS, GRID_COLUMNS = 8, 10
 
 
 def save_plots(rows: Sequence[Row], folder: Path) -> None:
-    """Write ``refine.png`` and ``fidelity.png``, as far as there are rows for them."""
-    for study, draw in (("refine", _draw_cost), ("fidelity", _draw_trade)):
-        chosen = [row for row in rows if row["study"] == study]
+    """Write a plot of each table that there are rows of: FOLDER/TABLE.png."""
+    draws = {"schedules": _draw_steps, "refine": _draw_cost, "fidelity": _draw_trade}
+    for table, draw in draws.items():
+        chosen = [row for row in rows if row["table"] == table]
         if chosen:
-            _save(chosen, folder / f"{study}.png", draw)
+            _save(chosen, folder / f"{table}.png", draw)
+
+
+def save_pictures(source: Source, folder: Path) -> None:
+    """The same samples, a column a class, at both ends of fidelity."""
+    classes = min(source.manifest.class_count, GRID_COLUMNS)
+    seeds = torch.arange(classes * GRID_ROWS)
+    for share in (0.0, 1.0):
+        made = source.make(Choice(fidelity=share), seeds % classes, seeds, lambda count: None)
+        path = folder / f"{source.manifest.name}-fidelity-{share:g}.png"
+        save_grid(made.images, path, columns=classes)
 
 
 def _save(rows: Sequence[Row], path: Path, draw: Callable[[Any, Sequence[Row]], None]) -> None:
@@ -31,6 +48,13 @@ def _save(rows: Sequence[Row], path: Path, draw: Callable[[Any, Sequence[Row]], 
         axes.set_title(engine)
         axes.legend()
     replace_atomically(path, lambda temporary: figure.savefig(temporary, format="png", dpi=120))
+
+
+def _draw_steps(axes: Any, rows: Sequence[Row]) -> None:
+    for kind in dict.fromkeys(row["kind"] for row in rows):
+        _curve(axes, [row for row in rows if row["kind"] == kind], "value", "fid", kind)
+    axes.set_xlabel("steps")
+    axes.set_ylabel("FID")
 
 
 def _draw_cost(axes: Any, rows: Sequence[Row]) -> None:
