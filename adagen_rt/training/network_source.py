@@ -113,7 +113,7 @@ class NetworkSource:
             tensors = (torch.from_numpy(value).to(self.device) for value in feeds.values())
             return {"reward": model(*tensors).cpu().numpy()}
 
-        return lambda result: score_images(graph, result, self.batch_size)
+        return lambda result: score_images(graph, result.images, result.labels, self.batch_size)
 
     def _find(self, name: str) -> nn.Module:
         if name not in self.others:
