@@ -18,7 +18,8 @@ from click.testing import CliRunner
     [
         (("--quick", "--engines", "dit-xl-2"), "engines: got 'dit-xl-2'"),
         (("--engines", "fashion-dit,hat", "--cache", "c"), "engines: got 'hat'"),
-        (("--engines", "fashion-dit,var-d16"), "a folder for var-d16"),
+        (("--engines", "fashion-dit,var-d16"), "cache: got None, expected a folder"),
+        (("--quick", "--contenders", "fp32,tortoise"), "contenders: got 'tortoise'"),
         (("--quick", "--threads", "0"), "threads: got 0"),
         (("--quick", "--repeats", "1"), "--repeats"),
         (("--quick", "--plot", "."), "plot"),
@@ -34,19 +35,47 @@ def test_bad_input_is_refused_before_anything_runs(arguments, named, monkeypatch
     assert named in done.stderr
 
 
+def fake_compare(name, cache, threads, repeats, contenders):
+    return [
+        {"engine": name, "contender": kind, "seconds": 1.0, "eager_over": 2.0}
+        for kind in contenders
+    ]
+
+
+def run_quick(*arguments):
+    import latency
+
+    done = CliRunner().invoke(latency.main, ["--quick", *arguments])
+    assert done.exit_code == 0, done.output
+    return done, json.loads(done.stdout.splitlines()[-1])["results"]
+
+
 def test_rows_come_one_by_one_and_the_last_line_is_json(monkeypatch, tmp_path):
     import latency
 
     pytest.importorskip("matplotlib", reason="needs the extra plot")
-    row = {"over_eager": 2.0, "spread": 0.1}
-    monkeypatch.setattr(latency, "compare", lambda name, *_: {"engine": name, **row})
+    monkeypatch.setattr(latency, "compare", fake_compare)
     plot = tmp_path / "ratios.png"
-    done = CliRunner().invoke(latency.main, ["--quick", "--plot", str(plot)])
-    assert done.exit_code == 0, done.output
-    assert [line.split(":")[0] for line in done.stderr.splitlines()] == list(latency.SHIPPED)
-    record = json.loads(done.stdout.splitlines()[-1])
-    assert [result["engine"] for result in record["results"]] == list(latency.SHIPPED)
+    done, results = run_quick("--plot", str(plot))
+    expected = [(name, kind) for name in latency.SHIPPED for kind in ("fp32", "eager")]
+    assert [(row["engine"], row["contender"]) for row in results] == expected
+    assert [tuple(line.split(":")[0].split()) for line in done.stderr.splitlines()] == expected
     assert plot.read_bytes().startswith(b"\x89PNG")
+
+
+def test_engines_whose_rows_were_kept_are_not_measured_again(monkeypatch, tmp_path):
+    import latency
+
+    kept = tmp_path / "rows.jsonl"
+    monkeypatch.setattr(latency, "compare", fake_compare)
+    run_quick("--keep", str(kept), "--engines", "fashion-dit")
+    measured = []
+    monkeypatch.setattr(
+        latency, "compare", lambda name, *rest: measured.append(name) or fake_compare(name, *rest)
+    )
+    _, results = run_quick("--keep", str(kept), "--engines", "fashion-dit,fashion-var")
+    assert measured == ["fashion-var"]
+    assert [row["engine"] for row in results] == ["fashion-dit"] * 2 + ["fashion-var"] * 2
 
 
 def test_spread_of_known_times():
@@ -76,9 +105,12 @@ def test_a_worker_runs_in_a_process_of_its_own_and_says_how_much_memory_it_took(
     with Worker(
         partial(dict, make=partial(os.mkdir, made), grow=partial(operator.mul, b"x", 10**8))
     ) as one:
-        before = one.call("make")
+        one.call("make")
         assert made.is_dir()
-        assert one.call("grow") > before + 0.05
+        before = one.peak
+        one.call("grow")
+        assert one.peak > before + 0.05
+        assert one.value == b"x" * 10**8
 
 
 @needs_linux
