@@ -130,8 +130,7 @@ def staged_folder(target: Path, marker: str = MANIFEST) -> Iterator[Path]:
     Raises:
         InputError: ``target`` exists and has no ``marker``.
     """
-    if not _may_replace(target, marker):
-        raise InputError("out", str(target), f"a new folder, or one that has a {marker}")
+    check_target(target, marker)
     target.parent.mkdir(parents=True, exist_ok=True)
     staging = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
     try:
@@ -142,6 +141,12 @@ def staged_folder(target: Path, marker: str = MANIFEST) -> Iterator[Path]:
         _replace_folder(staging, target)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
+
+
+def check_target(target: Path, marker: str = MANIFEST) -> None:
+    """Refuse to write where something else lies; as for `staged_folder`."""
+    if not _may_replace(target, marker):
+        raise InputError("out", str(target), f"a new folder, or one that has a {marker}")
 
 
 def _may_replace(target: Path, marker: str) -> bool:

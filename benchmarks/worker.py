@@ -74,6 +74,15 @@ def _peak() -> float:
 
     Not from ``getrusage``: its peak starts from that of the process that started this one.
     """
+    return _status("VmHWM:")
+
+
+def resident() -> float:
+    """Memory of this process that is resident, in GB."""
+    return _status("VmRSS:")
+
+
+def _status(field: str) -> float:
     status = Path("/proc/self/status").read_text()
-    (line,) = (line for line in status.splitlines() if line.startswith("VmHWM:"))
+    (line,) = (line for line in status.splitlines() if line.startswith(field))
     return int(line.split()[1]) * 1024 / 1e9

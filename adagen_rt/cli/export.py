@@ -11,6 +11,7 @@ from adagen_rt.manifest import Dtype
 
 #: Short names of the dtypes, as they are spoken of.
 DTYPES: dict[str, Dtype] = {"fp32": "float32", "fp16": "float16", "bf16": "bfloat16"}
+EXPORTED: dict[str, Dtype] = {**DTYPES, "int8": "int8"}
 
 
 @click.command()
@@ -36,10 +37,11 @@ DTYPES: dict[str, Dtype] = {"fp32": "float32", "fp16": "float16", "bf16": "bfloa
 )
 @click.option(
     "--dtype",
-    type=click.Choice(tuple(DTYPES)),
+    type=click.Choice(tuple(EXPORTED)),
     default="fp32",
     show_default=True,
-    help="Precision of the matrix products.",
+    help="Precision of the matrix products; int8 is that of their weights, as `adagen-rt quantize` "
+    "makes it of a float32 engine.",
 )
 def export(
     recipe: Path,
@@ -64,7 +66,7 @@ def export(
         weights=weights,
         fidelity_from=fidelity_from,
         seeded=seeded,
-        dtype=DTYPES[dtype],
+        dtype=EXPORTED[dtype],
         progress=lambda message: click.echo(message, err=True),
     )
     click.echo(f"written: {engine.path}")

@@ -8,10 +8,11 @@ from functools import partial
 from importlib import metadata
 from operator import attrgetter
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import torch
 
-from adagen_rt.engine import Engine, open_engine, staged_folder, write_manifest
+from adagen_rt.engine import Engine, check_target, open_engine, staged_folder, write_manifest
 from adagen_rt.errors import InputError, RecipeError
 from adagen_rt.export.description import describe_model
 from adagen_rt.export.examples import ROWS
@@ -28,6 +29,7 @@ from adagen_rt.export.recipe import Recipe, load_recipe
 from adagen_rt.export.verify import expectation, measure_error
 from adagen_rt.manifest import Dtype, GraphSpec, Manifest
 from adagen_rt.precision import save_graph
+from adagen_rt.quantization import quantize_engine
 
 Progress = Callable[[str], object]
 #: What a training leaves beside its weights.
@@ -53,7 +55,8 @@ def export_engine(
         fidelity_from: Folder of another policy training of the same generator, whose policy
             becomes the engine's fidelity policy.
         seeded: Instead of `weights`, a tag that determines every weight.
-        dtype: Precision of the matrix products.
+        dtype: Precision of the matrix products; ``int8`` is that of their weights, which are
+            measured and converted when the float32 engine is there.
         progress: Called with a line about what happens next.
 
     Raises:
@@ -72,7 +75,21 @@ def export_engine(
         make = partial(seed_networks, recipe, seeded)
     else:
         make = partial(load_networks, recipe, Path(str(weights)), other)
+    if dtype == "int8":
+        return _export_integers(recipe, make, Path(out), progress)
     return export_networks(recipe, make, out, dtype=dtype, progress=progress)
+
+
+def _export_integers(
+    recipe: Recipe, make: Callable[[], Networks], out: Path, progress: Progress
+) -> Engine:
+    """Export in float32 beside ``out``, and from there with integer weights."""
+    check_target(out)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(prefix=f".{out.name}.", dir=out.parent) as scratch:
+        exact = export_networks(recipe, make, Path(scratch) / "float32", progress=progress)
+        threads = torch.get_num_threads()
+        return quantize_engine(exact, out, threads=threads, progress=progress)
 
 
 def with_fidelity(recipe: Recipe, folder: Path) -> Recipe:

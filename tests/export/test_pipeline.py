@@ -210,3 +210,23 @@ def test_policies_that_cannot_be_blended_are_refused(tmp_path, field, change):
             recipe, tmp_path / "engine", weights=tmp_path / "main", fidelity_from=tmp_path / "other"
         )
     assert not (tmp_path / "engine").exists()
+
+
+def test_integer_weights_are_made_of_the_float_engine(tmp_path):
+    pytest.importorskip("onnx_ir")
+    recipe = tiny_recipe("dit")
+    said = []
+    options = {"seeded": "t", "progress": said.append}
+    exact = export_engine(recipe, tmp_path / "float32", **options)
+    integers = export_engine(recipe, tmp_path / "int8", dtype="int8", **options)
+    assert (exact.manifest.dtype, integers.manifest.dtype) == ("float32", "int8")
+    assert any(line.startswith("measuring backbone") for line in said)
+    assert {path.name for path in tmp_path.iterdir()} == {"float32", "int8"}
+    assert exact.manifest.files["decoder.onnx"] == integers.manifest.files["decoder.onnx"]
+
+
+def test_what_must_not_be_overwritten_is_seen_before_anything_is_exported(tmp_path):
+    pytest.importorskip("onnx_ir")
+    (tmp_path / "mine").write_text("x")
+    with pytest.raises(InputError, match="out"):
+        export_engine(tiny_recipe("dit"), tmp_path, seeded="t", dtype="int8", progress=pytest.fail)

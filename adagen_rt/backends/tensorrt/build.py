@@ -113,6 +113,8 @@ def _check(engine: Engine, backend: str, batches: Sequence[int], dtype: Dtype | 
         raise InputError("batch", list(batches), f"1 to {MAX_BATCHES} numbers")
     checked = {as_integer("batch", batch, 1, MAX_BATCH) for batch in batches}
     own = engine.manifest.dtype
+    if "int8" in (own, dtype):
+        raise InputError("dtype", "int8", "another: integer weights are for CPUs")
     if dtype not in (None, own) and own != "float32":
         raise InputError("dtype", dtype, f"{own}, as the engine has; export it in {dtype}")
     module.load()
