@@ -184,7 +184,7 @@ class Engine:
                 if task.number == 0:
                     waited = task.order.first_step - task.order.begin
                     self._tell("started", task.order.job, waited)
-            self._scheduler.start(tasks)
+            self._scheduler.admit(tasks)
             slots, seconds = self._scheduler.step()
             if slots:
                 self._tell("stepped", slots, seconds)
@@ -194,8 +194,10 @@ class Engine:
 
     def _take_waiting(self) -> tuple[list[Order], list[Task]]:
         """Orders whose time is over before they began, and candidates that have slots now."""
+        # Asked once: a deadline may pass between two looks at the clock.
         late = [order for order in self._waiting if order.late]
-        self._waiting = deque(order for order in self._waiting if not order.late)
+        gone = set(late)
+        self._waiting = deque(o for o in self._waiting if not (o in gone or o.over))
         tasks = []
         while self._waiting and self._scheduler.has_room(self._waiting[0]):
             order = self._waiting[0]
@@ -207,7 +209,6 @@ class Engine:
     def _noticed(self, order: Order, future: Future[Image]) -> None:
         """A future is done: if its owner cancelled it, its places are free."""
         if future.cancelled():
-            self._scheduler.abandon(order)
             self._count(order, "cancelled")
 
     def _end(self, order: Order, outcome: Outcome, value: Image | BaseException | None) -> None:

@@ -48,28 +48,40 @@ class Group:
         self._shares = np.full(slots, float(key.blended), np.float32)
         self._loop = generator.make_loop(key.steps, key.static, self._shares, key.refine)
         self._state: State | None = None
+        self._new: list[Task] = []
 
     @property
     def open(self) -> bool:
-        """Whether others can join: the step rule allows it, and no evaluation looks ahead."""
-        return self._loop.family.mixes_steps and self.key.refine == 1
+        """Whether others can join: the step rule allows it, or no step was made."""
+        return self._loop.family.mixes_steps or self._state is None
 
-    def admit(self, tasks: Sequence[Task]) -> None:
+    def admit(self, task: Task) -> None:
+        """Take a sample in; it has no state before its group's turn."""
+        self.tasks[task.slot] = task
+        self._new.append(task)
+
+    def enter(self) -> list[Task]:
+        """Those who came since the last turn; they have to be started now."""
+        new, self._new = self._new, []
+        return new
+
+    def start(self, tasks: Sequence[Task]) -> None:
         """Give samples their first state."""
         slots = np.array([task.slot for task in tasks], np.int64)
         labels = np.array([task.order.job.label for task in tasks], np.int64)
         seeds = np.array([task.seed for task in tasks], np.int64)
         self._shares[slots] = [task.order.request.fidelity[0] for task in tasks]
-        self.tasks.update({task.slot: task for task in tasks})
         state, decisions = self._loop.start(slots, labels, seeds)
         for decision in decisions:
             self._record(decision)
         self._state = state if self._state is None else self._state.join(state)
 
-    def drop(self, slots: Sequence[int]) -> None:
-        """Forget slots."""
+    def drop(self, tasks: Sequence[Task]) -> None:
+        """Forget samples."""
+        slots = [task.slot for task in tasks]
         for slot in slots:
             del self.tasks[slot]
+        self._new = [task for task in self._new if task not in tasks]
         if self._state is not None:
             rows = np.flatnonzero(~np.isin(self._state.index, slots))
             self._state = self._state.take(rows) if len(rows) else None

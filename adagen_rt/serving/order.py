@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from dataclasses import dataclass, field
 
@@ -69,6 +70,11 @@ class Order:
         return self.request.refine
 
     @property
+    def over(self) -> bool:
+        """Whether it has ended, or its owner gave it up."""
+        return self.job.future.done()
+
+    @property
     def late(self) -> bool:
         """Whether its time is over."""
         return self.timeout is not None and time.monotonic() - self.begin > self.timeout
@@ -84,6 +90,7 @@ class Order:
 
     def keep(self, task: Task, pixels: Pixels, reward: float) -> None:
         """A candidate is done; of equal ones the first is kept."""
+        reward = -math.inf if math.isnan(reward) else reward
         if self.best is None or (reward, -task.number) > (self.best[0], -self.best[1].number):
             self.best = reward, task, pixels
 

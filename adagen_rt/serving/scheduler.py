@@ -5,13 +5,12 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Any
 
 from adagen_rt.errors import DeadlineError, SampleError
 from adagen_rt.generator import Generator
 from adagen_rt.serving.group import End, Group
-from adagen_rt.serving.job import Image, Outcome
-from adagen_rt.serving.order import Order, Task
+from adagen_rt.serving.job import Image, Outcome, Pixels
+from adagen_rt.serving.order import Key, Order, Task
 
 #: Told how an order ended, with its image or what kept it from being made.
 Ended = Callable[[Order, Outcome, "Image | BaseException | None"], object]
@@ -36,8 +35,6 @@ class Scheduler:
         self._free = list(range(slots))
         self._load = 0
         self._groups: deque[Group] = deque()
-        # Appended to by any thread, emptied by the compute thread.
-        self._abandoned: deque[Order] = deque()
 
     @property
     def running(self) -> int:
@@ -53,25 +50,17 @@ class Scheduler:
         self._load += order.weight
         return order.next_task(self._free.pop())
 
-    def start(self, tasks: Sequence[Task]) -> None:
+    def admit(self, tasks: Sequence[Task]) -> None:
         """Bring candidates into groups."""
-        for key in dict.fromkeys(task.order.key for task in tasks):
-            group = self._group(key)
-            own = [task for task in tasks if task.order.key == key]
-            try:
-                group.admit(own)
-            except Exception as error:
-                for task in own:
-                    group.tasks.pop(task.slot, None)
-                self._fail(own, error)
-            if group.tasks and group not in self._groups:
-                self._groups.append(group)
+        for task in tasks:
+            self._group(task.order.key).admit(task)
 
-    def _group(self, key: Any) -> Group:
+    def _group(self, key: Key) -> Group:
         for group in self._groups:
             if group.key == key and group.open:
                 return group
-        return Group(self._generator, key, self._slots)
+        self._groups.append(Group(self._generator, key, self._slots))
+        return self._groups[-1]
 
     def step(self) -> tuple[int, float]:
         """One step of the group whose turn it is.
@@ -82,40 +71,50 @@ class Scheduler:
         self._drop_dead()
         if not self._groups:
             return 0, 0.0
+        begin = time.monotonic()
         group = self._groups.popleft()
-        count, begin = len(group.tasks), time.monotonic()
+        self._start(group)
+        tasks = list(group.tasks.values())
+        if tasks:
+            self._advance(group, tasks)
+        if group.tasks:
+            self._groups.append(group)
+        return len(tasks), time.monotonic() - begin
+
+    def _start(self, group: Group) -> None:
+        """Start who came to a group since its last turn; an error is theirs alone."""
+        new = group.enter()
+        if not new:
+            return
+        try:
+            group.start(new)
+        except Exception as error:
+            group.drop(new)
+            self._fail(new, error)
+
+    def _advance(self, group: Group, tasks: Sequence[Task]) -> None:
+        """One step of a group; an error is everybody's, for nobody knows whose it is."""
         try:
             ends = group.step()
         except Exception as error:
-            self._fail(list(group.tasks.values()), error)
-            return count, time.monotonic() - begin
-        if group.tasks:
-            self._groups.append(group)
+            group.tasks.clear()
+            self._fail(tasks, error)
+            return
         for end in ends:
             self._release(end.task)
             self._finish(end)
-        return count, time.monotonic() - begin
-
-    def abandon(self, order: Order) -> None:
-        """Drop an order's slots before the next step; it is over already. From any thread."""
-        self._abandoned.append(order)
 
     def _drop_dead(self) -> None:
         """Drop the slots of orders that are over, or whose time is."""
-        dead = set()
-        while self._abandoned:
-            dead.add(self._abandoned.popleft())
         for group in self._groups:
-            tasks = list(group.tasks.values())
-            for order in {task.order for task in tasks if task.order.late} - dead:
-                dead.add(order)
-                assert order.timeout is not None
-                self._ended(order, "deadline", DeadlineError(order.timeout))
-            gone = [task for task in tasks if task.order in dead]
+            gone = [task for task in group.tasks.values() if task.order.over or task.order.late]
             if gone:
-                group.drop([task.slot for task in gone])
+                group.drop(gone)
             for task in gone:
                 self._release(task)
+                if not task.order.over:
+                    assert task.order.timeout is not None
+                    self._ended(task.order, "deadline", DeadlineError(task.order.timeout))
         self._groups = deque(group for group in self._groups if group.tasks)
 
     def _release(self, task: Task) -> None:
@@ -125,29 +124,31 @@ class Scheduler:
     def _finish(self, end: End) -> None:
         """A candidate is over; its order is when all are."""
         order = end.task.order
+        if order.over:
+            return
         order.ended += 1
         if end.pixels is not None:
-            order.keep(end.task, end.pixels, self._reward(end))
+            try:
+                order.keep(end.task, end.pixels, self._reward(order, end.pixels))
+            except Exception as error:
+                self._ended(order, "error", error)
         elif end.task.number == 0:
             order.failure = end.task.step
-        if order.ended < order.request.best_of:
+        if order.over or order.ended < order.request.best_of:
             return
         if order.best is None:
             self._ended(order, "failed", SampleError(order.failure))
         else:
             self._ended(order, "ok", order.image())
 
-    def _reward(self, end: End) -> float:
-        request = end.task.order.request
-        if request.best_of == 1:
+    def _reward(self, order: Order, pixels: Pixels) -> float:
+        if order.request.best_of == 1:
             return 0.0
-        assert end.pixels is not None
-        return float(self._generator.score(end.pixels[None], request.labels)[0])
+        return float(self._generator.score(pixels[None], order.request.labels)[0])
 
     def _fail(self, tasks: Sequence[Task], error: Exception) -> None:
-        """An error met candidates that share a batch; nobody knows whose it is."""
+        """An error met candidates; it ends their orders, wherever the others of each are."""
         for task in tasks:
             self._release(task)
         for order in dict.fromkeys(task.order for task in tasks):
             self._ended(order, "error", error)
-            self.abandon(order)
