@@ -1,4 +1,4 @@
-"""ONNX Runtime on the CPU."""
+"""ONNX Runtime, on the CPU or through another of its execution providers."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from adagen_rt.backends.base import Arrays
+from adagen_rt.backends.providers import CPU, find_provider
 from adagen_rt.errors import AdagenError, EngineError, MissingExtraError
 
 #: Both install into the same folder, so that the one installed last wins in part.
@@ -48,10 +49,13 @@ def import_onnxruntime() -> Any:
 
 
 class OnnxRuntime:
-    """Loads graphs into ONNX Runtime sessions on the CPU.
+    """Loads graphs into ONNX Runtime sessions.
+
+    Arrays live on the CPU with every provider, because the steps between the graphs do.
 
     Args:
         threads: Threads for one operator.
+        provider: Who runs the operators, see ``providers.py``.
         prepack: Copy weights into the layout that the kernels like best: faster to run,
             slower to load, and twice the memory while loading.
     """
@@ -59,7 +63,7 @@ class OnnxRuntime:
     name = "onnxruntime"
     device = "cpu"
 
-    def __init__(self, threads: int, *, prepack: bool = True) -> None:
+    def __init__(self, threads: int, *, provider: str = CPU, prepack: bool = True) -> None:
         self._ort = import_onnxruntime()
         self._options = self._ort.SessionOptions()
         self._options.intra_op_num_threads = threads
@@ -67,20 +71,23 @@ class OnnxRuntime:
         self._options.log_severity_level = 3
         if not prepack:
             self._options.add_session_config_entry("session.disable_prepacking", "1")
+        self._provider = find_provider(self._ort, self._options, provider)
 
     def load(self, path: Path) -> OnnxGraph:
         """Load an ONNX file that has been checked already.
 
         Raises:
             EngineError: ONNX Runtime does not accept the file.
+            DeviceError: The provider does not work on this machine.
         """
         try:
             session = self._ort.InferenceSession(
-                str(path), self._options, providers=["CPUExecutionProvider"]
+                str(path), self._options, **self._provider.arguments
             )
         except Exception as error:  # pybind exceptions without a common base
             reason = str(error).splitlines()[0]
             raise EngineError(f"{path}: ONNX Runtime cannot load it: {reason}") from None
+        self._provider.check(session)
         return OnnxGraph(session)
 
 

@@ -48,8 +48,12 @@ class PlanGraph:
         for name, shape in shapes.items():
             self._expect(context.set_input_shape(name, shape), f"{name} of shape {shape}")
         names = [plan.get_tensor_name(index) for index in range(plan.num_io_tensors)]
-        self.inputs = {name: self._spec(name) for name in names if name in shapes}
-        self.outputs = {name: self._spec(name) for name in names if name not in shapes}
+        self.inputs: Mapping[str, TensorSpec] = {
+            name: self._spec(name) for name in names if name in shapes
+        }
+        self.outputs: Mapping[str, TensorSpec] = {
+            name: self._spec(name) for name in names if name not in shapes
+        }
 
     def set_scratch(self, address: int, size: int) -> None:
         """Set the memory for intermediate results, which other graphs may use in between."""
