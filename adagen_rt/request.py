@@ -16,6 +16,8 @@ from adagen_rt.manifest import Manifest
 
 MAX_COUNT = 100_000
 MAX_STEPS = 1000
+#: Samples that are generated together.
+MAX_BATCH = 4096
 #: Candidates of one sample, at a step or in all.
 MAX_CANDIDATES = 64
 #: Seeds are 63-bit, so that they fit a signed 64-bit integer everywhere.

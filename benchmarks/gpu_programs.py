@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import nn
 
 from adagen_rt.cuda import Driver
 from adagen_rt.device import Program, Runner, build_program
@@ -78,18 +79,25 @@ class Model:
         return Runner(program, self.place.driver, self.place.stream, self.place.capture)
 
     def eager(self, batch: int, *, compiled: bool) -> Callable[[], Any]:
-        """The trainer's loop in PyTorch alone, in bfloat16 where autocast finds it safe."""
+        """The trainer's loop in PyTorch alone, over networks that are cast as the program's are.
+
+        Autocast would convert weights at every call, which the program does not pay for.
+        """
         networks = seed_networks(self.recipe, "gpu-check")
-        backbone: Any = networks.backbone
+        backbone, decoder = networks.backbone.to(self.dtype), networks.decoder.to(self.dtype)
+        if self.recipe.family == "var":
+            decoder.quantize.float()
         device = self.place.torch_device
-        environment = Environment(self.manifest, backbone, networks.decoder, device, bf16=True)
+        environment = Environment(
+            self.manifest, CastBackbone(backbone), CastDecoder(decoder, self.dtype), device
+        )
         if compiled:
             environment.backbone = torch.compile(environment.backbone, mode="reduce-overhead")
         labels, seeds = (torch.arange(batch, device=device) for _ in range(2))
 
         @torch.no_grad()
         def ask(features: dict[str, Any], call: Any) -> Any:
-            return self.policy(*(f.float() for f in features.values()), call)
+            return self.policy(*features.values(), call)
 
         def run() -> Any:
             loop = environment.loop(ask)
@@ -101,6 +109,37 @@ class Model:
             return environment.decode(loop.family.latents(state)).cpu()
 
         return run
+
+
+class CastBackbone(nn.Module):
+    """A backbone of any dtype that tells the loop's ops float32."""
+
+    def __init__(self, backbone: Any) -> None:
+        super().__init__()
+        self.wrapped = backbone
+        self.condition = getattr(backbone, "condition", None)
+
+    def forward(self, **inputs: Any) -> Any:
+        """Logits or prediction, features, and VAR's new cache as it is."""
+        told, features, *cache = self.wrapped(**inputs)
+        return (told.float(), features.float(), *cache)
+
+
+class CastDecoder(nn.Module):
+    """A decoder of any dtype between float32 latents and pixels."""
+
+    def __init__(self, decoder: Any, dtype: torch.dtype) -> None:
+        super().__init__()
+        self.wrapped, self.dtype = decoder, dtype
+        self.quantize = getattr(decoder, "quantize", None)
+
+    def decode(self, latents: Any) -> Any:
+        """Pixels of latents."""
+        return self.wrapped.decode(latents.to(self.dtype)).float()
+
+    def decode_tokens(self, tokens: Any) -> Any:
+        """Pixels of tokens."""
+        return self.wrapped.decode_tokens(tokens).float()
 
 
 def networks_alone(program: Program) -> Program:

@@ -7,11 +7,14 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from gpu_bounds import H200, WORK, describe_bound, find_gpu
 from gpu_kernels import Board, checks
+from gpu_plans import compare, usable_backends
 from timing import interleaved_medians
 
 from adagen_rt.cuda import Driver
@@ -19,15 +22,6 @@ from adagen_rt.cuda.host import HostDriver
 
 Row = tuple[str, str, str]
 FASHION = ("fashion-maskgit", "fashion-var", "fashion-dit", "fashion-sit")
-#: Published sizes, and the least milliseconds of their backbones on one H200 in bfloat16, for
-#: batch 1 and 8: FLOPs over 790 TFLOP/s, or bytes over 4.3 TB/s.
-BOUNDS = {
-    "maskgit-l": (4.2, 33.7),
-    "dit-xl-2": (9.6, 76.9),
-    "sit-xl-2": (9.6, 76.9),
-    "var-d16": (1.6, 6.4),
-    "var-d30": (10.5, 40.4),
-}
 BATCHES = (1, 8)
 #: Seconds that the sanitizer may take.
 PATIENCE = 600
@@ -81,6 +75,16 @@ def _compared(outcome: Any, expected: Any) -> tuple[str, str]:
     return "FAILED", f"choices part {where}; {share:.1%} of pixels differ"
 
 
+def plans(driver: Driver, quick: bool) -> Iterator[Row]:
+    """The shipped engines as TensorRT plans behind ``adagen_rt.load``, against the CPU."""
+    for backend, problem in usable_backends():
+        for name in FASHION[: 1 if quick else None]:
+            if isinstance(driver, HostDriver) or problem:
+                yield f"{name} {backend}", "skipped", problem or "no GPU"
+            else:
+                yield f"{name} {backend}", *compare(name, backend)
+
+
 def sync(driver: Driver, quick: bool) -> Iterator[Row]:
     """Host synchronisations and allocations within one generation."""
     from gpu_programs import Model, request
@@ -124,14 +128,24 @@ def sanitizer(driver: Driver, quick: bool) -> Iterator[Row]:
 
 
 def latency(driver: Driver, quick: bool) -> Iterator[Row]:
-    """Published sizes with seeded weights: this runtime, PyTorch eager, torch.compile."""
-    for name, bounds in BOUNDS.items():
-        for batch, bound in zip(BATCHES, bounds, strict=True):
-            subject = f"{name} batch {batch}"
-            if isinstance(driver, HostDriver) or (quick and name != "maskgit-l"):
-                yield subject, "skipped", f"bound {bound} ms; not run"
-                continue
-            yield subject, "measured", f"bound {bound} ms; {_timed(driver, name, batch)}"
+    """Published sizes with seeded weights: this runtime, PyTorch eager, torch.compile.
+
+    All three run the same modules cast to bfloat16, policy and VAR's quantiser in float32.
+    """
+    hosted = isinstance(driver, HostDriver)
+    gpu = H200 if hosted else find_gpu(_device_name())
+    for name, batch in product(WORK, BATCHES):
+        subject, bound = f"{name} batch {batch}", describe_bound(name, batch, gpu)
+        if hosted or (quick and name != "maskgit-l"):
+            yield subject, "skipped", f"{bound}; not run"
+            continue
+        yield subject, "measured", f"{bound}; {_timed(driver, name, batch)}"
+
+
+def _device_name() -> str:
+    import torch
+
+    return torch.cuda.get_device_name(0)
 
 
 def _timed(driver: Driver, name: str, batch: int) -> str:
@@ -167,6 +181,7 @@ def _place(driver: Any) -> Any:
 SECTIONS = {
     "kernels": kernels,
     "engines": engines,
+    "plans": plans,
     "sync": sync,
     "sanitizer": sanitizer,
     "latency": latency,

@@ -2,6 +2,8 @@
 
 import enum
 import json
+from base64 import b64encode
+from pathlib import Path
 from types import SimpleNamespace
 
 import onnx
@@ -42,6 +44,7 @@ class OnnxParser:
 
     def parse_from_file(self, path):
         model = onnx.load(path, load_external_data=False)
+        self.network.onnx = b64encode(Path(path).read_bytes()).decode()
         for index, node in enumerate(model.graph.node):
             if node.op_type in UNKNOWN:
                 self.errors.append(ParserError(node, index))
@@ -129,7 +132,8 @@ class Builder:
                 return None
         monitor.phase_finish("Building")
         assert Flag.TF32 not in config.flags
-        content = {"tensors": network.inputs + network.outputs, "profiles": config.profiles}
+        tensors = network.inputs + network.outputs
+        content = {"tensors": tensors, "profiles": config.profiles, "onnx": network.onnx}
         return json.dumps(content).encode()
 
 

@@ -1,4 +1,4 @@
-"""ONNX Runtime on the CPU."""
+"""ONNX Runtime, on the CPU or through another of its execution providers."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import onnx
 
 from adagen_rt.backends.base import Arrays
 from adagen_rt.backends.int8 import integer_products
+from adagen_rt.backends.providers import CPU, find_provider
 from adagen_rt.errors import AdagenError, EngineError, MissingExtraError
 
 #: Both install into the same folder, so that the one installed last wins in part.
@@ -50,10 +51,13 @@ def import_onnxruntime() -> Any:
 
 
 class OnnxRuntime:
-    """Loads graphs into ONNX Runtime sessions on the CPU.
+    """Loads graphs into ONNX Runtime sessions.
+
+    Arrays live on the CPU with every provider, because the steps between the graphs do.
 
     Args:
         threads: Threads for one operator.
+        provider: Who runs the operators, see ``providers.py``.
         prepack: Copy weights into the layout that the kernels like best: faster to run,
             slower to load, and twice the memory while loading.
     """
@@ -61,21 +65,26 @@ class OnnxRuntime:
     name = "onnxruntime"
     device = "cpu"
 
-    def __init__(self, threads: int, *, prepack: bool = True) -> None:
+    def __init__(self, threads: int, *, provider: str = CPU, prepack: bool = True) -> None:
         self._ort = import_onnxruntime()
         self._threads = threads
         self._prepack = prepack
+        self._provider = provider
+        find_provider(self._ort, self._ort.SessionOptions(), provider)
 
     def load(self, path: Path) -> OnnxGraph:
         """Load an ONNX file that has been checked already.
 
         Raises:
             EngineError: ONNX Runtime does not accept the file.
+            DeviceError: The provider does not work on this machine.
         """
         try:
             model = onnx.load(path, load_external_data=False)
-            source = model.SerializeToString() if integer_products(model) else str(path)
-            return self._graph(source, path.parent)
+            integers = self._provider == CPU and integer_products(model)
+            return self._graph(model.SerializeToString() if integers else str(path), path.parent)
+        except AdagenError:
+            raise
         except Exception as error:  # pybind exceptions without a common base
             reason = str(error).splitlines()[0]
             raise EngineError(f"{path}: ONNX Runtime cannot load it: {reason}") from None
@@ -86,9 +95,10 @@ class OnnxRuntime:
         return self._graph(model.SerializeToString(), folder)
 
     def _graph(self, source: str | bytes, folder: Path) -> OnnxGraph:
-        session = self._ort.InferenceSession(
-            source, self._options(folder), providers=["CPUExecutionProvider"]
-        )
+        options = self._options(folder)
+        provider = find_provider(self._ort, options, self._provider)
+        session = self._ort.InferenceSession(source, options, **provider.arguments)
+        provider.check(session)
         return OnnxGraph(session)
 
     def _options(self, folder: Path) -> Any:

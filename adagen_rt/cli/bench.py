@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from adagen_rt.backends import BACKENDS
+from adagen_rt.backends import DEVICE_BACKENDS
+from adagen_rt.cli.backend_options import backend_options
 from adagen_rt.cli.files import check_writable
 from adagen_rt.cli.measure import HOST, PARTS, PERCENTILES, Measurement, Plan, measure
 from adagen_rt.cli.plots import check_plotting, save_latencies
@@ -17,8 +18,11 @@ from adagen_rt.cli.tables import table
 from adagen_rt.cli.watch import Progress
 from adagen_rt.engine import open_engine
 from adagen_rt.errors import InputError
-from adagen_rt.generator import MAX_BATCH, Generator, check_threads
-from adagen_rt.request import as_integer, check_steps
+from adagen_rt.generator import Generator, check_threads, make_generator
+from adagen_rt.request import MAX_BATCH, as_integer, check_steps
+
+if TYPE_CHECKING:
+    from adagen_rt.device_generator import DeviceGenerator
 
 MAX_REPEATS = 100_000
 WARMUPS = 2
@@ -33,7 +37,7 @@ WARMUPS = 2
     "--repeats", type=int, default=20, show_default=True, help="Generations of each batch size."
 )
 @click.option("--static", is_flag=True, help="Use the hand-made schedule and not the policy.")
-@click.option("--backend", type=click.Choice(BACKENDS), default=BACKENDS[0], show_default=True)
+@backend_options
 @click.option("--profile", is_flag=True, help="Also say where the time goes, step by step.")
 @click.option(
     "--plot",
@@ -49,6 +53,7 @@ def bench(
     repeats: int,
     static: bool,
     backend: str,
+    provider: str | None,
     profile: bool,
     plot: Path | None,
     as_json: bool,
@@ -57,17 +62,20 @@ def bench(
 
     Latencies are percentiles of the time from labels to images, after two generations that
     are not counted. In a profile, sampling is all between the networks: noise, tokens, the
-    solver, and VAR's two small graphs; host is what no part accounts for.
+    solver, and VAR's two small graphs; host is what no part accounts for. On a GPU, a batch that
+    no plans were built for runs in the next larger ones, or in several of the largest.
     """
     sizes = _parse_batches(batches)
     as_integer("repeats", repeats, 1, MAX_REPEATS)
-    workers = check_threads(threads)
+    check_threads(threads)
+    if profile and backend in DEVICE_BACKENDS:
+        raise InputError("profile", True, f"none with {backend}: it has no steps to time")
     if plot is not None:
         check_plotting()
         check_writable("plot", plot)
     opened = open_engine(engine)
     plan = Plan(check_steps(opened.manifest, steps), static, WARMUPS, repeats)
-    generator = Generator(opened, backend=backend, threads=workers)
+    generator = make_generator(opened, backend, threads, provider)
     facts = _conditions(generator, plan)
     measured = _measure_all(generator, sizes, plan, quiet=as_json)
     facts["load_after"] = _load()
@@ -88,18 +96,26 @@ def _parse_batches(text: str) -> list[int]:
     return [as_integer("batch", int(size), 1, MAX_BATCH) for size in sizes]
 
 
-def _conditions(generator: Generator, plan: Plan) -> dict[str, Any]:
+def _conditions(generator: Generator | DeviceGenerator, plan: Plan) -> dict[str, Any]:
     """What holds for all measurements."""
     adaptive = generator.has_policy and not plan.static
     return {
         "engine": generator.manifest.name,
         "schedule": "policy" if adaptive else "static",
         "steps": plan.steps,
-        "threads": generator.threads,
+        **_executor(generator),
         "cores": os.cpu_count(),
         "repeats": plan.repeats,
         "load_before": _load(),
     }
+
+
+def _executor(generator: Generator | DeviceGenerator) -> dict[str, Any]:
+    """Who runs the graphs, and what bounds it: threads, or the sizes that plans were built for."""
+    if isinstance(generator, Generator):
+        facts = {"backend": generator.backend, "threads": generator.threads}
+        return facts | ({"provider": generator.provider} if generator.provider else {})
+    return {"backend": generator.backend, "plans": " ".join(map(str, generator.batches))}
 
 
 def _load() -> float:
@@ -108,7 +124,7 @@ def _load() -> float:
 
 
 def _measure_all(
-    generator: Generator, sizes: list[int], plan: Plan, quiet: bool
+    generator: Generator | DeviceGenerator, sizes: list[int], plan: Plan, quiet: bool
 ) -> list[Measurement]:
     total = sum(sizes) * (plan.warmups + plan.repeats) * plan.steps
     with Progress(total, quiet) as progress:

@@ -14,8 +14,8 @@ from adagen_rt.cli.judges import check_judged
 from adagen_rt.cli.tables import table
 from adagen_rt.cli.training_options import data_option, prepare_torch, threads_option
 from adagen_rt.errors import InputError
-from adagen_rt.generator import MAX_BATCH, check_threads, load
-from adagen_rt.request import MAX_COUNT, as_integer, check_steps
+from adagen_rt.generator import check_threads, load
+from adagen_rt.request import MAX_BATCH, MAX_COUNT, as_integer, check_steps
 
 if TYPE_CHECKING:
     from adagen_rt.training.choices import ScheduleName

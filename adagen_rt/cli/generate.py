@@ -5,18 +5,21 @@ from __future__ import annotations
 import json
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from adagen_rt.backends import BACKENDS
+from adagen_rt.backends import DEVICE_BACKENDS
+from adagen_rt.cli.backend_options import backend_options
 from adagen_rt.cli.labels import choose_labels, choose_seeds
 from adagen_rt.cli.outputs import Outputs
 from adagen_rt.cli.report import describe, failures, summarize
 from adagen_rt.cli.watch import Preview, Progress
 from adagen_rt.engine import open_engine
 from adagen_rt.errors import InputError
-from adagen_rt.generator import MAX_BATCH, Generator, check_threads
+from adagen_rt.generator import Generator, check_threads, make_generator
 from adagen_rt.request import (
+    MAX_BATCH,
     MAX_CANDIDATES,
     Request,
     Static,
@@ -25,6 +28,9 @@ from adagen_rt.request import (
     make_request,
 )
 from adagen_rt.result import Result, Step
+
+if TYPE_CHECKING:
+    from adagen_rt.device_generator import DeviceGenerator
 
 FilePath = click.Path(path_type=Path)
 
@@ -74,7 +80,7 @@ FilePath = click.Path(path_type=Path)
     show_default=True,
     help="Images made of each, of which the reward model keeps one; costs as many times as much.",
 )
-@click.option("--backend", type=click.Choice(BACKENDS), default=BACKENDS[0], show_default=True)
+@backend_options
 @click.option("--preview", type=FilePath, help="Picture of the first samples after each step.")
 @click.option("--plot", type=FilePath, help="Picture of every action over the steps.")
 @click.option("--trace", type=FilePath, help="JSON of what was chosen for each image.")
@@ -96,6 +102,7 @@ def generate(
     refine: int,
     best_of: int,
     backend: str,
+    provider: str | None,
     preview: Path | None,
     plot: Path | None,
     trace: Path | None,
@@ -109,11 +116,13 @@ def generate(
     check_count("count", count)
     as_integer("batch-size", batch_size, 1, MAX_BATCH)
     as_integer("best-of", best_of, 1, MAX_CANDIDATES)
-    workers = check_threads(threads)
+    check_threads(threads)
     if static and tuned:
         raise InputError("--tuned", "--static as well", "one of the two")
     if preview is not None and best_of > 1:
         raise InputError("preview", str(preview), "no --best-of: what is kept is known at the end")
+    if preview is not None and backend in DEVICE_BACKENDS:
+        raise InputError("preview", str(preview), f"none with {backend}: it has no steps to show")
     chosen: Static = "tuned" if tuned else static
     opened = open_engine(engine)
     classes, seeds = choose_labels(opened.manifest, labels, count), choose_seeds(seed, count)
@@ -129,7 +138,7 @@ def generate(
     )
     outputs = Outputs(out, preview, plot, trace)
     outputs.check(count, request.steps, opened.manifest.image)
-    generator = Generator(opened, backend=backend, threads=workers)
+    generator = make_generator(opened, backend, threads, provider)
     watcher = Preview(preview is not None, request.steps)
     begin = time.perf_counter()
     result = _run(generator, request, chosen, batch_size, watcher, quiet=as_json)
@@ -141,7 +150,7 @@ def generate(
 
 
 def _run(
-    generator: Generator,
+    generator: Generator | DeviceGenerator,
     request: Request,
     static: Static,
     batch_size: int,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +13,9 @@ import numpy.typing as npt
 from adagen_rt.errors import EngineError
 from adagen_rt.generator import Generator
 from adagen_rt.result import Step
+
+if TYPE_CHECKING:
+    from adagen_rt.device_generator import DeviceGenerator
 
 PERCENTILES = (50, 90, 99)
 #: The parts that a generation measures itself; what they leave of its time is the host's.
@@ -73,7 +76,10 @@ class Measurement:
 
 
 def measure(
-    generator: Generator, batch: int, plan: Plan, progress: Callable[[Step], object]
+    generator: Generator | DeviceGenerator,
+    batch: int,
+    plan: Plan,
+    progress: Callable[[Step], object],
 ) -> Measurement:
     """Time generations of one batch size, each with seeds of its own.
 
@@ -90,7 +96,7 @@ def measure(
 
 
 def _generate(
-    generator: Generator,
+    generator: Generator | DeviceGenerator,
     batch: int,
     plan: Plan,
     number: int,

@@ -11,15 +11,16 @@ __all__ = ["DRIVERS", "Driver", "Launch", "open_driver"]
 
 #: Who can stand behind the seam, in the order of preference.
 DRIVERS = ("pycuda", "cuda-python")
-_MODULES = {"pycuda": "pycuda", "cuda-python": "cuda"}
+_MODULES = {"pycuda": "pycuda", "cuda-python": "cuda.bindings"}
 
 
-def open_driver(name: str | None = None, device: int = 0) -> Driver:
+def open_driver(name: str | None = None, device: int = 0, extra: str = "cuda") -> Driver:
     """The driver of one GPU, in the primary context, which PyTorch shares.
 
     Args:
         name: One of ``DRIVERS``; None takes the first that is installed.
         device: Number of the GPU.
+        extra: What to install where none is there.
 
     Raises:
         InputError: There is no driver of that name.
@@ -28,10 +29,10 @@ def open_driver(name: str | None = None, device: int = 0) -> Driver:
     """
     if name is not None and name not in DRIVERS:
         raise InputError("driver", name, f"one of {', '.join(DRIVERS)}")
-    installed = [candidate for candidate in DRIVERS if find_spec(_MODULES[candidate])]
+    installed = [candidate for candidate in DRIVERS if _is_installed(_MODULES[candidate])]
     chosen = name or next(iter(installed), None)
     if chosen not in installed:
-        raise MissingExtraError(_MODULES[chosen or "pycuda"], "cuda")
+        raise MissingExtraError(_MODULES[chosen or DRIVERS[-1]], extra)
     if chosen == "pycuda":
         from adagen_rt.cuda.pycuda_driver import PyCudaDriver
 
@@ -39,3 +40,10 @@ def open_driver(name: str | None = None, device: int = 0) -> Driver:
     from adagen_rt.cuda.bindings_driver import BindingsDriver
 
     return BindingsDriver(device)
+
+
+def _is_installed(module: str) -> bool:
+    try:
+        return find_spec(module) is not None
+    except ModuleNotFoundError:  # the package that it is part of is not there either
+        return False

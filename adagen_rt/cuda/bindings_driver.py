@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import ctypes
-import math
 from functools import cache
 from typing import Any
 
-import numpy as np
-from numpy.typing import DTypeLike, NDArray
+from numpy.typing import NDArray
 
 from adagen_rt.cuda.driver import Launch
-from adagen_rt.cuda.graphs import GraphCapture, checked
+from adagen_rt.cuda.graphs import Bindings, checked
 from adagen_rt.cuda.kernels import SHARED_LIMIT, kernel_image
 from adagen_rt.errors import DeviceError
 
 
-class BindingsDriver(GraphCapture):
+class BindingsDriver(Bindings):
     """One GPU through cuda-python; documented by ``adagen_rt.cuda.driver.Driver``."""
 
     name = "cuda-python"
@@ -49,19 +47,6 @@ class BindingsDriver(GraphCapture):
 
     def activate(self) -> None:
         checked(self._cuda.cuCtxSetCurrent(self._context))
-
-    def allocate(self, size: int) -> int:
-        return int(checked(self._cuda.cuMemAlloc(max(size, 1))))
-
-    def free(self, address: int) -> None:
-        checked(self._cuda.cuMemFree(address))
-
-    def host_array(self, shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
-        count = math.prod(shape)
-        size = max(count * np.dtype(dtype).itemsize, 1)
-        address = int(checked(self._cuda.cuMemHostAlloc(size, 0)))
-        memory: Any = (ctypes.c_uint8 * size).from_address(address)
-        return np.frombuffer(memory, dtype, count).reshape(shape)
 
     def upload(self, target: int, source: NDArray[Any], stream: int) -> None:
         checked(self._cuda.cuMemcpyHtoDAsync(target, source.ctypes.data, source.nbytes, stream))

@@ -53,7 +53,11 @@ class Driver(Protocol):
         """Give memory back."""
 
     def host_array(self, shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
-        """An array in page-locked memory, which copies need to be asynchronous."""
+        """An array in page-locked memory, which copies need to be asynchronous.
+
+        The memory is given back with the last array over it: keep one until the copies are
+        done.
+        """
 
     def upload(self, target: int, source: NDArray[Any], stream: int) -> None:
         """Copy a C-contiguous array to the device."""
@@ -84,3 +88,6 @@ class Driver(Protocol):
 
     def replay(self, graph: int, stream: int) -> None:
         """Run a recorded graph."""
+
+    def forget(self, graph: int) -> None:
+        """Give a recorded graph back, which no stream runs any more."""

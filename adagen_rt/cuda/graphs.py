@@ -1,8 +1,19 @@
-"""Stream capture through cuda-python: PyCUDA has no graphs, and handles are plain integers."""
+"""What both drivers have through cuda-python: memory and stream capture.
+
+PyCUDA has no graphs, and it ties memory to the thread that allocated it, where a server makes
+a program in whatever thread a request arrives. Handles are plain integers, so that neither
+matters to whoever uses them.
+"""
 
 from __future__ import annotations
 
+import ctypes
+import math
+import weakref
 from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
 
 from adagen_rt.errors import DeviceError, MissingExtraError
 
@@ -37,13 +48,31 @@ def checked(result: tuple[Any, ...]) -> Any:
     return values[0] if len(values) == 1 else values or None
 
 
-class GraphCapture:
-    """Captures in thread-local mode, so that other threads may go on allocating."""
+class Bindings:
+    """Memory, and captures in thread-local mode, so that other threads may go on allocating."""
 
     def __init__(self) -> None:
         self._cuda = import_driver()
         # Executable graphs must not be collected while their handles are in use.
         self._kept: dict[int, Any] = {}
+
+    def allocate(self, size: int) -> int:
+        """Address of ``size`` bytes."""
+        return int(checked(self._cuda.cuMemAlloc(max(size, 1))))
+
+    def free(self, address: int) -> None:
+        """Give memory back."""
+        checked(self._cuda.cuMemFree(address))
+
+    def host_array(self, shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
+        """An array in page-locked memory, which is given back with the last array over it."""
+        count = math.prod(shape)
+        size = max(count * np.dtype(dtype).itemsize, 1)
+        address = int(checked(self._cuda.cuMemHostAlloc(size, 0)))
+        memory: Any = (ctypes.c_uint8 * size).from_address(address)
+        # At the end of the process the driver takes it back, and may not be asked any more.
+        weakref.finalize(memory, self._cuda.cuMemFreeHost, address).atexit = False
+        return np.frombuffer(memory, dtype, count).reshape(shape)
 
     def begin_capture(self, stream: int) -> None:
         """Record what the stream is given instead of running it."""
@@ -61,3 +90,7 @@ class GraphCapture:
     def replay(self, graph: int, stream: int) -> None:
         """Run a recorded graph."""
         checked(self._cuda.cuGraphLaunch(self._kept[graph], stream))
+
+    def forget(self, graph: int) -> None:
+        """Give a recorded graph back, which no stream runs any more."""
+        checked(self._cuda.cuGraphExecDestroy(self._kept.pop(graph)))

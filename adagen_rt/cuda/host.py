@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Callable
+from itertools import count
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,8 @@ from adagen_rt.cuda.driver import Launch
 from adagen_rt.errors import DeviceError
 
 Work = Callable[[], object]
+#: CUDA's allocations begin at multiples of this.
+ALIGNMENT = 256
 
 
 class HostDriver:
@@ -34,7 +37,8 @@ class HostDriver:
         self.calls: list[str] = []
         self._memory: dict[int, NDArray[np.uint8]] = {}
         self._captured: list[Work] | None = None
-        self._graphs: list[list[Work]] = []
+        self._graphs: dict[int, list[Work]] = {}
+        self._numbers = count()
 
     def submit(self, work: Work) -> None:
         """Do work in stream order: now, or when the captured graph is replayed."""
@@ -53,9 +57,10 @@ class HostDriver:
 
     def allocate(self, size: int) -> int:
         self._not_captured("allocate")
-        memory = np.full(max(size, 1), 0xA5, np.uint8)
-        self._memory[memory.ctypes.data] = memory
-        return int(memory.ctypes.data)
+        memory = np.full(max(size, 1) + ALIGNMENT, 0xA5, np.uint8)
+        address = -(-memory.ctypes.data // ALIGNMENT) * ALIGNMENT
+        self._memory[address] = memory
+        return int(address)
 
     def free(self, address: int) -> None:
         self._not_captured("free")
@@ -99,11 +104,15 @@ class HostDriver:
     def end_capture(self, stream: int) -> int:
         if self._captured is None:
             raise DeviceError("end_capture without a capture")
-        self._graphs.append(self._captured)
-        self._captured = None
-        return len(self._graphs) - 1
+        graph = next(self._numbers)
+        self._graphs[graph], self._captured = self._captured, None
+        return graph
 
     def replay(self, graph: int, stream: int) -> None:
         self._not_captured("replay")
         for work in self._graphs[graph]:
             work()
+
+    def forget(self, graph: int) -> None:
+        self._not_captured("forget")
+        del self._graphs[graph]

@@ -60,7 +60,13 @@ def compile_kernels(sources: Path, arch: str) -> bytes:
     except ImportError:
         raise MissingExtraError("cuda-bindings", "cuda") from None
     text = (sources / "kernels.cuh").read_bytes()
-    status, program = nvrtc.nvrtcCreateProgram(text, b"kernels.cuh", 0, [], [])
+    try:
+        status, program = nvrtc.nvrtcCreateProgram(text, b"kernels.cuh", 0, [], [])
+    except RuntimeError:  # cuda-python's own, where the library is not found
+        raise DeviceError(
+            "kernels: NVRTC's library was not found; install the CUDA toolkit, or type: "
+            "pip install nvidia-cuda-nvrtc"
+        ) from None
     _check(nvrtc, status, None)
     # The headers declare host functions too, which a run-time compiler does not know.
     flags = [

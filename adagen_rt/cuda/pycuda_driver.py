@@ -1,4 +1,4 @@
-"""The driver seam over PyCUDA, with graphs through cuda-python."""
+"""The driver seam over PyCUDA, with memory and graphs through cuda-python."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from functools import cache
 from typing import Any
 
 import numpy as np
-from numpy.typing import DTypeLike, NDArray
+from numpy.typing import NDArray
 
 from adagen_rt.cuda.driver import Launch
-from adagen_rt.cuda.graphs import GraphCapture, checked
+from adagen_rt.cuda.graphs import Bindings, checked
 from adagen_rt.cuda.kernels import SHARED_LIMIT, kernel_image
 from adagen_rt.errors import DeviceError, MissingExtraError
 
@@ -18,11 +18,11 @@ from adagen_rt.errors import DeviceError, MissingExtraError
 _NON_BLOCKING = 1
 
 
-class PyCudaDriver(GraphCapture):
+class PyCudaDriver(Bindings):
     """One GPU through PyCUDA; documented by ``adagen_rt.cuda.driver.Driver``.
 
     The context is the primary one, which PyTorch shares; ``pycuda.autoinit`` would make a
-    second. Memory is allocated in the thread that made the driver, as PyCUDA demands.
+    second. Streams are made in the thread that made the driver, as PyCUDA demands.
 
     Raises:
         MissingExtraError: PyCUDA or cuda-python is not installed.
@@ -51,7 +51,6 @@ class PyCudaDriver(GraphCapture):
         self._current = checked(self._cuda.cuCtxGetCurrent())
         self._module = cuda.module_from_buffer(kernel_image(*handle.compute_capability()))
         self._function = cache(self._find_function)
-        self._memory: dict[int, Any] = {}
         self._streams: dict[int, Any] = {}
 
     def _find_function(self, kernel: str) -> Any:
@@ -62,18 +61,6 @@ class PyCudaDriver(GraphCapture):
 
     def activate(self) -> None:
         checked(self._cuda.cuCtxSetCurrent(self._current))
-
-    def allocate(self, size: int) -> int:
-        memory = self._pycuda.mem_alloc(max(size, 1))
-        self._memory[int(memory)] = memory
-        return int(memory)
-
-    def free(self, address: int) -> None:
-        self._memory.pop(address).free()
-
-    def host_array(self, shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
-        array: NDArray[Any] = self._pycuda.pagelocked_empty(shape, dtype)
-        return array
 
     def upload(self, target: int, source: NDArray[Any], stream: int) -> None:
         self._pycuda.memcpy_htod_async(target, source, self._streams[stream])

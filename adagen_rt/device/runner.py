@@ -93,6 +93,13 @@ class Runner:
         self._driver.synchronize(self._stream)
         return Outcome(**self._results)
 
+    def close(self) -> None:
+        """Give the captured graphs and the program's memory back; nothing runs after it."""
+        self._driver.activate()
+        while self._graphs:
+            self._driver.forget(self._graphs.pop())
+        self.program.buffers.free()
+
     def read(self, name: str) -> NDArray[Any]:
         """A named buffer as it stands, for tests and checks."""
         buffer = self.program.named[name]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from itertools import accumulate
+from itertools import accumulate, pairwise
 
 import numpy as np
 
@@ -21,9 +21,10 @@ def var_program(setting: Setting, spec: VARSpec) -> Program:
     condition, shared = builder.graph("condition", {"labels": builder.labels})
     maps = _Maps(builder, spec)
     steps = [_scale(builder, maps, scale, shared) for scale in range(len(spec.scales))]
-    end, images = builder.decode({"latents": maps.f_hat[len(spec.scales) % 2]})
+    latents = maps.f_hat[len(spec.scales) % 2]
+    end, images = builder.decode({"latents": latents})
     begin = [condition, builder.zero(maps.f_hat[0]), builder.zero(maps.inputs[0])]
-    return builder.program(begin, steps, end, images=images, latents=maps.tokens)
+    return builder.program(begin, steps, end, images=images, latents=latents)
 
 
 class _Maps:
@@ -31,6 +32,13 @@ class _Maps:
 
     Graphs cannot write what they read, so there are two of ``f_hat``. A prefix of the cache
     is what a scale reads, and the rows behind it are what it writes: nothing is copied.
+    What a graph is given has an allocation of its own, because TensorRT wants every tensor at
+    a multiple of 256 bytes, and no two of a graph's at the same address.
+
+    Attributes:
+        positions: Of every scale (n,), and once more of the last: there are none after it.
+        phi: Which convolution refines each scale, ().
+        sampled: Tokens of each scale (B, n).
     """
 
     def __init__(self, builder: Builder, spec: VARSpec) -> None:
@@ -42,47 +50,34 @@ class _Maps:
         # One more than the scales: what is prepared after the last is not used.
         sizes = [*(side * side for side in spec.scales), spec.scales[-1] ** 2]
         self.inputs = [buffers.new((2 * self.batch, size, code), "float32") for size in sizes]
-        self.all_positions = buffers.constant(np.arange(self.bounds[-1]))
-        self.all_phi = buffers.constant(np.asarray(spec.phi, np.int64))
-        # Scale after scale, each (B, n).
-        self.tokens = buffers.new((self.batch * self.bounds[-1],), "int64")
+        ranges = [np.arange(*pair) for pair in pairwise(self.bounds)]
+        self.positions = [buffers.constant(places) for places in [*ranges, ranges[-1]]]
+        self.phi = [buffers.constant(np.asarray(phi, np.int64)) for phi in spec.phi]
+        self.sampled = [buffers.new((self.batch, len(places)), "int64") for places in ranges]
         self.cache: Buffer | None = None
-
-    def positions(self, scale: int) -> Buffer:
-        """Of one scale (n,), or of the last where there are no more."""
-        begin, end = self.bounds[min(scale, len(self.spec.scales) - 1) :][:2]
-        return self.all_positions.rows(begin, end - begin)
-
-    def phi(self, scale: int) -> Buffer:
-        """Which convolution refines a scale, ()."""
-        return Buffer(self.all_phi.rows(scale, 1).address, (), "int64")
-
-    def sampled(self, scale: int) -> Buffer:
-        """Tokens of one scale (B, n)."""
-        begin, end = self.bounds[scale : scale + 2]
-        rows = self.tokens.rows(self.batch * begin, self.batch * (end - begin))
-        return Buffer(rows.address, (self.batch, end - begin), "int64")
 
     def cached(self, builder: Builder, begin: int, end: int, dtype: str) -> Buffer:
         """Rows of the cache, which is allocated when its dtype is known."""
         if self.cache is None:
             shape = (self.bounds[-1], self.spec.layers, 2, 2 * self.batch, self.spec.width)
             self.cache = builder.buffers.new(shape, dtype)
+        if begin == end:
+            return builder.buffers.new((0, *self.cache.shape[1:]), dtype)
         return self.cache.rows(begin, end - begin)
 
 
 def _scale(builder: Builder, maps: _Maps, scale: int, shared: Mapping[str, Buffer]) -> list[Op]:
     evaluate, outputs = _evaluation(builder, maps, scale, shared)
-    positions = maps.positions(scale)
+    positions = maps.positions[scale]
     features = outputs["features"].rows(0, maps.batch)
     decide = builder.decide({"features": features, "positions": positions})
     after = maps.inputs[scale + 1]
     cond, null = after.rows(0, maps.batch), after.rows(maps.batch, maps.batch)
     inputs = {
-        "tokens": maps.sampled(scale),
+        "tokens": maps.sampled[scale],
         "positions": positions,
-        "next_positions": maps.positions(scale + 1),
-        "phi": maps.phi(scale),
+        "next_positions": maps.positions[scale + 1],
+        "phi": maps.phi[scale],
         "f_hat": maps.f_hat[scale % 2],
     }
     refined = {"next_f_hat": maps.f_hat[(scale + 1) % 2], "next_inputs": cond}
@@ -98,7 +93,7 @@ def _evaluation(
     spec, rows = maps.spec, 2 * maps.batch
     inputs = {
         "inputs": maps.inputs[scale],
-        "positions": maps.positions(scale),
+        "positions": maps.positions[scale],
         "cache": Buffer(0, (begin, spec.layers, 2, rows, spec.width), "unknown"),
         **shared,
     }
@@ -118,7 +113,7 @@ def _sample(builder: Builder, maps: _Maps, scale: int, logits: Buffer) -> Op:
         top_p=builder.action("top_p"),
         temperature=builder.action("sampling_temperature"),
         noise=builder.noise,
-        sampled=maps.sampled(scale).address,
+        sampled=maps.sampled[scale].address,
         failures=builder.failures,
     )
     return builder.kernel(launches.sample_top_k_top_p(op))

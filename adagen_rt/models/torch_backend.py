@@ -150,6 +150,10 @@ class Place:
                 stack.enter_context(torch.cuda.stream(outside))
                 stack.enter_context(torch.cuda.use_mem_pool(self._pool))
             yield
+            if stream is None and self._pool is not None:
+                # What PyTorch's own stream has under way, the weights' casts for one, is read by
+                # a stream that does not wait for it.
+                torch.cuda.synchronize(self.device)
 
     def view(self, address: int, spec: TensorSpec) -> Tensor:
         """A tensor over memory that belongs to the caller."""

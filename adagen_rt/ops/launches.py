@@ -8,6 +8,8 @@ from __future__ import annotations
 import ctypes
 
 from adagen_rt.cuda.driver import Launch
+from adagen_rt.cuda.kernels import SHARED_LIMIT
+from adagen_rt.errors import EngineError
 from adagen_rt.ops import structs
 
 #: ``kTeamThreads`` of cpp_ext/device_team.cuh.
@@ -79,4 +81,9 @@ def _launch(
     threads: int = THREADS,
     shared: int = 0,
 ) -> Launch:
+    if shared > SHARED_LIMIT:
+        raise EngineError(
+            f"{name}: a vocabulary or map this large takes {shared} bytes of a block's shared "
+            f"memory, expected at most {SHARED_LIMIT}"
+        )
     return Launch(name, grid, threads, shared, bytes(op))

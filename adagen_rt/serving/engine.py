@@ -14,9 +14,9 @@ from types import TracebackType
 from typing import Any
 
 from adagen_rt.errors import DeadlineError, InputError, QueueFullError, StoppedError
-from adagen_rt.generator import MAX_BATCH, Generator, load
+from adagen_rt.generator import Generator, load
 from adagen_rt.manifest import VARSpec
-from adagen_rt.request import Static, as_integer, make_request
+from adagen_rt.request import MAX_BATCH, Static, as_integer, make_request
 from adagen_rt.serving.job import Image, Job, Observer, Outcome, Stats, Watch
 from adagen_rt.serving.order import Order, Task
 from adagen_rt.serving.scheduler import Scheduler

@@ -28,6 +28,7 @@ def test_the_dry_run_passes_and_says_what_it_skips():
     assert outcomes == {
         "kernels": {"passed"},
         "engines": {"passed"},
+        "plans": {"skipped"},
         "sync": {"passed"},
         "sanitizer": {"skipped"},
         "latency": {"skipped"},
@@ -37,4 +38,14 @@ def test_the_dry_run_passes_and_says_what_it_skips():
 def test_an_unknown_section_is_one_clear_line():
     result = check("--dry-run", "--sections", "kernels,speed")
     assert result.returncode == 2
-    assert "speed: expected kernels, engines, sync, sanitizer, latency" in result.stderr
+    assert "speed: expected kernels, engines, plans, sync, sanitizer, latency" in result.stderr
+
+
+def test_nothing_begins_when_the_minutes_are_over():
+    result = check("--dry-run", "--minutes", "0", "--sections", "kernels,latency")
+    assert result.returncode == 0, result.stdout + result.stderr
+    report = json.loads(result.stdout.splitlines()[-1])
+    assert [tuple(row.values()) for row in report["results"]] == [
+        (section, "the rest", "skipped", "the minutes are over")
+        for section in ("kernels", "latency")
+    ]

@@ -12,6 +12,8 @@ from adagen_rt.errors import InputError, PlanError
 
 #: The manifest's names of the module's dtypes.
 DTYPES = {"FLOAT": "float32", "HALF": "float16", "BF16": "bfloat16", "INT64": "int64"}
+#: Tensors have to begin at multiples of this.
+ALIGNMENT = 256
 
 
 class PlanGraph:
@@ -46,9 +48,12 @@ class PlanGraph:
         for name, shape in shapes.items():
             self._expect(context.set_input_shape(name, shape), f"{name} of shape {shape}")
         names = [plan.get_tensor_name(index) for index in range(plan.num_io_tensors)]
-        self.inputs = {name: self._spec(name) for name in names if name in shapes}
-        self.outputs = {name: self._spec(name) for name in names if name not in shapes}
-        self.scratch_bytes = int(plan.get_device_memory_size_for_profile_v2(profile))
+        self.inputs: Mapping[str, TensorSpec] = {
+            name: self._spec(name) for name in names if name in shapes
+        }
+        self.outputs: Mapping[str, TensorSpec] = {
+            name: self._spec(name) for name in names if name not in shapes
+        }
 
     def set_scratch(self, address: int, size: int) -> None:
         """Set the memory for intermediate results, which other graphs may use in between."""
@@ -61,7 +66,7 @@ class PlanGraph:
         scale, and a different one for every tensor.
 
         Raises:
-            InputError: One is missing, unknown or 0.
+            InputError: One is missing, unknown, 0, not aligned, or two are the same.
             PlanError: TensorRT refuses one.
         """
         for fault in _address_faults({**self.inputs, **self.outputs}, addresses):
@@ -95,5 +100,9 @@ def _address_faults(
     if addresses.keys() != tensors.keys():
         yield InputError("addresses", sorted(addresses), f"one for each of {sorted(tensors)}")
     for name, address in addresses.items():
-        if not address:
-            yield InputError(f"addresses.{name}", address, "a device pointer")
+        if not address or address % ALIGNMENT:
+            yield InputError(
+                f"addresses.{name}", address, f"a device pointer at a multiple of {ALIGNMENT}"
+            )
+    if len(set(addresses.values())) < len(addresses):
+        yield InputError("addresses", dict(addresses), "a different one for each tensor")

@@ -26,8 +26,8 @@ class Plans:
     """The plans of an engine on this machine's GPU, whose CUDA context must be current.
 
     Every plan is checked against its record, the engine, the module and the GPU before it is
-    deserialised. All graphs share one block of scratch memory, for they run one after another:
-    make the graphs, allocate `scratch_bytes`, and give it to them with `set_scratch`.
+    deserialised. All graphs may share one block of scratch memory of `scratch_bytes`, as long as
+    they run one after another.
 
     Args:
         engine: The engine.
@@ -53,7 +53,6 @@ class Plans:
             self._runtime = self._trt.Runtime(self._logger)
             self._plans = {graph: self._deserialise(graph) for graph in self._record.plans}
         self._jit_cache = JitCache(self._folder.with_suffix(".kernels"))
-        self._graphs: list[PlanGraph] = []
 
     @property
     def batches(self) -> tuple[int, ...]:
@@ -82,22 +81,19 @@ class Plans:
                 "shapes", dict(shapes), f"the inputs of {name} for a batch in {list(self.batches)}"
             )
         plan, profile = self._plans[name], profiles.index(dict(shapes))
-        graph = PlanGraph(
+        return PlanGraph(
             plan, self._context(plan), profile, profiles[profile], stream, self._logger.errors
         )
-        self._graphs.append(graph)
-        return graph
 
     @property
     def scratch_bytes(self) -> int:
-        """Device memory that the graphs made so far need for their intermediate results."""
-        return max((graph.scratch_bytes for graph in self._graphs), default=0)
-
-    def set_scratch(self, address: int) -> None:
-        """Give all graphs made so far the same `scratch_bytes` of memory, 256-byte aligned."""
-        size = self.scratch_bytes
-        for graph in self._graphs:
-            graph.set_scratch(address, size)
+        """Device memory that suffices for the intermediate results of any graph."""
+        sizes = [
+            int(plan.get_device_memory_size_for_profile_v2(profile))
+            for name, plan in self._plans.items()
+            for profile in range(len(self.profiles(name)))
+        ]
+        return max(sizes, default=0)
 
     def save_kernels(self) -> None:
         """Keep what was compiled for this GPU; call it when every graph has run once."""
@@ -142,3 +138,34 @@ class Plans:
         )
         self._jit_cache.attach(config)
         return plan.create_execution_context(config)
+
+
+class PlanGraphs:
+    """The plans of an engine on one stream, with scratch memory: the ``DeviceGraphs`` of programs.
+
+    Graphs that are made share the scratch memory, whatever program they are part of, for one
+    stream runs them one after another.
+
+    Args:
+        plans: The plans.
+        stream: CUDA stream on which the graphs are to run.
+        scratch: Address of ``plans.scratch_bytes`` of device memory, 256-byte aligned.
+    """
+
+    def __init__(self, plans: Plans, stream: int, scratch: int) -> None:
+        self._plans = plans
+        self._stream = stream
+        self._scratch = scratch
+
+    def graph(self, name: str, shapes: Mapping[str, tuple[int, ...]]) -> PlanGraph:
+        """The engine's graph ``name`` at these shapes; those that it does not read are left out.
+
+        Raises:
+            InputError: There is no profile of these shapes.
+            PlanError: TensorRT refuses.
+        """
+        read = self._plans.profiles(name)[0]
+        known = {key: tuple(shapes[key]) for key in read}
+        graph = self._plans.graph(name, known, self._stream)
+        graph.set_scratch(self._scratch, self._plans.scratch_bytes)
+        return graph

@@ -1,11 +1,12 @@
 """Plans as device graphs, with stand-ins for the modules."""
 
 import pytest
+from fake_tensorrt_runtime import SCRATCH
 from tiny_engine import TOKENS, VOCABULARY, WIDTH
 
 from adagen_rt.backends.base import TensorSpec
 from adagen_rt.backends.tensorrt.build import build_plans
-from adagen_rt.backends.tensorrt.runtime import Plans
+from adagen_rt.backends.tensorrt.runtime import PlanGraphs, Plans
 from adagen_rt.engine import open_engine
 from adagen_rt.errors import DeviceError, InputError, MissingExtraError, PlanError
 
@@ -49,8 +50,7 @@ def test_a_graph_has_fixed_shapes_and_dtypes(plans):
 
 
 def test_a_bound_graph_runs_on_the_stream(plans):
-    graph = plans.graph("backbone", SHAPES, STREAM)
-    plans.set_scratch(4096)
+    graph = PlanGraphs(plans, STREAM, 4096).graph("backbone", SHAPES)
     graph.bind(ADDRESSES)
     graph.enqueue(STREAM)
     graph.enqueue(STREAM)
@@ -65,13 +65,16 @@ def test_every_graph_has_a_context_of_its_own(plans):
 
 
 def test_all_graphs_share_scratch_memory(plans):
-    assert plans.scratch_bytes == 0
-    small = plans.graph("decoder", {"tokens": (1, TOKENS)}, STREAM)
-    assert plans.scratch_bytes == small.scratch_bytes
-    large = plans.graph("backbone", plans.profiles("backbone")[1], STREAM)
-    assert plans.scratch_bytes == large.scratch_bytes > small.scratch_bytes
-    plans.set_scratch(8192)
-    assert context(small).scratch == context(large).scratch == (8192, large.scratch_bytes)
+    assert plans.scratch_bytes == 2 * SCRATCH  # of the second of two profiles
+    graphs = PlanGraphs(plans, STREAM, 8192)
+    small = graphs.graph("decoder", {"tokens": (1, TOKENS)})
+    large = graphs.graph("backbone", plans.profiles("backbone")[1])
+    assert context(small).scratch == context(large).scratch == (8192, 2 * SCRATCH)
+
+
+def test_inputs_that_a_graph_does_not_read_are_left_out(plans):
+    graph = PlanGraphs(plans, STREAM, 8192).graph("backbone", {**SHAPES, "positions": (3,)})
+    assert graph.inputs.keys() == SHAPES.keys()
 
 
 def test_shapes_without_a_profile_are_refused(plans):
@@ -83,6 +86,8 @@ def test_shapes_without_a_profile_are_refused(plans):
     ("change", "named"),
     [
         ({"labels": 0}, r"addresses\.labels: got 0, expected a device pointer"),
+        ({"labels": 520}, r"addresses\.labels: got 520, .* at a multiple of 256"),
+        ({"labels": 256}, "a different one for each tensor"),
         ({"noise": 4}, "addresses: got .*noise"),
     ],
 )
@@ -102,8 +107,7 @@ def test_a_missing_address_is_refused(plans):
 def test_what_tensorrt_refuses_is_an_error(plans):
     with pytest.raises(PlanError, match="TensorRT refuses profile 0: it does not say why"):
         plans.graph("backbone", SHAPES, stream=0)
-    graph = plans.graph("backbone", SHAPES, STREAM)
-    plans.set_scratch(4096)
+    graph = PlanGraphs(plans, STREAM, 4096).graph("backbone", SHAPES)
     graph.bind(ADDRESSES)
     with pytest.raises(PlanError, match="TensorRT refuses to run"):
         graph.enqueue(0)

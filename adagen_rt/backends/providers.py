@@ -1,0 +1,118 @@
+"""Execution providers of ONNX Runtime: its CPU, CUDA, and plugins that are packages of their own.
+
+A plugin's package is called ``onnxruntime-ep-NAME``; its module says where the library lies and
+what the provider is called inside ONNX Runtime (``get_library_path``, ``get_ep_name``).
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any
+
+from adagen_rt.errors import DeviceError, InputError, MissingExtraError
+
+CPU, CUDA = "cpu", "cuda"
+#: Plugins that this package has an extra of the same name for.
+EXTRAS = ("nv-tensorrt-rtx",)
+_PLUGIN = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
+#: TensorFloat-32 would round what the CPU does not.
+_CUDA_OPTIONS = {"use_tf32": "0"}
+
+
+@dataclass(frozen=True)
+class Provider:
+    """An execution provider that is there.
+
+    Attributes:
+        name: What the user calls it.
+        title: What ONNX Runtime calls it.
+        arguments: Of ``InferenceSession`` beside its options: none where those name it already.
+    """
+
+    name: str
+    title: str
+    arguments: dict[str, Any]
+
+    def check(self, session: Any) -> None:
+        """ONNX Runtime goes on with the CPU where a provider fails; that is an error here.
+
+        Raises:
+            DeviceError: The session has fallen back.
+        """
+        if self.title not in session.get_providers():
+            raise DeviceError(
+                f"provider: got {self.name!r}, but ONNX Runtime fell back to "
+                f"{', '.join(session.get_providers())}: the GPU, its driver or a library that "
+                "the provider needs is missing"
+            )
+
+
+def find_provider(ort: Any, options: Any, name: str) -> Provider:
+    """The provider called ``name``.
+
+    Args:
+        ort: The module ``onnxruntime``.
+        options: Of the sessions that are to use it; a plugin is added here.
+        name: ``cpu``, ``cuda``, or what follows ``onnxruntime-ep-`` in a package's name.
+
+    Raises:
+        InputError: It can be no provider's name.
+        MissingExtraError: It is not installed.
+        DeviceError: It is, but finds no device that it supports, or cannot be loaded.
+    """
+    if name == CPU:
+        return Provider(name, "CPUExecutionProvider", {"providers": ["CPUExecutionProvider"]})
+    if name == CUDA:
+        title = "CUDAExecutionProvider"
+        if title not in ort.get_available_providers():
+            raise MissingExtraError("onnxruntime-gpu", CUDA)
+        return Provider(name, title, {"providers": [(title, _CUDA_OPTIONS)]})
+    if not _PLUGIN.fullmatch(name):
+        raise InputError("provider", name, "cpu, cuda, or a plugin such as nv-tensorrt-rtx")
+    return Provider(name, _add_plugin(ort, options, name), {})
+
+
+def _add_plugin(ort: Any, options: Any, name: str) -> str:
+    """Let sessions use a plugin; returns its provider's title."""
+    plugin = _import_plugin(name)
+    if not hasattr(ort, "get_ep_devices"):
+        raise DeviceError(f"provider {name}: got ONNX Runtime {ort.__version__}, expected 1.24")
+    title = str(plugin.get_ep_name())
+    if not _devices(ort, title):
+        _register(ort, title, str(plugin.get_library_path()), name)
+    devices = _devices(ort, title)
+    if not devices:
+        raise DeviceError(f"provider {name}: it finds no device that it supports on this machine")
+    options.add_provider_for_devices(devices[:1], {})
+    return title
+
+
+def _import_plugin(name: str) -> Any:
+    module = f"onnxruntime_ep_{name.replace('-', '_')}"
+    try:
+        return import_module(module)
+    except ImportError:
+        if name in EXTRAS:
+            raise MissingExtraError(module, name) from None
+        raise InputError(
+            "provider",
+            name,
+            f"cpu, cuda, or a plugin; if it is one: pip install onnxruntime-ep-{name}",
+        ) from None
+
+
+def _devices(ort: Any, title: str) -> list[Any]:
+    return [device for device in ort.get_ep_devices() if device.ep_name == title]
+
+
+def _register(ort: Any, title: str, library: str, name: str) -> None:
+    """Load a plugin's library, which ONNX Runtime keeps for the whole process."""
+    try:
+        ort.register_execution_provider_library(title, library)
+    except Exception as error:  # pybind exceptions without a common base
+        reason = str(error).splitlines()[0]
+        # Known from an earlier session, and found no device then either.
+        if "already registered" not in reason:
+            raise DeviceError(f"provider {name}: ONNX Runtime cannot load it: {reason}") from None
