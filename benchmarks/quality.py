@@ -39,8 +39,8 @@ from adagen_rt.cli.files import check_writable
 from adagen_rt.cli.judges import check_judged
 from adagen_rt.cli.plots import check_plotting
 from adagen_rt.errors import AdagenError, InputError
-from adagen_rt.generator import MAX_BATCH, check_threads
-from adagen_rt.request import MAX_STEPS, as_integer
+from adagen_rt.generator import check_threads
+from adagen_rt.request import MAX_BATCH, MAX_STEPS, as_integer
 from adagen_rt.training.evaluation import load_judge
 from adagen_rt.training.sources import Source
 
