@@ -183,6 +183,11 @@ class DeviceGenerator:
         setting = Setting(
             manifest, self._graphs, self._driver, self._stream, batch, steps, adaptive
         )
-        runner = Runner(build_program(setting), self._driver, self._stream)
+        program = build_program(setting)
+        try:
+            runner = Runner(program, self._driver, self._stream)
+        except BaseException:
+            program.buffers.free()
+            raise
         self._graphs.keep_kernels()
         return runner
