@@ -25,6 +25,7 @@ from adagen_rt.errors import (
 )
 
 if TYPE_CHECKING:
+    from adagen_rt.device_generator import DeviceGenerator
     from adagen_rt.generator import Generator, load
     from adagen_rt.result import Result, Step
 
@@ -32,6 +33,7 @@ __all__ = [
     "AdagenError",
     "CheckpointError",
     "DeviceError",
+    "DeviceGenerator",
     "EngineError",
     "ExportError",
     "Generator",
@@ -44,7 +46,13 @@ __all__ = [
     "load",
 ]
 
-_LAZY = {"Generator": "generator", "load": "generator", "Result": "result", "Step": "result"}
+_LAZY = {
+    "DeviceGenerator": "device_generator",
+    "Generator": "generator",
+    "load": "generator",
+    "Result": "result",
+    "Step": "result",
+}
 
 
 def __getattr__(name: str) -> Any:

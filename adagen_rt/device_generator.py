@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
 
 import numpy as np
 import numpy.typing as npt
 
-from adagen_rt.backends.base import DeviceGraphs
 from adagen_rt.backends.tensorrt.modules import find_module
 from adagen_rt.backends.tensorrt.runtime import PlanGraphs, Plans
 from adagen_rt.cuda import Driver, open_driver
@@ -43,14 +41,7 @@ def open_device_generator(engine: Engine, backend: str) -> DeviceGenerator:
     driver = open_driver(extra=backend)
     plans = Plans(engine, backend)
     stream = driver.new_stream()
-    graphs = PlanGraphs(plans, stream, driver.allocate(plans.scratch_bytes))
-
-    def keep_kernels() -> None:
-        # An engine may lie where nobody may write; then the next process compiles once more.
-        with suppress(OSError):
-            plans.save_kernels()
-
-    return DeviceGenerator(engine, backend, graphs, driver, stream, plans.batches, keep_kernels)
+    return DeviceGenerator(engine, PlanGraphs(plans, driver, stream), driver, stream)
 
 
 class DeviceGenerator:
@@ -61,32 +52,19 @@ class DeviceGenerator:
 
     Args:
         engine: A checked engine folder.
-        backend: What the user calls whoever executes the graphs.
-        graphs: Who does.
+        graphs: Its plans.
         driver: The GPU.
         stream: Where everything runs.
-        batches: Numbers of samples that the graphs can take, ascending.
-        warmed: Called when the graphs of a program have run for the first time.
     """
 
-    def __init__(
-        self,
-        engine: Engine,
-        backend: str,
-        graphs: DeviceGraphs,
-        driver: Driver,
-        stream: int,
-        batches: Sequence[int],
-        warmed: Callable[[], object] = lambda: None,
-    ) -> None:
+    def __init__(self, engine: Engine, graphs: PlanGraphs, driver: Driver, stream: int) -> None:
         self.engine = engine
         self.manifest = engine.manifest
-        self.backend = backend
-        self.batches = tuple(batches)
+        self.backend = graphs.plans.backend
+        self.batches = graphs.plans.batches
         self._graphs = graphs
         self._driver = driver
         self._stream = stream
-        self._warmed = warmed
         self._runners: OrderedDict[tuple[int, int, Static], Runner] = OrderedDict()
 
     @property
@@ -158,9 +136,11 @@ class DeviceGenerator:
         raise InputError("stream", self.backend, "the backend onnxruntime, which goes step by step")
 
     def close(self) -> None:
-        """Give all programs' memory back; the next request builds them anew."""
+        """Give the GPU's memory back; nothing is generated after it."""
+        self._driver.activate()
         while self._runners:
             self._runners.popitem()[1].close()
+        self._graphs.close()
 
     def _refuse(self, request: Request) -> None:
         """Say which option the device loop does not know."""
@@ -203,6 +183,11 @@ class DeviceGenerator:
         setting = Setting(
             manifest, self._graphs, self._driver, self._stream, batch, steps, adaptive
         )
-        runner = Runner(build_program(setting), self._driver, self._stream)
-        self._warmed()
+        program = build_program(setting)
+        try:
+            runner = Runner(program, self._driver, self._stream)
+        except BaseException:
+            program.buffers.free()
+            raise
+        self._graphs.keep_kernels()
         return runner

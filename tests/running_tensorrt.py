@@ -69,9 +69,9 @@ class RunningPlan(Plan):
         return self.contexts[-1]
 
 
-def install(monkeypatch, backend="tensorrt"):
+def install(monkeypatch, backend="tensorrt", driver=None):
     """Pretend that there is a GPU with TensorRT; returns the driver of what stands in for it."""
-    driver = HostDriver()
+    driver = driver or HostDriver()
     module = fake_tensorrt.make_module({"tensorrt": "11.4.0", "tensorrt-rtx": "1.7.1"}[backend])
     module.Runtime, _ = make_runtime(lambda content: RunningPlan(content, driver))
     monkeypatch.setitem(sys.modules, modules.MODULES[backend].module, module)

@@ -134,8 +134,7 @@ def test_memory_stays_bounded_over_many_settings(generator, driver, monkeypatch)
         sizes.append((len(driver._memory), len(driver._graphs)))
     assert sizes[1:] == [sizes[1]] * 5
     generator.close()
-    assert (len(driver._memory), len(driver._graphs)) == (1, 0)  # the scratch memory is left
-    assert generator.generate([0], [1]).images.any()
+    assert (len(driver._memory), len(driver._graphs)) == (0, 0)
 
 
 def test_progress_is_told_of_every_batch(generator):
@@ -231,3 +230,23 @@ def test_compiled_kernels_are_kept_even_if_the_folder_cannot_be_written(
 
     monkeypatch.setattr("adagen_rt.backends.tensorrt.jit_cache.tempfile.TemporaryDirectory", refuse)
     assert adagen_rt.load(folder, backend="tensorrt-rtx").generate([0], [1]).images.any()
+
+
+@pytest.mark.parametrize("refused", ["allocate", "begin_capture", "launch"])
+def test_what_fails_while_it_is_made_leaves_no_memory_behind(
+    generator, driver, monkeypatch, refused
+):
+    held, real, calls = len(driver._memory), getattr(driver, refused), []
+
+    def fail_later(*arguments):
+        calls.append(arguments)
+        if refused != "allocate" or len(calls) > 5:
+            raise DeviceError("the CUDA driver answered CUDA_ERROR_OUT_OF_MEMORY")
+        return real(*arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(driver, refused, fail_later)
+        with pytest.raises(DeviceError, match="OUT_OF_MEMORY"):
+            generator.generate([0], [1])
+    assert len(driver._memory) == held
+    assert generator.generate([0], [1]).images.any()

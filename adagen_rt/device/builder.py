@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,7 @@ from adagen_rt.schedule import Schedule
 
 @dataclass(frozen=True)
 class Setting:
-    """What a program is built for.
+    """What one program is built for.
 
     Attributes:
         manifest: The engine's.
@@ -39,6 +40,11 @@ class Setting:
     batch: int
     steps: int
     adaptive: bool
+
+    @cached_property
+    def buffers(self) -> Buffers:
+        """The program's memory."""
+        return Buffers(self.driver, self.stream)
 
 
 @dataclass
@@ -59,7 +65,7 @@ class Builder:
         setting, batch = self.setting, self.setting.batch
         spec = setting.manifest.schedule
         self.calls = setting.steps + self.ahead
-        self.buffers = Buffers(setting.driver, setting.stream)
+        self.buffers = setting.buffers
         self.request = self.buffers.new((3 * batch,), "int64")
         self.labels = self.request.rows(0, 2 * batch)
         self.seeds = self.request.rows(2 * batch, batch)

@@ -19,7 +19,16 @@ def build_program(setting: Setting) -> Program:
 
     Raises:
         EngineError: A graph's tensors are not what the program feeds and reads.
+        DeviceError: There is too little memory; what was taken has been given back.
     """
+    try:
+        return _program(setting)
+    except BaseException:
+        setting.buffers.free()
+        raise
+
+
+def _program(setting: Setting) -> Program:
     spec = setting.manifest.family
     if isinstance(spec, VARSpec):
         return var_program(setting, spec)

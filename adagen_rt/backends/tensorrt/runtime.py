@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from adagen_rt.backends.gpu import compute_capability
@@ -18,6 +18,7 @@ from adagen_rt.backends.tensorrt.record import (
     read_plan,
     read_record,
 )
+from adagen_rt.cuda import Driver
 from adagen_rt.engine import Engine
 from adagen_rt.errors import InputError, PlanError
 
@@ -41,6 +42,7 @@ class Plans:
     """
 
     def __init__(self, engine: Engine, backend: str) -> None:
+        self.backend = backend
         self._module = find_module(backend)
         self._trt = self._module.load()
         capability = compute_capability()
@@ -148,14 +150,16 @@ class PlanGraphs:
 
     Args:
         plans: The plans.
+        driver: Whose memory.
         stream: CUDA stream on which the graphs are to run.
-        scratch: Address of ``plans.scratch_bytes`` of device memory, 256-byte aligned.
     """
 
-    def __init__(self, plans: Plans, stream: int, scratch: int) -> None:
-        self._plans = plans
+    def __init__(self, plans: Plans, driver: Driver, stream: int) -> None:
+        self.plans = plans
+        self._driver = driver
         self._stream = stream
-        self._scratch = scratch
+        self._scratch_bytes = plans.scratch_bytes
+        self._scratch = driver.allocate(self._scratch_bytes)
 
     def graph(self, name: str, shapes: Mapping[str, tuple[int, ...]]) -> PlanGraph:
         """The engine's graph ``name`` at these shapes; those that it does not read are left out.
@@ -164,8 +168,17 @@ class PlanGraphs:
             InputError: There is no profile of these shapes.
             PlanError: TensorRT refuses.
         """
-        read = self._plans.profiles(name)[0]
-        known = {key: tuple(shapes[key]) for key in read}
-        graph = self._plans.graph(name, known, self._stream)
-        graph.set_scratch(self._scratch, self._plans.scratch_bytes)
+        read = self.plans.profiles(name)[0]
+        graph = self.plans.graph(name, {key: tuple(shapes[key]) for key in read}, self._stream)
+        graph.set_scratch(self._scratch, self._scratch_bytes)
         return graph
+
+    def keep_kernels(self) -> None:
+        """Keep what was compiled; call it when every graph that was made has run once."""
+        # An engine may lie where nobody may write; then the next process compiles once more.
+        with suppress(OSError):
+            self.plans.save_kernels()
+
+    def close(self) -> None:
+        """Give the scratch memory back; no graph runs after it."""
+        self._driver.free(self._scratch)

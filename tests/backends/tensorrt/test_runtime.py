@@ -7,6 +7,7 @@ from tiny_engine import TOKENS, VOCABULARY, WIDTH
 from adagen_rt.backends.base import TensorSpec
 from adagen_rt.backends.tensorrt.build import build_plans
 from adagen_rt.backends.tensorrt.runtime import PlanGraphs, Plans
+from adagen_rt.cuda.host import HostDriver
 from adagen_rt.engine import open_engine
 from adagen_rt.errors import DeviceError, InputError, MissingExtraError, PlanError
 
@@ -50,7 +51,7 @@ def test_a_graph_has_fixed_shapes_and_dtypes(plans):
 
 
 def test_a_bound_graph_runs_on_the_stream(plans):
-    graph = PlanGraphs(plans, STREAM, 4096).graph("backbone", SHAPES)
+    graph = PlanGraphs(plans, HostDriver(), STREAM).graph("backbone", SHAPES)
     graph.bind(ADDRESSES)
     graph.enqueue(STREAM)
     graph.enqueue(STREAM)
@@ -66,14 +67,18 @@ def test_every_graph_has_a_context_of_its_own(plans):
 
 def test_all_graphs_share_scratch_memory(plans):
     assert plans.scratch_bytes == 2 * SCRATCH  # of the second of two profiles
-    graphs = PlanGraphs(plans, STREAM, 8192)
+    driver = HostDriver()
+    graphs = PlanGraphs(plans, driver, STREAM)
     small = graphs.graph("decoder", {"tokens": (1, TOKENS)})
     large = graphs.graph("backbone", plans.profiles("backbone")[1])
-    assert context(small).scratch == context(large).scratch == (8192, 2 * SCRATCH)
+    (scratch,) = driver._memory
+    assert context(small).scratch == context(large).scratch == (scratch, 2 * SCRATCH)
+    graphs.close()
+    assert not driver._memory
 
 
 def test_inputs_that_a_graph_does_not_read_are_left_out(plans):
-    graph = PlanGraphs(plans, STREAM, 8192).graph("backbone", {**SHAPES, "positions": (3,)})
+    graph = PlanGraphs(plans, HostDriver(), STREAM).graph("backbone", {**SHAPES, "positions": (3,)})
     assert graph.inputs.keys() == SHAPES.keys()
 
 
@@ -107,7 +112,7 @@ def test_a_missing_address_is_refused(plans):
 def test_what_tensorrt_refuses_is_an_error(plans):
     with pytest.raises(PlanError, match="TensorRT refuses profile 0: it does not say why"):
         plans.graph("backbone", SHAPES, stream=0)
-    graph = PlanGraphs(plans, STREAM, 4096).graph("backbone", SHAPES)
+    graph = PlanGraphs(plans, HostDriver(), STREAM).graph("backbone", SHAPES)
     graph.bind(ADDRESSES)
     with pytest.raises(PlanError, match="TensorRT refuses to run"):
         graph.enqueue(0)
