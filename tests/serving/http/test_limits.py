@@ -66,7 +66,8 @@ def test_a_client_that_expects_to_continue_is_told_at_once(service):
         (b"{}", {"Content-Encoding": "br"}, 415),
         (b"{}", {"Content-Encoding": "gzip, gzip"}, 415),
         (b"{}", {"Content-Encoding": "gzip"}, 400),
-        (gzip.compress(bytes(5000))[:-9], {"Content-Encoding": "gzip"}, 400),
+        # Without a time in it: every process that runs tests has to name them alike.
+        (gzip.compress(bytes(5000), mtime=0)[:-9], {"Content-Encoding": "gzip"}, 400),
         (b"", {"Content-Encoding": "deflate"}, 400),
     ],
 )
