@@ -125,16 +125,15 @@ class Generator:
     ) -> None:
         self.engine = engine
         self.manifest = engine.manifest
-        self.backend = backend if isinstance(backend, str) else backend.name
+        if isinstance(backend, str):
+            backend = make_backend(backend, threads, provider)
+        self.backend = backend.name
         self.threads = threads
         self.provider = provider
         self._ops = ops or CpuOps(threads)
         self._noise = noise
-        executor = backend
-        if isinstance(executor, str):
-            executor = make_backend(executor, threads, provider)
         self._graphs: dict[str, Graph] = {
-            name: executor.load(engine.graph_file(name)) for name in self.manifest.graphs
+            name: backend.load(engine.graph_file(name)) for name in self.manifest.graphs
         }
         own = self._family(self.manifest.schedule.steps)
         _check_actions(engine, own.actions)

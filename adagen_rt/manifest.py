@@ -24,7 +24,13 @@ class _Spec(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class MaskGITSpec(_Spec):
+class _FamilySpec(_Spec):
+    def calls(self, steps: int) -> int:
+        """Policy calls of a generation of so many evaluations."""
+        return steps
+
+
+class MaskGITSpec(_FamilySpec):
     """Masked token generation: ``tokens`` positions of ``vocabulary`` entries."""
 
     family: Literal["maskgit"] = "maskgit"
@@ -37,7 +43,7 @@ class MaskGITSpec(_Spec):
         return self.vocabulary
 
 
-class DiffusionSpec(_Spec):
+class DiffusionSpec(_FamilySpec):
     """Latent diffusion (``dit``: variance-preserving) or flow (``sit``: linear path).
 
     Attributes:
@@ -53,8 +59,12 @@ class DiffusionSpec(_Spec):
     tokens: int = Field(ge=1, le=65536)
     width: int = Field(ge=1, le=65536)
 
+    def calls(self, steps: int) -> int:
+        """One more than the evaluations: the first time is chosen before any of them."""
+        return steps + 1
 
-class VARSpec(_Spec):
+
+class VARSpec(_FamilySpec):
     """Next-scale prediction over maps of ``scales`` x ``scales`` tokens.
 
     Attributes:

@@ -88,6 +88,11 @@ def fold_weights(model: ir.Model) -> None:
         node.outputs[0].replace_all_uses_with(value)
         model.graph.remove(node, safe=True)
         model.graph.register_initializer(value)
+    drop_unused(model)
+
+
+def drop_unused(model: ir.Model) -> None:
+    """Forget weights that no node reads any more."""
     for name, value in list(model.graph.initializers.items()):
         if not value.uses():
             del model.graph.initializers[name]

@@ -31,8 +31,7 @@ from kept import keep_row, read_rows
 from timing import conditions, interleaved_seconds, print_report
 from worker import Calls, Worker
 
-from adagen_rt.cli.files import check_writable
-from adagen_rt.cli.plots import check_plotting
+from adagen_rt.cli.plots import check_plot
 from adagen_rt.engine import open_engine, shipped_engines
 from adagen_rt.errors import AdagenError, InputError
 from adagen_rt.generator import check_threads, load
@@ -234,9 +233,7 @@ def main(
     try:
         names, workers = choose(engines, quick, cache), check_threads(threads)
         kinds = choose_contenders(contenders, quick)
-        if plot is not None:
-            check_plotting()
-            check_writable("plot", plot)
+        check_plot(plot)
     except AdagenError as error:
         raise click.UsageError(str(error)) from error
     facts = conditions(workers)

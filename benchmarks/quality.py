@@ -37,7 +37,7 @@ from tqdm import tqdm
 
 from adagen_rt.cli.files import check_writable
 from adagen_rt.cli.judges import check_judged
-from adagen_rt.cli.plots import check_plotting
+from adagen_rt.cli.plots import check_plot
 from adagen_rt.errors import AdagenError, InputError
 from adagen_rt.generator import check_threads
 from adagen_rt.request import MAX_BATCH, MAX_STEPS, as_integer
@@ -84,9 +84,7 @@ def make_settings(options: dict[str, Any]) -> Settings:
     options["engines"] = tuple(options["engines"].split(","))
     options["seeds"] = _numbers("seeds", options["seeds"], 0, 1_000_000)
     options["more"] = _numbers("more", options["more"], 1, MAX_STEPS) if options["more"] else ()
-    if options["plot"] is not None:
-        check_plotting()
-        check_writable("plot", options["plot"], folder=True)
+    check_plot(options["plot"], folder=True)
     if options["keep"] is not None:
         check_writable("keep", options["keep"])
     return Settings(tables, maker=maker, **options)

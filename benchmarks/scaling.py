@@ -22,8 +22,7 @@ import yaml
 from timing import conditions, interleaved_medians, print_report
 
 from adagen_rt import load
-from adagen_rt.cli.files import check_writable
-from adagen_rt.cli.plots import check_plotting
+from adagen_rt.cli.plots import check_plot
 from adagen_rt.errors import AdagenError
 from adagen_rt.export import export_engine
 from adagen_rt.export.recipe import Recipe
@@ -95,9 +94,7 @@ def main(name: str, threads: int, repeats: int, plot: Path | None) -> None:
     """Measure; a table, and last a line of JSON."""
     try:
         facts = {"engine": name, **conditions(check_threads(threads))}
-        if plot is not None:
-            check_plotting()
-            check_writable("plot", plot)
+        check_plot(plot)
         generator = load(name, threads=threads)
     except AdagenError as error:
         raise click.UsageError(str(error)) from error

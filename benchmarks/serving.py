@@ -28,8 +28,7 @@ from timing import conditions, interleaved_medians, print_report
 from worker import resident
 
 from adagen_rt import load
-from adagen_rt.cli.files import check_writable
-from adagen_rt.cli.plots import check_plotting
+from adagen_rt.cli.plots import check_plot
 from adagen_rt.errors import AdagenError
 from adagen_rt.generator import Generator, check_threads
 from adagen_rt.serving import Engine
@@ -210,9 +209,7 @@ def main(
     """Measure; a table, and last a line of JSON."""
     try:
         facts = {"engine": name, "max_batch": max_batch, **conditions(check_threads(threads))}
-        if plot is not None:
-            check_plotting()
-            check_writable("plot", plot)
+        check_plot(plot)
         generator = load(name, threads=threads)
     except AdagenError as error:
         raise click.UsageError(str(error)) from error

@@ -11,9 +11,8 @@ import click
 
 from adagen_rt.backends import DEVICE_BACKENDS
 from adagen_rt.cli.backend_options import backend_options
-from adagen_rt.cli.files import check_writable
 from adagen_rt.cli.measure import HOST, PARTS, PERCENTILES, Measurement, Plan, measure
-from adagen_rt.cli.plots import check_plotting, save_latencies
+from adagen_rt.cli.plots import check_plot, save_latencies
 from adagen_rt.cli.tables import table
 from adagen_rt.cli.watch import Progress
 from adagen_rt.engine import open_engine
@@ -70,9 +69,7 @@ def bench(
     check_threads(threads)
     if profile and backend in DEVICE_BACKENDS:
         raise InputError("profile", True, f"none with {backend}: it has no steps to time")
-    if plot is not None:
-        check_plotting()
-        check_writable("plot", plot)
+    check_plot(plot)
     opened = open_engine(engine)
     plan = Plan(check_steps(opened.manifest, steps), static, WARMUPS, repeats)
     generator = make_generator(opened, backend, threads, provider)

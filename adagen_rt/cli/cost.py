@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from adagen_rt.manifest import DiffusionSpec, Manifest, VARSpec
+from adagen_rt.manifest import Manifest, VARSpec
 
 
 @dataclass(frozen=True)
@@ -39,5 +39,4 @@ def _rows_per_image(manifest: Manifest) -> dict[str, int]:
     if isinstance(manifest.family, VARSpec):
         # Its graphs differ in size from scale to scale; their counts are of all scales.
         return {"backbone": 2, "condition": 2, "policy": 1, "refine": 1, "decoder": 1}
-    calls = steps + isinstance(manifest.family, DiffusionSpec)
-    return {"backbone": 2 * steps, "policy": calls, "decoder": 1}
+    return {"backbone": 2 * steps, "policy": manifest.family.calls(steps), "decoder": 1}

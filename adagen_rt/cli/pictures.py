@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 from adagen_rt.cli.files import check_writable, replace_file, staged_files
 from adagen_rt.errors import InputError
 from adagen_rt.manifest import ImageSpec
+from adagen_rt.picture import to_picture
 from adagen_rt.result import Images, Result
 
 #: A larger picture helps nobody and takes more memory than the images themselves.
@@ -77,7 +77,7 @@ def save_grid(path: Path, images: Images, columns: int) -> None:
     canvas = np.zeros((rows * columns, height, width, channels), np.uint8)
     canvas[:count] = images
     grid = canvas.reshape(rows, columns, height, width, channels).swapaxes(1, 2)
-    picture = _picture(grid.reshape(rows * height, columns * width, channels))
+    picture = to_picture(grid.reshape(rows * height, columns * width, channels))
     replace_file(path, lambda temporary: picture.save(temporary, format="png"))
 
 
@@ -88,12 +88,8 @@ def _save_folder(folder: Path, result: Result, chosen: list[int]) -> list[Path]:
         for i in chosen:
             label, seed = result.labels[i], result.seeds[i]
             names.append(f"{i:0{digits}}-label{label}-seed{seed}.png")
-            _picture(result.images[i]).save(staging / names[-1])
+            to_picture(result.images[i]).save(staging / names[-1])
     return [folder / name for name in names]
-
-
-def _picture(pixels: Images) -> Image.Image:
-    return Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels)
 
 
 def _is_folder(path: Path) -> bool:

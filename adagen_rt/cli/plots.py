@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from adagen_rt.cli.files import replace_file
+from adagen_rt.cli.files import check_writable, replace_file
 from adagen_rt.cli.measure import PERCENTILES, Measurement
 from adagen_rt.errors import MissingExtraError
 from adagen_rt.schedule import ActionSpec, ScheduleSpec
@@ -29,6 +29,18 @@ def check_plotting() -> None:
     """
     if find_spec("matplotlib") is None:
         raise MissingExtraError("matplotlib", "plot")
+
+
+def check_plot(path: Path | None, *, folder: bool = False) -> None:
+    """Refuse a ``--plot`` that could not be written later; arguments as for `check_writable`.
+
+    Raises:
+        MissingExtraError: matplotlib is not installed.
+        InputError: It cannot be written.
+    """
+    if path is not None:
+        check_plotting()
+        check_writable("plot", path, folder=folder)
 
 
 def save_plot(path: Path, spec: ScheduleSpec, steps: int, chosen: Chosen) -> None:

@@ -15,7 +15,7 @@ import click
 from adagen_rt.engine import Engine as EngineFolder
 from adagen_rt.engine import open_engine
 from adagen_rt.errors import InputError, MissingExtraError
-from adagen_rt.generator import check_threads
+from adagen_rt.generator import Generator, check_threads
 from adagen_rt.request import as_integer
 from adagen_rt.serving import Engine
 
@@ -70,7 +70,6 @@ def serve(
     if not 0 < timeout < float("inf"):
         raise InputError("timeout", timeout, "seconds above 0")
     token = read_token(token_file)
-    token = read_token(token_file)
     # Damaged engines are found before anything listens.
     opened = [open_engine(engine) for engine in engines]
     try:
@@ -80,8 +79,8 @@ def serve(
         from adagen_rt.serving.http.telemetry import LOGGER
     except ModuleNotFoundError as error:
         raise MissingExtraError(str(error.name), "serve") from None
-    sizes = {"max_batch": max_batch, "max_queue": max_queue, "threads": workers}
-    loaders = make_loaders(opened, sizes)
+    sizes = {"max_batch": max_batch, "max_queue": max_queue}
+    loaders = make_loaders(opened, workers, sizes)
     server = Server(loaders, Settings(token=token, timeout=timeout))
     with listen(host, port) as listener:
         log_json()
@@ -91,7 +90,7 @@ def serve(
 
 
 def make_loaders(
-    opened: Sequence[EngineFolder], sizes: dict[str, int]
+    opened: Sequence[EngineFolder], threads: int, sizes: dict[str, int]
 ) -> dict[str, Callable[[], Engine]]:
     """What gives each engine, warm, by name."""
     loaders: dict[str, Callable[[], Engine]] = {}
@@ -99,8 +98,13 @@ def make_loaders(
         name = engine.manifest.name
         if name in loaders:
             raise InputError("ENGINE", name, "engines of different names")
-        loaders[name] = partial(Engine, engine.path, **sizes)
+        loaders[name] = partial(_warm, engine, threads, sizes)
     return loaders
+
+
+def _warm(opened: EngineFolder, threads: int, sizes: dict[str, int]) -> Engine:
+    """Load what was checked when it was opened."""
+    return Engine(Generator(opened, threads=threads), **sizes)
 
 
 def read_token(path: Path | None) -> str | None:

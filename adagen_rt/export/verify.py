@@ -13,6 +13,7 @@ from adagen_rt.contracts import KEEP_FLOAT32
 from adagen_rt.errors import ExportError
 from adagen_rt.export.onnx_export import GraphPlan
 from adagen_rt.manifest import Dtype
+from adagen_rt.quantization.errors import largest_error
 
 #: Largest difference over the output's standard deviation that passes.
 TOLERANCE: dict[Dtype, float] = {"float32": 1e-3, "float16": 2e-2, "bfloat16": 1e-1}
@@ -58,16 +59,10 @@ def measure_error(path: Path, expected: Expectation) -> float:
     """
     graph = OnnxRuntime(torch.get_num_threads(), prepack=False).load(path)
     outputs = graph.run(expected.inputs)
-    error = max(_relative(outputs[name], want) for name, want in expected.outputs.items())
+    error = largest_error([outputs], [expected.outputs])
     if not error <= expected.tolerance:
         raise ExportError(
             f"{expected.name}: differs from PyTorch by {error:.2e} of its deviation, "
             f"expected at most {expected.tolerance:.0e}"
         )
     return error
-
-
-def _relative(got: np.ndarray, expected: np.ndarray) -> float:
-    # A policy that has not been trained gives zeros, which have no deviation.
-    deviation = float(expected.std()) or 1.0
-    return float(np.abs(got - expected).max()) / deviation

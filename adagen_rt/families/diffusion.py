@@ -60,7 +60,7 @@ class Diffusion(Family[DiffusionState]):
     @property
     def calls(self) -> int:
         """One more than the steps: the first time is chosen before any evaluation."""
-        return self.steps + 1
+        return self.spec.calls(self.steps)
 
     def start(self, blank: State) -> DiffusionState:
         """Standard normal latents."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -39,6 +39,7 @@ class Kind:
 def choose_kinds(
     path: Path,
     probes: Sequence[Arrays],
+    expected: Sequence[Arrays],
     runtime: OnnxRuntime,
     progress: Callable[[str], object] = lambda message: None,
 ) -> list[Kind]:
@@ -47,15 +48,15 @@ def choose_kinds(
     Args:
         path: A float32 graph.
         probes: What it is given in real generations.
+        expected: What it gives for each of them.
         runtime: Who runs it.
         progress: Called with a line about what happens next.
     """
-    expected = _outputs(path, (), probes, runtime)
     sizes = {name: count_entries(nodes) for name, nodes in weight_kinds(ir.load(path)).items()}
     kinds = []
     for name, size in sizes.items():
         progress(f"measuring {path.stem}: {name}")
-        outputs = _outputs(path, (name,), probes, runtime)
+        outputs = _outputs(path, name, probes, runtime)
         kinds.append(Kind(name, size / sum(sizes.values()), relative_error(outputs, expected)))
     return apply_rule(kinds)
 
@@ -66,9 +67,7 @@ def apply_rule(kinds: Sequence[Kind]) -> list[Kind]:
     return [replace(kind, integer=kind.error**2 / total <= DEAR * kind.share) for kind in kinds]
 
 
-def _outputs(
-    path: Path, kinds: Collection[str], probes: Sequence[Arrays], runtime: OnnxRuntime
-) -> list[Arrays]:
+def _outputs(path: Path, kind: str, probes: Sequence[Arrays], runtime: OnnxRuntime) -> list[Arrays]:
     model = ir.load(path)
-    quantize_products(model, kinds)
+    quantize_products(model, [kind])
     return run_probes(runtime.load_model(ir.to_proto(model), path.parent), probes)

@@ -67,13 +67,14 @@ def _quantize(
     source: Path, folder: Path, probes: Sequence[Arrays], runtime: OnnxRuntime, progress: Progress
 ) -> Report:
     """Write one graph's twin into ``folder``."""
-    kinds = choose_kinds(source, probes, runtime, progress)
+    expected = run_probes(runtime.load(source), probes)
+    kinds = choose_kinds(source, probes, expected, runtime, progress)
     progress(f"writing {source.stem}, and comparing it with float32")
     model = ir.load(source)
     quantize_products(model, [kind.name for kind in kinds if kind.integer])
     target = folder / source.name
     save_graph(model, target)
-    expected, got = (run_probes(runtime.load(path), probes) for path in (source, target))
+    got = run_probes(runtime.load(target), probes)
     return Report(kinds, relative_error(got, expected), largest_error(got, expected))
 
 

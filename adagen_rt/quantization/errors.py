@@ -35,7 +35,8 @@ def _differences(
 ) -> Iterator[tuple[np.ndarray, float]]:
     """Of every output, the differences of all runs, flat, and the deviation of what is expected."""
     for name in expected[0]:
-        ours, theirs = (
-            np.concatenate([run[name].ravel() for run in runs]) for runs in (got, expected)
-        )
-        yield ours - theirs, float(theirs.std()) or 1.0
+        theirs = np.concatenate([run[name].ravel() for run in expected])
+        differences = [
+            (ours[name] - run[name]).ravel() for ours, run in zip(got, expected, strict=True)
+        ]
+        yield np.concatenate(differences), float(theirs.std()) or 1.0

@@ -16,6 +16,8 @@ import numpy as np
 import numpy.typing as npt
 import onnx_ir as ir
 
+from adagen_rt.precision import drop_unused
+
 #: Smaller weights are not worth an integer product.
 MIN_ENTRIES = 1 << 12
 #: Scales below this would be lost in float32's subnormal numbers.
@@ -73,9 +75,7 @@ def quantize_products(model: ir.Model, kinds: Collection[str]) -> None:
     ]
     for node in chosen:
         _quantize(model, node)
-    for name, value in list(model.graph.initializers.items()):
-        if not value.uses():
-            del model.graph.initializers[name]
+    drop_unused(model)
 
 
 def _quantize(model: ir.Model, node: ir.Node) -> None:

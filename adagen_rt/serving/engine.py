@@ -13,7 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from adagen_rt.errors import DeadlineError, InputError, QueueFullError, StoppedError
+from adagen_rt.errors import InputError, QueueFullError, StoppedError
 from adagen_rt.generator import Generator, load
 from adagen_rt.manifest import VARSpec
 from adagen_rt.request import MAX_BATCH, Static, as_integer, make_request
@@ -178,8 +178,7 @@ class Engine:
                     return
                 late, tasks = self._take_waiting()
             for order in late:
-                assert order.timeout is not None
-                self._end(order, "deadline", DeadlineError(order.timeout))
+                self._end(order, "deadline", order.lateness)
             for task in tasks:
                 if task.number == 0:
                     waited = task.order.first_step - task.order.begin

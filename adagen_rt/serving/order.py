@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from adagen_rt.best_of import candidate_seeds
+from adagen_rt.errors import DeadlineError
 from adagen_rt.loop import Decision
 from adagen_rt.request import Request, Static
 from adagen_rt.serving.job import Image, Job, Pixels, Schedule, Watch
@@ -79,6 +80,12 @@ class Order:
         """Whether its time is over."""
         return self.timeout is not None and time.monotonic() - self.begin > self.timeout
 
+    @property
+    def lateness(self) -> DeadlineError:
+        """What the owner of a late order is told."""
+        assert self.timeout is not None
+        return DeadlineError(self.timeout)
+
     def next_task(self, slot: int) -> Task:
         """Its next candidate, in a slot."""
         if self.started == 0:
@@ -134,10 +141,12 @@ class Task:
 
     def record(self, decision: Decision, row: int, calls: int) -> None:
         """Note the policy call that is at ``row`` of a decision, of ``calls`` in all."""
+        if not self.schedule:
+            blank = np.full(calls, np.nan, np.float32)
+            self.schedule = {name: blank.copy() for name in decision.actions}
         call = int(decision.call[row])
         for name, values in decision.actions.items():
-            chosen = self.schedule.setdefault(name, np.full(calls, np.nan, np.float32))
-            chosen[call] = values[row]
+            self.schedule[name][call] = values[row]
         self.calls = call + 1
 
     @property

@@ -6,7 +6,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 
-from adagen_rt.errors import DeadlineError, SampleError
+from adagen_rt.errors import SampleError
 from adagen_rt.generator import Generator
 from adagen_rt.serving.group import End, Group
 from adagen_rt.serving.job import Image, Outcome, Pixels
@@ -113,8 +113,7 @@ class Scheduler:
             for task in gone:
                 self._release(task)
                 if not task.order.over:
-                    assert task.order.timeout is not None
-                    self._ended(task.order, "deadline", DeadlineError(task.order.timeout))
+                    self._ended(task.order, "deadline", task.order.lateness)
         self._groups = deque(group for group in self._groups if group.tasks)
 
     def _release(self, task: Task) -> None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from PIL import Image
 from torch import Tensor
 
+from adagen_rt.picture import to_picture
 from adagen_rt.training.checkpoint import replace_atomically
 
 
@@ -19,5 +19,5 @@ def save_grid(images: Tensor, path: Path, columns: int = 10) -> None:
         top, left = index // columns * height, index % columns * width
         canvas[:, top : top + height, left : left + width] = image
     pixels = (canvas.clamp(0, 1) * 255).round().byte().permute(1, 2, 0).cpu().numpy()
-    picture = Image.fromarray(pixels[..., 0] if channels == 1 else pixels)
+    picture = to_picture(pixels)
     replace_atomically(path, lambda temporary: picture.save(temporary, format="png"))

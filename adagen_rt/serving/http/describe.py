@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from adagen_rt.manifest import DiffusionSpec, Manifest
+from adagen_rt.manifest import Manifest
 
 
 def describe_engine(manifest: Manifest) -> dict[str, Any]:
@@ -33,8 +33,7 @@ def describe_engine(manifest: Manifest) -> dict[str, Any]:
 
 def static_schedule(manifest: Manifest, steps: int) -> dict[str, list[float]]:
     """The hand-made schedule, a number for each policy call, by action name."""
-    # Diffusion asks once before its first evaluation.
-    calls = steps + isinstance(manifest.family, DiffusionSpec)
+    calls = manifest.family.calls(steps)
     return {
         action.name: [float(f"{value:.7g}") for value in action.static.values(steps, calls)]
         for action in manifest.schedule.actions

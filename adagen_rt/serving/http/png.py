@@ -7,12 +7,12 @@ import io
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
+
+from adagen_rt.picture import to_picture
 
 
 def png_base64(pixels: npt.NDArray[np.uint8]) -> str:
     """Base64 of the PNG of one image (H, W, c), grey or RGB."""
-    grey = pixels.shape[-1] == 1
     buffer = io.BytesIO()
-    Image.fromarray(pixels[..., 0] if grey else pixels).save(buffer, "PNG")
+    to_picture(pixels).save(buffer, "PNG")
     return base64.b64encode(buffer.getvalue()).decode()
