@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 import onnx_ir as ir
 
-#: Weights above this go to a file of their own: a protobuf file cannot exceed 2 GB.
-INLINE_BYTES = 1 << 28
+#: Weights above this go to a file of their own: a runtime maps that, but holds a protobuf file in
+#: memory several times over, and none of these can exceed 2 GB.
+INLINE_BYTES = 1 << 26
 
 #: Where nearly all the arithmetic and all the large weights are.
 PRODUCTS = ("MatMul", "Gemm", "Conv")

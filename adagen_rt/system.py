@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
+import sys
 from pathlib import Path
 
 #: Instruction sets that the kernels or ONNX Runtime gain from.
@@ -29,3 +31,11 @@ def cpu_features() -> tuple[str, ...]:
         for flag in line.partition(":")[2].split()
     }
     return tuple(name for name in NOTABLE if name in flags)
+
+
+def return_freed_memory() -> None:
+    """Let the C library hand back what was freed to the system; glibc keeps it otherwise."""
+    if sys.platform == "linux":
+        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # other libraries have none
+        if trim is not None:
+            trim(0)

@@ -13,6 +13,7 @@ from adagen_rt.backends.base import Arrays
 from adagen_rt.backends.int8 import integer_products
 from adagen_rt.backends.providers import CPU, find_provider
 from adagen_rt.errors import AdagenError, EngineError, MissingExtraError
+from adagen_rt.system import return_freed_memory
 
 #: Both install into the same folder, so that the one installed last wins in part.
 PACKAGES = ("onnxruntime", "onnxruntime-gpu")
@@ -80,30 +81,41 @@ class OnnxRuntime:
             DeviceError: The provider does not work on this machine.
         """
         try:
-            model = onnx.load(path, load_external_data=False)
-            integers = self._provider == CPU and integer_products(model)
-            return self._graph(model.SerializeToString() if integers else str(path), path.parent)
+            graph = self._load(path)
         except AdagenError:
             raise
         except Exception as error:  # pybind exceptions without a common base
             reason = str(error).splitlines()[0]
             raise EngineError(f"{path}: ONNX Runtime cannot load it: {reason}") from None
+        # Reading and rearranging weights leaves as much behind as the weights themselves.
+        return_freed_memory()
+        return graph
+
+    def _load(self, path: Path) -> OnnxGraph:
+        model = onnx.load(path, load_external_data=False)
+        integers = self._provider == CPU and integer_products(model)
+        source = model.SerializeToString() if integers else str(path)
+        return self._graph(source, path.parent, _sizes(model))
 
     def load_model(self, model: onnx.ModelProto, folder: Path) -> OnnxGraph:
         """Load a graph from memory, which it may change; large weights are in ``folder``."""
         integer_products(model)
-        return self._graph(model.SerializeToString(), folder)
+        return self._graph(model.SerializeToString(), folder, _sizes(model))
 
-    def _graph(self, source: str | bytes, folder: Path) -> OnnxGraph:
-        options = self._options(folder)
+    def _graph(self, source: str | bytes, folder: Path, sizes: int) -> OnnxGraph:
+        options = self._options(folder, sizes)
         provider = find_provider(self._ort, options, self._provider)
         session = self._ort.InferenceSession(source, options, **provider.arguments)
         provider.check(session)
-        return OnnxGraph(session)
+        shrink = self._ort.RunOptions()
+        shrink.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
+        return OnnxGraph(session, shrink)
 
-    def _options(self, folder: Path) -> Any:
-        """How to run a graph whose large weights are in ``folder``."""
+    def _options(self, folder: Path, sizes: int) -> Any:
+        """How to run a graph whose large weights are in ``folder``, with so many open sizes."""
         options = self._ort.SessionOptions()
+        # A plan of memory is kept for every shape, which pays unless more than the batch changes.
+        options.enable_mem_pattern = sizes < 2
         options.intra_op_num_threads = self._threads
         options.inter_op_num_threads = 1
         options.log_severity_level = 3
@@ -118,11 +130,22 @@ class OnnxRuntime:
         return options
 
 
-class OnnxGraph:
-    """A session that writes into buffers of its own, which grow to the largest batch seen."""
+def _sizes(model: onnx.ModelProto) -> int:
+    """How many sizes of a graph's inputs are open, such as that of the batch."""
+    shapes = (value.type.tensor_type.shape.dim for value in model.graph.input)
+    return len({size.dim_param for shape in shapes for size in shape if size.dim_param})
 
-    def __init__(self, session: Any) -> None:
-        self._session = session
+
+class OnnxGraph:
+    """A session that writes into buffers of its own, which grow to the largest batch seen.
+
+    Args:
+        session: Who runs.
+        shrink: Options of a run after which ONNX Runtime gives back memory that is not in use.
+    """
+
+    def __init__(self, session: Any, shrink: Any) -> None:
+        self._session, self._shrink = session, shrink
         self._inputs = [node.name for node in session.get_inputs()]
         self._outputs = [node.name for node in session.get_outputs()]
         self._shapes: dict[tuple[tuple[int, ...], ...], dict[str, tuple[int, ...]]] = {}
@@ -145,10 +168,13 @@ class OnnxGraph:
         return outputs
 
     def _first_run(self, binding: Any, shapes: tuple[tuple[int, ...], ...]) -> Arrays:
-        """Let ONNX Runtime allocate the outputs, which tells their shapes and dtypes."""
+        """Let ONNX Runtime allocate the outputs, which tells their shapes and dtypes.
+
+        It will not be asked to again, so that it should not keep memory for it.
+        """
         for name in self._outputs:
             binding.bind_output(name, "cpu")
-        self._session.run_with_iobinding(binding)
+        self._session.run_with_iobinding(binding, self._shrink)
         outputs = dict(zip(self._outputs, binding.copy_outputs_to_cpu(), strict=True))
         self._shapes[shapes] = {name: array.shape for name, array in outputs.items()}
         for name, array in outputs.items():

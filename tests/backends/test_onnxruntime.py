@@ -1,8 +1,11 @@
 import sys
 from importlib import metadata
+from pathlib import Path
 
 import numpy as np
+import onnxruntime as runtime
 import pytest
+from onnx import TensorProto, helper
 from tiny_engine import CLASSES, TOKENS, VOCABULARY
 
 from adagen_rt.backends import make_backend, onnxruntime
@@ -83,3 +86,40 @@ def test_two_packages_at_once_say_what_to_type(monkeypatch):
 def test_the_gpu_package_alone_is_enough(monkeypatch):
     pretend_installed(monkeypatch, "onnxruntime-gpu")
     assert onnxruntime.import_onnxruntime() is sys.modules["onnxruntime"]
+
+
+@pytest.mark.parametrize(("sizes", "planned"), [(["rows", 4], True), (["rows", "tokens"], False)])
+def test_memory_is_planned_unless_more_than_the_batch_changes(monkeypatch, sizes, planned):
+    made = []
+
+    class Options(runtime.SessionOptions):
+        def __init__(self):
+            super().__init__()
+            made.append(self)
+
+    backend = make_backend("onnxruntime", 1)
+    monkeypatch.setattr(runtime, "SessionOptions", Options)
+    ports = [helper.make_tensor_value_info(name, TensorProto.FLOAT, sizes) for name in "xy"]
+    nodes = [helper.make_node("Neg", ["x"], ["y"])]
+    model = helper.make_model(helper.make_graph(nodes, "neg", ports[:1], ports[1:]), ir_version=10)
+    backend.load_model(model, Path())
+    assert [options.enable_mem_pattern for options in made] == [planned]
+
+
+def test_only_the_first_run_of_a_shape_gives_memory_back(graph, monkeypatch):
+    given = []
+    run = graph._session.run_with_iobinding
+    monkeypatch.setattr(
+        graph._session,
+        "run_with_iobinding",
+        lambda binding, options=None: given.append(options) or run(binding, options),
+    )
+    for rows in (2, 3, 2, 3):
+        graph.run(inputs(rows))
+    key = "memory.enable_memory_arena_shrinkage"
+    assert [bool(options and options.get_run_config_entry(key)) for options in given] == [
+        True,
+        True,
+        False,
+        False,
+    ]
