@@ -8,7 +8,10 @@ import sys
 from pathlib import Path
 
 #: Instruction sets that the kernels or ONNX Runtime gain from.
-NOTABLE = ("avx", "avx2", "fma", "f16c", "avx512f", "avx512_vnni", "amx_tile", "asimd", "sve")
+NOTABLE = (
+    *("avx", "avx2", "fma", "f16c", "avx_vnni", "avx512f", "avx512_vnni", "amx_tile"),
+    *("asimd", "sve"),
+)
 
 
 def available_threads() -> int:
@@ -31,6 +34,11 @@ def cpu_features() -> tuple[str, ...]:
         for flag in line.partition(":")[2].split()
     }
     return tuple(name for name in NOTABLE if name in flags)
+
+
+def has_vnni() -> bool:
+    """Whether this CPU is known to add up products of bytes in 32 bits."""
+    return any(name in ("avx_vnni", "avx512_vnni") for name in cpu_features())
 
 
 def return_freed_memory() -> None:

@@ -30,7 +30,7 @@ import click
 import torch
 from quality_plots import save_pictures, save_plots
 from quality_rows import Measured, Row
-from quality_sources import Maker
+from quality_sources import Maker, title
 from quality_tables import COLUMNS, TABLES, plan, tabulate
 from timing import conditions, print_report
 from tqdm import tqdm
@@ -116,12 +116,12 @@ def measure(settings: Settings) -> tuple[list[Row], dict[str, Any]]:
 
 
 def _engine_rows(source: Source, measured: Measured, settings: Settings) -> list[Row]:
-    rows = []
+    rows, name = [], title(source.manifest)
     for table in settings.tables:
         lines = plan(table, source, settings.more)
-        bar = tqdm(lines, desc=f"{source.manifest.name}, {table}", unit="line")
+        bar = tqdm(lines, desc=f"{name}, {table}", unit="line")
         found = [[measured.row(source, line, seed) for seed in settings.seeds] for line in bar]
-        rows += tabulate(table, source.manifest.name, lines, found)
+        rows += tabulate(table, name, lines, found)
     return rows
 
 

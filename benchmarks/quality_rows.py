@@ -6,6 +6,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from kept import Row, keep_row, read_rows
+from quality_sources import title
 from quality_tables import SCORES, Line
 
 from adagen_rt.training.evaluation import Judge
@@ -33,7 +34,7 @@ class Measured:
         Raises:
             AdagenError: The source cannot do what the choice says.
         """
-        key = self._conditions | {"engine": source.manifest.name, "seed": seed}
+        key = self._conditions | {"engine": title(source.manifest), "seed": seed}
         key |= asdict(line.choice)
         key["std"] = source.manifest.refinement_std if line.choice.refine > 1 else None
         found = next((row for row in self._rows if key.items() <= row.items()), None)

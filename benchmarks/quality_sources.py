@@ -18,6 +18,12 @@ from adagen_rt.training.network_source import NetworkSource
 from adagen_rt.training.sources import EngineSource, Source
 
 
+def title(manifest: Manifest) -> str:
+    """What rows call a generator: an engine and its twin have one name."""
+    dtype = manifest.dtype
+    return manifest.name if dtype == "float32" else f"{manifest.name} {dtype}"
+
+
 @dataclass(frozen=True)
 class Maker:
     """Engines on the CPU, or the networks that they are made of in PyTorch.

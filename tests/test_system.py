@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from adagen_rt.system import return_freed_memory
+from adagen_rt import system
+from adagen_rt.system import has_vnni, return_freed_memory
 
 LIBRARY = ctypes.CDLL(None) if sys.platform == "linux" else None
 #: Too small for glibc to map each on its own.
@@ -29,3 +30,12 @@ def test_freed_memory_goes_back():
     return_freed_memory()
     LIBRARY.free(ctypes.c_void_p(blocks[-1]))
     assert before - resident() > 0.8 * BLOCK * COUNT
+
+
+@pytest.mark.parametrize(
+    ("features", "found"),
+    [((), False), (("avx2", "avx512f"), False), (("avx_vnni",), True), (("avx512_vnni",), True)],
+)
+def test_vnni_has_two_names(monkeypatch, features, found):
+    monkeypatch.setattr(system, "cpu_features", lambda: features)
+    assert has_vnni() == found

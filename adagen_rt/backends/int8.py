@@ -1,7 +1,7 @@
 """Integer weights as ONNX Runtime multiplies them fastest.
 
 A graph with integer weights says ``DequantizeLinear``, then ``MatMul`` (see
-``quantization/weights.py``), which ONNX Runtime would compute in float32. Here each row of the
+``quantization/products.py``), which ONNX Runtime would compute in float32. Here each row of the
 other factor gets a scale of its own, so that its largest entry is 127, and is rounded to an
 unsigned integer around 128: of all pairs of types, unsigned times signed is the fastest on x86.
 """
@@ -30,7 +30,12 @@ _CONSTANTS: dict[str, np.ndarray] = {
 def integer_products(model: onnx.ModelProto) -> bool:
     """Multiply integer weights as integers; changes ``model``, and says whether it has any."""
     graph = model.graph
-    weights = {node.output[0]: node for node in graph.node if node.op_type == "DequantizeLinear"}
+    factors = {node.input[1] for node in graph.node if node.op_type == "MatMul"}
+    weights = {
+        node.output[0]: node
+        for node in graph.node
+        if node.op_type == "DequantizeLinear" and node.output[0] in factors
+    }
     if not weights:
         return False
     nodes: list[NodeProto] = []

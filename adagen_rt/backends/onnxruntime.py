@@ -13,7 +13,7 @@ from adagen_rt.backends.base import Arrays
 from adagen_rt.backends.int8 import integer_products
 from adagen_rt.backends.providers import CPU, find_provider
 from adagen_rt.errors import AdagenError, EngineError, MissingExtraError
-from adagen_rt.system import return_freed_memory
+from adagen_rt.system import has_vnni, return_freed_memory
 
 #: Both install into the same folder, so that the one installed last wins in part.
 PACKAGES = ("onnxruntime", "onnxruntime-gpu")
@@ -121,6 +121,9 @@ class OnnxRuntime:
         options.log_severity_level = 3
         # A session whose idle thread spins on would keep the next one from its core.
         options.add_session_config_entry("session.force_spinning_stop", "1")
+        if not has_vnni():
+            # Sums of two products of unsigned and signed bytes overflow; slower ones do not.
+            options.add_session_config_entry("session.x64quantprecision", "1")
         # A graph that is given as bytes does not say where it came from.
         options.add_session_config_entry(
             "session.model_external_initializers_file_folder_path", str(folder.resolve())

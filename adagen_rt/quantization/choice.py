@@ -10,8 +10,10 @@ import onnx_ir as ir
 
 from adagen_rt.backends.base import Arrays
 from adagen_rt.backends.onnxruntime import OnnxRuntime
+from adagen_rt.quantization.convolutions import Ranges
 from adagen_rt.quantization.errors import relative_error, run_probes
-from adagen_rt.quantization.weights import count_entries, quantize_products, weight_kinds
+from adagen_rt.quantization.layers import layer_kinds, quantize_layers
+from adagen_rt.quantization.weights import count_entries
 
 #: A kind of layer stays float32 where its share of the squared error is more than so many times
 #: its share of the weights: it would save little and cost much.
@@ -24,7 +26,7 @@ class Kind:
 
     Attributes:
         name: Their weights' name.
-        share: Their part of all weights of products, from 0 to 1.
+        share: Their part of all weights that could become integers, from 0 to 1.
         error: How far the graph's outputs are off when these weights alone are integers: root
             of the mean square over the standard deviation, of the output that is worst off.
         integer: Whether they become integers.
@@ -40,6 +42,7 @@ def choose_kinds(
     path: Path,
     probes: Sequence[Arrays],
     expected: Sequence[Arrays],
+    ranges: Ranges,
     runtime: OnnxRuntime,
     progress: Callable[[str], object] = lambda message: None,
 ) -> list[Kind]:
@@ -49,14 +52,16 @@ def choose_kinds(
         path: A float32 graph.
         probes: What it is given in real generations.
         expected: What it gives for each of them.
+        ranges: Of its convolutions; without them, those stay as they are.
         runtime: Who runs it.
         progress: Called with a line about what happens next.
     """
-    sizes = {name: count_entries(nodes) for name, nodes in weight_kinds(ir.load(path)).items()}
+    layers = layer_kinds(ir.load(path), ranges)
+    sizes = {name: count_entries(nodes) for name, nodes in layers.items()}
     kinds = []
     for name, size in sizes.items():
         progress(f"measuring {path.stem}: {name}")
-        outputs = _outputs(path, name, probes, runtime)
+        outputs = _outputs(path, name, probes, ranges, runtime)
         kinds.append(Kind(name, size / sum(sizes.values()), relative_error(outputs, expected)))
     return apply_rule(kinds)
 
@@ -67,7 +72,9 @@ def apply_rule(kinds: Sequence[Kind]) -> list[Kind]:
     return [replace(kind, integer=kind.error**2 / total <= DEAR * kind.share) for kind in kinds]
 
 
-def _outputs(path: Path, kind: str, probes: Sequence[Arrays], runtime: OnnxRuntime) -> list[Arrays]:
+def _outputs(
+    path: Path, kind: str, probes: Sequence[Arrays], ranges: Ranges, runtime: OnnxRuntime
+) -> list[Arrays]:
     model = ir.load(path)
-    quantize_products(model, [kind])
+    quantize_layers(model, [kind], ranges)
     return run_probes(runtime.load_model(ir.to_proto(model), path.parent), probes)

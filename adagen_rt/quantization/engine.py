@@ -16,22 +16,23 @@ from adagen_rt.graph_file import external_files
 from adagen_rt.precision import save_graph
 from adagen_rt.quantization.card import CARD, Report, write_card
 from adagen_rt.quantization.choice import choose_kinds
+from adagen_rt.quantization.convolutions import measure_ranges
 from adagen_rt.quantization.errors import largest_error, relative_error, run_probes
-from adagen_rt.quantization.probes import record_probes
-from adagen_rt.quantization.weights import quantize_products
+from adagen_rt.quantization.layers import quantize_layers
+from adagen_rt.quantization.probes import DECODER, record_probes
 
-#: Graphs with large products. Decoders are convolutions, which integers would slow down.
-GRAPHS = ("condition", "backbone")
+#: Graphs that take nearly all of the time.
+GRAPHS = ("condition", "backbone", DECODER)
 Progress = Callable[[str], object]
 
 
 def quantize_engine(
     engine: Engine, out: str | Path, *, threads: int = 1, progress: Progress = lambda message: None
 ) -> Engine:
-    """Write an engine's twin whose large products have 8-bit integer weights.
+    """Write an engine's twin whose large layers have 8-bit integer weights.
 
     Which layers stay float32 is measured (`quantization/choice.py`) on what the graphs are given
-    in the generation of one image.
+    in the generation of a few images.
 
     Args:
         engine: A float32 engine.
@@ -48,7 +49,7 @@ def quantize_engine(
         reports, graphs = {}, dict(engine.manifest.graphs)
         runtime = OnnxRuntime(threads, prepack=False)
         names = [name for name in GRAPHS if name in graphs]
-        progress("generating an image to measure on")
+        progress("generating images to measure on")
         probes = record_probes(engine, runtime, names, threads)
         for name, spec in graphs.items():
             source = engine.graph_file(name)
@@ -68,10 +69,12 @@ def _quantize(
 ) -> Report:
     """Write one graph's twin into ``folder``."""
     expected = run_probes(runtime.load(source), probes)
-    kinds = choose_kinds(source, probes, expected, runtime, progress)
+    # Elsewhere, convolutions make embeddings of an image's patches, where range is precision.
+    ranges = measure_ranges(source, probes, runtime) if source.stem == DECODER else {}
+    kinds = choose_kinds(source, probes, expected, ranges, runtime, progress)
     progress(f"writing {source.stem}, and comparing it with float32")
     model = ir.load(source)
-    quantize_products(model, [kind.name for kind in kinds if kind.integer])
+    quantize_layers(model, [kind.name for kind in kinds if kind.integer], ranges)
     target = folder / source.name
     save_graph(model, target)
     got = run_probes(runtime.load(target), probes)

@@ -14,6 +14,9 @@ from adagen_rt.generator import Generator
 
 #: Where in a generation a graph that runs at every step is looked at.
 MOMENTS = (0.25, 0.5, 0.75)
+DECODER = "decoder"
+#: Images whose decoding is looked at.
+IMAGES = 4
 
 
 @dataclass
@@ -63,7 +66,9 @@ class Recording:
 def record_probes(
     engine: Engine, backend: Backend, names: Collection[str], threads: int
 ) -> dict[str, list[Arrays]]:
-    """Inputs of graphs in the generation of one image: at three moments, or at the only one.
+    """Inputs of graphs in a generation: at three moments of one image's, or at the only one.
+
+    A decoder gets several images, because the ranges of what is in it are measured on them.
 
     Args:
         engine: Whose graphs.
@@ -74,8 +79,11 @@ def record_probes(
     steps = engine.manifest.schedule.steps
     moments = {int(steps * moment) for moment in MOMENTS}
     wanted: dict[Path, Collection[int]] = {
-        engine.graph_file(name): moments if name == "backbone" else {0} for name in names
+        engine.graph_file(name): moments if name == "backbone" else range(IMAGES) for name in names
     }
     recording = Recording(backend, wanted)
-    Generator(engine, backend=recording, threads=threads).generate([0], [0])
+    generator = Generator(engine, backend=recording, threads=threads)
+    count = engine.manifest.class_count
+    for number in range(IMAGES if DECODER in names else 1):
+        generator.generate([number * count // IMAGES], [number])
     return {name: recording.recorders[engine.graph_file(name)].kept for name in names}

@@ -1,39 +1,37 @@
-"""Weights of matrix products as 8-bit integers, one at a time in memory.
-
-What is written is plain ONNX: ``DequantizeLinear`` of int8 weights with a scale a column, then
-the product. It says what is stored; how to multiply is the backend's affair. Both that run it
-here (``backends/onnxruntime.py``, ``backends/openvino.py``) quantise each row of the other factor
-when they meet it, so that a sample does not depend on what else is in its batch.
-"""
+"""Which weights a graph has, by kind of layer, and how they are stored as 8-bit integers."""
 
 from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Sequence
 
 import numpy as np
 import numpy.typing as npt
 import onnx_ir as ir
 
-from adagen_rt.precision import drop_unused
-
 #: Smaller weights are not worth an integer product.
 MIN_ENTRIES = 1 << 12
 #: Scales below this would be lost in float32's subnormal numbers.
 MIN_SCALE = 1e-30
+#: Axes of a weight, by type of layer; those of a convolution are of images.
+_RANKS = {"MatMul": 2, "Gemm": 2, "Conv": 4}
 
 
-def weight_kinds(model: ir.Model) -> dict[str, list[ir.Node]]:
-    """Products whose second factor is a weight, by kind of layer.
+def weight_kinds(model: ir.Model, ops: Collection[str]) -> dict[str, list[ir.Node]]:
+    """Layers of some types whose second input is a weight, by kind.
 
     A kind is the weight's name without the numbers of its blocks, so that the layers which do
     the same in every block are one kind: ``blocks.*.mlp.fc1``.
+
+    Args:
+        model: The graph.
+        ops: Of ``MatMul``, ``Gemm`` and ``Conv``.
     """
     kinds = defaultdict(list)
     for node in model.graph:
-        if node.op_type in ("MatMul", "Gemm") and _entries(node) >= MIN_ENTRIES:
-            kinds[_kind(str(_weight(node).name))].append(node)
+        if node.op_type in ops and _entries(node) >= MIN_ENTRIES:
+            kinds[_kind(str(find_weight(node).name))].append(node)
     return dict(kinds)
 
 
@@ -42,65 +40,48 @@ def _kind(name: str) -> str:
     return re.sub(r"\.\d+(?=\.|$)", ".*", stem)
 
 
-def _weight(node: ir.Node) -> ir.Value:
-    """A product's second factor."""
+def find_weight(node: ir.Node) -> ir.Value:
+    """A layer's second input."""
     value = node.inputs[1]
-    assert value is not None  # neither MatMul nor Gemm can do without
+    assert value is not None  # no layer can do without
     return value
 
 
 def _entries(node: ir.Node) -> int:
-    weight = _weight(node).const_value
-    if weight is None or len(weight.shape) != 2 or not _plain(node):
+    weight = find_weight(node).const_value
+    if weight is None or len(weight.shape) != _RANKS[node.op_type] or not _plain(node):
         return 0
     return int(weight.size)
 
 
 def _plain(node: ir.Node) -> bool:
-    """Whether a Gemm is what a linear layer is exported as."""
+    """Whether a Gemm is what a linear layer is exported as; all else is."""
     attributes = node.attributes
     scaled = any(attributes.get_float(name, 1.0) != 1.0 for name in ("alpha", "beta"))
     return not scaled and not attributes.get_int("transA", 0)
 
 
 def count_entries(nodes: Collection[ir.Node]) -> int:
-    """Weights of products."""
+    """Weights of layers."""
     return sum(_entries(node) for node in nodes)
 
 
-def quantize_products(model: ir.Model, kinds: Collection[str]) -> None:
-    """Store the weights of these kinds as integers."""
-    chosen = [
-        node for kind, nodes in weight_kinds(model).items() if kind in kinds for node in nodes
-    ]
-    for node in chosen:
-        _quantize(model, node)
-    drop_unused(model)
+def store_integers(
+    model: ir.Model, source: ir.Value, channel: int, turned: bool = False
+) -> tuple[ir.Value, ir.Value]:
+    """Integers of a weight and their scales, a scale a channel, shared by all who use the weight.
 
-
-def _quantize(model: ir.Model, node: ir.Node) -> None:
-    """Put integers in the place of one product's weight; a Gemm becomes a product and a sum."""
-    source = _weight(node)
-    turned = node.op_type == "Gemm" and node.attributes.get_int("transB", 0) == 1
-    stored, scales = _stored(model, source, turned)
-    weight = ir.node("DequantizeLinear", [stored, scales], attributes={"axis": 1})
-    product = ir.node("MatMul", [node.inputs[0], weight.outputs[0]])
-    new = [weight, product]
-    if len(node.inputs) > 2 and node.inputs[2] is not None:
-        new.append(ir.node("Add", [product.outputs[0], node.inputs[2]]))
-    for one in new:
-        one.outputs[0].type = ir.TensorType(ir.DataType.FLOAT)
-    ir.convenience.replace_nodes_and_values(
-        model.graph, node, [node], new, [node.outputs[0]], [new[-1].outputs[0]]
-    )
-
-
-def _stored(model: ir.Model, source: ir.Value, turned: bool) -> tuple[ir.Value, ir.Value]:
-    """Integers (inputs, outputs) and their scales (outputs,), shared by all who use a weight."""
+    Args:
+        model: The graph.
+        source: The weight.
+        channel: Axis of what is stored that has a scale for each of its entries, the largest of
+            which is 127.
+        turned: Store a matrix the other way round.
+    """
     tensor = source.const_value
     assert tensor is not None
     shape = [int(size) for size in tensor.shape.numpy()]
-    inputs, outputs = reversed(shape) if turned else shape
+    shape = shape[::-1] if turned else shape
 
     def weight() -> npt.NDArray[np.float32]:
         array: npt.NDArray[np.float32] = tensor.numpy()
@@ -108,33 +89,40 @@ def _stored(model: ir.Model, source: ir.Value, turned: bool) -> tuple[ir.Value, 
 
     def integers() -> ir.TensorProtocol:
         array = weight()
-        rounded = np.rint(array / _scales(array)).astype(np.int8)
+        wide = [-1 if axis == channel else 1 for axis in range(array.ndim)]
+        rounded = np.rint(array / channel_scales(array, channel).reshape(wide)).astype(np.int8)
         return ir.tensor(np.ascontiguousarray(rounded))
 
     return (
-        _initializer(model, f"{source.name}.int8", ir.DataType.INT8, (inputs, outputs), integers),
-        _initializer(
+        add_initializer(model, f"{source.name}.int8", ir.DataType.INT8, shape, integers),
+        add_initializer(
             model,
             f"{source.name}.scale",
             ir.DataType.FLOAT,
-            (outputs,),
-            lambda: ir.tensor(_scales(weight())),
+            shape[channel : channel + 1],
+            lambda: ir.tensor(channel_scales(weight(), channel)),
         ),
     )
 
 
-def _scales(weight: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    """What 1 stands for in each column, whose largest entry is 127."""
-    scales: npt.NDArray[np.float32] = np.abs(weight).max(axis=0) / np.float32(127)
+def channel_scales(weight: npt.NDArray[np.float32], channel: int) -> npt.NDArray[np.float32]:
+    """What 1 stands for in each channel (channels,)."""
+    others = tuple(axis for axis in range(weight.ndim) if axis != channel)
+    scales: npt.NDArray[np.float32] = np.abs(weight).max(axis=others) / np.float32(127)
     return scales.clip(min=np.float32(MIN_SCALE))
 
 
-def _initializer(
-    model: ir.Model, name: str, dtype: ir.DataType, shape: tuple[int, ...], make: object
+def add_initializer(
+    model: ir.Model,
+    name: str,
+    dtype: ir.DataType,
+    shape: Sequence[int],
+    make: Callable[[], ir.TensorProtocol],
 ) -> ir.Value:
+    """A constant of the graph, computed when it is written; the one that has the name already."""
     initializers = model.graph.initializers
     if name not in initializers:
-        tensor = ir.LazyTensor(make, dtype=dtype, shape=ir.Shape(shape))  # type: ignore[arg-type]
+        tensor = ir.LazyTensor(make, dtype=dtype, shape=ir.Shape(shape))
         value = ir.Value(
             name=name, type=ir.TensorType(dtype), shape=tensor.shape, const_value=tensor
         )

@@ -9,6 +9,7 @@ from onnx import TensorProto, helper
 from tiny_engine import CLASSES, TOKENS, VOCABULARY
 
 from adagen_rt.backends import make_backend, onnxruntime
+from adagen_rt.backends.onnxruntime import OnnxRuntime
 from adagen_rt.errors import AdagenError, EngineError, InputError, MissingExtraError
 
 
@@ -123,3 +124,14 @@ def test_only_the_first_run_of_a_shape_gives_memory_back(graph, monkeypatch):
         False,
         False,
     ]
+
+
+@pytest.mark.parametrize("vnni", [True, False])
+def test_bytes_are_multiplied_without_overflow_where_there_is_no_vnni(monkeypatch, vnni):
+    monkeypatch.setattr(onnxruntime, "has_vnni", lambda: vnni)
+    options = OnnxRuntime(1)._options(Path(), 1)
+    if vnni:
+        with pytest.raises(RuntimeError, match=r"session\.x64quantprecision"):
+            options.get_session_config_entry("session.x64quantprecision")
+    else:
+        assert options.get_session_config_entry("session.x64quantprecision") == "1"

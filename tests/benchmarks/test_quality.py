@@ -1,6 +1,7 @@
 """The tables of `quality.py`, of tiny engines in the eyes of a judge that sees brightness only."""
 
 import json
+import shutil
 from statistics import mean
 
 import pytest
@@ -206,3 +207,18 @@ def test_an_engine_of_other_images_is_refused(tiny_engine):
     done = CliRunner().invoke(quality.main, given)
     assert done.exit_code == 2
     assert "images of 4 x 4" in done.stderr
+
+
+def test_a_twin_of_other_weights_has_rows_of_its_own(score, judge, judged_engine, tmp_path):
+    """Its name is the same."""
+    twin = tmp_path / "twin"
+    shutil.copytree(judged_engine, twin)
+    manifest = json.loads((twin / "manifest.json").read_text())
+    manifest["dtype"] = "int8"
+    (twin / "manifest.json").write_text(json.dumps(manifest))
+    kept = ("--schedules", "--more", "", "--seeds", "0", "--keep", tmp_path / "rows.jsonl")
+    first = score(*kept)
+    both = score(*kept, engines=(judged_engine, twin))
+    names = list(dict.fromkeys(row["engine"] for row in both["results"]))
+    assert names == [first["results"][0]["engine"], f"{names[0]} int8"]
+    assert judge.sets == len(both["results"])

@@ -27,9 +27,10 @@ def test_the_twin_is_smaller_and_says_what_it_is(twins):
     assert twin.manifest.family == original.manifest.family
     sizes = [(e.graph_file("backbone")).stat().st_size for e in twins]
     assert sizes[1] < 0.45 * sizes[0]
-    assert 1e-3 < twin.manifest.graphs["backbone"].error < 0.5
-    for name in ("policy", "decoder"):
-        assert twin.graph_file(name).read_bytes() == original.graph_file(name).read_bytes()
+    for name in ("backbone", "decoder"):
+        assert 1e-3 < twin.manifest.graphs[name].error < 0.5
+    policies = [engine.graph_file("policy").read_bytes() for engine in twins]
+    assert policies[0] == policies[1]
 
 
 def test_the_card_lists_every_kind(twins):

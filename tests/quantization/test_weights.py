@@ -6,7 +6,8 @@ from onnx import TensorProto, helper, numpy_helper
 ir = pytest.importorskip("onnx_ir", reason="needs the extra int8")
 
 from adagen_rt.backends.onnxruntime import OnnxRuntime
-from adagen_rt.quantization.weights import count_entries, quantize_products, weight_kinds
+from adagen_rt.quantization.layers import layer_kinds, quantize_layers
+from adagen_rt.quantization.weights import count_entries
 
 INPUTS, OUTPUTS = 80, 96
 
@@ -44,7 +45,7 @@ def test_integers_give_nearly_what_floats_give(make, tmp_path):
     x = np.random.default_rng(2).normal(size=(5, INPUTS)).astype(np.float32)
     expected = run(make(), x, tmp_path)
     model = make()
-    quantize_products(model, weight_kinds(model))
+    quantize_layers(model, layer_kinds(model, {}), {})
     got = run(model, x, tmp_path)
     error = np.sqrt(np.mean((got - expected) ** 2)) / expected.std()
     assert 1e-3 < error < 1.5e-2
@@ -56,7 +57,7 @@ def test_what_is_stored_is_a_column_s_largest_entry_over_127(make):
     floats = next(v for v in model.graph.initializers.values() if v.name.endswith("weight"))
     weight = floats.const_value.numpy()
     weight = weight.T if make is layer else weight
-    quantize_products(model, weight_kinds(model))
+    quantize_layers(model, layer_kinds(model, {}), {})
     stored = {name: v.const_value.numpy() for name, v in model.graph.initializers.items()}
     integers, scales = (
         next(array for name, array in stored.items() if name.endswith(end))
@@ -69,21 +70,21 @@ def test_what_is_stored_is_a_column_s_largest_entry_over_127(make):
 
 
 def test_kinds_are_names_without_the_numbers_of_blocks():
-    assert list(weight_kinds(product("module.module.blocks.3.fc.weight.transpose.v"))) == [
+    assert list(layer_kinds(product("module.module.blocks.3.fc.weight.transpose.v"), {})) == [
         "blocks.*.fc"
     ]
-    (nodes,) = weight_kinds(product()).values()
+    (nodes,) = layer_kinds(product(), {}).values()
     assert count_entries(nodes) == INPUTS * OUTPUTS
 
 
 @pytest.mark.parametrize("attributes", [{"alpha": 0.5}, {"beta": 2.0}])
 def test_other_gemms_than_linear_layers_stay(attributes):
-    assert not weight_kinds(layer(**attributes))
+    assert not layer_kinds(layer(**attributes), {})
 
 
 def test_only_the_kinds_that_are_named_change():
     model = product()
-    quantize_products(model, ["another"])
+    quantize_layers(model, ["another"], {})
     assert [node.op_type for node in model.graph] == ["MatMul"]
 
 
@@ -93,7 +94,7 @@ def test_a_column_of_zeros_stays_zero(tmp_path):
     array = weight.const_value.numpy().copy()
     array[:, 7] = 0
     weight.const_value = ir.tensor(array)
-    quantize_products(model, weight_kinds(model))
+    quantize_layers(model, layer_kinds(model, {}), {})
     got = run(model, np.ones((2, INPUTS), np.float32), tmp_path)
     assert np.all(got[:, 7] == 0)
     assert np.all(np.isfinite(got))
@@ -101,5 +102,5 @@ def test_a_column_of_zeros_stays_zero(tmp_path):
 
 def test_the_result_is_standard_onnx():
     model = product()
-    quantize_products(model, weight_kinds(model))
+    quantize_layers(model, layer_kinds(model, {}), {})
     onnx.checker.check_model(ir.to_proto(model), full_check=True)

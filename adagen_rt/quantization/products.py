@@ -1,0 +1,31 @@
+"""Matrix products with 8-bit integer weights.
+
+What is written is plain ONNX: ``DequantizeLinear`` of int8 weights with a scale a column, then
+the product. It says what is stored; how to multiply is the backend's affair. Both that run it
+here (``backends/onnxruntime.py``, ``backends/openvino.py``) quantise each row of the other factor
+when they meet it, so that a sample does not depend on what else is in its batch.
+"""
+
+from __future__ import annotations
+
+import onnx_ir as ir
+
+from adagen_rt.quantization.weights import find_weight, store_integers
+
+OPS = ("MatMul", "Gemm")
+
+
+def quantize_product(model: ir.Model, node: ir.Node) -> None:
+    """Put integers in the place of one product's weight; a Gemm becomes a product and a sum."""
+    turned = node.op_type == "Gemm" and node.attributes.get_int("transB", 0) == 1
+    stored, scales = store_integers(model, find_weight(node), 1, turned)
+    weight = ir.node("DequantizeLinear", [stored, scales], attributes={"axis": 1})
+    product = ir.node("MatMul", [node.inputs[0], weight.outputs[0]])
+    new = [weight, product]
+    if len(node.inputs) > 2 and node.inputs[2] is not None:
+        new.append(ir.node("Add", [product.outputs[0], node.inputs[2]]))
+    for one in new:
+        one.outputs[0].type = ir.TensorType(ir.DataType.FLOAT)
+    ir.convenience.replace_nodes_and_values(
+        model.graph, node, [node], new, [node.outputs[0]], [new[-1].outputs[0]]
+    )
