@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections import deque
 from collections.abc import Callable, Sequence
 
 from adagen_rt.errors import SampleError
@@ -19,8 +18,10 @@ Ended = Callable[[Order, Outcome, "Image | BaseException | None"], object]
 class Scheduler:
     """Slots and the groups that they are in; its methods run on the compute thread.
 
-    Samples that may share a loop share a batch, at whatever step each of them is; groups that
-    may not (other options, VAR's scales) take their steps in turns.
+    Samples that may share a loop share a batch, at whatever step each of them is. Groups with
+    other options take their steps in turns. Those with the same options, which VAR has because its
+    samples can only start together, follow one another: in turns, all would be late, and those who
+    come meanwhile would not share a batch.
 
     Args:
         generator: Whose graphs.
@@ -34,7 +35,7 @@ class Scheduler:
         self._slots = slots
         self._free = list(range(slots))
         self._load = 0
-        self._groups: deque[Group] = deque()
+        self._groups: list[Group] = []
 
     @property
     def running(self) -> int:
@@ -72,13 +73,14 @@ class Scheduler:
         if not self._groups:
             return 0, 0.0
         begin = time.monotonic()
-        group = self._groups.popleft()
+        group = self._groups[0]
         self._start(group)
         tasks = list(group.tasks.values())
         if tasks:
             self._advance(group, tasks)
-        if group.tasks:
-            self._groups.append(group)
+        # The turn passes to other options; sorting keeps the order of groups with the same.
+        self._groups.sort(key=lambda other: other.key == group.key)
+        self._forget_empty()
         return len(tasks), time.monotonic() - begin
 
     def _start(self, group: Group) -> None:
@@ -114,7 +116,10 @@ class Scheduler:
                 self._release(task)
                 if not task.order.over:
                     self._ended(task.order, "deadline", task.order.lateness)
-        self._groups = deque(group for group in self._groups if group.tasks)
+        self._forget_empty()
+
+    def _forget_empty(self) -> None:
+        self._groups = [group for group in self._groups if group.tasks]
 
     def _release(self, task: Task) -> None:
         self._load -= task.order.weight
