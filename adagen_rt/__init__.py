@@ -26,7 +26,8 @@ from adagen_rt.errors import (
 
 if TYPE_CHECKING:
     from adagen_rt.device_generator import DeviceGenerator
-    from adagen_rt.generator import Generator, load
+    from adagen_rt.generator import Generator
+    from adagen_rt.loading import load
     from adagen_rt.result import Result, Step
 
 __all__ = [
@@ -49,7 +50,7 @@ __all__ = [
 _LAZY = {
     "DeviceGenerator": "device_generator",
     "Generator": "generator",
-    "load": "generator",
+    "load": "loading",
     "Result": "result",
     "Step": "result",
 }

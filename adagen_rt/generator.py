@@ -1,11 +1,10 @@
-"""Load an engine, generate images, watch the steps."""
+"""Generate images, watch the steps."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, overload
+from typing import Any
 
 # Imported here, or the first step would pay for it.
 import array_api_compat.numpy  # noqa: F401
@@ -13,90 +12,19 @@ import numpy as np
 import numpy.typing as npt
 
 from adagen_rt.assembly import Assembly
-from adagen_rt.backends import DEVICE_BACKENDS, Backend, Graph, make_backend
+from adagen_rt.backends import Backend, Graph, make_backend
 from adagen_rt.best_of import keep_best, score_images
-from adagen_rt.engine import Engine, open_engine
-from adagen_rt.errors import EngineError, InputError
+from adagen_rt.engine import Engine
+from adagen_rt.errors import EngineError
 from adagen_rt.families import Family, NoiseSource, State, make_family
 from adagen_rt.loop import Loop
 from adagen_rt.ops import Ops
-from adagen_rt.ops.cpu import MAX_THREADS, CpuOps
+from adagen_rt.ops.cpu import CpuOps
 from adagen_rt.ops.noise import Philox
 from adagen_rt.request import MAX_BATCH, Request, Static, as_integer, make_request
 from adagen_rt.result import Images, Result, Snapshot, Step, Trace, to_pixels
-from adagen_rt.system import available_threads
-
-if TYPE_CHECKING:
-    from adagen_rt.device_generator import DeviceGenerator
 
 Progress = Callable[[Step], object]
-
-
-@overload
-def load(
-    engine: str | Path,
-    *,
-    backend: Literal["onnxruntime", "openvino"] = "onnxruntime",
-    threads: int | None = None,
-    provider: str | None = None,
-) -> Generator: ...
-
-
-@overload
-def load(
-    engine: str | Path,
-    *,
-    backend: str,
-    threads: int | None = None,
-    provider: str | None = None,
-) -> Generator | DeviceGenerator: ...
-
-
-def load(
-    engine: str | Path,
-    *,
-    backend: str = "onnxruntime",
-    threads: int | None = None,
-    provider: str | None = None,
-) -> Generator | DeviceGenerator:
-    """Load an engine from a folder, or one of the shipped ones by name.
-
-    Args:
-        engine: Path of an engine folder, or a shipped engine's name.
-        backend: Who executes the graphs: ``onnxruntime`` or ``openvino``, step by step, or
-            ``tensorrt`` or ``tensorrt-rtx``, a whole generation as one CUDA graph over plans that
-            ``adagen-rt build`` made.
-        threads: CPU threads, with the first two; None takes all that this process may use.
-        provider: Execution provider, with ``onnxruntime``: ``cpu`` (None is the same), ``cuda``,
-            or a plugin by the end of its package's name, such as ``nv-tensorrt-rtx`` for
-            ``onnxruntime-ep-nv-tensorrt-rtx``.
-
-    Raises:
-        AdagenError: The engine, or what it needs, is missing or unusable.
-    """
-    return make_generator(open_engine(engine), backend, threads, provider)
-
-
-def make_generator(
-    engine: Engine, backend: str, threads: int | None, provider: str | None
-) -> Generator | DeviceGenerator:
-    """A generator over an engine that is open; arguments as for ``load``."""
-    if backend not in DEVICE_BACKENDS:
-        return Generator(engine, backend=backend, threads=check_threads(threads), provider=provider)
-    for field, value in (("threads", threads), ("provider", provider)):
-        if value is not None:
-            raise InputError(field, value, f"none with the backend {backend}")
-    # Whoever generates on the CPU does not wait for the modules of a GPU.
-    from adagen_rt.device_generator import open_device_generator
-
-    return open_device_generator(engine, backend)
-
-
-def check_threads(threads: int | None) -> int:
-    """``threads`` if it is a sensible number; None gives all that this process may use."""
-    if threads is None:
-        return min(available_threads(), MAX_THREADS)
-    return as_integer("threads", threads, 1, MAX_THREADS)
 
 
 class Generator:

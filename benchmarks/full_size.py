@@ -21,7 +21,7 @@ import click
 from timing import conditions, print_report
 
 from adagen_rt.engine import open_engine
-from adagen_rt.generator import available_threads
+from adagen_rt.system import available_threads
 
 RECIPES = ("maskgit-l", "dit-xl-2", "sit-xl-2", "var-d16", "var-d30")
 FOLDER = Path(__file__).parents[1] / "export"

@@ -34,7 +34,7 @@ from worker import Calls, Worker
 from adagen_rt.cli.plots import check_plot
 from adagen_rt.engine import open_engine, shipped_engines
 from adagen_rt.errors import AdagenError, InputError
-from adagen_rt.generator import check_threads, load
+from adagen_rt.loading import check_threads, load
 
 SHIPPED = ("fashion-maskgit", "fashion-dit", "fashion-sit", "fashion-var")
 TAG = "golden6"

@@ -39,7 +39,7 @@ from adagen_rt.cli.files import check_writable
 from adagen_rt.cli.judges import check_judged
 from adagen_rt.cli.plots import check_plot
 from adagen_rt.errors import AdagenError, InputError
-from adagen_rt.generator import check_threads
+from adagen_rt.loading import check_threads
 from adagen_rt.request import MAX_BATCH, MAX_STEPS, as_integer
 from adagen_rt.training.evaluation import load_judge
 from adagen_rt.training.sources import Source

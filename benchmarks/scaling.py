@@ -26,7 +26,8 @@ from adagen_rt.cli.plots import check_plot
 from adagen_rt.errors import AdagenError
 from adagen_rt.export import export_engine
 from adagen_rt.export.recipe import Recipe
-from adagen_rt.generator import Generator, check_threads
+from adagen_rt.generator import Generator
+from adagen_rt.loading import check_threads
 
 RECIPES = Path(__file__).parents[1] / "export"
 BATCHES = (1, 2, 4, 8, 16)

@@ -14,7 +14,7 @@ from adagen_rt.cli.judges import check_judged
 from adagen_rt.cli.tables import table
 from adagen_rt.cli.training_options import data_option, prepare_torch, threads_option
 from adagen_rt.errors import InputError
-from adagen_rt.generator import check_threads, load
+from adagen_rt.loading import check_threads, load
 from adagen_rt.request import MAX_BATCH, MAX_COUNT, as_integer, check_steps
 
 if TYPE_CHECKING:

@@ -17,7 +17,8 @@ from adagen_rt.cli.report import describe, failures, summarize
 from adagen_rt.cli.watch import Preview, Progress
 from adagen_rt.engine import open_engine
 from adagen_rt.errors import InputError
-from adagen_rt.generator import Generator, check_threads, make_generator
+from adagen_rt.generator import Generator
+from adagen_rt.loading import check_threads, make_generator
 from adagen_rt.request import (
     MAX_BATCH,
     MAX_CANDIDATES,

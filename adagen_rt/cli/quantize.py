@@ -8,7 +8,7 @@ import click
 
 from adagen_rt.engine import open_engine
 from adagen_rt.errors import MissingExtraError
-from adagen_rt.generator import check_threads
+from adagen_rt.loading import check_threads
 
 
 @click.command()

@@ -15,7 +15,8 @@ import click
 from adagen_rt.engine import Engine as EngineFolder
 from adagen_rt.engine import open_engine
 from adagen_rt.errors import InputError, MissingExtraError
-from adagen_rt.generator import Generator, check_threads
+from adagen_rt.generator import Generator
+from adagen_rt.loading import check_threads
 from adagen_rt.request import as_integer
 from adagen_rt.serving import Engine
 

@@ -14,7 +14,8 @@ from types import TracebackType
 from typing import Any
 
 from adagen_rt.errors import InputError, QueueFullError, StoppedError
-from adagen_rt.generator import Generator, load
+from adagen_rt.generator import Generator
+from adagen_rt.loading import load
 from adagen_rt.manifest import VARSpec
 from adagen_rt.request import MAX_BATCH, Static, as_integer, make_request
 from adagen_rt.serving.job import Image, Job, Observer, Outcome, Stats, Watch

@@ -6,7 +6,7 @@ from PIL import Image
 from tiny_engine import STEPS, Options, build_tiny_engine
 
 from adagen_rt.cli.measure import HOST, PARTS, Measurement, Plan, measure
-from adagen_rt.generator import load
+from adagen_rt.loading import load
 
 QUICK = ("--repeats", 3, "--threads", 1)
 
