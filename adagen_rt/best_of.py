@@ -33,7 +33,7 @@ def keep_best(
         scores = np.array(reward(made), np.float32)
         scores[list(made.failures)] = np.nan
         made = replace(made, rewards=scores)
-        best = made if best is None else _better(best, made)
+        best = made if best is None else _best(best, made)
     assert best is not None  # a checked request asks for one at least
     return best
 
@@ -63,11 +63,18 @@ def score_images(
     return np.concatenate(scores)
 
 
-def _better(best: Result, other: Result) -> Result:
+def is_better(rewards: Rewards, best: Rewards) -> npt.NDArray[np.bool_]:
+    """Where (B,) later candidates beat the best so far: ties do not, and NaN never does."""
+    wins: npt.NDArray[np.bool_]
+    wins = np.nan_to_num(rewards, nan=-np.inf) > np.nan_to_num(best, nan=-np.inf)
+    return wins
+
+
+def _best(best: Result, other: Result) -> Result:
     """For each sample, the one of two results with the higher reward."""
     assert best.rewards is not None
     assert other.rewards is not None
-    wins = np.nan_to_num(other.rewards, nan=-np.inf) > np.nan_to_num(best.rewards, nan=-np.inf)
+    wins = is_better(other.rewards, best.rewards)
     return replace(
         best,
         images=np.where(wins[:, None, None, None], other.images, best.images),

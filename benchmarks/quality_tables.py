@@ -24,11 +24,13 @@ class Line:
         kind: The curve that it is a point of.
         value: Where on it.
         choice: How its images are made.
+        best_of: Images made of each sample, of which the reward model keeps one.
     """
 
     kind: str
     value: float
     choice: Choice
+    best_of: int = 1
 
 
 def plan(table: str, source: Source, more: Sequence[int]) -> Sequence[Line]:
@@ -56,7 +58,7 @@ def _schedules(source: Source, more: Sequence[int]) -> list[Line]:
 REFINE = (
     Line("policy", 1, Choice()),
     *(Line("refine", count, Choice(refine=count)) for count in (2, 4)),
-    *(Line("best-of", count, Choice(best_of=count)) for count in (2, 4, 8)),
+    *(Line("best-of", count, Choice(), count) for count in (2, 4, 8)),
 )
 FIDELITY = (
     *(Line("fidelity", share, Choice(fidelity=share)) for share in (0.0, 0.25, 0.5, 0.75, 1.0)),

@@ -3,8 +3,9 @@
 Regime: open loop. Requests arrive at random (Poisson) whatever the state of the server, and a
 latency runs from the arrival that was drawn to the finished image. All contenders run the same
 engine with the same threads and see the same arrivals, one contender after the other, in several
-rounds. Static batching takes what waits, at most --max-batch, and runs it to the end. Rates are
-shares of what `generate` makes in batches of --max-batch.
+rounds; what is told are medians over the rounds, so that a stall of the machine in one of them does
+not pass for somebody's tail. Static batching takes what waits, at most --max-batch, and runs it to
+the end. Rates are shares of what `generate` makes in batches of --max-batch.
 
     python benchmarks/serving.py --engine fashion-dit [--plot FILE]
     python benchmarks/serving.py --engine fashion-dit --soak 10    # minutes; memory over time
@@ -100,19 +101,17 @@ def compare(
     """One row for every rate (requests a second) and contender."""
     rows = []
     for rate in rates:
-        pooled: dict[str, list[float]] = {name: [] for name in contenders}
-        spans = dict.fromkeys(contenders, 0.0)
+        measured: dict[str, list[list[float]]] = {name: [] for name in contenders}
         for number in range(rounds):
             gaps = np.random.default_rng(number).exponential(1 / rate, requests)
             for name, submit in contenders.items():
                 latencies, span = drive(submit, np.cumsum(gaps).tolist())
-                pooled[name] += latencies
-                spans[name] += span
-        for name, latencies in pooled.items():
-            p50, p95, p99 = 1e3 * np.percentile(latencies, (50, 95, 99))
-            speed = len(latencies) / spans[name]
-            rows.append(dict(zip(HEADER, (rate, name, speed, p50, p95, p99), strict=True)))
-            click.echo(f"{rate:.3g}/s {name}: p99 {p99:.1f} ms", err=True)
+                tails = 1e3 * np.percentile(latencies, (50, 95, 99))
+                measured[name].append([requests / span, *tails])
+        for name, found in measured.items():
+            medians = np.median(found, axis=0).tolist()
+            rows.append(dict(zip(HEADER, (rate, name, *medians), strict=True)))
+            click.echo(f"{rate:.3g}/s {name}: p99 {medians[-1]:.1f} ms", err=True)
     return rows
 
 

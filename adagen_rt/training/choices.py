@@ -21,7 +21,6 @@ class Choice:
         steps: Backbone evaluations; None for the generator's own.
         fidelity: Share of the fidelity policy.
         refine: Actions tried at every policy call.
-        best_of: Images made of each sample.
         guidance: What the hand-made schedule's guidance is multiplied by.
     """
 
@@ -29,7 +28,6 @@ class Choice:
     steps: int | None = None
     fidelity: float = 0.0
     refine: int = 1
-    best_of: int = 1
     guidance: float = 1.0
 
 

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from adagen_rt.best_of import keep_best, score_images
+from adagen_rt.best_of import Rewards, score_images
 from adagen_rt.errors import InputError
 from adagen_rt.loop import Array, Arrays, Fidelity, Loop, Network
 from adagen_rt.manifest import Manifest
@@ -56,16 +56,28 @@ class NetworkSource:
     def make(self, choice: Choice, labels: Tensor, seeds: Tensor, tick: Tick) -> Made:
         """See `Source`."""
         environment = self._environment(choice)
-        reward = self._reward() if choice.best_of > 1 else None
 
         def make(labels: Tensor, seeds: Tensor) -> Result:
             share = np.full(len(labels), choice.fidelity, np.float32)
-            steps, counts = environment.family.steps, (choice.refine, choice.best_of)
-            request = Request(labels.numpy(), seeds.numpy(), steps, share, *counts)
-            run = partial(run_loop, environment, self._loop(environment, choice, share))
-            return run(request) if reward is None else keep_best(request, run, reward)
+            steps = environment.family.steps
+            request = Request(labels.numpy(), seeds.numpy(), steps, share, choice.refine)
+            return run_loop(environment, self._loop(environment, choice, share), request)
 
         return in_batches(make, labels, seeds, self.batch_size, tick)
+
+    def reward(self) -> Callable[[Made], Rewards]:
+        """See `Source`."""
+        network = self._find("reward")
+        assert isinstance(network, Discriminator)
+        model = RewardModel(network).to(self.device).eval()
+
+        @torch.no_grad()
+        def graph(feeds: Arrays) -> Arrays:
+            tensors = (torch.from_numpy(value).to(self.device) for value in feeds.values())
+            return {"reward": model(*tensors).cpu().numpy()}
+
+        size = self.batch_size
+        return lambda made: score_images(graph, made.pixels(), made.labels.numpy(), size)
 
     def _environment(self, choice: Choice) -> Environment:
         own = self.manifest.schedule
@@ -102,18 +114,6 @@ class NetworkSource:
         network = self._find(name)
         assert isinstance(network, PolicyNetwork)
         return partial(ask, environment.multi_scale(network))
-
-    def _reward(self) -> Callable[[Result], npt.NDArray[np.float32]]:
-        network = self._find("reward")
-        assert isinstance(network, Discriminator)
-        model = RewardModel(network).to(self.device).eval()
-
-        @torch.no_grad()
-        def graph(feeds: Arrays) -> Arrays:
-            tensors = (torch.from_numpy(value).to(self.device) for value in feeds.values())
-            return {"reward": model(*tensors).cpu().numpy()}
-
-        return lambda result: score_images(graph, result.images, result.labels, self.batch_size)
 
     def _find(self, name: str) -> nn.Module:
         if name not in self.others:

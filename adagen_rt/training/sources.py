@@ -11,9 +11,11 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
+from adagen_rt.best_of import Rewards
+from adagen_rt.errors import InputError
 from adagen_rt.generator import Generator
 from adagen_rt.manifest import Manifest
-from adagen_rt.result import Result
+from adagen_rt.result import Images, Result
 from adagen_rt.training.choices import Choice, ScheduleName, guided, schedule_names
 
 Tick = Callable[[int], object]
@@ -28,13 +30,13 @@ class Made:
         images: (N, c, H, W) float32 in [0, 1], in steps of 1/255; black where a sample failed.
         labels: Classes (N,) int64.
         rows: Backbone rows that were evaluated.
-        failures: Samples that met a non-finite number.
+        failed: (N,) bool, samples that met a non-finite number.
     """
 
     images: Tensor
     labels: Tensor
     rows: int
-    failures: int
+    failed: Tensor
 
     @classmethod
     def of(cls, results: Sequence[Result]) -> Made:
@@ -44,8 +46,13 @@ class Made:
             images=torch.from_numpy(pixels).movedim(-1, 1).float() / 255,
             labels=torch.from_numpy(np.concatenate([result.labels for result in results])),
             rows=sum(result.timings.backbone_rows for result in results),
-            failures=sum(len(result.failures) for result in results),
+            failed=torch.cat([_failed(result) for result in results]),
         )
+
+    def pixels(self) -> Images:
+        """The images as bytes (N, H, W, c)."""
+        bytes_ = (self.images.movedim(1, -1) * 255).round().to(torch.uint8)
+        return bytes_.numpy()
 
 
 class Source(Protocol):
@@ -66,6 +73,13 @@ class Source(Protocol):
             AdagenError: The generator has no such schedule, or lacks a network.
         """
 
+    def reward(self) -> Callable[[Made], Rewards]:
+        """The reward model: scores (N,) of images.
+
+        Raises:
+            AdagenError: There is none.
+        """
+
 
 class EngineSource:
     """An engine as users run it.
@@ -79,6 +93,7 @@ class EngineSource:
         self.generator, self.batch_size = generator, batch_size
         self.manifest = generator.manifest
         self.schedules = schedule_names(self.manifest, generator.has_policy)
+        self._generators = {1.0: generator}
 
     def make(self, choice: Choice, labels: Tensor, seeds: Tensor, tick: Tick) -> Made:
         """See `Source`."""
@@ -94,17 +109,30 @@ class EngineSource:
                 static=static[choice.schedule],
                 fidelity=choice.fidelity,
                 refine=choice.refine,
-                best_of=choice.best_of,
                 batch_size=self.batch_size,
             )
 
         return in_batches(make, labels, seeds, self.batch_size, tick)
 
+    def reward(self) -> Callable[[Made], Rewards]:
+        """See `Source`."""
+        if "reward" not in self.manifest.graphs:
+            raise InputError("reward", None, "an engine with a reward model")
+        score, size = self.generator.score, self.batch_size
+        return lambda made: score(made.pixels(), made.labels.numpy(), size)
+
     def _guided(self, factor: float) -> Generator:
-        if factor == 1:
-            return self.generator
-        engine = replace(self.generator.engine, manifest=guided(self.manifest, factor))
-        return Generator(engine, threads=self.generator.threads)
+        """The generator with the hand-made schedule's guidance so many times as strong."""
+        if factor not in self._generators:
+            engine = replace(self.generator.engine, manifest=guided(self.manifest, factor))
+            self._generators[factor] = Generator(engine, threads=self.generator.threads)
+        return self._generators[factor]
+
+
+def _failed(result: Result) -> Tensor:
+    failed = torch.zeros(len(result.labels), dtype=torch.bool)
+    failed[list(result.failures)] = True
+    return failed
 
 
 def in_batches(
@@ -142,6 +170,11 @@ def make_samples(source: Source, choice: Choice, count: int, seed: int, title: s
         title: Of the bar.
     """
     labels, seeds = draw_requests(count, source.manifest.class_count, seed)
+    return make_images(source, choice, labels, seeds, title)
+
+
+def make_images(source: Source, choice: Choice, labels: Tensor, seeds: Tensor, title: str) -> Made:
+    """One image for each of labels and seeds (N,) int64, with a progress bar of that title."""
     # leave=None: a bar inside of another goes when it is full.
-    with tqdm(total=count, unit="image", desc=title, mininterval=1.0, leave=None) as bar:
+    with tqdm(total=len(labels), unit="image", desc=title, mininterval=1.0, leave=None) as bar:
         return source.make(choice, labels, seeds, bar.update)

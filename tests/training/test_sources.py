@@ -25,7 +25,6 @@ CHOICES = {
     "guidance": Choice("static", guidance=2.0),
     "fidelity": Choice(fidelity=0.5),
     "refine": Choice(refine=2),
-    "best_of": Choice(best_of=2),
 }
 
 
@@ -67,6 +66,13 @@ def test_an_engine_and_its_networks_make_the_same_images(both, choice):
     np.testing.assert_allclose(ours.images, theirs.images, atol=1.01 / 255)
 
 
+def test_both_have_the_same_reward_model(both):
+    made = both[0].make(Choice(), *draw_requests(6, 10, seed=0), id)
+    ours, theirs = (source.reward()(made) for source in both)
+    assert len(set(ours.tolist())) == 6
+    np.testing.assert_allclose(ours, theirs, atol=1e-5)
+
+
 @pytest.mark.parametrize("name", ["tuned", "policy", "guidance"])
 def test_choices_make_a_difference(both, name):
     labels, seeds = draw_requests(6, 10, seed=0)
@@ -90,7 +96,6 @@ def test_a_policy_runs_at_the_steps_that_it_was_trained_for():
         ("policy", Choice()),
         ("fidelity_policy", Choice(fidelity=1.0)),
         ("critic", Choice(refine=2)),
-        ("reward", Choice(best_of=2)),
     ],
 )
 def test_a_network_that_is_missing_is_named(name, choice):
@@ -100,12 +105,21 @@ def test_a_network_that_is_missing_is_named(name, choice):
         networks.make(choice, *draw_requests(2, 10, seed=0), id)
 
 
+def test_a_reward_model_that_is_missing_is_named(tmp_path):
+    networks = networks_of("maskgit")
+    del networks.others["reward"]
+    engine = EngineSource(adagen_rt.load(build_tiny_engine(tmp_path / "engine"), threads=1))
+    for source in (networks, engine):
+        with pytest.raises(InputError, match="reward: got None"):
+            source.reward()
+
+
 def test_failed_samples_are_black_and_counted(tmp_path):
     folder = build_tiny_engine(tmp_path / "engine", Options(nan_logits=1))
     source = EngineSource(adagen_rt.load(folder, threads=1), batch_size=2)
     made = make_samples(source, Choice(), 5, seed=0, title="tiny")
     assert made.labels.tolist() == [0, 1, 2, 0, 1]
-    assert made.failures == 2
+    assert made.failed.tolist() == [False, True, False, False, True]
     assert made.images.shape == (5, 1, 4, 4)
     assert made.images.flatten(1).any(1).tolist() == [True, False, True, True, False]
 
@@ -116,7 +130,7 @@ def test_failed_samples_of_networks_are_black_and_counted():
     with torch.no_grad():
         table[1] = torch.nan
     made = networks.make(Choice("static"), *draw_requests(3, 10, seed=0), id)
-    assert made.failures == 1
+    assert made.failed.tolist() == [False, True, False]
     assert made.images.flatten(1).any(1).tolist() == [True, False, True]
 
 
