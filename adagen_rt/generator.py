@@ -60,6 +60,7 @@ class Generator:
         self.provider = provider
         self._ops = ops or CpuOps(threads)
         self._noise = noise
+        self._families: dict[int, Family[Any]] = {}
         self._graphs: dict[str, Graph] = {
             name: backend.load(engine.graph_file(name)) for name in self.manifest.graphs
         }
@@ -222,8 +223,11 @@ class Generator:
         return self._assembly.loop(self._family(steps), static, fidelity, refine)
 
     def _family(self, steps: int) -> Family[Any]:
-        graphs = {name: graph.run for name, graph in self._graphs.items()}
-        return make_family(self.manifest, steps, self._ops, self._noise, graphs)
+        if steps not in self._families:
+            graphs = {name: graph.run for name, graph in self._graphs.items()}
+            made = make_family(self.manifest, steps, self._ops, self._noise, graphs)
+            self._families[steps] = made
+        return self._families[steps]
 
 
 def _check_actions(engine: Engine, expected: tuple[str, ...]) -> None:

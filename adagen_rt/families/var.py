@@ -30,8 +30,9 @@ class VARState(State):
         modulation: What the label decides, for every block (L, 2B, 6, width).
         head_modulation: The same for the head (2B, 2, width).
         start: The first token (2B, width).
-        cache: Keys and values (positions, L, 2, 2B, width), filled up to P. Allocated
-            once for all scales and written in place: the one field that is.
+        cache: Keys and values (positions, L, 2, 2B, width), filled up to P. There from the start
+            for all scales but the last, which nobody looks back at, and written in place: the
+            one field that is. Empty after the last scale.
     """
 
     f_hat: Array
@@ -76,6 +77,9 @@ class VAR(Family[VARState]):
         self.condition = condition
         self.refine = refine
         self._bounds = [0, *accumulate(side * side for side in spec.scales)]
+        # The cache of a state that ended, for the next one: touching new memory can take longer
+        # than computing what goes in.
+        self._spare: Array | None = None
 
     def start(self, blank: State) -> VARState:
         """An empty map, and what the labels decide."""
@@ -84,7 +88,6 @@ class VAR(Family[VARState]):
         null = xp.full_like(blank.labels, self.class_count)
         decided = self.condition({"labels": xp.concat([blank.labels, null])})
         side = spec.scales[-1]
-        cache = (self._bounds[-1], spec.layers, 2, 2 * count, spec.width)
         zeros = xp.zeros((count, spec.code_width, side, side), dtype=xp.float32, device=where)
         return VARState(
             **vars(blank),
@@ -93,7 +96,7 @@ class VAR(Family[VARState]):
             tokens=xp.zeros((count, 0), dtype=xp.int64, device=where),
             # Graphs reuse their output buffers; these have to last for all scales.
             **{name: xp.asarray(array, copy=True) for name, array in decided.items()},
-            cache=xp.empty(cache, dtype=xp.float32, device=where),
+            cache=self._empty_cache(zeros),
         )
 
     def observe(self, state: VARState) -> Arrays:
@@ -127,13 +130,13 @@ class VAR(Family[VARState]):
             self.noise(state.seeds, state.step),
         )
         tokens = xp.clip(sampled, 0, None)
-        state.cache[self._bounds[scale] : self._bounds[scale + 1], ...] = outputs["new_cache"]
         refined = self.refine(self._refinement(state, tokens))
         return replace(
             state,
             f_hat=xp.asarray(refined["next_f_hat"], copy=True),
             inputs=xp.asarray(refined["next_inputs"], copy=True),
             tokens=xp.concat([state.tokens, tokens], axis=1),
+            cache=self._remember(state.cache, scale, outputs["new_cache"]),
             step=state.step + 1,
             failed=state.failed | xp.any(sampled < 0, axis=1),
         )
@@ -141,6 +144,24 @@ class VAR(Family[VARState]):
     def latents(self, state: VARState) -> Arrays:
         """``latents`` (B, code width, H, W): the sum of the scales so far."""
         return {"latents": state.f_hat}
+
+    def _empty_cache(self, like: Array) -> Array:
+        """A cache for the slots of an array (B, ...), with anything in it."""
+        xp, spec = array_namespace(like), self.spec
+        shape = (self._bounds[-2], spec.layers, 2, 2 * like.shape[0], spec.width)
+        spare, self._spare = self._spare, None
+        if spare is not None and spare.shape == shape:
+            return spare
+        del spare  # before there are two
+        return xp.empty(shape, dtype=like.dtype, device=device(like))
+
+    def _remember(self, cache: Array, scale: int, new: Array) -> Array:
+        """The cache with what a scale adds; after the last, an empty one."""
+        if scale == self.steps - 1:
+            self._spare = cache
+            return cache[:0, ...]
+        cache[self._bounds[scale] : self._bounds[scale + 1], ...] = new
+        return cache
 
     def _scale(self, state: VARState) -> int:
         return int(state.step[0])

@@ -94,6 +94,31 @@ def test_the_cache_keeps_what_each_scale_gave(family):
     np.testing.assert_array_equal(cache[1:], outputs(4)["new_cache"])
 
 
+def run(family, state):
+    """To the end."""
+    for side in SPEC.scales:
+        state = family.advance(state, outputs(side * side), actions())
+    return state
+
+
+def test_nobody_looks_back_at_the_last_scale(family):
+    state = family.start(blank())
+    assert len(state.cache) == 1 + 4
+    assert len(run(family, state).cache) == 0
+
+
+def test_a_cache_is_used_again_by_those_who_come_later(family):
+    first, second = family.start(blank()), family.start(blank())
+    assert not np.shares_memory(first.cache, second.cache)
+    run(family, first)
+    third, fourth = family.start(blank()), family.start(blank())
+    assert third.cache is first.cache
+    assert fourth.cache is not first.cache
+    run(family, third)
+    one = family.start(State(**{name: value[:1] for name, value in vars(blank()).items()}))
+    assert one.cache.shape == (5, SPEC.layers, 2, 2, SPEC.width)
+
+
 def test_taking_slots_keeps_both_rows_of_each(family):
     state = family.advance(family.start(blank()), outputs(1), actions())
     taken = state.take(np.array([2]))
