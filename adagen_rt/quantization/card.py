@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from adagen_rt.quantization.choice import DEAR, Kind
+from adagen_rt.quantization.choice import DEAR, PREDICTION_LIMIT, Kind
 
 CARD = "README.md"
 
@@ -41,10 +41,11 @@ def write_card(path: Path, name: str, reports: Mapping[str, Report]) -> None:
 Large matrix products have integer weights with a scale for every column, and their other factor
 is rounded row by row when it is met. The decoder's convolutions have integer weights with a scale
 for every output channel; what goes in and comes out is rounded in ranges that were measured on a
-few images. A kind of layer stays float32 where its share of the squared
-error is more than {DEAR:g} times its share of the weights. Errors are root mean squares over the
-deviation of the graph's worst output, on what the graph is given in a generation; of a kind, with
-these weights alone as integers.
+few images. A kind of layer stays float32 where its share of the squared error is more than {DEAR:g}
+times its share of the weights; and of a diffusion's backbone, whose errors guidance multiplies,
+those that would take the error of the whole above {PREDICTION_LIMIT:g}. Errors are root mean
+squares over the deviation of the graph's worst output, on what the graph is given in a generation;
+of a kind, with these weights alone as integers.
 
 {"".join(sections)}"""
     )

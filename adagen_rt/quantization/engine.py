@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -13,9 +14,10 @@ from adagen_rt.backends.onnxruntime import OnnxRuntime
 from adagen_rt.engine import Engine, open_engine, staged_folder, write_manifest
 from adagen_rt.errors import InputError
 from adagen_rt.graph_file import external_files
+from adagen_rt.manifest import DiffusionSpec, Manifest
 from adagen_rt.precision import save_graph
 from adagen_rt.quantization.card import CARD, Report, write_card
-from adagen_rt.quantization.choice import choose_kinds
+from adagen_rt.quantization.choice import PREDICTION_LIMIT, choose_kinds
 from adagen_rt.quantization.convolutions import measure_ranges
 from adagen_rt.quantization.errors import largest_error, relative_error, run_probes
 from adagen_rt.quantization.layers import quantize_layers
@@ -56,7 +58,8 @@ def quantize_engine(
             if name not in names:
                 _copy(source, folder)
                 continue
-            reports[name] = _quantize(source, folder, probes[name], runtime, progress)
+            limit = _limit(engine.manifest, name)
+            reports[name] = _quantize(source, folder, probes[name], runtime, limit, progress)
             graphs[name] = spec.model_copy(update={"error": reports[name].largest})
         manifest = engine.manifest.model_copy(update={"graphs": graphs, "dtype": "int8"})
         write_manifest(folder, manifest)
@@ -64,14 +67,25 @@ def quantize_engine(
     return open_engine(out)
 
 
+def _limit(manifest: Manifest, graph: str) -> float:
+    """How far a graph's outputs may be off."""
+    diffusion = isinstance(manifest.family, DiffusionSpec)
+    return PREDICTION_LIMIT if diffusion and graph == "backbone" else math.inf
+
+
 def _quantize(
-    source: Path, folder: Path, probes: Sequence[Arrays], runtime: OnnxRuntime, progress: Progress
+    source: Path,
+    folder: Path,
+    probes: Sequence[Arrays],
+    runtime: OnnxRuntime,
+    limit: float,
+    progress: Progress,
 ) -> Report:
     """Write one graph's twin into ``folder``."""
     expected = run_probes(runtime.load(source), probes)
     # Elsewhere, convolutions make embeddings of an image's patches, where range is precision.
     ranges = measure_ranges(source, probes, runtime) if source.stem == DECODER else {}
-    kinds = choose_kinds(source, probes, expected, ranges, runtime, progress)
+    kinds = choose_kinds(source, probes, expected, ranges, runtime, limit, progress)
     progress(f"writing {source.stem}, and comparing it with float32")
     model = ir.load(source)
     quantize_layers(model, [kind.name for kind in kinds if kind.integer], ranges)
