@@ -106,10 +106,14 @@ def store_integers(
 
 
 def channel_scales(weight: npt.NDArray[np.float32], channel: int) -> npt.NDArray[np.float32]:
-    """What 1 stands for in each channel (channels,)."""
+    """What 1 stands for in each channel (channels,).
+
+    Of a channel that is next to nothing beside the others, not less than 1e-4 of theirs: a bias is
+    counted in steps of it, and they have to fit into 32 bits.
+    """
     others = tuple(axis for axis in range(weight.ndim) if axis != channel)
     scales: npt.NDArray[np.float32] = np.abs(weight).max(axis=others) / np.float32(127)
-    return scales.clip(min=np.float32(MIN_SCALE))
+    return scales.clip(min=max(scales.max() * np.float32(1e-4), np.float32(MIN_SCALE)))
 
 
 def add_initializer(

@@ -112,6 +112,21 @@ def test_small_channels_come_out_as_exact_as_large_ones(path):
     assert (error / np.abs(expected["float"]).max(axis=(0, 2, 3))).max() < 8e-3
 
 
+def test_a_channel_without_weights_keeps_its_bias(tmp_path):
+    path, bias = save(tmp_path), make_weights(True)["bias"]
+    channel = int(bias.argmax())
+    model = onnx.load(path)
+    for tensor in model.graph.initializer:
+        if tensor.name == "up.1.conv.weight":
+            array = numpy_helper.to_array(tensor).copy()
+            array[channel] = 0
+            tensor.CopyFrom(numpy_helper.from_array(array, tensor.name))
+    onnx.save(model, path)
+    x = images(2)
+    got = run(quantized(path, x), x, tmp_path)[:, channel]
+    np.testing.assert_allclose(got, bias[channel], rtol=1e-2)
+
+
 def test_an_image_does_not_depend_on_its_neighbours(path):
     x = images(4)
     model = quantized(path, x)
