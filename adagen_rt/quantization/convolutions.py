@@ -119,7 +119,7 @@ def quantize_convolution(model: ir.Model, node: ir.Node, ranges: Ranges) -> None
     bias = bias.clip(-(2**31), 2**31 - 1).astype(np.int32)
 
     made = Builder(model, str(result.name))
-    stored, _ = store_integers(model, weight, 0)
+    stored = store_integers(model, weight, 0)
     rounded = made.node("QuantizeLinear", source, "in", step, zero)
     given = [
         made.node("DequantizeLinear", rounded, "in", step, zero),

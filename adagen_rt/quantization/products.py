@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import onnx_ir as ir
 
-from adagen_rt.quantization.weights import find_weight, store_integers
+from adagen_rt.quantization.weights import find_weight, store_integers, store_scales
 
 OPS = ("MatMul", "Gemm")
 
@@ -18,7 +18,8 @@ OPS = ("MatMul", "Gemm")
 def quantize_product(model: ir.Model, node: ir.Node) -> None:
     """Put integers in the place of one product's weight; a Gemm becomes a product and a sum."""
     turned = node.op_type == "Gemm" and node.attributes.get_int("transB", 0) == 1
-    stored, scales = store_integers(model, find_weight(node), 1, turned)
+    factor = find_weight(node)
+    stored, scales = (store(model, factor, 1, turned) for store in (store_integers, store_scales))
     weight = ir.node("DequantizeLinear", [stored, scales], attributes={"axis": 1})
     product = ir.node("MatMul", [node.inputs[0], weight.outputs[0]])
     new = [weight, product]

@@ -68,8 +68,8 @@ def count_entries(nodes: Collection[ir.Node]) -> int:
 
 def store_integers(
     model: ir.Model, source: ir.Value, channel: int, turned: bool = False
-) -> tuple[ir.Value, ir.Value]:
-    """Integers of a weight and their scales, a scale a channel, shared by all who use the weight.
+) -> ir.Value:
+    """Integers of a weight, shared by all who use the weight.
 
     Args:
         model: The graph.
@@ -80,29 +80,33 @@ def store_integers(
     """
     tensor = source.const_value
     assert tensor is not None
-    shape = [int(size) for size in tensor.shape.numpy()]
-    shape = shape[::-1] if turned else shape
-
-    def weight() -> npt.NDArray[np.float32]:
-        array: npt.NDArray[np.float32] = tensor.numpy()
-        return array.T if turned else array
+    shape = [int(size) for size in tensor.shape.numpy()][:: -1 if turned else 1]
 
     def integers() -> ir.TensorProtocol:
-        array = weight()
+        array = _oriented(tensor, turned)
         wide = [-1 if axis == channel else 1 for axis in range(array.ndim)]
         rounded = np.rint(array / channel_scales(array, channel).reshape(wide)).astype(np.int8)
         return ir.tensor(np.ascontiguousarray(rounded))
 
-    return (
-        add_initializer(model, f"{source.name}.int8", ir.DataType.INT8, shape, integers),
-        add_initializer(
-            model,
-            f"{source.name}.scale",
-            ir.DataType.FLOAT,
-            shape[channel : channel + 1],
-            lambda: ir.tensor(channel_scales(weight(), channel)),
-        ),
-    )
+    return add_initializer(model, f"{source.name}.int8", ir.DataType.INT8, shape, integers)
+
+
+def store_scales(model: ir.Model, source: ir.Value, channel: int, turned: bool = False) -> ir.Value:
+    """Scales of a weight's integers; arguments as for `store_integers`."""
+    tensor = source.const_value
+    assert tensor is not None
+    shape = [int(size) for size in tensor.shape.numpy()][:: -1 if turned else 1]
+
+    def scales() -> ir.TensorProtocol:
+        return ir.tensor(channel_scales(_oriented(tensor, turned), channel))
+
+    name = f"{source.name}.scale"
+    return add_initializer(model, name, ir.DataType.FLOAT, [shape[channel]], scales)
+
+
+def _oriented(tensor: ir.TensorProtocol, turned: bool) -> npt.NDArray[np.float32]:
+    array: npt.NDArray[np.float32] = tensor.numpy()
+    return array.T if turned else array
 
 
 def channel_scales(weight: npt.NDArray[np.float32], channel: int) -> npt.NDArray[np.float32]:
