@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import sys
 import tempfile
+from collections import Counter
 from collections.abc import Iterator
-from itertools import product
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from gpu_bounds import H200, WORK, describe_bound, find_gpu
 from gpu_kernels import Board, checks
+from gpu_latency import Times, measured
 from gpu_plans import compare, usable_backends
 from timing import interleaved_medians
 
@@ -23,8 +26,10 @@ from adagen_rt.cuda.host import HostDriver
 Row = tuple[str, str, str]
 FASHION = ("fashion-maskgit", "fashion-var", "fashion-dit", "fashion-sit")
 BATCHES = (1, 8)
-#: Seconds that the sanitizer may take.
-PATIENCE = 600
+#: Compute-sanitizer's: addresses, shared memory, memory that was never written, barriers.
+TOOLS = ("memcheck", "racecheck", "initcheck", "synccheck")
+#: Seconds that each of them may take.
+PATIENCE = 300
 
 
 def kernels(driver: Driver, quick: bool) -> Iterator[Row]:
@@ -114,32 +119,69 @@ class Counted:
 
 
 def sanitizer(driver: Driver, quick: bool) -> Iterator[Row]:
-    """The kernels' section once more under compute-sanitizer."""
-    tool = shutil.which("compute-sanitizer")
-    if tool is None or isinstance(driver, HostDriver):
-        yield "kernels", "skipped", "no compute-sanitizer" if tool is None else "no GPU"
+    """The kernels' section once more under every tool of compute-sanitizer."""
+    program = shutil.which("compute-sanitizer")
+    if program is None or isinstance(driver, HostDriver):
+        yield "kernels", "skipped", "no compute-sanitizer" if program is None else "no GPU"
         return
     script = Path(__file__).with_name("gpu_check.py")
-    command = [tool, "--error-exitcode", "9", sys.executable, str(script)]
-    command += ["--sections", "kernels", "--quick"]
-    result = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False)
-    last = (result.stdout.strip() or result.stderr.strip()).splitlines()[-1:]
-    yield "kernels", "FAILED" if result.returncode else "passed", " ".join(last)[:120]
+    section = [sys.executable, str(script), "--sections", "kernels", "--quick"]
+    section += ["--driver", driver.name]
+    for tool in TOOLS:
+        command = [program, "--tool", tool, "--error-exitcode", "9", *section]
+        result = subprocess.run(
+            command, capture_output=True, text=True, timeout=PATIENCE, check=False
+        )
+        found = re.findall(r"ERROR SUMMARY.*|RACECHECK SUMMARY.*", result.stdout + result.stderr)
+        last = found or (result.stdout.strip() or result.stderr.strip()).splitlines()[-1:]
+        yield tool, "FAILED" if result.returncode else "passed", " ".join(last)[:120]
 
 
 def latency(driver: Driver, quick: bool) -> Iterator[Row]:
     """Published sizes with seeded weights: this runtime, PyTorch eager, torch.compile.
 
-    All three run the same modules cast to bfloat16, policy and VAR's quantiser in float32.
+    All run the same modules cast to bfloat16, policy and VAR's quantiser in float32.
     """
     hosted = isinstance(driver, HostDriver)
     gpu = H200 if hosted else find_gpu(_device_name())
-    for name, batch in product(WORK, BATCHES):
-        subject, bound = f"{name} batch {batch}", describe_bound(name, batch, gpu)
-        if hosted or (quick and name != "maskgit-l"):
-            yield subject, "skipped", f"{bound}; not run"
+    names = list(WORK)[: 1 if quick else None]
+    for batch in BATCHES:
+        bounds = {name: describe_bound(name, batch, gpu) for name in names}
+        if hosted:
+            yield from ((f"{n} batch {batch}", "skipped", f"{bounds[n]}; not run") for n in names)
             continue
-        yield subject, "measured", f"{bound}; {_timed(driver, name, batch)}"
+        for name, times in measured(driver.name, names, batch):
+            outcome = "FAILED" if isinstance(times, str) else "measured"
+            yield f"{name} batch {batch}", outcome, f"{bounds[name]}; {_told(times)}"
+
+
+def parts(driver: Driver, quick: bool) -> Iterator[Row]:
+    """Where the time of one image goes: the ops of each kind alone, over networks uncompiled.
+
+    Each number has in it what bringing a request there and back takes, some 0.03 ms.
+    """
+    hosted = isinstance(driver, HostDriver)
+    for name in list(WORK)[: 1 if quick else None]:
+        if hosted:
+            yield name, "skipped", "no GPU"
+            continue
+        yield name, "measured", _parts(driver, name)
+
+
+def _parts(driver: Driver, name: str) -> str:
+    from gpu_programs import Model, only, request
+    from torch import bfloat16
+
+    model = Model(name, _place(driver), bfloat16)
+    program = model.program(1)
+    # The whole first: each kind alone then finds in its buffers what the others left there.
+    model.runner(program)
+    counts = Counter(op.label for part in program.parts for op in part)
+    runners = {label: model.runner(only(program, [label])) for label in counts}
+    calls = {label: partial(runner.run, *request(1)) for label, runner in runners.items()}
+    medians = interleaved_medians(calls)
+    program.buffers.free()
+    return ", ".join(f"{n} {label} {medians[label] * 1e3:.2f} ms" for label, n in counts.items())
 
 
 def _device_name() -> str:
@@ -148,27 +190,17 @@ def _device_name() -> str:
     return torch.cuda.get_device_name(0)
 
 
-def _timed(driver: Driver, name: str, batch: int) -> str:
-    from gpu_programs import Model, networks_alone, request
-    from torch import bfloat16
-
-    model = Model(name, _place(driver), bfloat16)
-    program = model.program(batch)
-    whole, alone = model.runner(program), model.runner(networks_alone(program))
-    try:
-        medians = interleaved_medians(
-            {
-                "loop": lambda: whole.run(*request(batch)),
-                "networks": lambda: alone.run(*request(batch)),
-                "eager": model.eager(batch, compiled=False),
-                "compiled": model.eager(batch, compiled=True),
-            }
-        )
-    finally:
-        program.buffers.free()
-    share = 1 - medians["networks"] / medians["loop"]
-    times = ", ".join(f"{key} {value * 1e3:.2f} ms" for key, value in medians.items())
-    return f"{times}; other than backbone and decoder {share:.1%}"
+def _told(times: Times | str) -> str:
+    if isinstance(times, str):
+        return times
+    parts = [
+        f"{kind} {value if isinstance(value, str) else f'{value * 1e3:.2f} ms'}"
+        for kind, value in times.items()
+    ]
+    if "loop" in times:
+        share = 1 - float(times["networks"]) / float(times["loop"])
+        parts.append(f"other than backbone and decoder {share:.1%}")
+    return ", ".join(parts)
 
 
 def _place(driver: Any) -> Any:
@@ -184,5 +216,6 @@ SECTIONS = {
     "plans": plans,
     "sync": sync,
     "sanitizer": sanitizer,
+    "parts": parts,
     "latency": latency,
 }

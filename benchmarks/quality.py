@@ -13,9 +13,10 @@ the factor of guidance; its cost is in backbone rows, relative to the table's fi
 
     python benchmarks/quality.py --data DIR                        # the engines, as users run them
     python benchmarks/quality.py --data DIR --refine --fidelity --keep rows.jsonl --plot FOLDER
+    python benchmarks/quality.py --data DIR --device cuda --batch-size 500   # their graphs on a GPU
     python benchmarks/quality.py --data DIR --runs RUNS --device cuda
 
-The last form runs the same networks in PyTorch: RUNS/NAME holds what `adagen-rt train` left, and
+The last form runs networks in PyTorch: RUNS/NAME holds what `adagen-rt train` left, and
 RUNS/NAME-fidelity the training of the fidelity policy. Rows are kept in --keep as they come, and a
 rerun, of any of the tables, skips those that are there.
 """

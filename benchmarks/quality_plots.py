@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,8 @@ from adagen_rt.training.grid import save_grid
 from adagen_rt.training.sources import Source
 
 GRID_ROWS, GRID_COLUMNS = 8, 10
+#: Panels of a plot beside each other.
+PANELS = 2
 
 
 def save_plots(rows: Sequence[Row], folder: Path) -> None:
@@ -41,9 +44,13 @@ def _save(rows: Sequence[Row], path: Path, draw: Callable[[Any, Sequence[Row]], 
     from matplotlib.figure import Figure
 
     engines = list(dict.fromkeys(row["engine"] for row in rows))
-    figure = Figure(figsize=(4 * len(engines), 3.6), layout="constrained")
-    panels = figure.subplots(1, len(engines), squeeze=False)[0]
-    for axes, engine in zip(panels, engines, strict=True):
+    across = min(len(engines), PANELS)
+    down = math.ceil(len(engines) / across)
+    figure = Figure(figsize=(5 * across, 3.8 * down), layout="constrained")
+    panels = list(figure.subplots(down, across, squeeze=False).flat)
+    for axes in panels[len(engines) :]:
+        axes.remove()
+    for axes, engine in zip(panels, engines, strict=False):
         draw(axes, [row for row in rows if row["engine"] == engine])
         axes.set_title(engine)
         axes.legend()
@@ -63,24 +70,29 @@ def _draw_cost(axes: Any, rows: Sequence[Row]) -> None:
         curve = [plain, *(row for row in rows if row["kind"] == kind)]
         _curve(axes, curve, "cost", "fid", kind)
     axes.set_xscale("log", base=2)
+    axes.xaxis.set_major_formatter("{x:g}")
     axes.set_xlabel("backbone rows, relative to the policy alone")
     axes.set_ylabel("FID")
 
 
 def _draw_trade(axes: Any, rows: Sequence[Row]) -> None:
-    for kind in ("fidelity", "static guidance"):
-        _curve(axes, [row for row in rows if row["kind"] == kind], "recall", "precision", kind)
+    for kind, below in (("fidelity", False), ("static guidance", True)):
+        curve = [row for row in rows if row["kind"] == kind]
+        _curve(axes, curve, "recall", "precision", kind, below=below)
     axes.set_xlabel("recall")
     axes.set_ylabel("precision")
 
 
-def _curve(axes: Any, rows: Sequence[Row], across: str, up: str, label: str) -> None:
-    axes.plot([row[across] for row in rows], [row[up] for row in rows], "o-", label=label)
+def _curve(
+    axes: Any, rows: Sequence[Row], across: str, up: str, label: str, *, below: bool = False
+) -> None:
+    (line,) = axes.plot([row[across] for row in rows], [row[up] for row in rows], "o-", label=label)
     for row in rows:
         axes.annotate(
             f"{row['value']:g}",
             (row[across], row[up]),
-            xytext=(4, 4),
+            xytext=(4, -10 if below else 4),
             textcoords="offset points",
-            fontsize=7,
+            fontsize=8,
+            color=line.get_color(),
         )

@@ -6,6 +6,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from quality_graphs import GraphSource
+
 from adagen_rt.engine import open_engine
 from adagen_rt.errors import InputError
 from adagen_rt.export.description import describe_model
@@ -26,11 +28,11 @@ def title(manifest: Manifest) -> str:
 
 @dataclass(frozen=True)
 class Maker:
-    """Engines on the CPU, or the networks that they are made of in PyTorch.
+    """Engines on the CPU or, in PyTorch, their graphs on a GPU or the networks of a training.
 
     Attributes:
         runs: Folder of what trainings left; None takes engines.
-        device: PyTorch's name of a device.
+        device: PyTorch's name of a device; engines run on the CPU as users run them.
         batch_size: Images made together.
         threads: CPU threads.
         std: Standard deviation of refinement's candidates; None takes the generator's own.
@@ -43,7 +45,9 @@ class Maker:
     std: float | None
 
     def __str__(self) -> str:
-        return f"PyTorch on {self.device}" if self.runs else "engines on the CPU"
+        if self.runs is None and self.device == "cpu":
+            return "engines on the CPU"
+        return f"{'networks' if self.runs else 'engines'} in PyTorch on {self.device}"
 
     def describe(self) -> dict[str, Any]:
         """What a report says of it."""
@@ -62,6 +66,8 @@ class Maker:
             return self._networks(self.runs / Path(name).name)
         engine = open_engine(name)
         engine = replace(engine, manifest=self._changed(engine.manifest))
+        if self.device != "cpu":
+            return GraphSource(engine, engine.manifest, self.device, self.batch_size)
         return EngineSource(Generator(engine, threads=self.threads), self.batch_size)
 
     def _networks(self, folder: Path) -> Source:

@@ -15,6 +15,8 @@ Calls = Mapping[str, Callable[[], object]]
 class Worker:
     """Holds contenders in a process, and runs one of them when told to.
 
+    The process begins at once; entering the context waits until it is ready.
+
     Args:
         make: Gives the contenders by name; called in the process, so a top-level function
             or a ``partial`` of one.
@@ -34,9 +36,9 @@ class Worker:
         self._process.start()
         # Ours alone must keep it open, or the end of the process would go unnoticed.
         theirs.close()
-        self._ours.recv()
 
     def __enter__(self) -> Worker:
+        self._ours.recv()
         return self
 
     def __exit__(

@@ -70,8 +70,7 @@ class TorchGraphs:
     ) -> None:
         self._outputs = {"backbone": OUTPUTS[family], **_OTHERS}
         self._calls = {
-            name: torch.compile(call, dynamic=False) if name in compiled else call
-            for name, call in calls.items()
+            name: torch.compile(call) if name in compiled else call for name, call in calls.items()
         }
         self._dtype = dtype
         self._place = Place(device)

@@ -9,11 +9,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from adagen_rt.families import make_family
+from adagen_rt.families import NoiseSource, make_family
 from adagen_rt.loop import Loop
 from adagen_rt.manifest import Manifest, VARSpec
 from adagen_rt.models.policy import MultiScalePolicy, PolicyNetwork
-from adagen_rt.ops.noise import Philox
+from adagen_rt.ops import Ops, Philox
 from adagen_rt.ops.reference import ReferenceOps
 from adagen_rt.request import check_steps
 from adagen_rt.schedule import Schedule, StaticSchedule
@@ -45,6 +45,8 @@ class Environment:
         device: Where everything runs.
         bf16: Whether the backbone computes in bfloat16 where autocast finds it safe: faster,
             and no longer exactly what an engine of another precision generates.
+        ops: Where the numeric steps run; the specification by default.
+        noise: Gives the noise of a step; by default what an engine's kernels draw.
     """
 
     def __init__(
@@ -55,6 +57,8 @@ class Environment:
         device: str = "cpu",
         *,
         bf16: bool = False,
+        ops: Ops | None = None,
+        noise: NoiseSource = Philox,
     ) -> None:
         self.manifest = manifest
         self.bf16 = bf16
@@ -62,7 +66,8 @@ class Environment:
         self.backbone = backbone.eval().requires_grad_(False).to(self.device)
         self.decoder = decoder.eval().requires_grad_(False).to(self.device)
         steps = check_steps(manifest, manifest.schedule.steps)
-        self.family = make_family(manifest, steps, ReferenceOps(), Philox, self._own_graphs())
+        graphs = self._own_graphs()
+        self.family = make_family(manifest, steps, ops or ReferenceOps(), noise, graphs)
         self.schedule = Schedule(manifest.schedule, steps, self.family.calls)
 
     @property

@@ -31,6 +31,7 @@ def test_the_dry_run_passes_and_says_what_it_skips():
         "plans": {"skipped"},
         "sync": {"passed"},
         "sanitizer": {"skipped"},
+        "parts": {"skipped"},
         "latency": {"skipped"},
     }
 
@@ -38,7 +39,9 @@ def test_the_dry_run_passes_and_says_what_it_skips():
 def test_an_unknown_section_is_one_clear_line():
     result = check("--dry-run", "--sections", "kernels,speed")
     assert result.returncode == 2
-    assert "speed: expected kernels, engines, plans, sync, sanitizer, latency" in result.stderr
+    assert (
+        "speed: expected kernels, engines, plans, sync, sanitizer, parts, latency" in result.stderr
+    )
 
 
 def test_nothing_begins_when_the_minutes_are_over():

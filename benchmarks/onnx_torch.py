@@ -1,0 +1,219 @@
+"""An ONNX graph as a PyTorch module, on any device: for judging an engine's images on a GPU.
+
+Covers what the exporter writes for the shipped engines; anything else is refused by name.
+Whole numbers that are few, such as shapes and axes, stay on the CPU, where they are read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import torch
+import torch.nn.functional as F
+from onnx import numpy_helper
+from torch import Tensor, nn
+
+from adagen_rt.errors import EngineError
+
+#: Whole numbers up to this many are shapes, axes or bounds.
+FEW = 8
+#: Operators whose later inputs are such numbers.
+SIZED = frozenset(
+    [
+        "Expand",
+        "ReduceL2",
+        "ReduceMean",
+        "ReduceSum",
+        "Reshape",
+        "Resize",
+        "Slice",
+        "Split",
+        "Squeeze",
+        "Unsqueeze",
+    ]
+)
+Attributes = dict[str, Any]
+
+
+class OnnxModule(nn.Module):
+    """Runs a graph's nodes one by one.
+
+    Args:
+        path: An ONNX file with all weights inside.
+
+    Raises:
+        EngineError: An operator is not covered.
+    """
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        graph = onnx.load(path).graph
+        if unknown := {node.op_type for node in graph.node} - set(OPERATORS):
+            raise EngineError(f"{path}: operators {', '.join(sorted(unknown))} are not covered")
+        self._nodes = [(node, _attributes(node)) for node in graph.node]
+        self._outputs = [value.name for value in graph.output]
+        self._read = {name: index for index, node in enumerate(graph.node) for name in node.input}
+        self._few: dict[str, Tensor] = {}
+        self._constants: dict[str, str] = {}
+        for number, initializer in enumerate(graph.initializer):
+            # A copy: what the file's bytes are read into may not be written to.
+            value = torch.from_numpy(np.array(numpy_helper.to_array(initializer)))
+            if _is_few(value):
+                self._few[initializer.name] = value
+            else:
+                self._constants[initializer.name] = f"constant_{number}"
+                self.register_buffer(f"constant_{number}", value)
+
+    @torch.no_grad()
+    def forward(self, **inputs: Tensor) -> tuple[Tensor, ...]:
+        """The outputs, in the graph's order, from its inputs by name."""
+        values = self._few | {n: getattr(self, b) for n, b in self._constants.items()} | inputs
+        for index, (node, attributes) in enumerate(self._nodes):
+            given = [values[name] if name else None for name in node.input]
+            if node.op_type not in SIZED:
+                given = _together(given)
+            result = OPERATORS[node.op_type](attributes, *given)
+            results = result if isinstance(result, tuple) else (result,)
+            values |= zip(node.output, results, strict=True)
+            for name in node.input:
+                if self._read[name] == index and name not in self._outputs:
+                    values.pop(name, None)
+        return tuple(values[name] for name in self._outputs)
+
+
+def _attributes(node: onnx.NodeProto) -> Attributes:
+    return {a.name: onnx.helper.get_attribute_value(a) for a in node.attribute}
+
+
+def _is_few(value: Tensor) -> bool:
+    return not value.is_floating_point() and value.numel() <= FEW
+
+
+def _together(values: list[Any]) -> list[Any]:
+    """What lies on the CPU joins the others."""
+    device = next((v.device for v in values if v is not None and v.device.type != "cpu"), None)
+    return [v if v is None or device is None else v.to(device) for v in values]
+
+
+def _conv(a: Attributes, x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    top, left, bottom, right = a["pads"]
+    padded = F.pad(x, (left, right, top, bottom)) if any(a["pads"]) else x
+    return F.conv2d(padded, weight, bias, a["strides"], 0, a["dilations"], a["group"])
+
+
+def _gather(a: Attributes, data: Tensor, indices: Tensor) -> Tensor:
+    axis = a.get("axis", 0) % data.ndim
+    flat = data.index_select(axis, indices.reshape(-1))
+    return flat.reshape(*data.shape[:axis], *indices.shape, *data.shape[axis + 1 :])
+
+
+def _gather_nd(a: Attributes, data: Tensor, indices: Tensor) -> Tensor:
+    return data[tuple(indices.movedim(-1, 0))]
+
+
+def _gemm(a: Attributes, left: Tensor, right: Tensor, bias: Tensor) -> Tensor:
+    left = left.T if a.get("transA") else left
+    right = right.T if a.get("transB") else right
+    return a.get("alpha", 1.0) * (left @ right) + a.get("beta", 1.0) * bias
+
+
+def _layer_norm(a: Attributes, x: Tensor, scale: Tensor, bias: Tensor | None = None) -> Tensor:
+    return F.layer_norm(x, scale.shape, scale, bias, a["epsilon"])
+
+
+def _reshape(a: Attributes, x: Tensor, shape: Tensor) -> Tensor:
+    sizes = shape.tolist()
+    if not a.get("allowzero"):
+        sizes = [x.shape[axis] if size == 0 else size for axis, size in enumerate(sizes)]
+    return x.reshape(sizes)
+
+
+def _resize(a: Attributes, x: Tensor, roi: Any, scales: Tensor, sizes: Any = None) -> Tensor:
+    return F.interpolate(x, scale_factor=scales.tolist()[2:], mode="nearest")
+
+
+def _shape(a: Attributes, x: Tensor) -> Tensor:
+    return torch.tensor(x.shape[a.get("start", 0) : a.get("end")])
+
+
+def _slice(a: Attributes, x: Tensor, starts: Tensor, ends: Tensor, *rest: Tensor) -> Tensor:
+    axes = rest[0].tolist() if rest else range(len(starts))
+    for axis, start, end in zip(axes, starts.tolist(), ends.tolist(), strict=True):
+        index = [slice(None)] * x.ndim
+        # "To the end" is written as the largest number, and "from the start" as the smallest.
+        size = x.shape[axis]
+        index[axis] = slice(max(start, -size), min(end, size))
+        x = x[tuple(index)]
+    return x
+
+
+def _split(a: Attributes, x: Tensor, sizes: Tensor | None = None) -> tuple[Tensor, ...]:
+    axis = a.get("axis", 0)
+    parts = -(-x.shape[axis] // a["num_outputs"]) if sizes is None else sizes.tolist()
+    return tuple(x.split(parts, axis))
+
+
+def _squeeze(a: Attributes, x: Tensor, axes: Tensor) -> Tensor:
+    return x.squeeze(tuple(axes.tolist()))
+
+
+def _unsqueeze(a: Attributes, x: Tensor, axes: Tensor) -> Tensor:
+    for axis in sorted(axis % (x.ndim + len(axes)) for axis in axes.tolist()):
+        x = x.unsqueeze(axis)
+    return x
+
+
+def _reduce(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    def run(a: Attributes, x: Tensor, axes: Tensor) -> Tensor:
+        return function(x, dim=axes.tolist(), keepdim=bool(a["keepdims"]))
+
+    return run
+
+
+def _plain(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    return lambda a, *inputs: function(*inputs)
+
+
+OPERATORS: dict[str, Callable[..., Any]] = {
+    "Add": _plain(torch.add),
+    "Clip": _plain(torch.clamp),
+    "Concat": lambda a, *inputs: torch.cat(inputs, a["axis"]),
+    "Conv": _conv,
+    "Cos": _plain(torch.cos),
+    "Div": _plain(torch.div),
+    "Equal": _plain(torch.eq),
+    "Expand": lambda a, x, shape: x * torch.ones(shape.tolist(), dtype=x.dtype, device=x.device),
+    "Gather": _gather,
+    "GatherND": _gather_nd,
+    "Gelu": lambda a, x: F.gelu(x, approximate=a["approximate"].decode()),
+    "Gemm": _gemm,
+    "InstanceNormalization": lambda a, x, scale, bias: F.instance_norm(
+        x, weight=scale, bias=bias, eps=a["epsilon"]
+    ),
+    "LayerNormalization": _layer_norm,
+    "LeakyRelu": lambda a, x: F.leaky_relu(x, a["alpha"]),
+    "MatMul": _plain(torch.matmul),
+    "MaxPool": lambda a, x: F.max_pool2d(x, a["kernel_shape"], a["strides"]),
+    "Mul": _plain(torch.mul),
+    "ReduceL2": _reduce(torch.linalg.vector_norm),
+    "ReduceMean": _reduce(torch.mean),
+    "ReduceSum": _reduce(torch.sum),
+    "Relu": _plain(torch.relu),
+    "Reshape": _reshape,
+    "Resize": _resize,
+    "Shape": _shape,
+    "Sigmoid": _plain(torch.sigmoid),
+    "Sin": _plain(torch.sin),
+    "Slice": _slice,
+    "Softmax": lambda a, x: x.softmax(a["axis"]),
+    "Split": _split,
+    "Squeeze": _squeeze,
+    "Sub": _plain(torch.sub),
+    "Transpose": lambda a, x: x.permute(a["perm"]),
+    "Unsqueeze": _unsqueeze,
+    "Where": _plain(torch.where),
+}

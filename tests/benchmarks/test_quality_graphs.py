@@ -1,0 +1,55 @@
+"""An engine's graphs in PyTorch make the images that ONNX Runtime makes of them."""
+
+import pytest
+
+torch = pytest.importorskip("torch")
+
+import onnx
+from onnx import TensorProto, helper
+
+from adagen_rt.engine import open_engine, shipped_engines
+from adagen_rt.errors import EngineError
+from adagen_rt.generator import Generator
+from adagen_rt.training.choices import Choice
+from adagen_rt.training.sources import EngineSource, draw_requests
+
+CHOICES = [
+    Choice(),
+    Choice("static", guidance=2.0),
+    Choice("tuned"),
+    Choice(fidelity=0.5),
+    Choice(refine=2),
+]
+COUNT = 6
+
+
+def quiet(count):
+    """Nobody watches."""
+
+
+@pytest.mark.parametrize("name", shipped_engines())
+def test_graphs_make_the_engines_images(name):
+    from quality_graphs import GraphSource
+
+    engine = open_engine(name)
+    runtime = EngineSource(Generator(engine))
+    graphs = GraphSource(engine, engine.manifest, "cpu", 4)
+    labels, seeds = draw_requests(COUNT, 10, 0)
+    for choice in CHOICES:
+        expected = runtime.make(choice, labels, seeds, quiet)
+        made = graphs.make(choice, labels, seeds, quiet)
+        assert (made.images - expected.images).abs().max() < 1.5 / 255, choice
+        assert made.rows == expected.rows
+    rewards = graphs.reward()(made)
+    assert rewards == pytest.approx(runtime.reward()(made), abs=1e-5)
+
+
+def test_an_operator_that_is_not_covered_is_named(tmp_path):
+    from onnx_torch import OnnxModule
+
+    value = helper.make_tensor_value_info("x", TensorProto.FLOAT, [1])
+    nodes = [helper.make_node("Erf", ["x"], ["y"])]
+    result = helper.make_tensor_value_info("y", TensorProto.FLOAT, [1])
+    onnx.save(helper.make_model(helper.make_graph(nodes, "g", [value], [result])), tmp_path / "g")
+    with pytest.raises(EngineError, match="operators Erf are not covered"):
+        OnnxModule(tmp_path / "g")
