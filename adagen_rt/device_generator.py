@@ -4,24 +4,28 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
 
 from adagen_rt.backends.tensorrt.modules import find_module
 from adagen_rt.backends.tensorrt.runtime import PlanGraphs, Plans
+from adagen_rt.best_of import Rewards, keep_best, score_images
 from adagen_rt.cuda import Driver, open_driver
-from adagen_rt.device import Outcome, Runner, build_program
+from adagen_rt.device import HostCall, Outcome, Runner, build_program
 from adagen_rt.device.builder import Setting
 from adagen_rt.device_result import BatchedResult
 from adagen_rt.engine import Engine
 from adagen_rt.errors import InputError
-from adagen_rt.loop import Timings
+from adagen_rt.loop import Arrays, Timings
 from adagen_rt.request import MAX_BATCH, Request, Static, as_integer, make_request
 from adagen_rt.result import Result, Step
 
 #: Programs that stay captured; the one that was used least recently makes room for another.
 MAX_PROGRAMS = 16
+#: Samples, steps, schedule and policies of a program.
+Key = tuple[int, int, Static, tuple[str, ...]]
 
 
 def open_device_generator(engine: Engine, backend: str) -> DeviceGenerator:
@@ -65,7 +69,8 @@ class DeviceGenerator:
         self._graphs = graphs
         self._driver = driver
         self._stream = stream
-        self._runners: OrderedDict[tuple[int, int, Static], Runner] = OrderedDict()
+        self._runners: OrderedDict[Key, Runner] = OrderedDict()
+        self._rewards: dict[int, HostCall] = {}
 
     @property
     def has_policy(self) -> bool:
@@ -92,15 +97,16 @@ class DeviceGenerator:
             seeds: One integer for each label; None draws them.
             steps: Backbone evaluations.
             static: Whether, and which, static schedule is run.
-            fidelity: 0; the device loop asks one policy.
+            fidelity: From 0 to 1, for all samples or one for each.
             refine: 1; the device loop tries one action.
-            best_of: 1; the device loop has no reward model.
+            best_of: Images that are made of each sample; the reward model keeps one.
             batch_size: Samples that are generated together, at most the largest number that
                 plans were built for. A smaller batch runs in the smallest plans that hold it.
             progress: Called after every batch: the host does not see a step of the device's.
 
         Raises:
             InputError: An argument is out of its range, or is not supported here.
+            EngineError: The engine lacks a graph that an argument needs.
             DeviceError: The GPU fails, or has too little memory.
         """
         request = make_request(
@@ -114,16 +120,14 @@ class DeviceGenerator:
             best_of=best_of,
         )
         as_integer("batch_size", batch_size, 1, MAX_BATCH)
-        self._refuse(request)
-        work = BatchedResult(request, self.manifest)
-        size = min(batch_size, self.batches[-1])
-        for first in range(0, len(request), size):
-            rows = np.arange(first, min(first + size, len(request)))
-            outcome = self._run(work, rows, static)
-            work.add(rows, outcome)
-            if progress is not None:
-                progress(work.step(rows, outcome))
-        return work.result()
+        if request.refine != 1:
+            expected = f"1 with the backend {self.backend}; onnxruntime has it"
+            raise InputError("refine", request.refine, expected)
+        timings, size = Timings(), min(batch_size, self.batches[-1])
+        make = partial(self._make, timings, static, size, progress)
+        if request.best_of == 1:
+            return make(request)
+        return keep_best(request, make, partial(self._score, timings, size))
 
     def stream(
         self, labels: Sequence[int | str], *arguments: object, **options: object
@@ -140,48 +144,86 @@ class DeviceGenerator:
         self._driver.activate()
         while self._runners:
             self._runners.popitem()[1].close()
+        while self._rewards:
+            self._rewards.popitem()[1].close()
         self._graphs.close()
 
-    def _refuse(self, request: Request) -> None:
-        """Say which option the device loop does not know."""
-        given = {
-            "fidelity": (float(request.fidelity.max()), 0),
-            "refine": (request.refine, 1),
-            "best_of": (request.best_of, 1),
-        }
-        for field, (value, neutral) in given.items():
-            if value != neutral:
-                expected = f"{neutral} with the backend {self.backend}; onnxruntime has it"
-                raise InputError(field, value, expected)
+    def _make(
+        self,
+        timings: Timings,
+        static: Static,
+        size: int,
+        progress: Callable[[Step], object] | None,
+        request: Request,
+    ) -> Result:
+        """One image of every sample, so many at a time."""
+        work = BatchedResult(request, self.manifest, timings)
+        for first in range(0, len(request), size):
+            rows = np.arange(first, min(first + size, len(request)))
+            outcome = self._run(work, rows, static)
+            work.add(rows, outcome)
+            if progress is not None:
+                progress(work.step(rows, outcome))
+        return work.result()
 
     def _run(self, work: BatchedResult, rows: npt.NDArray[np.int64], static: Static) -> Outcome:
         """Generate samples in the smallest batch that holds them, filled up with repeats."""
-        batch = next(batch for batch in self.batches if batch >= len(rows))
-        runner = self._runner(batch, work.request.steps, static, work.timings)
+        request, batch = work.request, self._batch(len(rows))
+        key = (batch, request.steps, static, self._policies(request, static))
+        runner = self._runner(key, work.timings)
         places = np.resize(rows, batch)
-        work.timings.backbone_rows += 2 * batch * work.request.steps
+        work.timings.backbone_rows += 2 * batch * request.steps
         with work.timings.measure("device"):
-            return runner.run(work.request.labels[places], work.request.seeds[places])
+            return runner.run(
+                request.labels[places], request.seeds[places], request.fidelity[places]
+            )
 
-    def _runner(self, batch: int, steps: int, static: Static, timings: Timings) -> Runner:
-        key = (batch, steps, static)
+    def _score(self, timings: Timings, size: int, result: Result) -> Rewards:
+        with timings.measure("reward"):
+            self._driver.activate()
+            return score_images(self._reward, result.images, result.labels, size)
+
+    def _reward(self, feeds: Arrays) -> Arrays:
+        """The reward model, in the smallest batch that holds the rows, filled up with repeats."""
+        count = len(feeds["labels"])
+        batch = self._batch(count)
+        if batch not in self._rewards:
+            inputs = self.manifest.graphs["reward"].inputs
+            shapes = {tensor.name: (batch, *feeds[tensor.name].shape[1:]) for tensor in inputs}
+            graph = self._graphs.graph("reward", shapes)
+            self._rewards[batch] = HostCall(graph, self._driver, self._stream)
+        places = np.resize(np.arange(count), batch)
+        outputs = self._rewards[batch]({name: values[places] for name, values in feeds.items()})
+        return {name: values[:count] for name, values in outputs.items()}
+
+    def _batch(self, count: int) -> int:
+        """The smallest number of samples, at least so many, that there are plans for."""
+        return next(batch for batch in self.batches if batch >= count)
+
+    def _policies(self, request: Request, static: Static) -> tuple[str, ...]:
+        if static or not self.has_policy:
+            return ()
+        return ("policy", "fidelity_policy") if request.fidelity.any() else ("policy",)
+
+    def _runner(self, key: Key, timings: Timings) -> Runner:
         if key not in self._runners:
             if len(self._runners) == MAX_PROGRAMS:
                 self._runners.popitem(last=False)[1].close()
             with timings.measure("capture"):
-                self._runners[key] = self._captured(batch, steps, static)
+                self._runners[key] = self._captured(*key)
         self._runners.move_to_end(key)
         return self._runners[key]
 
-    def _captured(self, batch: int, steps: int, static: Static) -> Runner:
+    def _captured(
+        self, batch: int, steps: int, static: Static, policies: tuple[str, ...]
+    ) -> Runner:
         self._driver.activate()
         manifest = self.manifest
         if static == "tuned":
             tuned = manifest.schedule.tuned_spec()
             manifest = manifest.model_copy(update={"schedule": tuned})
-        adaptive = self.has_policy and not static
         setting = Setting(
-            manifest, self._graphs, self._driver, self._stream, batch, steps, adaptive
+            manifest, self._graphs, self._driver, self._stream, batch, steps, policies
         )
         program = build_program(setting)
         try:

@@ -22,12 +22,13 @@ class BatchedResult:
     Args:
         request: The samples.
         manifest: The engine's.
+        timings: Goes on with them.
     """
 
-    def __init__(self, request: Request, manifest: Manifest) -> None:
+    def __init__(self, request: Request, manifest: Manifest, timings: Timings) -> None:
         image = manifest.image
         self.request = request
-        self.timings = Timings()
+        self.timings = timings
         self._names = manifest.schedule.names
         self._images: Images = np.zeros(
             (len(request), image.size, image.size, image.channels), np.uint8

@@ -200,20 +200,26 @@ def normal(board: Board) -> float:
 
 
 def schedule(board: Board) -> float:
-    """Largest difference of one call's values, for raw outputs that nearly overflow."""
+    """Largest difference of one call's values, for raw outputs that nearly overflow.
+
+    The second policy's would, for the sample that does not follow it.
+    """
     raw = np.array([[-90, 90], [0, 0], [3, -3]], np.float32)
+    second, share = np.array([[np.inf, np.nan], [1, 2], [5, 7]], np.float32), floats(0, 0.25, 1)
     actions = [
         ActionSpec(name="a", activation=kind, static=Constant(value=1), scale=scale)
         for kind, scale in (("sigmoid", 2.0), ("softplus", 1.0))
     ]
     zeros = [board.put(np.zeros(size)) for size in (3, 3, 3, 6, 6, 6, 3)]
     *counters, smoothed, values, trace, failed = zeros
-    put = [board.put(array) for array in (raw, np.zeros((1, 2), np.float32), floats(2, 0))]
+    residual = np.zeros((1, 2), np.float32)
+    put = [board.put(array) for array in (raw, second, share, residual, floats(2, 0))]
     failures = structs.Failures(failed, counters[1])
     op = structs.Schedule(
         *put, 0.5, 0.5, 3, 2, 1, 0, 1, *counters, smoothed, values, trace, None, failures
     )
     board.run(launches.schedule(op))
+    raw[1:] += share[1:, None] * (second - raw)[1:]
     wanted = np.stack([a.activate(raw[:, i]) for i, a in enumerate(actions)])
     return float(np.abs(board.get(values, (2, 3), np.float32) - wanted).max())
 

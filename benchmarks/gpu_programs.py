@@ -66,8 +66,8 @@ class Model:
         calls = network_calls(family, self.backbone, self.decoder, self.policy, self.dtype)
         graphs = TorchGraphs(family, calls, self.dtype, self.place.torch_device, compiled)
         driver, stream = self.place.driver, self.place.stream
-        steps, adaptive = self.recipe.schedule.steps, self.policy is not None
-        return build_program(Setting(self.manifest, graphs, driver, stream, batch, steps, adaptive))
+        steps, policies = self.recipe.schedule.steps, () if self.policy is None else ("policy",)
+        return build_program(Setting(self.manifest, graphs, driver, stream, batch, steps, policies))
 
     def runner(self, program: Program) -> Runner:
         """Warmed, and captured where that is possible."""

@@ -103,6 +103,8 @@ void normal(const Normal& op, int threads);
 // the counters, so that nothing but `call` tells which step a sample is at.
 struct Schedule {
   const float* raw;       // (batch, actions), or null for zeros
+  const float* second;    // (batch, actions): what the fidelity policy says, or null
+  const float* share;     // (batch): how far a sample follows it, from 0 to 1
   const float* residual;  // (calls, actions)
   const float* scales;    // (actions): upper end of a sigmoid's range, 0 for a softplus
   float smoothing, renewal;  // weights of the previous value and of the new one

@@ -17,12 +17,20 @@ ADAGEN_HD inline std::int64_t step_of_call(const Schedule& op, std::int64_t call
   return call < op.ahead ? 0 : call - op.ahead;
 }
 
+// What the policy says of one action of one sample, moved towards what the second one does.
+ADAGEN_HD inline float raw_output(const Schedule& op, std::int64_t sample, std::int64_t place) {
+  if (op.raw == nullptr) return 0.0f;
+  const float share = op.second != nullptr ? op.share[sample] : 0.0f;
+  // What the second says to a sample that does not follow it may not be finite.
+  if (!(share > 0.0f)) return op.raw[place];
+  return (1.0f - share) * op.raw[place] + share * op.second[place];
+}
+
 // One action of one sample.
 ADAGEN_HD inline void choose(const Schedule& op, std::int64_t sample, std::int64_t action,
                              std::int64_t call, bool needed) {
   const std::int64_t place = sample * op.actions + action;
-  const float raw = op.raw != nullptr ? op.raw[place] : 0.0f;
-  float value = raw + op.residual[call * op.actions + action];
+  float value = raw_output(op, sample, place) + op.residual[call * op.actions + action];
   if (call > 0) value = op.smoothing * op.smoothed[place] + op.renewal * value;
   op.smoothed[place] = value;
   if (!is_finite(value)) mark_failed(op.failures, sample);

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from adagen_rt.device.call import HostCall
 from adagen_rt.device.families import build_program
 from adagen_rt.device.program import Program
 from adagen_rt.device.runner import Outcome, Runner
 
-__all__ = ["Outcome", "Program", "Runner", "build_program"]
+__all__ = ["HostCall", "Outcome", "Program", "Runner", "build_program"]

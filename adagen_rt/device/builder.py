@@ -30,7 +30,8 @@ class Setting:
         stream: Where initial values are copied.
         batch: Samples of one run.
         steps: Backbone evaluations.
-        adaptive: Whether the policy is asked, or the static schedule runs.
+        policies: Graphs that are asked: none where the static schedule runs; of two, the second
+            has the share of each sample that its request says.
     """
 
     manifest: Manifest
@@ -39,7 +40,7 @@ class Setting:
     stream: int
     batch: int
     steps: int
-    adaptive: bool
+    policies: tuple[str, ...]
 
     @cached_property
     def buffers(self) -> Buffers:
@@ -69,6 +70,8 @@ class Builder:
         self.request = self.buffers.new((3 * batch,), "int64")
         self.labels = self.request.rows(0, 2 * batch)
         self.seeds = self.request.rows(2 * batch, batch)
+        blended = len(setting.policies) > 1
+        self.shares = self.buffers.new((batch,), "float32") if blended else None
         actions = len(spec.actions)
         counters = {name: np.zeros(batch, np.int64) for name in ("call", "step", "policy_step")}
         self.state: State = self.buffers.state(
@@ -155,17 +158,17 @@ class Builder:
         return Op(name, graph.enqueue), written
 
     def decide(self, features: Mapping[str, Buffer]) -> list[Op]:
-        """Ask the policy about features, and turn its answer into this call's actions."""
-        ops: list[Op] = []
-        raw = 0
-        if self.setting.adaptive:
-            asked = {**features, "step": self.state["policy_step"]}
-            policy, outputs = self.graph("policy", asked)
-            ops, raw = [policy], outputs["raw"].address
+        """Ask the policies about features, and turn their answers into this call's actions."""
+        asked = {**features, "step": self.state["policy_step"]}
+        answers = [self.graph(name, asked) for name in self.setting.policies]
+        ops = [op for op, _ in answers]
+        raw, second, *_ = *(outputs["raw"].address for _, outputs in answers), 0, 0
         state, spec = self.state, self.setting.manifest.schedule
         remaining = state.fields.get("remaining")
         op = structs.Schedule(
             raw=raw,
+            second=second,
+            share=self.shares.address if self.shares else 0,
             residual=self._residual.address,
             scales=self._scales.address,
             smoothing=spec.smoothing,
@@ -215,6 +218,7 @@ class Builder:
             steps=tuple(tuple(step) for step in steps),
             end=tuple(end),
             request=self.request,
+            shares=self.shares,
             buffers=self.buffers,
             named={**named, "failed": self.state["failed"], "trace": self.trace},
             class_count=self.setting.manifest.class_count,

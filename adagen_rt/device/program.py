@@ -30,6 +30,7 @@ class Program:
         steps: One list for each evaluation: backbone, policy, schedule, sampling.
         end: The decoder and what follows.
         request: Where labels (2B,) and seeds (B,) go, as one int64 array.
+        shares: Where the shares of the second policy (B,) go, if there is one.
         buffers: Owner of all memory.
         named: Buffers worth reading, ``images``, ``failed`` and ``trace`` among them.
         class_count: The null class's label.
@@ -39,6 +40,7 @@ class Program:
     steps: tuple[tuple[Op, ...], ...]
     end: tuple[Op, ...]
     request: Buffer
+    shares: Buffer | None
     buffers: Buffers
     named: Mapping[str, Buffer]
     class_count: int

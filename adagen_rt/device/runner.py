@@ -53,32 +53,49 @@ class Runner:
         self._request = driver.host_array(program.request.shape, np.int64)
         self._results = {name: self._host(program.named[name]) for name in RESULTS}
         self._request[:] = 0
+        self._shares = None if program.shares is None else self._host(program.shares)
+        if self._shares is not None:
+            self._shares[:] = 0
         self._upload()
         # Graphs allocate and load at their first run, which a capture does not allow.
         self._enqueue([op for part in program.parts for op in part])
         driver.synchronize(stream)
         self._graphs = [self._captured(part) for part in self._captures(capture)]
 
-    def run(self, labels: NDArray[np.int64], seeds: NDArray[np.int64]) -> Outcome:
+    def run(
+        self,
+        labels: NDArray[np.int64],
+        seeds: NDArray[np.int64],
+        shares: NDArray[np.float32] | None = None,
+    ) -> Outcome:
         """Generate one batch.
 
         Args:
             labels: Classes (B,) int64.
             seeds: Seeds (B,) int64, not negative.
+            shares: Of a program with two policies, how far each sample follows the second
+                (B,), from 0 to 1; None is 0.
         """
-        self.start(labels, seeds)
+        self.start(labels, seeds, shares)
         if not self._graphs:
             self._enqueue([op for part in self.program.parts for op in part])
         for graph in self._graphs:
             self._driver.replay(graph, self._stream)
         return self.finish()
 
-    def start(self, labels: NDArray[np.int64], seeds: NDArray[np.int64]) -> None:
-        """Bring a request to the device."""
+    def start(
+        self,
+        labels: NDArray[np.int64],
+        seeds: NDArray[np.int64],
+        shares: NDArray[np.float32] | None = None,
+    ) -> None:
+        """Bring a request to the device; arguments as for ``run``."""
         batch = self.program.batch
         self._request[:batch] = labels
         self._request[batch : 2 * batch] = self.program.class_count
         self._request[2 * batch :] = seeds
+        if self._shares is not None:
+            self._shares[:] = 0 if shares is None else shares
         self._driver.activate()
         self._upload()
 
@@ -113,6 +130,8 @@ class Runner:
 
     def _upload(self) -> None:
         self._driver.upload(self.program.request.address, self._request, self._stream)
+        if self._shares is not None and self.program.shares is not None:
+            self._driver.upload(self.program.shares.address, self._shares, self._stream)
 
     def _enqueue(self, ops: list[Op]) -> None:
         for op in ops:

@@ -92,7 +92,7 @@ class Schedule(ctypes.Structure):
     """Arguments of ``schedule``."""
 
     _fields_ = [
-        *_fields("raw residual scales", smoothing=c_float, renewal=c_float),
+        *_fields("raw second share residual scales", smoothing=c_float, renewal=c_float),
         *_fields(batch=c_int64, actions=c_int64, calls=c_int64, ahead=c_int64, trained=c_int64),
         *_fields("call step policy_step smoothed values trace remaining", failures=Failures),
     ]

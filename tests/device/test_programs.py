@@ -22,11 +22,11 @@ def engine(request, exported):
     return exported(request.param)
 
 
-def make_runner(engine, driver, *, adaptive=True, capture="whole"):
+def make_runner(engine, driver, *, policies=("policy",), capture="whole"):
     manifest = engine.manifest
     graphs = HostGraphs(engine, driver)
     steps = manifest.schedule.steps
-    setting = Setting(manifest, graphs, driver, 1, len(LABELS), steps, adaptive)
+    setting = Setting(manifest, graphs, driver, 1, len(LABELS), steps, policies)
     return Runner(build_program(setting), driver, 1, capture)
 
 
@@ -46,7 +46,9 @@ def assert_alike(outcome, result):
 @pytest.mark.parametrize("capture", ["whole", "steps", "none"])
 @pytest.mark.parametrize("static", [False, True])
 def test_a_program_generates_what_the_generator_does(engine, static, capture):
-    runner = make_runner(engine, HostDriver(), adaptive=not static, capture=capture)
+    runner = make_runner(
+        engine, HostDriver(), policies=() if static else ("policy",), capture=capture
+    )
     assert_alike(runner.run(np.array(LABELS), np.array(SEEDS)), expected(engine, static=static))
 
 

@@ -29,7 +29,7 @@ def make_runner(family, dtype):
     driver = HostDriver()
     graphs = Submitted(TorchGraphs(family, calls, dtype, "cpu"), driver)
     steps = recipe.schedule.steps
-    setting = Setting(describe_model(recipe), graphs, driver, 1, len(LABELS), steps, True)
+    setting = Setting(describe_model(recipe), graphs, driver, 1, len(LABELS), steps, ("policy",))
     return Runner(build_program(setting), driver, 1), environment, policy
 
 
