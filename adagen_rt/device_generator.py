@@ -1,14 +1,16 @@
-"""The device loop behind the interface of ``Generator``: TensorRT's plans on a GPU."""
+"""The device loop behind the interface of ``Generator``: whole generations on a GPU."""
 
 from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
+from adagen_rt.backends.base import DeviceGraphs
 from adagen_rt.backends.tensorrt.modules import find_module
 from adagen_rt.backends.tensorrt.runtime import PlanGraphs, Plans
 from adagen_rt.best_of import Rewards, keep_best, score_images
@@ -48,6 +50,24 @@ def open_device_generator(engine: Engine, backend: str) -> DeviceGenerator:
     return DeviceGenerator(engine, PlanGraphs(plans, driver, stream), driver, stream)
 
 
+class GenerationGraphs(DeviceGraphs, Protocol):
+    """Who executes an engine's graphs on a GPU.
+
+    Attributes:
+        backend: What a user calls it.
+        batches: Samples that graphs can be had for, ascending.
+    """
+
+    backend: str
+    batches: tuple[int, ...]
+
+    def keep_kernels(self) -> None:
+        """Keep what was compiled; called when every graph that was made has run once."""
+
+    def close(self) -> None:
+        """Give the memory back; no graph runs after it."""
+
+
 class DeviceGenerator:
     """An engine ready to generate on a GPU, each batch by replaying one CUDA graph.
 
@@ -56,16 +76,18 @@ class DeviceGenerator:
 
     Args:
         engine: A checked engine folder.
-        graphs: Its plans.
+        graphs: Who executes its graphs.
         driver: The GPU.
         stream: Where everything runs.
     """
 
-    def __init__(self, engine: Engine, graphs: PlanGraphs, driver: Driver, stream: int) -> None:
+    def __init__(
+        self, engine: Engine, graphs: GenerationGraphs, driver: Driver, stream: int
+    ) -> None:
         self.engine = engine
         self.manifest = engine.manifest
-        self.backend = graphs.plans.backend
-        self.batches = graphs.plans.batches
+        self.backend = graphs.backend
+        self.batches = graphs.batches
         self._graphs = graphs
         self._driver = driver
         self._stream = stream
@@ -100,8 +122,8 @@ class DeviceGenerator:
             fidelity: From 0 to 1, for all samples or one for each.
             refine: 1; the device loop tries one action.
             best_of: Images that are made of each sample; the reward model keeps one.
-            batch_size: Samples that are generated together, at most the largest number that
-                plans were built for. A smaller batch runs in the smallest plans that hold it.
+            batch_size: Samples that are generated together, at most the last of ``batches``. A
+                smaller batch runs in the smallest of these that holds it.
             progress: Called after every batch: the host does not see a step of the device's.
 
         Raises:

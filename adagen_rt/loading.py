@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, overload
 
 from adagen_rt.backends import DEVICE_BACKENDS
 from adagen_rt.engine import Engine, open_engine
-from adagen_rt.errors import InputError
+from adagen_rt.errors import InputError, MissingExtraError
 from adagen_rt.generator import Generator
 from adagen_rt.ops.cpu import MAX_THREADS
 from adagen_rt.request import as_integer
@@ -49,8 +50,8 @@ def load(
     Args:
         engine: Path of an engine folder, or a shipped engine's name.
         backend: Who executes the graphs: ``onnxruntime`` or ``openvino``, step by step, or
-            ``tensorrt`` or ``tensorrt-rtx``, a whole generation as one CUDA graph over plans that
-            ``adagen-rt build`` made.
+            a whole generation as one CUDA graph: ``tensorrt`` or ``tensorrt-rtx`` over plans that
+            ``adagen-rt build`` made, ``torch`` with PyTorch's kernels.
         threads: CPU threads, with the first two; None takes all that this process may use.
         provider: Execution provider, with ``onnxruntime``: ``cpu`` (None is the same), ``cuda``,
             or a plugin by the end of its package's name, such as ``nv-tensorrt-rtx`` for
@@ -71,7 +72,13 @@ def make_generator(
     for field, value in (("threads", threads), ("provider", provider)):
         if value is not None:
             raise InputError(field, value, f"none with the backend {backend}")
-    # Whoever generates on the CPU does not wait for the modules of a GPU.
+    # Whoever generates on the CPU does not wait for the modules of a GPU, nor for PyTorch.
+    if backend == "torch":
+        if find_spec("torch") is None:
+            raise MissingExtraError("torch", "torch")
+        from adagen_rt.models.engine_graphs import open_torch_generator
+
+        return open_torch_generator(engine)
     from adagen_rt.device_generator import open_device_generator
 
     return open_device_generator(engine, backend)

@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from gpu_backends import compare, usable_backends
 from gpu_bounds import H200, WORK, describe_bound, find_gpu
 from gpu_kernels import Board, checks
 from gpu_latency import Times, measured
-from gpu_plans import compare, usable_backends
 from timing import interleaved_medians
 
 from adagen_rt.cuda import Driver
@@ -80,8 +80,8 @@ def _compared(outcome: Any, expected: Any) -> tuple[str, str]:
     return "FAILED", f"choices part {where}; {share:.1%} of pixels differ"
 
 
-def plans(driver: Driver, quick: bool) -> Iterator[Row]:
-    """The shipped engines as TensorRT plans behind ``adagen_rt.load``, against the CPU."""
+def backends(driver: Driver, quick: bool) -> Iterator[Row]:
+    """The shipped engines behind ``adagen_rt.load``, by every backend of a GPU, against the CPU."""
     for backend, problem in usable_backends():
         for name in FASHION[: 1 if quick else None]:
             if isinstance(driver, HostDriver) or problem:
@@ -213,7 +213,7 @@ def _place(driver: Any) -> Any:
 SECTIONS = {
     "kernels": kernels,
     "engines": engines,
-    "plans": plans,
+    "backends": backends,
     "sync": sync,
     "sanitizer": sanitizer,
     "parts": parts,

@@ -7,13 +7,13 @@ from functools import partial
 from typing import Any
 
 import torch
-from onnx_torch import OnnxModule
 from torch import Tensor, nn
 
 from adagen_rt.best_of import Rewards, score_images
 from adagen_rt.engine import Engine
 from adagen_rt.loop import Arrays, Network
 from adagen_rt.manifest import Manifest
+from adagen_rt.models.onnx_module import OnnxModule
 from adagen_rt.training.environment import Environment
 from adagen_rt.training.network_source import NetworkSource
 from adagen_rt.training.rollout import ask

@@ -9,7 +9,7 @@ __all__ = ["BACKENDS", "DEVICE_BACKENDS", "Backend", "Graph", "make_backend"]
 
 HOST_BACKENDS = ("onnxruntime", "openvino")
 #: Who runs whole generations on a GPU, see ``device/``.
-DEVICE_BACKENDS = ("tensorrt", "tensorrt-rtx")
+DEVICE_BACKENDS = ("tensorrt", "tensorrt-rtx", "torch")
 BACKENDS = (*HOST_BACKENDS, *DEVICE_BACKENDS)
 
 

@@ -19,7 +19,8 @@ def backend_options(command: Command) -> Command:
         type=click.Choice(BACKENDS),
         default=BACKENDS[0],
         show_default=True,
-        help="Who runs the networks; the tensorrt ones run plans made by adagen-rt build.",
+        help="Who runs the networks; the tensorrt ones run plans made by "
+        "adagen-rt build, torch runs the graphs on a GPU with PyTorch.",
     )
     provider = click.option(
         "--provider",

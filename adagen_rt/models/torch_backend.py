@@ -84,16 +84,11 @@ class TorchGraphs:
     def _specs(
         self, name: str, inputs: Mapping[str, TensorSpec], names: tuple[str, ...]
     ) -> dict[str, TensorSpec]:
-        with self._place.running(None):
-            zeros = {key: self._zeros(spec) for key, spec in inputs.items()}
-            results = _as_tuple(self._calls[name](**zeros))
+        results = self._place.try_out(self._calls[name], inputs)
         return {
             key: TensorSpec(tuple(result.shape), self._dtype_of(key))
             for key, result in zip(names, results, strict=True)
         }
-
-    def _zeros(self, spec: TensorSpec) -> Tensor:
-        return torch.zeros(spec.shape, dtype=getattr(torch, spec.dtype), device=self._place.device)
 
     def _dtype_of(self, name: str) -> str:
         if name in INTEGERS:
@@ -153,6 +148,15 @@ class Place:
                 # What PyTorch's own stream has under way, the weights' casts for one, is read by
                 # a stream that does not wait for it.
                 torch.cuda.synchronize(self.device)
+
+    def try_out(self, call: Call, inputs: Mapping[str, TensorSpec]) -> tuple[Tensor, ...]:
+        """What a module gives for zeros; of use are the shapes."""
+        with self.running(None):
+            zeros = {
+                key: torch.zeros(spec.shape, dtype=getattr(torch, spec.dtype), device=self.device)
+                for key, spec in inputs.items()
+            }
+            return _as_tuple(call(**zeros))
 
     def view(self, address: int, spec: TensorSpec) -> Tensor:
         """A tensor over memory that belongs to the caller."""

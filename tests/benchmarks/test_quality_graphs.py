@@ -4,11 +4,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-import onnx
-from onnx import TensorProto, helper
-
 from adagen_rt.engine import open_engine, shipped_engines
-from adagen_rt.errors import EngineError
 from adagen_rt.generator import Generator
 from adagen_rt.training.choices import Choice
 from adagen_rt.training.sources import EngineSource, draw_requests
@@ -42,14 +38,3 @@ def test_graphs_make_the_engines_images(name):
         assert made.rows == expected.rows
     rewards = graphs.reward()(made)
     assert rewards == pytest.approx(runtime.reward()(made), abs=1e-5)
-
-
-def test_an_operator_that_is_not_covered_is_named(tmp_path):
-    from onnx_torch import OnnxModule
-
-    value = helper.make_tensor_value_info("x", TensorProto.FLOAT, [1])
-    nodes = [helper.make_node("Erf", ["x"], ["y"])]
-    result = helper.make_tensor_value_info("y", TensorProto.FLOAT, [1])
-    onnx.save(helper.make_model(helper.make_graph(nodes, "g", [value], [result])), tmp_path / "g")
-    with pytest.raises(EngineError, match="operators Erf are not covered"):
-        OnnxModule(tmp_path / "g")

@@ -156,6 +156,8 @@ class PlanGraphs:
 
     def __init__(self, plans: Plans, driver: Driver, stream: int) -> None:
         self.plans = plans
+        self.backend = plans.backend
+        self.batches = plans.batches
         self._driver = driver
         self._stream = stream
         self._scratch_bytes = plans.scratch_bytes

@@ -18,13 +18,14 @@ from adagen_rt.engine import open_engine
 from adagen_rt.errors import AdagenError
 
 LABELS, SEEDS = [3, 0, 9], [5, 2**63 - 1, 7]
-#: Share of pixels that plans in float32 may turn out otherwise: a token on the edge falls to
+#: Share of pixels that networks in float32 may turn out otherwise: a token on the edge falls to
 #: another side where sums are rounded in another order.
 PIXELS = 0.02
 
 
 def usable_backends() -> Iterator[tuple[str, str]]:
-    """Every backend, and what keeps it from running here, or nothing."""
+    """Every backend of a GPU, and what keeps it from running here, or nothing."""
+    yield "torch", ""
     for name, module in MODULES.items():
         try:
             module.load()
@@ -36,11 +37,12 @@ def usable_backends() -> Iterator[tuple[str, str]]:
 
 
 def compare(engine: str, backend: str) -> tuple[str, str]:
-    """Build plans of a copy of an engine, generate, and compare: outcome and detail."""
+    """Generate, with TensorRT after building plans, and compare: outcome and detail."""
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch) / engine
         shutil.copytree(open_engine(engine).path, folder)
-        build_plans(open_engine(folder), backend, batches=(1, 2))
+        if backend in MODULES:
+            build_plans(open_engine(folder), backend, batches=(1, 2))
         result = adagen_rt.load(folder, backend=backend).generate(LABELS, SEEDS)
     expected = adagen_rt.load(engine).generate(LABELS, SEEDS)
     return compared(result, expected)

@@ -1,7 +1,9 @@
-"""An ONNX graph as a PyTorch module, on any device: for judging an engine's images on a GPU.
+"""An ONNX graph as a PyTorch module, on any device.
 
-Covers what the exporter writes for the shipped engines; anything else is refused by name.
-Whole numbers that are few, such as shapes and axes, stay on the CPU, where they are read.
+Covers what the exporter writes for the four families in float32, float16 and bfloat16; anything
+else is refused by name. Shapes, axes and bounds stay on the CPU from the constant or the ``Shape``
+that they come from to the operator that reads them, so that nothing waits for a device and a
+whole graph can be captured.
 """
 
 from __future__ import annotations
@@ -19,23 +21,17 @@ from torch import Tensor, nn
 
 from adagen_rt.errors import EngineError
 
-#: Whole numbers up to this many are shapes, axes or bounds.
+#: Constants of up to this many numbers may be shapes, axes, bounds or scales.
 FEW = 8
 #: Operators whose later inputs are such numbers.
-SIZED = frozenset(
-    [
-        "Expand",
-        "ReduceL2",
-        "ReduceMean",
-        "ReduceSum",
-        "Reshape",
-        "Resize",
-        "Slice",
-        "Split",
-        "Squeeze",
-        "Unsqueeze",
-    ]
-)
+REDUCED = frozenset(("ReduceL2", "ReduceMean", "ReduceSum"))
+SIZED = REDUCED | {"Expand", "Reshape", "Resize", "Slice", "Split", "Squeeze", "Unsqueeze"}
+DTYPES = {
+    onnx.TensorProto.FLOAT: torch.float32,
+    onnx.TensorProto.FLOAT16: torch.float16,
+    onnx.TensorProto.BFLOAT16: torch.bfloat16,
+    onnx.TensorProto.INT64: torch.int64,
+}
 Attributes = dict[str, Any]
 
 
@@ -43,7 +39,7 @@ class OnnxModule(nn.Module):
     """Runs a graph's nodes one by one.
 
     Args:
-        path: An ONNX file with all weights inside.
+        path: An ONNX file; weights outside of it are read from its folder.
 
     Raises:
         EngineError: An operator is not covered.
@@ -53,50 +49,63 @@ class OnnxModule(nn.Module):
         super().__init__()
         graph = onnx.load(path).graph
         if unknown := {node.op_type for node in graph.node} - set(OPERATORS):
-            raise EngineError(f"{path}: operators {', '.join(sorted(unknown))} are not covered")
+            raise EngineError(
+                f"{path}: PyTorch runs no operators {', '.join(sorted(unknown))}; "
+                "take an engine of float32 or half precision"
+            )
         self._nodes = [(node, _attributes(node)) for node in graph.node]
         self._outputs = [value.name for value in graph.output]
-        self._read = {name: index for index, node in enumerate(graph.node) for name in node.input}
+        self._last_use = {name: i for i, node in enumerate(graph.node) for name in node.input}
+        self._buffers_of: dict[str, str] = {}
         self._few: dict[str, Tensor] = {}
-        self._constants: dict[str, str] = {}
         for number, initializer in enumerate(graph.initializer):
-            # A copy: what the file's bytes are read into may not be written to.
-            value = torch.from_numpy(np.array(numpy_helper.to_array(initializer)))
-            if _is_few(value):
-                self._few[initializer.name] = value
-            else:
-                self._constants[initializer.name] = f"constant_{number}"
-                self.register_buffer(f"constant_{number}", value)
+            value = _tensor(initializer)
+            self._buffers_of[initializer.name] = f"constant_{number}"
+            self.register_buffer(f"constant_{number}", value)
+            if value.numel() <= FEW:
+                self._few[initializer.name] = value.clone()
 
     @torch.no_grad()
     def forward(self, **inputs: Tensor) -> tuple[Tensor, ...]:
         """The outputs, in the graph's order, from its inputs by name."""
-        values = self._few | {n: getattr(self, b) for n, b in self._constants.items()} | inputs
+        values = dict(inputs)
         for index, (node, attributes) in enumerate(self._nodes):
-            given = [values[name] if name else None for name in node.input]
-            if node.op_type not in SIZED:
-                given = _together(given)
+            given = self._given(node, values)
             result = OPERATORS[node.op_type](attributes, *given)
             results = result if isinstance(result, tuple) else (result,)
             values |= zip(node.output, results, strict=True)
             for name in node.input:
-                if self._read[name] == index and name not in self._outputs:
+                if self._last_use[name] == index and name not in self._outputs:
                     values.pop(name, None)
         return tuple(values[name] for name in self._outputs)
+
+    def _given(self, node: onnx.NodeProto, values: dict[str, Tensor]) -> list[Tensor | None]:
+        """A node's inputs: constants lie where the others do, or on the CPU to be read there."""
+        made = [values[name] for name in node.input if name in values]
+        on_cpu = bool(made) and all(value.device.type == "cpu" for value in made)
+        given: list[Tensor | None] = []
+        for place, name in enumerate(node.input):
+            read = on_cpu or (node.op_type in SIZED and place > 0)
+            if name in values or not name:
+                given.append(values.get(name))
+            elif read and name in self._few:
+                given.append(self._few[name])
+            else:
+                given.append(getattr(self, self._buffers_of[name]))
+        return given
+
+
+def _tensor(initializer: onnx.TensorProto) -> Tensor:
+    if initializer.data_type == onnx.TensorProto.BFLOAT16:
+        # NumPy has no such numbers; the bits are those of the upper half of float32.
+        array = np.array(numpy_helper.to_array(initializer)).view(np.int16)
+        return torch.from_numpy(array).view(torch.bfloat16)
+    # A copy: what the file's bytes are read into may not be written to.
+    return torch.from_numpy(np.array(numpy_helper.to_array(initializer)))
 
 
 def _attributes(node: onnx.NodeProto) -> Attributes:
     return {a.name: onnx.helper.get_attribute_value(a) for a in node.attribute}
-
-
-def _is_few(value: Tensor) -> bool:
-    return not value.is_floating_point() and value.numel() <= FEW
-
-
-def _together(values: list[Any]) -> list[Any]:
-    """What lies on the CPU joins the others."""
-    device = next((v.device for v in values if v is not None and v.device.type != "cpu"), None)
-    return [v if v is None or device is None else v.to(device) for v in values]
 
 
 def _conv(a: Attributes, x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
@@ -180,6 +189,7 @@ def _plain(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
 
 OPERATORS: dict[str, Callable[..., Any]] = {
     "Add": _plain(torch.add),
+    "Cast": lambda a, x: x.to(DTYPES[a["to"]]),
     "Clip": _plain(torch.clamp),
     "Concat": lambda a, *inputs: torch.cat(inputs, a["axis"]),
     "Conv": _conv,
