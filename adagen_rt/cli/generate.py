@@ -79,7 +79,8 @@ FilePath = click.Path(path_type=Path)
     type=int,
     default=1,
     show_default=True,
-    help="Images made of each, of which the reward model keeps one; costs as many times as much.",
+    help="Images made of each, of which the reward model keeps one; costs as many times as much. "
+    "Try 2: among many it prefers too few kinds.",
 )
 @backend_options
 @click.option("--preview", type=FilePath, help="Picture of the first samples after each step.")
