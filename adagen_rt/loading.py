@@ -75,7 +75,7 @@ def make_generator(
     # Whoever generates on the CPU does not wait for the modules of a GPU, nor for PyTorch.
     if backend == "torch":
         if find_spec("torch") is None:
-            raise MissingExtraError("torch", "torch")
+            raise MissingExtraError("torch", "torch-cuda")
         from adagen_rt.models.engine_graphs import open_torch_generator
 
         return open_torch_generator(engine)

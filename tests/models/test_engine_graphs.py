@@ -70,5 +70,5 @@ def test_a_pytorch_without_cuda_is_told(tiny_engine, monkeypatch):
 
 def test_without_pytorch_the_extra_is_named(tiny_engine, monkeypatch):
     monkeypatch.setattr("adagen_rt.loading.find_spec", lambda module: None)
-    with pytest.raises(MissingExtraError, match=r"adagen-rt\[torch\]"):
+    with pytest.raises(MissingExtraError, match=r"adagen-rt\[torch-cuda\]"):
         adagen_rt.load(tiny_engine, backend="torch")
