@@ -1,4 +1,4 @@
-"""TensorRT plans on a GPU: built for the shipped engines, and generating as the CPU does."""
+"""The backends of a GPU: whether the shipped engines generate there what they do on the CPU."""
 
 from __future__ import annotations
 

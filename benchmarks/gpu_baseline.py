@@ -72,7 +72,7 @@ class Lasting(nn.Module):
 
     def __init__(self, backbone: Any) -> None:
         super().__init__()
-        self.wrapped = torch.compile(backbone, mode="reduce-overhead")
+        self.wrapped = _compiled(backbone)
         self.condition = backbone.condition
 
     def forward(self, **inputs: Any) -> Any:

@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import partial
-from typing import Any
-
 import torch
 from torch import Tensor, nn
 
-from adagen_rt.best_of import Rewards, score_images
 from adagen_rt.engine import Engine
-from adagen_rt.loop import Arrays, Network
+from adagen_rt.loop import Network
 from adagen_rt.manifest import Manifest
 from adagen_rt.models.onnx_module import OnnxModule
-from adagen_rt.training.environment import Environment
+from adagen_rt.training.environment import Environment, Tensors
 from adagen_rt.training.network_source import NetworkSource
 from adagen_rt.training.rollout import ask
-from adagen_rt.training.sources import Made
 
 
 class Backbone(nn.Module):
@@ -51,16 +45,16 @@ class Decoder(nn.Module):
 
 
 class First(nn.Module):
-    """The only output of a graph; a critic's value (B,) as the column that a network gives."""
+    """The only output of a graph."""
 
     def __init__(self, graph: OnnxModule) -> None:
         super().__init__()
         self.graph = graph
 
     def forward(self, **inputs: Tensor) -> Tensor:
-        """The output (B, A)."""
+        """The output: (B, A), or (B,) of a critic or reward model."""
         (output,) = self.graph(**inputs)
-        return output if output.ndim > 1 else output[:, None]
+        return output
 
 
 class GraphSource(NetworkSource):
@@ -74,7 +68,7 @@ class GraphSource(NetworkSource):
     """
 
     def __init__(self, engine: Engine, manifest: Manifest, device: str, batch_size: int) -> None:
-        # Convolutions would round their inputs to TensorFloat-32, which the CPU does not.
+        # The judge's convolutions would round their inputs to TensorFloat-32, as no CPU does.
         torch.backends.cudnn.allow_tf32 = False
         graphs = {name: OnnxModule(engine.path / g.file) for name, g in manifest.graphs.items()}
         names = ("policy", "fidelity_policy", "critic", "reward")
@@ -84,17 +78,15 @@ class GraphSource(NetworkSource):
         networks = Backbone(graphs), Decoder(graphs)
         super().__init__(manifest, *networks, others, device, batch_size)
 
-    def reward(self) -> Callable[[Made], Rewards]:
-        """See `Source`."""
-        network = self._find("reward")
-
-        def graph(feeds: Arrays) -> Arrays:
-            tensors = {n: torch.from_numpy(v).to(self.device) for n, v in feeds.items()}
-            return {"reward": network(**tensors)[:, 0].cpu().numpy()}
-
-        size = self.batch_size
-        return lambda made: score_images(graph, made.pixels(), made.labels.numpy(), size)
+    def _reward_model(self) -> nn.Module:
+        return self._find("reward")
 
     def _ask(self, environment: Environment, name: str) -> Network:
-        network: Any = self._find(name)
-        return partial(ask, network)
+        network = self._find(name)
+
+        def run(features: Tensors, call: Tensor) -> Tensor:
+            raw = ask(network, features, call)
+            # A critic's network gives its value as a column.
+            return raw if raw.ndim > 1 else raw[:, None]
+
+        return run

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cache
-from typing import Any
 
 import torch
 
@@ -52,7 +51,7 @@ class EngineGraphs:
     def __init__(self, engine: Engine, device: str) -> None:
         self._specs = engine.manifest.graphs
         self._modules = {
-            name: Exact(OnnxModule(engine.graph_file(name)).to(device)) for name in self._specs
+            name: OnnxModule(engine.graph_file(name)).to(device) for name in self._specs
         }
         self._place = Place(device)
         self._outputs = cache(self._output_specs)
@@ -79,19 +78,3 @@ class EngineGraphs:
         results = self._place.try_out(self._modules[name], dict(inputs))
         tensors = zip(self._specs[name].outputs, results, strict=True)
         return {tensor.name: TensorSpec(tuple(x.shape), tensor.dtype) for tensor, x in tensors}
-
-
-class Exact:
-    """A module whose convolutions do not round their inputs to TensorFloat-32.
-
-    Args:
-        module: Takes its inputs by name.
-    """
-
-    def __init__(self, module: OnnxModule) -> None:
-        self._module = module
-
-    def __call__(self, **inputs: Any) -> Any:
-        """What the module gives."""
-        with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
-            return self._module(**inputs)

@@ -24,8 +24,10 @@ from adagen_rt.errors import EngineError
 #: Constants of up to this many numbers may be shapes, axes, bounds or scales.
 FEW = 8
 #: Operators whose later inputs are such numbers.
-REDUCED = frozenset(("ReduceL2", "ReduceMean", "ReduceSum"))
-SIZED = REDUCED | {"Expand", "Reshape", "Resize", "Slice", "Split", "Squeeze", "Unsqueeze"}
+SIZED = frozenset(
+    {"Expand", "Reshape", "Resize", "Slice", "Split", "Squeeze", "Unsqueeze"}
+    | {"ReduceL2", "ReduceMean", "ReduceSum"}
+)
 DTYPES = {
     onnx.TensorProto.FLOAT: torch.float32,
     onnx.TensorProto.FLOAT16: torch.float16,
@@ -36,7 +38,7 @@ Attributes = dict[str, Any]
 
 
 class OnnxModule(nn.Module):
-    """Runs a graph's nodes one by one.
+    """Runs a graph's nodes one by one, without rounding convolutions' inputs to TensorFloat-32.
 
     Args:
         path: An ONNX file; weights outside of it are read from its folder.
@@ -63,11 +65,15 @@ class OnnxModule(nn.Module):
             self._buffers_of[initializer.name] = f"constant_{number}"
             self.register_buffer(f"constant_{number}", value)
             if value.numel() <= FEW:
-                self._few[initializer.name] = value.clone()
+                self._few[initializer.name] = value  # stays on the CPU when the module moves
 
     @torch.no_grad()
     def forward(self, **inputs: Tensor) -> tuple[Tensor, ...]:
         """The outputs, in the graph's order, from its inputs by name."""
+        with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
+            return self._run(inputs)
+
+    def _run(self, inputs: dict[str, Tensor]) -> tuple[Tensor, ...]:
         values = dict(inputs)
         for index, (node, attributes) in enumerate(self._nodes):
             given = self._given(node, values)

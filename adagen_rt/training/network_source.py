@@ -67,17 +67,20 @@ class NetworkSource:
 
     def reward(self) -> Callable[[Made], Rewards]:
         """See `Source`."""
-        network = self._find("reward")
-        assert isinstance(network, Discriminator)
-        model = RewardModel(network).to(self.device).eval()
+        model = self._reward_model().to(self.device).eval()
 
         @torch.no_grad()
         def graph(feeds: Arrays) -> Arrays:
-            tensors = (torch.from_numpy(value).to(self.device) for value in feeds.values())
-            return {"reward": model(*tensors).cpu().numpy()}
+            tensors = {n: torch.from_numpy(value).to(self.device) for n, value in feeds.items()}
+            return {"reward": model(**tensors).cpu().numpy()}
 
         size = self.batch_size
         return lambda made: score_images(graph, made.pixels(), made.labels.numpy(), size)
+
+    def _reward_model(self) -> nn.Module:
+        network = self._find("reward")
+        assert isinstance(network, Discriminator)
+        return RewardModel(network)
 
     def _environment(self, choice: Choice) -> Environment:
         own = self.manifest.schedule

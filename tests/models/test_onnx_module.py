@@ -97,10 +97,10 @@ def test_nothing_is_read_from_the_device_or_brought_there(name, strict):
             assert result.device.type == "meta", graph
 
 
-def save(folder, nodes, initializers=(), dtype=TensorProto.FLOAT):
+def save(folder, nodes, initializers=()):
     """A graph from ``x`` (2,) to ``y``."""
-    given = helper.make_tensor_value_info("x", dtype, [2])
-    made = helper.make_tensor_value_info("y", dtype, [2])
+    given = helper.make_tensor_value_info("x", TensorProto.FLOAT, [2])
+    made = helper.make_tensor_value_info("y", TensorProto.FLOAT, [2])
     graph = helper.make_graph(nodes, "g", [given], [made], initializers)
     onnx.save(helper.make_model(graph), folder / "g.onnx")
     return folder / "g.onnx"
