@@ -25,10 +25,10 @@ from adagen_rt.errors import (
 )
 
 if TYPE_CHECKING:
-    from adagen_rt.device_generator import DeviceGenerator
-    from adagen_rt.generator import Generator
-    from adagen_rt.loading import load
-    from adagen_rt.result import Result, Step
+    from adagen_rt.pipeline.captured import DeviceGenerator
+    from adagen_rt.pipeline.load import load
+    from adagen_rt.pipeline.stepwise import Generator
+    from adagen_rt.sampling.result import Result, Step
 
 __all__ = [
     "AdagenError",
@@ -48,11 +48,11 @@ __all__ = [
 ]
 
 _LAZY = {
-    "DeviceGenerator": "device_generator",
-    "Generator": "generator",
-    "load": "loading",
-    "Result": "result",
-    "Step": "result",
+    "DeviceGenerator": "pipeline.captured",
+    "Generator": "pipeline.stepwise",
+    "load": "pipeline.load",
+    "Result": "sampling.result",
+    "Step": "sampling.result",
 }
 
 

@@ -20,7 +20,7 @@ from typing import Any
 import click
 from timing import conditions, print_report
 
-from adagen_rt.engine import open_engine
+from adagen_rt.engine.folder import open_engine
 from adagen_rt.system import available_threads
 
 RECIPES = ("maskgit-l", "dit-xl-2", "sit-xl-2", "var-d16", "var-d30")

@@ -14,7 +14,7 @@ import adagen_rt
 from adagen_rt.backends.gpu import compute_capability
 from adagen_rt.backends.tensorrt import MODULES
 from adagen_rt.backends.tensorrt.build import build_plans
-from adagen_rt.engine import open_engine
+from adagen_rt.engine.folder import open_engine
 from adagen_rt.errors import AdagenError
 
 LABELS, SEEDS = [3, 0, 9], [5, 2**63 - 1, 7]

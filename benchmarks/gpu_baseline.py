@@ -16,10 +16,10 @@ import torch
 from gpu_programs import Model
 from torch import Tensor, nn
 
-from adagen_rt.families import NoiseSource
 from adagen_rt.ops import Ops
 from adagen_rt.ops.reference import ReferenceOps
-from adagen_rt.training.environment import Environment
+from adagen_rt.sampling.rule import NoiseSource
+from adagen_rt.training.policy.environment import Environment
 
 
 class PlainOps(ReferenceOps):

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from adagen_rt.cuda import Driver, Launch
-from adagen_rt.families.diffusion import TIME_MARGIN
+from adagen_rt.engine.schedule import ActionSpec, Constant
+from adagen_rt.families.diffusion.rule import TIME_MARGIN
 from adagen_rt.ops import Philox, launches, reference, structs
-from adagen_rt.schedule import ActionSpec, Constant
 
 #: Batch, tokens, vocabulary: odd sizes, and the published ones.
 SHAPES = ((3, 5, 3), (2, 7, 1001), (2, 64, 1024), (4, 16, 4096))

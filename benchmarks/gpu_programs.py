@@ -10,15 +10,15 @@ from typing import Any
 import numpy as np
 import torch
 
+from adagen_rt.backends.torch.modules import TorchGraphs, network_calls
 from adagen_rt.cuda import Driver
-from adagen_rt.device import Program, Runner, build_program
-from adagen_rt.device.builder import Setting
-from adagen_rt.device.runner import Capture
 from adagen_rt.export.description import describe_model
 from adagen_rt.export.networks import Networks, seed_networks
 from adagen_rt.export.recipe import Recipe, load_recipe
-from adagen_rt.models.torch_backend import TorchGraphs, network_calls
-from adagen_rt.training.environment import Environment
+from adagen_rt.program import Program, Runner, build_program
+from adagen_rt.program.builder import Setting
+from adagen_rt.program.runner import Capture
+from adagen_rt.training.policy.environment import Environment
 
 RECIPES = Path(__file__).parents[1] / "export"
 #: What a generation cannot do without; all else is this runtime's overhead.

@@ -49,7 +49,7 @@ def engines(driver: Driver, quick: bool) -> Iterator[Row]:
 
     from adagen_rt.export.networks import seed_networks
     from adagen_rt.export.pipeline import export_networks
-    from adagen_rt.generator import Generator
+    from adagen_rt.pipeline.stepwise import Generator
 
     # Convolutions would round their inputs to TensorFloat-32, which the CPU does not.
     torch.backends.cudnn.allow_tf32 = False

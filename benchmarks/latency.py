@@ -31,10 +31,10 @@ from kept import keep_row, read_rows
 from timing import conditions, interleaved_seconds, print_report
 from worker import Calls, Worker
 
-from adagen_rt.cli.plots import check_plot
-from adagen_rt.engine import open_engine, shipped_engines
+from adagen_rt.cli.support.plots import check_plot
+from adagen_rt.engine.folder import open_engine, shipped_engines
 from adagen_rt.errors import AdagenError, InputError
-from adagen_rt.loading import check_threads, load
+from adagen_rt.pipeline.load import check_threads, load
 
 SHIPPED = ("fashion-maskgit", "fashion-dit", "fashion-sit", "fashion-var")
 TAG = "golden6"

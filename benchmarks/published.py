@@ -16,7 +16,7 @@ from published_base import Actions, Published, Random
 from published_var import var
 from torch import Tensor
 
-from adagen_rt.families.diffusion import TIME_MARGIN
+from adagen_rt.families.diffusion.rule import TIME_MARGIN
 from adagen_rt.ops.reference import solver_update
 
 

@@ -10,9 +10,9 @@ import eager
 import torch
 from torch import Tensor
 
+from adagen_rt.engine.manifest import Manifest
+from adagen_rt.engine.schedule import Schedule
 from adagen_rt.export.networks import Networks
-from adagen_rt.manifest import Manifest
-from adagen_rt.schedule import Schedule
 
 Module = Callable[..., Any]
 

@@ -36,14 +36,14 @@ from quality_tables import COLUMNS, TABLES, plan, tabulate
 from timing import conditions, print_report
 from tqdm import tqdm
 
-from adagen_rt.cli.files import check_writable
-from adagen_rt.cli.judges import check_judged
-from adagen_rt.cli.plots import check_plot
+from adagen_rt.cli.support.judges import check_judged
+from adagen_rt.cli.support.plots import check_plot
 from adagen_rt.errors import AdagenError, InputError
-from adagen_rt.loading import check_threads
-from adagen_rt.request import MAX_BATCH, MAX_STEPS, as_integer
-from adagen_rt.training.evaluation import load_judge
-from adagen_rt.training.sources import Source
+from adagen_rt.evaluation.judge import load_judge
+from adagen_rt.evaluation.sources import Source
+from adagen_rt.files import check_writable
+from adagen_rt.pipeline.load import check_threads
+from adagen_rt.sampling.request import MAX_BATCH, MAX_STEPS, as_integer
 
 ENGINES = "fashion-maskgit,fashion-dit,fashion-sit,fashion-var"
 #: Precision and recall need neighbours.

@@ -6,9 +6,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from adagen_rt.best_of import Rewards, candidate_seeds, is_better
-from adagen_rt.training.choices import Choice
-from adagen_rt.training.sources import Made, Source, draw_requests, make_images
+from adagen_rt.evaluation.choices import Choice
+from adagen_rt.evaluation.sources import Made, Source, draw_requests, make_images
+from adagen_rt.sampling.best_of import Rewards, candidate_seeds, is_better
 
 
 class Candidates:

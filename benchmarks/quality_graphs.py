@@ -5,13 +5,13 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from adagen_rt.engine import Engine
-from adagen_rt.loop import Network
-from adagen_rt.manifest import Manifest
-from adagen_rt.models.onnx_module import OnnxModule
-from adagen_rt.training.environment import Environment, Tensors
-from adagen_rt.training.network_source import NetworkSource
-from adagen_rt.training.rollout import ask
+from adagen_rt.backends.torch.onnx_module import OnnxModule
+from adagen_rt.engine.folder import Engine
+from adagen_rt.engine.manifest import Manifest
+from adagen_rt.evaluation.network_source import NetworkSource
+from adagen_rt.sampling.loop import Network
+from adagen_rt.training.policy.environment import Environment, Tensors
+from adagen_rt.training.policy.rollout import ask
 
 
 class Backbone(nn.Module):

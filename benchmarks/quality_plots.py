@@ -10,10 +10,10 @@ from typing import Any
 import torch
 from kept import Row
 
+from adagen_rt.evaluation.choices import Choice
+from adagen_rt.evaluation.sources import Source
 from adagen_rt.training.checkpoint import replace_atomically
-from adagen_rt.training.choices import Choice
 from adagen_rt.training.grid import save_grid
-from adagen_rt.training.sources import Source
 
 GRID_ROWS, GRID_COLUMNS = 8, 10
 #: Panels of a plot beside each other.

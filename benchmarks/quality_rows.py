@@ -10,8 +10,8 @@ from quality_best_of import Candidates
 from quality_sources import title
 from quality_tables import SCORES, Line
 
-from adagen_rt.training.evaluation import Judge
-from adagen_rt.training.sources import Made, Source, make_samples
+from adagen_rt.evaluation.judge import Judge
+from adagen_rt.evaluation.sources import Made, Source, make_samples
 
 
 class Measured:

@@ -8,16 +8,16 @@ from typing import Any
 
 from quality_graphs import GraphSource
 
-from adagen_rt.engine import open_engine
+from adagen_rt.engine.folder import open_engine
+from adagen_rt.engine.manifest import Manifest
 from adagen_rt.errors import InputError
+from adagen_rt.evaluation.network_source import NetworkSource
+from adagen_rt.evaluation.sources import EngineSource, Source
 from adagen_rt.export.description import describe_model
 from adagen_rt.export.networks import load_networks
 from adagen_rt.export.pipeline import with_fidelity
 from adagen_rt.export.recipe import load_recipe
-from adagen_rt.generator import Generator
-from adagen_rt.manifest import Manifest
-from adagen_rt.training.network_source import NetworkSource
-from adagen_rt.training.sources import EngineSource, Source
+from adagen_rt.pipeline.stepwise import Generator
 
 
 def title(manifest: Manifest) -> str:

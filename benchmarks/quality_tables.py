@@ -8,8 +8,8 @@ from statistics import mean
 
 from kept import Row
 
-from adagen_rt.training.choices import Choice
-from adagen_rt.training.sources import Source
+from adagen_rt.evaluation.choices import Choice
+from adagen_rt.evaluation.sources import Source
 
 TABLES = ("schedules", "refine", "fidelity")
 SCORES = ("fid", "kid", "precision", "recall", "accuracy")

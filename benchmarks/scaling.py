@@ -22,12 +22,12 @@ import yaml
 from timing import conditions, interleaved_medians, print_report
 
 from adagen_rt import load
-from adagen_rt.cli.plots import check_plot
+from adagen_rt.cli.support.plots import check_plot
 from adagen_rt.errors import AdagenError
 from adagen_rt.export import export_engine
 from adagen_rt.export.recipe import Recipe
-from adagen_rt.generator import Generator
-from adagen_rt.loading import check_threads
+from adagen_rt.pipeline.load import check_threads
+from adagen_rt.pipeline.stepwise import Generator
 
 RECIPES = Path(__file__).parents[1] / "export"
 BATCHES = (1, 2, 4, 8, 16)

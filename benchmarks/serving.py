@@ -29,10 +29,10 @@ from timing import conditions, interleaved_medians, print_report
 from worker import resident
 
 from adagen_rt import load
-from adagen_rt.cli.plots import check_plot
+from adagen_rt.cli.support.plots import check_plot
 from adagen_rt.errors import AdagenError
-from adagen_rt.generator import Generator
-from adagen_rt.loading import check_threads
+from adagen_rt.pipeline.load import check_threads
+from adagen_rt.pipeline.stepwise import Generator
 from adagen_rt.serving import Engine
 
 HEADER = ("rate", "contender", "images_s", "p50_ms", "p95_ms", "p99_ms")

@@ -27,7 +27,7 @@ from urllib.parse import urlparse
 import click
 from timing import conditions, interleaved_seconds, print_report
 
-from adagen_rt.loading import check_threads, load
+from adagen_rt.pipeline.load import check_threads, load
 from adagen_rt.serving import Engine
 
 BATCH, WARMUPS = 16, 1

@@ -2,7 +2,7 @@
 
 import json
 
-from adagen_rt.engine import sha256
+from adagen_rt.engine.folder import sha256
 
 
 def edit_manifest(folder, change):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import adagen_rt
-from adagen_rt.engine import shipped_engines
+from adagen_rt.engine.folder import shipped_engines
 
 NAMES = ("fashion-dit", "fashion-maskgit", "fashion-sit", "fashion-var")
 #: All four together: they travel with every install.
@@ -36,8 +36,8 @@ def test_schedule_is_chosen_per_sample(name):
 
 def test_images_are_recognised(name):
     pytest.importorskip("torch")
-    from adagen_rt.training.classifier import judge, load_classifier
-    from adagen_rt.training.evaluation import to_unit
+    from adagen_rt.evaluation.judge import to_unit
+    from adagen_rt.models.classifier import judge, load_classifier
 
     labels = np.arange(60) % 10
     images = adagen_rt.load(name, threads=2).generate(labels.tolist(), range(60)).images

@@ -11,9 +11,9 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from adagen_rt.engine import staged_folder, write_manifest
-from adagen_rt.manifest import GraphSpec, ImageSpec, Manifest, MaskGITSpec, TensorSpec
-from adagen_rt.schedule import ActionSpec, Constant, Cosine, Decay, Ramp, ScheduleSpec
+from adagen_rt.engine.folder import staged_folder, write_manifest
+from adagen_rt.engine.manifest import GraphSpec, ImageSpec, Manifest, MaskGITSpec, TensorSpec
+from adagen_rt.engine.schedule import ActionSpec, Constant, Cosine, Decay, Ramp, ScheduleSpec
 
 SIDE, VOCABULARY, WIDTH, STEPS = 4, 8, 6, 4
 STD = 0.7

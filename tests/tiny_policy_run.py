@@ -7,15 +7,15 @@ import numpy as np
 import torch
 from tiny_recipes import tiny_environment, tiny_networks, tiny_recipe
 
+from adagen_rt.evaluation.data import Images
+from adagen_rt.evaluation.judge import Judge
+from adagen_rt.models.classifier import Classifier
 from adagen_rt.models.policy import PolicyNetwork
-from adagen_rt.training.adversarial import AdversaryConfig
-from adagen_rt.training.classifier import Classifier
-from adagen_rt.training.data import Images
-from adagen_rt.training.evaluation import Judge
-from adagen_rt.training.evaluator import Evaluator
-from adagen_rt.training.parallel import Workers
-from adagen_rt.training.policy import PolicyConfig, PolicyTrainer
-from adagen_rt.training.rewards import RewardContext, make_reward
+from adagen_rt.training.policy.adversarial import AdversaryConfig
+from adagen_rt.training.policy.evaluator import Evaluator
+from adagen_rt.training.policy.parallel import Workers
+from adagen_rt.training.policy.rewards import RewardContext, make_reward
+from adagen_rt.training.policy.run import PolicyConfig, PolicyTrainer
 
 CONFIG = {
     "updates": 6,

@@ -3,7 +3,7 @@
 from adagen_rt.export.description import describe_model
 from adagen_rt.export.networks import Networks, seed_networks
 from adagen_rt.export.recipe import Recipe
-from adagen_rt.training.environment import Environment
+from adagen_rt.training.policy.environment import Environment
 
 FAMILIES = ("maskgit", "var", "dit", "sit")
 CLASSES = 10

@@ -27,8 +27,8 @@ def make_backend(name: str, threads: int, provider: str | None = None) -> Backen
         DeviceError: The provider is installed and cannot be used.
     """
     if name == "onnxruntime":
-        from adagen_rt.backends.onnxruntime import OnnxRuntime
-        from adagen_rt.backends.providers import CPU
+        from adagen_rt.backends.onnxruntime.providers import CPU
+        from adagen_rt.backends.onnxruntime.session import OnnxRuntime
 
         return OnnxRuntime(threads, provider=provider or CPU)
     if name != "openvino":

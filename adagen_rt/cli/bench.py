@@ -10,19 +10,19 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from adagen_rt.backends import DEVICE_BACKENDS
-from adagen_rt.cli.backend_options import backend_options
-from adagen_rt.cli.measure import HOST, PARTS, PERCENTILES, Measurement, Plan, measure
-from adagen_rt.cli.plots import check_plot, save_latencies
-from adagen_rt.cli.tables import table
-from adagen_rt.cli.watch import Progress
-from adagen_rt.engine import open_engine
+from adagen_rt.cli.support.backend_options import backend_options
+from adagen_rt.cli.support.measure import HOST, PARTS, PERCENTILES, Measurement, Plan, measure
+from adagen_rt.cli.support.plots import check_plot, save_latencies
+from adagen_rt.cli.support.tables import table
+from adagen_rt.cli.support.watch import Progress
+from adagen_rt.engine.folder import open_engine
 from adagen_rt.errors import InputError
-from adagen_rt.generator import Generator
-from adagen_rt.loading import check_threads, make_generator
-from adagen_rt.request import MAX_BATCH, as_integer, check_steps
+from adagen_rt.pipeline.load import check_threads, make_generator
+from adagen_rt.pipeline.stepwise import Generator
+from adagen_rt.sampling.request import MAX_BATCH, as_integer, check_steps
 
 if TYPE_CHECKING:
-    from adagen_rt.device_generator import DeviceGenerator
+    from adagen_rt.pipeline.captured import DeviceGenerator
 
 MAX_REPEATS = 100_000
 WARMUPS = 2

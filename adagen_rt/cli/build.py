@@ -11,8 +11,8 @@ from tqdm import tqdm
 from adagen_rt.backends.tensorrt import MODULES
 from adagen_rt.backends.tensorrt.build import build_plans
 from adagen_rt.cli.export import DTYPES
-from adagen_rt.cli.tables import quantity
-from adagen_rt.engine import open_engine
+from adagen_rt.cli.support.tables import quantity
+from adagen_rt.engine.folder import open_engine
 from adagen_rt.errors import InputError
 
 

@@ -8,8 +8,8 @@ from typing import Any
 import click
 
 from adagen_rt.backends.tensorrt import MODULES
-from adagen_rt.cli.checkup import examine
-from adagen_rt.cli.tables import table
+from adagen_rt.cli.support.checkup import examine
+from adagen_rt.cli.support.tables import table
 
 
 @click.command()

@@ -10,17 +10,17 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from adagen_rt.cli.judges import check_judged
-from adagen_rt.cli.tables import table
-from adagen_rt.cli.training_options import data_option, prepare_torch, threads_option
+from adagen_rt.cli.support.judges import check_judged
+from adagen_rt.cli.support.tables import table
+from adagen_rt.cli.support.training_options import data_option, prepare_torch, threads_option
 from adagen_rt.errors import InputError
-from adagen_rt.loading import check_threads, load
-from adagen_rt.request import MAX_BATCH, MAX_COUNT, as_integer, check_steps
+from adagen_rt.pipeline.load import check_threads, load
+from adagen_rt.sampling.request import MAX_BATCH, MAX_COUNT, as_integer, check_steps
 
 if TYPE_CHECKING:
-    from adagen_rt.training.choices import ScheduleName
-    from adagen_rt.training.evaluation import Judge, Score
-    from adagen_rt.training.sources import EngineSource
+    from adagen_rt.evaluation.choices import ScheduleName
+    from adagen_rt.evaluation.judge import Judge, Score
+    from adagen_rt.evaluation.sources import EngineSource
 
 SCHEDULES = ("policy", "static", "tuned")
 #: Fewer tell nothing, and precision and recall need neighbours.
@@ -69,8 +69,8 @@ def evaluate(
     check_judged("engine", generator.manifest.image)
     count = check_steps(generator.manifest, steps)
     prepare_torch(threads)
-    from adagen_rt.training.evaluation import load_judge
-    from adagen_rt.training.sources import EngineSource
+    from adagen_rt.evaluation.judge import load_judge
+    from adagen_rt.evaluation.sources import EngineSource
 
     source = EngineSource(generator, batch_size)
     wanted = _check_schedules(schedules, source)
@@ -90,8 +90,8 @@ def _score(
     source: EngineSource, judge: Judge, schedule: ScheduleName, steps: int, samples: int, seed: int
 ) -> Score:
     """Scores the images under one schedule."""
-    from adagen_rt.training.choices import Choice
-    from adagen_rt.training.sources import make_samples
+    from adagen_rt.evaluation.choices import Choice
+    from adagen_rt.evaluation.sources import make_samples
 
     made = make_samples(source, Choice(schedule, steps), samples, seed, schedule)
     return judge.score(made.images, made.labels.numpy())

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import click
 
+from adagen_rt.engine.manifest import Dtype
 from adagen_rt.errors import MissingExtraError
-from adagen_rt.manifest import Dtype
 
 #: Short names of the dtypes, as they are spoken of.
 DTYPES: dict[str, Dtype] = {"fp32": "float32", "fp16": "float16", "bf16": "bfloat16"}

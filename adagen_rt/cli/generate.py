@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING
 import click
 
 from adagen_rt.backends import DEVICE_BACKENDS
-from adagen_rt.cli.backend_options import backend_options
-from adagen_rt.cli.labels import choose_labels, choose_seeds
-from adagen_rt.cli.outputs import Outputs
-from adagen_rt.cli.report import describe, failures, summarize
-from adagen_rt.cli.watch import Preview, Progress
-from adagen_rt.engine import open_engine
+from adagen_rt.cli.support.backend_options import backend_options
+from adagen_rt.cli.support.labels import choose_labels, choose_seeds
+from adagen_rt.cli.support.outputs import Outputs
+from adagen_rt.cli.support.report import describe, failures, summarize
+from adagen_rt.cli.support.watch import Preview, Progress
+from adagen_rt.engine.folder import open_engine
 from adagen_rt.errors import InputError
-from adagen_rt.generator import Generator
-from adagen_rt.loading import check_threads, make_generator
-from adagen_rt.request import (
+from adagen_rt.pipeline.load import check_threads, make_generator
+from adagen_rt.pipeline.stepwise import Generator
+from adagen_rt.sampling.request import (
     MAX_BATCH,
     MAX_CANDIDATES,
     Request,
@@ -28,10 +28,10 @@ from adagen_rt.request import (
     check_count,
     make_request,
 )
-from adagen_rt.result import Result, Step
+from adagen_rt.sampling.result import Result, Step
 
 if TYPE_CHECKING:
-    from adagen_rt.device_generator import DeviceGenerator
+    from adagen_rt.pipeline.captured import DeviceGenerator
 
 FilePath = click.Path(path_type=Path)
 

@@ -7,12 +7,12 @@ from typing import Any
 
 import click
 
-from adagen_rt.cli.cost import Cost, measure_cost
-from adagen_rt.cli.plans import describe_plans, plan_rows
-from adagen_rt.cli.tables import quantity, table
-from adagen_rt.engine import Engine, open_engine
-from adagen_rt.manifest import GraphSpec, TensorSpec
-from adagen_rt.schedule import ActionSpec
+from adagen_rt.cli.support.cost import Cost, measure_cost
+from adagen_rt.cli.support.plans import describe_plans, plan_rows
+from adagen_rt.cli.support.tables import quantity, table
+from adagen_rt.engine.folder import Engine, open_engine
+from adagen_rt.engine.manifest import GraphSpec, TensorSpec
+from adagen_rt.engine.schedule import ActionSpec
 
 #: Class names shown; ImageNet has a thousand.
 SHOWN_CLASSES = 12

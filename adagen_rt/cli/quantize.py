@@ -6,9 +6,9 @@ from pathlib import Path
 
 import click
 
-from adagen_rt.engine import open_engine
+from adagen_rt.engine.folder import open_engine
 from adagen_rt.errors import MissingExtraError
-from adagen_rt.loading import check_threads
+from adagen_rt.pipeline.load import check_threads
 
 
 @click.command()

@@ -12,12 +12,12 @@ from pathlib import Path
 
 import click
 
-from adagen_rt.engine import Engine as EngineFolder
-from adagen_rt.engine import open_engine
+from adagen_rt.engine.folder import Engine as EngineFolder
+from adagen_rt.engine.folder import open_engine
 from adagen_rt.errors import InputError, MissingExtraError
-from adagen_rt.generator import Generator
-from adagen_rt.loading import check_threads
-from adagen_rt.request import as_integer
+from adagen_rt.pipeline.load import check_threads
+from adagen_rt.pipeline.stepwise import Generator
+from adagen_rt.sampling.request import as_integer
 from adagen_rt.serving import Engine
 
 TOKEN_VARIABLE = "ADAGEN_TOKEN"

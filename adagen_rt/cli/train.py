@@ -7,9 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from adagen_rt.cli.train_policy import policy
-from adagen_rt.cli.train_schedule import schedule
-from adagen_rt.cli.training_options import (
+from adagen_rt.cli.support.training_options import (
     data_option,
     device_option,
     minutes_option,
@@ -18,6 +16,8 @@ from adagen_rt.cli.training_options import (
     resume_option,
     threads_option,
 )
+from adagen_rt.cli.train_policy import policy
+from adagen_rt.cli.train_schedule import schedule
 from adagen_rt.errors import RecipeError
 
 if TYPE_CHECKING:
@@ -85,9 +85,9 @@ def classifier(
     prepare_torch(threads)
     import torch
 
-    from adagen_rt.training.classifier import Classifier, ClassifierTask, train_classifier
-    from adagen_rt.training.data import load_fashion_mnist
-    from adagen_rt.training.examiner import Examiner
+    from adagen_rt.evaluation.data import load_fashion_mnist
+    from adagen_rt.evaluation.examiner import Examiner
+    from adagen_rt.models.classifier import Classifier, ClassifierTask, train_classifier
 
     torch.manual_seed(0)
     network = Classifier() if role == "classifier" else Examiner()
@@ -108,9 +108,9 @@ def _run_stage(
 ) -> None:
     import torch
 
+    from adagen_rt.evaluation.data import load_fashion_mnist
     from adagen_rt.export.description import describe_model
-    from adagen_rt.training.data import load_fashion_mnist
-    from adagen_rt.training.generator import (
+    from adagen_rt.training.demo.generator import (
         Stage,
         load_autoencoder,
         train_backbone,
@@ -132,7 +132,7 @@ def _run_stage(
 
 def _loop_config(recipe: Recipe, part: str) -> Any:
     from adagen_rt.export.recipe import build
-    from adagen_rt.training.loop import LoopConfig
+    from adagen_rt.training.demo.loop import LoopConfig
 
     if recipe.training is None:
         raise RecipeError(f"training: {recipe.name} has no training section")

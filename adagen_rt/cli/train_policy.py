@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from adagen_rt.cli.bundle import (
+from adagen_rt.cli.support.bundle import (
     CRITIC_FILE,
     DISCRIMINATOR_FILE,
     POLICY_FILE,
@@ -18,8 +18,8 @@ from adagen_rt.cli.bundle import (
     with_judges,
     without_policy_file,
 )
-from adagen_rt.cli.judges import Judging, make_judges
-from adagen_rt.cli.training_options import (
+from adagen_rt.cli.support.judges import Judging, make_judges
+from adagen_rt.cli.support.training_options import (
     data_option,
     device_option,
     minutes_option,
@@ -32,12 +32,12 @@ from adagen_rt.cli.training_options import (
 from adagen_rt.errors import InputError, RecipeError
 
 if TYPE_CHECKING:
+    from adagen_rt.engine.schedule import ScheduleSpec
     from adagen_rt.export.recipe import Recipe
-    from adagen_rt.schedule import ScheduleSpec
-    from adagen_rt.training.adversarial import AdversaryConfig
-    from adagen_rt.training.evaluator import Watcher
-    from adagen_rt.training.parallel import Workers
-    from adagen_rt.training.policy import PolicyConfig, PolicyTrainer
+    from adagen_rt.training.policy.adversarial import AdversaryConfig
+    from adagen_rt.training.policy.evaluator import Watcher
+    from adagen_rt.training.policy.parallel import Workers
+    from adagen_rt.training.policy.run import PolicyConfig, PolicyTrainer
 
 SECTIONS = ("policy", "discriminator")
 
@@ -110,7 +110,7 @@ def policy(
     `torchrun -m adagen_rt train policy ...`.
     """
     prepare_torch(threads)
-    from adagen_rt.training.parallel import Workers
+    from adagen_rt.training.policy.parallel import Workers
 
     recipe = trained_recipe(recipe_file, steps, smoothing)
     with Workers.connected() as workers:
@@ -135,10 +135,10 @@ def _make_trainer(
 
     from adagen_rt.export.description import describe_model
     from adagen_rt.export.networks import load_networks
-    from adagen_rt.training.environment import Environment
-    from adagen_rt.training.evaluator import Evaluator
-    from adagen_rt.training.policy import PolicyTrainer
-    from adagen_rt.training.rewards import parse_rewards
+    from adagen_rt.training.policy.environment import Environment
+    from adagen_rt.training.policy.evaluator import Evaluator
+    from adagen_rt.training.policy.rewards import parse_rewards
+    from adagen_rt.training.policy.run import PolicyTrainer
 
     config, adversary = _configs(recipe, options["settings"])
     parts = parse_rewards(options["rewards"])
@@ -168,8 +168,8 @@ def _make_trainer(
 def _configs(recipe: Recipe, settings: tuple[str, ...]) -> tuple[PolicyConfig, AdversaryConfig]:
     """Settings of policy and discriminator: the defaults, the recipe's, the command line's."""
     from adagen_rt.export.recipe import build
-    from adagen_rt.training.adversarial import AdversaryConfig
-    from adagen_rt.training.policy import PolicyConfig
+    from adagen_rt.training.policy.adversarial import AdversaryConfig
+    from adagen_rt.training.policy.run import PolicyConfig
 
     given: dict[str, dict[str, Any]] = {
         name: dict(getattr(recipe.training, name, {})) for name in SECTIONS
@@ -191,7 +191,7 @@ def _configs(recipe: Recipe, settings: tuple[str, ...]) -> tuple[PolicyConfig, A
 
 def _painter(spec: ScheduleSpec) -> Watcher | None:
     """Draws schedules and curves at every evaluation, where matplotlib is installed."""
-    from adagen_rt.cli.plots import Chosen, save_plot
+    from adagen_rt.cli.support.plots import Chosen, save_plot
 
     def draw(folder: Path, chosen: Chosen) -> None:
         save_plot(folder / "schedule.png", spec, spec.steps, chosen)
@@ -201,7 +201,7 @@ def _painter(spec: ScheduleSpec) -> Watcher | None:
 
 
 def _draw_curves(folder: Path) -> None:
-    from adagen_rt.cli.curves import save_curves
+    from adagen_rt.cli.support.curves import save_curves
 
     if find_spec("matplotlib"):
         save_curves(folder / "curves.png", folder / "log.csv")

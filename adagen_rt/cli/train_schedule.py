@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from adagen_rt.cli.bundle import prepare_export
-from adagen_rt.cli.training_options import (
+from adagen_rt.cli.support.bundle import prepare_export
+from adagen_rt.cli.support.training_options import (
     data_option,
     device_option,
     out_option,
@@ -21,7 +21,7 @@ from adagen_rt.cli.training_options import (
 
 if TYPE_CHECKING:
     from adagen_rt.export.recipe import Recipe
-    from adagen_rt.training.search import SearchConfig, Statics
+    from adagen_rt.training.policy.search import SearchConfig, Statics
 
 
 @click.command()
@@ -57,7 +57,7 @@ def schedule(
     """
     prepare_torch(threads)
     from adagen_rt.export.recipe import load_recipe
-    from adagen_rt.training.search import SearchConfig
+    from adagen_rt.training.policy.search import SearchConfig
 
     recipe = load_recipe(recipe_file)
     config = SearchConfig(candidates, images, batch_size, seed)
@@ -77,12 +77,12 @@ def _search(
     resume: bool,
     device: str,
 ) -> Statics:
-    from adagen_rt.cli.judges import check_judged
+    from adagen_rt.cli.support.judges import check_judged
+    from adagen_rt.evaluation.judge import load_judge
     from adagen_rt.export.description import describe_model
     from adagen_rt.export.networks import load_networks
-    from adagen_rt.training.environment import Environment
-    from adagen_rt.training.evaluation import load_judge
-    from adagen_rt.training.search import search
+    from adagen_rt.training.policy.environment import Environment
+    from adagen_rt.training.policy.search import search
 
     manifest = describe_model(recipe)
     check_judged("--engine-recipe", manifest.image)

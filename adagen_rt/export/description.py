@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import math
 
-from adagen_rt.export.recipe import Recipe
-from adagen_rt.manifest import (
+from adagen_rt.engine.manifest import (
     DiffusionSpec,
     FamilySpec,
     ImageSpec,
@@ -13,6 +12,7 @@ from adagen_rt.manifest import (
     MaskGITSpec,
     VARSpec,
 )
+from adagen_rt.export.recipe import Recipe
 
 
 def describe_family(recipe: Recipe) -> FamilySpec:

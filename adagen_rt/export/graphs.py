@@ -12,7 +12,7 @@ from adagen_rt.export.networks import Networks
 from adagen_rt.export.onnx_export import GraphPlan, Method
 from adagen_rt.export.recipe import Recipe
 from adagen_rt.export.reward import plan_reward
-from adagen_rt.export.var_graphs import var_graphs, var_policy
+from adagen_rt.families.var.export import var_graphs, var_policy
 from adagen_rt.models.policy import PolicyNetwork
 
 

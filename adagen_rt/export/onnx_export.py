@@ -15,9 +15,9 @@ import torch
 from onnxscript import optimizer
 from torch import Tensor, nn
 
-from adagen_rt.contracts import KEEP_FLOAT32
-from adagen_rt.manifest import TensorSpec
-from adagen_rt.precision import HALF, convert_products, fold_weights
+from adagen_rt.engine.contracts import KEEP_FLOAT32
+from adagen_rt.engine.manifest import TensorSpec
+from adagen_rt.engine.precision import HALF, convert_products, fold_weights
 
 OPSET = 20
 #: Only constants this small are folded; weights are handled lazily by `fold_weights`.

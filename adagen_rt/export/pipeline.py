@@ -12,7 +12,9 @@ from tempfile import TemporaryDirectory
 
 import torch
 
-from adagen_rt.engine import Engine, check_target, open_engine, staged_folder, write_manifest
+from adagen_rt.engine.folder import Engine, check_target, open_engine, staged_folder, write_manifest
+from adagen_rt.engine.manifest import Dtype, GraphSpec, Manifest
+from adagen_rt.engine.precision import save_graph
 from adagen_rt.errors import InputError, RecipeError
 from adagen_rt.export.description import describe_model
 from adagen_rt.export.examples import ROWS
@@ -27,8 +29,6 @@ from adagen_rt.export.onnx_export import (
 )
 from adagen_rt.export.recipe import Recipe, load_recipe
 from adagen_rt.export.verify import expectation, measure_error
-from adagen_rt.manifest import Dtype, GraphSpec, Manifest
-from adagen_rt.precision import save_graph
 from adagen_rt.quantization import quantize_engine
 
 Progress = Callable[[str], object]

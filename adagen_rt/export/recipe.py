@@ -18,15 +18,15 @@ from pydantic import (
 )
 from torch import nn
 
+from adagen_rt.engine.schedule import ScheduleSpec
+from adagen_rt.engine.validation import describe_faults
 from adagen_rt.errors import RecipeError
 from adagen_rt.export.sections import Block, Files, PolicySection, RewardSection, TrainingSection
+from adagen_rt.families.diffusion.network import DiT, DiTConfig
+from adagen_rt.families.maskgit.network import MaskGIT, MaskGITConfig
+from adagen_rt.families.var.network import VAR, VARConfig
 from adagen_rt.models.autoencoder import VQGAN, AutoencoderKL, AutoencoderKLConfig, VQGANConfig
-from adagen_rt.models.dit import DiT, DiTConfig
-from adagen_rt.models.maskgit import MaskGIT, MaskGITConfig
 from adagen_rt.models.multiscale import MultiScaleConfig, MultiScaleVQVAE
-from adagen_rt.models.var import VAR, VARConfig
-from adagen_rt.schedule import ScheduleSpec
-from adagen_rt.validation import describe_faults
 
 T = TypeVar("T")
 BackboneConfig = MaskGITConfig | VARConfig | DiTConfig

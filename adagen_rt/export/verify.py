@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from adagen_rt.backends.onnxruntime import OnnxRuntime
-from adagen_rt.contracts import KEEP_FLOAT32
+from adagen_rt.backends.onnxruntime.session import OnnxRuntime
+from adagen_rt.engine.contracts import KEEP_FLOAT32
+from adagen_rt.engine.manifest import Dtype
 from adagen_rt.errors import ExportError
 from adagen_rt.export.onnx_export import GraphPlan
-from adagen_rt.manifest import Dtype
 from adagen_rt.quantization.errors import largest_error
 
 #: Largest difference over the output's standard deviation that passes.

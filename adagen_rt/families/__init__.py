@@ -5,23 +5,23 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from adagen_rt.families.base import Arrays, Family, NoiseSource, State
-from adagen_rt.families.diffusion import Diffusion
-from adagen_rt.families.maskgit import MaskGIT
-from adagen_rt.families.var import VAR
-from adagen_rt.manifest import DiffusionSpec, Manifest, VARSpec
+from adagen_rt.engine.manifest import DiffusionSpec, Manifest, VARSpec
+from adagen_rt.families.diffusion.rule import DiffusionRule
+from adagen_rt.families.maskgit.rule import MaskGITRule
+from adagen_rt.families.var.rule import VARRule
 from adagen_rt.ops import Ops
+from adagen_rt.sampling.rule import Arrays, NoiseSource, StepRule
 
-__all__ = ["VAR", "Diffusion", "Family", "MaskGIT", "NoiseSource", "State", "make_family"]
+__all__ = ["make_rule"]
 
 
-def make_family(
+def make_rule(
     manifest: Manifest,
     steps: int,
     ops: Ops,
     noise: NoiseSource,
     graphs: Mapping[str, Callable[[Arrays], Arrays]],
-) -> Family[Any]:
+) -> StepRule[Any]:
     """The step rule of an engine.
 
     Args:
@@ -33,7 +33,7 @@ def make_family(
     """
     spec, classes = manifest.family, manifest.class_count
     if isinstance(spec, VARSpec):
-        return VAR(spec, classes, ops, noise, graphs["condition"], graphs["refine"])
+        return VARRule(spec, classes, ops, noise, graphs["condition"], graphs["refine"])
     if isinstance(spec, DiffusionSpec):
-        return Diffusion(spec, classes, steps, ops)
-    return MaskGIT(spec, classes, steps, ops, noise)
+        return DiffusionRule(spec, classes, steps, ops)
+    return MaskGITRule(spec, classes, steps, ops, noise)

@@ -1,7 +1,7 @@
 """The policy network: the generator's features and the step index -> raw actions.
 
 One architecture serves every family (AdaGen, arXiv 2603.06993, section 4). What `raw`
-means, residual, smoothing and activation, is the runtime's `adagen_rt.schedule`.
+means, residual, smoothing and activation, is the runtime's `adagen_rt.engine.schedule`.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ from pathlib import Path
 import onnx_ir as ir
 
 from adagen_rt.backends.base import Arrays
-from adagen_rt.backends.onnxruntime import OnnxRuntime
+from adagen_rt.backends.onnxruntime.session import OnnxRuntime
 from adagen_rt.quantization.convolutions import Ranges
 from adagen_rt.quantization.errors import relative_error, run_probes
 from adagen_rt.quantization.layers import layer_kinds, quantize_layers

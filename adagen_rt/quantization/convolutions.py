@@ -21,7 +21,7 @@ import numpy.typing as npt
 import onnx_ir as ir
 
 from adagen_rt.backends.base import Arrays
-from adagen_rt.backends.onnxruntime import OnnxRuntime
+from adagen_rt.backends.onnxruntime.session import OnnxRuntime
 from adagen_rt.quantization.errors import run_probes
 from adagen_rt.quantization.weights import (
     MIN_SCALE,

@@ -10,12 +10,12 @@ from pathlib import Path
 import onnx_ir as ir
 
 from adagen_rt.backends.base import Arrays
-from adagen_rt.backends.onnxruntime import OnnxRuntime
-from adagen_rt.engine import Engine, open_engine, staged_folder, write_manifest
+from adagen_rt.backends.onnxruntime.session import OnnxRuntime
+from adagen_rt.engine.folder import Engine, open_engine, staged_folder, write_manifest
+from adagen_rt.engine.manifest import DiffusionSpec, Manifest
+from adagen_rt.engine.onnx_check import external_files
+from adagen_rt.engine.precision import save_graph
 from adagen_rt.errors import InputError
-from adagen_rt.graph_file import external_files
-from adagen_rt.manifest import DiffusionSpec, Manifest
-from adagen_rt.precision import save_graph
 from adagen_rt.quantization.card import CARD, Report, write_card
 from adagen_rt.quantization.choice import PREDICTION_LIMIT, choose_kinds
 from adagen_rt.quantization.convolutions import measure_ranges

@@ -6,7 +6,7 @@ from collections.abc import Collection
 
 import onnx_ir as ir
 
-from adagen_rt.precision import drop_unused
+from adagen_rt.engine.precision import drop_unused
 from adagen_rt.quantization import convolutions, products
 from adagen_rt.quantization.convolutions import Ranges, quantize_convolution
 from adagen_rt.quantization.products import quantize_product

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from adagen_rt.backends.base import Arrays, Backend, Graph
-from adagen_rt.engine import Engine
-from adagen_rt.generator import Generator
+from adagen_rt.engine.folder import Engine
+from adagen_rt.pipeline.stepwise import Generator
 
 #: Where in a generation a graph that runs at every step is looked at.
 MOMENTS = (0.25, 0.5, 0.75)

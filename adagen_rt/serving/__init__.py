@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from adagen_rt.serving.engine import Engine
+from adagen_rt.serving.batch_engine import Engine
 from adagen_rt.serving.job import Image, Job, Observer, Outcome, Progress, Stats
 
 __all__ = ["Engine", "Image", "Job", "Observer", "Outcome", "Progress", "Stats"]

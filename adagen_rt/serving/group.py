@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from adagen_rt.families import State
-from adagen_rt.generator import Generator
-from adagen_rt.loop import Decision
-from adagen_rt.result import Snapshot
+from adagen_rt.pipeline.stepwise import Generator
+from adagen_rt.sampling.loop import Decision
+from adagen_rt.sampling.result import Snapshot
+from adagen_rt.sampling.rule import State
 from adagen_rt.serving.job import Pixels, Progress
 from adagen_rt.serving.order import Key, Task
 

@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from adagen_rt.best_of import candidate_seeds
 from adagen_rt.errors import DeadlineError
-from adagen_rt.loop import Decision
-from adagen_rt.request import Request, Static
+from adagen_rt.sampling.best_of import candidate_seeds
+from adagen_rt.sampling.loop import Decision
+from adagen_rt.sampling.request import Request, Static
 from adagen_rt.serving.job import Image, Job, Pixels, Schedule, Watch
 
 

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from adagen_rt.errors import SampleError
-from adagen_rt.generator import Generator
+from adagen_rt.pipeline.stepwise import Generator
 from adagen_rt.serving.group import End, Group
 from adagen_rt.serving.job import Image, Outcome, Pixels
 from adagen_rt.serving.order import Key, Order, Task

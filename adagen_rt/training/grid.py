@@ -6,7 +6,7 @@ from pathlib import Path
 
 from torch import Tensor
 
-from adagen_rt.picture import to_picture
+from adagen_rt.sampling.picture import to_picture
 from adagen_rt.training.checkpoint import replace_atomically
 
 

@@ -11,9 +11,9 @@ from golden_data import deviation
 from tiny_recipes import FAMILIES, tiny_networks, tiny_recipe
 
 from adagen_rt.export.description import describe_model
-from adagen_rt.loading import load
 from adagen_rt.ops.noise import Philox
 from adagen_rt.ops.reference import normal
+from adagen_rt.pipeline.load import load
 
 LABELS, SEEDS = [3, 0, 7], [5, 6, 2**40]
 

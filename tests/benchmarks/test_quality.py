@@ -12,9 +12,9 @@ from click.testing import CliRunner
 from tiny_engine import STEPS, Options, build_tiny_engine
 from tiny_recipes import judged_recipe, tiny_networks
 
+from adagen_rt.evaluation.choices import Choice
+from adagen_rt.evaluation.judge import Score
 from adagen_rt.training.checkpoint import save_weights
-from adagen_rt.training.choices import Choice
-from adagen_rt.training.evaluation import Score
 
 COUNT = 12
 REFINED = (1 + 2 * (STEPS - 1)) / STEPS

@@ -5,8 +5,8 @@ from tiny_engine import Options, build_tiny_engine
 torch = pytest.importorskip("torch")
 
 import adagen_rt
-from adagen_rt.training.choices import Choice
-from adagen_rt.training.sources import EngineSource, draw_requests
+from adagen_rt.evaluation.choices import Choice
+from adagen_rt.evaluation.sources import EngineSource, draw_requests
 
 COUNT, SEED = 7, 3
 

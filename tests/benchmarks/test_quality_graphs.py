@@ -4,10 +4,10 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from adagen_rt.engine import open_engine, shipped_engines
-from adagen_rt.generator import Generator
-from adagen_rt.training.choices import Choice
-from adagen_rt.training.sources import EngineSource, draw_requests
+from adagen_rt.engine.folder import open_engine, shipped_engines
+from adagen_rt.evaluation.choices import Choice
+from adagen_rt.evaluation.sources import EngineSource, draw_requests
+from adagen_rt.pipeline.stepwise import Generator
 
 CHOICES = [
     Choice(),

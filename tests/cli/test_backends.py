@@ -7,7 +7,7 @@ import pytest
 import running_tensorrt
 
 from adagen_rt.backends.tensorrt.build import build_plans
-from adagen_rt.engine import open_engine
+from adagen_rt.engine.folder import open_engine
 
 COMMON = ("--seed", 5, "--count", 3)
 

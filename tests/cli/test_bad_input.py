@@ -91,12 +91,12 @@ def test_an_unknown_command(refuse, guarded):
 
 
 def test_a_plot_without_its_extra(refuse_generate, monkeypatch):
-    monkeypatch.setattr("adagen_rt.cli.plots.find_spec", lambda name: None)
+    monkeypatch.setattr("adagen_rt.cli.support.plots.find_spec", lambda name: None)
     assert "pip install 'adagen-rt[plot]'" in refuse_generate("--plot", "plot.png")
 
 
 def test_a_grid_too_large_to_be_a_picture(refuse_generate, monkeypatch):
-    monkeypatch.setattr("adagen_rt.cli.pictures.MAX_GRID_PIXELS", 100)
+    monkeypatch.setattr("adagen_rt.cli.support.pictures.MAX_GRID_PIXELS", 100)
     assert "at most 6" in refuse_generate("--count", 7)
 
 

@@ -63,7 +63,7 @@ def test_a_new_version_makes_plans_stale(run, own_engine, stand_in):
 def test_a_gpu_may_make_plans_stale(run, own_engine, stand_in, monkeypatch, capability, fault):
     stand_in("tensorrt-rtx")
     build(run, own_engine)
-    monkeypatch.setattr("adagen_rt.cli.plans.compute_capability", lambda: capability)
+    monkeypatch.setattr("adagen_rt.cli.support.plans.compute_capability", lambda: capability)
     faults = stale(run, own_engine)
     assert fault in faults[0] if fault else faults == []
 

@@ -51,7 +51,7 @@ def test_missing_kernels_say_what_to_type(run, monkeypatch):
     def fail(name):
         raise ImportError(f"no module {name}")
 
-    monkeypatch.setattr("adagen_rt.cli.checkup.import_module", fail)
+    monkeypatch.setattr("adagen_rt.cli.support.checkup.import_module", fail)
     done = run("doctor", "--json")
     assert done.exit_code == 1
     assert "pip install ." in json.loads(done.stdout)["kernels"]["problem"]
@@ -60,7 +60,7 @@ def test_missing_kernels_say_what_to_type(run, monkeypatch):
 def test_tensorrt_modules_and_the_gpu(run, stand_in, monkeypatch):
     stand_in("tensorrt-rtx")
     monkeypatch.setitem(sys.modules, "tensorrt", None)
-    monkeypatch.setattr("adagen_rt.cli.checkup.compute_capability", lambda: "8.9")
+    monkeypatch.setattr("adagen_rt.cli.support.checkup.compute_capability", lambda: "8.9")
     page = run("doctor").stdout
     assert "compute capability 8.9" in page
     assert "pip install 'adagen-rt[tensorrt]'" in page

@@ -194,8 +194,8 @@ def test_help_names_every_option(run):
 
 
 def test_class_names_may_look_like_ranges():
-    from adagen_rt.cli.labels import expand_label
-    from adagen_rt.manifest import Manifest
+    from adagen_rt.cli.support.labels import expand_label
+    from adagen_rt.engine.manifest import Manifest
 
     manifest = Manifest.model_construct(class_count=3, class_names=("0-2", *CLASSES[:2]))
     assert expand_label(manifest, "0-2") == range(1)

@@ -3,7 +3,7 @@ import json
 import pytest
 from tiny_engine import STEPS
 
-from adagen_rt.cli.tables import quantity, table
+from adagen_rt.cli.support.tables import quantity, table
 
 
 def test_a_page_for_people(run, tiny_engine):

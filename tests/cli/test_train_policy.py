@@ -8,7 +8,7 @@ import yaml
 torch = pytest.importorskip("torch")
 
 from adagen_rt.export.recipe import load_recipe
-from adagen_rt.loading import load
+from adagen_rt.pipeline.load import load
 
 QUICK = ("updates=2", "trajectories=10", "epochs=1", "minibatch=10", "save_every=1")
 

@@ -18,7 +18,7 @@ import adagen_rt
 from adagen_rt import cuda
 from adagen_rt.backends.tensorrt.build import build_plans
 from adagen_rt.cuda import bindings_driver
-from adagen_rt.engine import open_engine
+from adagen_rt.engine.folder import open_engine
 
 LABELS, SEEDS = [3, 0, 9], [5, 6, 2**63 - 1]
 
@@ -29,7 +29,7 @@ def main(library, engine, scratch):
         patch.setattr(bindings_driver, "kernel_image", lambda *capability: IMAGE)
         running_tensorrt.install(patch, driver=stub.host)
         open_driver = lambda **options: cuda.open_driver("cuda-python", **options)  # noqa: E731
-        patch.setattr("adagen_rt.device_generator.open_driver", open_driver)
+        patch.setattr("adagen_rt.pipeline.captured.open_driver", open_driver)
         folder = shutil.copytree(open_engine(engine).path, Path(scratch) / engine)
         build_plans(open_engine(folder), "tensorrt", batches=(1, 2))
         generator = adagen_rt.load(folder, backend="tensorrt")

@@ -12,18 +12,18 @@ import yaml
 from safetensors.torch import save_file
 from tiny_recipes import judged_recipe, tiny_networks, tiny_recipe
 
-from adagen_rt.backends.onnxruntime import OnnxRuntime
-from adagen_rt.engine import open_engine
+from adagen_rt.backends.onnxruntime.session import OnnxRuntime
+from adagen_rt.engine.folder import open_engine
 from adagen_rt.errors import CheckpointError, ExportError, InputError, RecipeError
 from adagen_rt.export import export_engine, verify
 from adagen_rt.export.flops import count_flops
 from adagen_rt.export.graphs import tabulate_steps
 from adagen_rt.export.recipe import Recipe
-from adagen_rt.generator import Generator
+from adagen_rt.models.classifier import load_classifier
+from adagen_rt.models.features import ClassifierFeatures
 from adagen_rt.models.policy import PolicyConfig, PolicyNetwork
-from adagen_rt.training.adversarial import Adversary, AdversaryConfig
-from adagen_rt.training.classifier import load_classifier
-from adagen_rt.training.features import ClassifierFeatures
+from adagen_rt.pipeline.stepwise import Generator
+from adagen_rt.training.policy.adversarial import Adversary, AdversaryConfig
 
 FILES = {"backbone": "backbone.pt", "decoder": "decoder.safetensors", "policy": "policy.pth"}
 

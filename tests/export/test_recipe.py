@@ -8,7 +8,7 @@ import yaml
 
 from adagen_rt.errors import RecipeError
 from adagen_rt.export.recipe import build, load_recipe
-from adagen_rt.training.loop import LoopConfig
+from adagen_rt.training.demo.loop import LoopConfig
 
 RECIPES = sorted((Path(__file__).parents[2] / "export").glob("*.yaml"))
 FASHION = [path for path in RECIPES if path.name.startswith("fashion-")]

@@ -8,15 +8,15 @@ from pathlib import Path
 import numpy as np
 from golden_data import POLICY_SCALE, seeded
 
-from adagen_rt.backends.onnxruntime import OnnxRuntime
-from adagen_rt.engine import Engine
+from adagen_rt.backends.onnxruntime.session import OnnxRuntime
+from adagen_rt.engine.folder import Engine
+from adagen_rt.engine.manifest import Dtype
 from adagen_rt.export.networks import Networks, make_policy
 from adagen_rt.export.pipeline import export_networks
 from adagen_rt.export.recipe import Recipe, load_recipe
-from adagen_rt.families import State
-from adagen_rt.generator import Generator
-from adagen_rt.loop import Decision
-from adagen_rt.manifest import Dtype
+from adagen_rt.pipeline.stepwise import Generator
+from adagen_rt.sampling.loop import Decision
+from adagen_rt.sampling.rule import State
 
 LABELS = np.array([1, 207, 999])
 RECIPES = Path(__file__).parents[2] / "export"

@@ -7,10 +7,10 @@ torch = pytest.importorskip("torch")
 import numpy as np
 from golden_data import TAG, deviation, golden, normal, rng, seeded
 
-from adagen_rt.backends.onnxruntime import OnnxRuntime
+from adagen_rt.backends.onnxruntime.session import OnnxRuntime
+from adagen_rt.engine.precision import save_graph
 from adagen_rt.export.onnx_export import GraphPlan, Method, build_graph
 from adagen_rt.export.recipe import load_recipe
-from adagen_rt.precision import save_graph
 from golden.engines import RECIPES
 
 CASES = {

@@ -7,9 +7,9 @@ pytest.importorskip("torch")
 import numpy as np
 from golden_data import deviation, golden, normal
 
-from adagen_rt.generator import Generator
 from adagen_rt.ops.cpu import CpuOps
 from adagen_rt.ops.reference import ReferenceOps
+from adagen_rt.pipeline.stepwise import Generator
 from golden.engines import chosen, trajectory
 
 CASES = {

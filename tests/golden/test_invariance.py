@@ -6,7 +6,7 @@ pytest.importorskip("torch")
 
 import numpy as np
 
-from adagen_rt.generator import Generator
+from adagen_rt.pipeline.stepwise import Generator
 from golden.engines import decoded, final_states
 
 RECIPES = ["maskgit-l", "dit-xl-2", "sit-xl-2", "var-d16"]

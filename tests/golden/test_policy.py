@@ -7,13 +7,13 @@ pytest.importorskip("torch")
 import numpy as np
 from golden_data import POLICY_SCALE, deviation, golden, normal, seeded
 
-from adagen_rt.backends.onnxruntime import OnnxRuntime
+from adagen_rt.backends.onnxruntime.session import OnnxRuntime
+from adagen_rt.engine.precision import save_graph
+from adagen_rt.engine.schedule import Schedule
 from adagen_rt.export.graphs import plan_policy
 from adagen_rt.export.networks import make_policy
 from adagen_rt.export.onnx_export import build_graph
 from adagen_rt.export.recipe import Recipe, load_recipe
-from adagen_rt.precision import save_graph
-from adagen_rt.schedule import Schedule
 from golden.engines import RECIPES
 
 CASES = {

@@ -7,10 +7,10 @@ pytest.importorskip("torch")
 import numpy as np
 from golden_data import deviation, golden, gumbel
 
-from adagen_rt.generator import Generator
 from adagen_rt.ops import Injected
 from adagen_rt.ops.cpu import CpuOps
 from adagen_rt.ops.reference import ReferenceOps
+from adagen_rt.pipeline.stepwise import Generator
 from golden.engines import chosen, trajectory
 
 SCALES = (1, 2, 3, 4, 5, 6, 8, 10, 13, 16)

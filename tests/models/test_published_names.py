@@ -8,10 +8,10 @@ torch = pytest.importorskip("torch")
 
 from golden_data import DATA
 
-from adagen_rt.models.dit import DiT, DiTConfig
-from adagen_rt.models.maskgit import MaskGIT, MaskGITConfig
+from adagen_rt.families.diffusion.network import DiT, DiTConfig
+from adagen_rt.families.maskgit.network import MaskGIT, MaskGITConfig
+from adagen_rt.families.var.network import VAR, VARConfig
 from adagen_rt.models.policy import PolicyConfig, PolicyNetwork
-from adagen_rt.models.var import VAR, VARConfig
 
 PUBLISHED = json.loads((DATA / "checkpoint_keys.json").read_text())
 NETWORKS = {

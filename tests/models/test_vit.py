@@ -6,8 +6,8 @@ torch = pytest.importorskip("torch")
 from safetensors.torch import save_file
 
 from adagen_rt.errors import CheckpointError
+from adagen_rt.models.features import load_vit_features
 from adagen_rt.models.vit import ViT, ViTConfig
-from adagen_rt.training.features import load_vit_features
 
 SIZES = ViTConfig(width=128, depth=6, heads=2, patch=4, grid=3)
 

@@ -7,7 +7,7 @@ import pytest
 pytest.importorskip("onnx_ir", reason="needs the extra int8")
 
 from adagen_rt import load
-from adagen_rt.engine import open_engine
+from adagen_rt.engine.folder import open_engine
 from adagen_rt.errors import InputError
 from adagen_rt.quantization import quantize_engine
 from adagen_rt.quantization.choice import PREDICTION_LIMIT
@@ -104,13 +104,13 @@ def test_external_weights_are_read_and_carried_along(tmp_path, monkeypatch):
             size_threshold=4096,
         )
     manifest = json.loads((folder / "manifest.json").read_text())
-    from adagen_rt.engine import sha256
+    from adagen_rt.engine.folder import sha256
 
     manifest["files"] = {
         path.name: sha256(path) for path in folder.iterdir() if path.name != "manifest.json"
     }
     (folder / "manifest.json").write_text(json.dumps(manifest))
-    monkeypatch.setattr("adagen_rt.precision.INLINE_BYTES", 1 << 16)
+    monkeypatch.setattr("adagen_rt.engine.precision.INLINE_BYTES", 1 << 16)
     twin = quantize_engine(open_engine(folder), tmp_path / "twin")
     assert (twin.path / "backbone.data").is_file()
     assert (twin.path / "decoder.data").is_file()

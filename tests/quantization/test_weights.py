@@ -5,7 +5,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 ir = pytest.importorskip("onnx_ir", reason="needs the extra int8")
 
-from adagen_rt.backends.onnxruntime import OnnxRuntime
+from adagen_rt.backends.onnxruntime.session import OnnxRuntime
 from adagen_rt.quantization.layers import layer_kinds, quantize_layers
 from adagen_rt.quantization.weights import count_entries
 

@@ -134,7 +134,7 @@ def test_of_candidates_a_reward_that_is_no_number_never_wins(judged):
 def test_an_error_fails_its_batch_and_no_other_lane(fault, judged, monkeypatch):
     engine, _ = judged("reward", fail_at(), max_batch=4)
     plain = [engine.submit(0, seed) for seed in range(2)]
-    from adagen_rt.loop import Loop
+    from adagen_rt.sampling.loop import Loop
 
     original = getattr(Loop, fault)
 

@@ -7,7 +7,7 @@ import pytest
 from tiny_engine import Options, build_tiny_engine
 
 from adagen_rt import load
-from adagen_rt.families.var import VARState
+from adagen_rt.families.var.rule import VARState
 from adagen_rt.serving import Engine
 
 FAMILIES = ("fashion-maskgit", "fashion-dit", "fashion-sit", "fashion-var")

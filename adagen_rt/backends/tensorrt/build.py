@@ -23,12 +23,12 @@ from adagen_rt.backends.tensorrt.record import (
     read_record,
     write_record,
 )
-from adagen_rt.contracts import KEEP_FLOAT32
-from adagen_rt.engine import Engine, sha256, staged_folder
+from adagen_rt.engine.contracts import KEEP_FLOAT32
+from adagen_rt.engine.folder import Engine, sha256, staged_folder
+from adagen_rt.engine.manifest import Dtype
+from adagen_rt.engine.onnx_check import external_files
 from adagen_rt.errors import InputError, MissingExtraError, PlanError
-from adagen_rt.graph_file import external_files
-from adagen_rt.manifest import Dtype
-from adagen_rt.request import as_integer
+from adagen_rt.sampling.request import as_integer
 
 MAX_BATCHES, MAX_BATCH = 16, 1024
 
@@ -145,7 +145,7 @@ def _source(order: Order, graph: str, folder: Path) -> Iterator[Path]:
         yield path
         return
     try:
-        from adagen_rt.precision import convert_file
+        from adagen_rt.engine.precision import convert_file
     except ImportError as error:
         raise MissingExtraError(error.name or "onnx_ir", order.module.name) from error
     with tempfile.TemporaryDirectory(prefix=".twin-", dir=folder) as scratch:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import accumulate
 
+from adagen_rt.engine.manifest import Manifest, VARSpec
 from adagen_rt.errors import PlanError
-from adagen_rt.manifest import Manifest, VARSpec
 
 Shapes = dict[str, tuple[int, ...]]
 

@@ -14,10 +14,10 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from adagen_rt.backends.tensorrt.modules import PORTABLE
-from adagen_rt.engine import Engine, sha256
+from adagen_rt.engine.folder import Engine, sha256
+from adagen_rt.engine.manifest import Dtype, FileName, Manifest, Sha256
+from adagen_rt.engine.validation import describe_faults
 from adagen_rt.errors import PlanError
-from adagen_rt.manifest import Dtype, FileName, Manifest, Sha256
-from adagen_rt.validation import describe_faults
 
 PLANS, RECORD, TIMINGS = "plans", "record.json", "timing.cache"
 #: A record names a few graphs; anything larger is not one.

@@ -19,7 +19,7 @@ from adagen_rt.backends.tensorrt.record import (
     read_record,
 )
 from adagen_rt.cuda import Driver
-from adagen_rt.engine import Engine
+from adagen_rt.engine.folder import Engine
 from adagen_rt.errors import InputError, PlanError
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from adagen_rt.manifest import Manifest
+from adagen_rt.engine.manifest import Manifest
 
 
 def describe_engine(manifest: Manifest) -> dict[str, Any]:

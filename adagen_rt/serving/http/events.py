@@ -17,7 +17,7 @@ from fastapi.responses import StreamingResponse
 from pydantic import Field
 from starlette.types import Receive, Scope, Send
 
-from adagen_rt.request import MAX_STEPS, SEED_LIMIT
+from adagen_rt.sampling.request import MAX_STEPS, SEED_LIMIT
 from adagen_rt.serving import Engine, Image, Job, Progress
 from adagen_rt.serving.http.describe import static_schedule
 from adagen_rt.serving.http.faults import fault_of

@@ -10,7 +10,7 @@ from fastapi import APIRouter, Request
 from pydantic import Field
 
 from adagen_rt.errors import InputError
-from adagen_rt.request import SEED_LIMIT
+from adagen_rt.sampling.request import SEED_LIMIT
 from adagen_rt.serving import Engine, Image
 from adagen_rt.serving.http.describe import describe_engine
 from adagen_rt.serving.http.fleet import Fleet

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from adagen_rt.engine.validation import describe_faults
 from adagen_rt.errors import InputError
 from adagen_rt.serving.http.work import Options
-from adagen_rt.validation import describe_faults
 
 #: KServe's names of the types that requests or responses may have here, little-endian.
 DTYPES: dict[str, str] = {

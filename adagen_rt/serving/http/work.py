@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.requests import Request
 
 from adagen_rt.errors import InputError, StoppedError
-from adagen_rt.request import MAX_CANDIDATES, MAX_STEPS, SEED_LIMIT
+from adagen_rt.sampling.request import MAX_CANDIDATES, MAX_STEPS, SEED_LIMIT
 from adagen_rt.serving import Engine, Image, Job, Progress
 from adagen_rt.serving.http.faults import Fault, HTTPError
 from adagen_rt.serving.http.settings import Settings

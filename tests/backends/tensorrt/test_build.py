@@ -11,7 +11,7 @@ from manifests import refresh_hashes
 
 from adagen_rt.backends.tensorrt.build import build_plans
 from adagen_rt.backends.tensorrt.record import read_record
-from adagen_rt.engine import open_engine
+from adagen_rt.engine.folder import open_engine
 from adagen_rt.errors import AdagenError, DeviceError, InputError, MissingExtraError, PlanError
 
 

@@ -12,7 +12,7 @@ from process import start_python
 from adagen_rt.backends.tensorrt.build import build_plans
 from adagen_rt.backends.tensorrt.network import make_monitor
 from adagen_rt.backends.tensorrt.record import damage, read_record
-from adagen_rt.engine import open_engine
+from adagen_rt.engine.folder import open_engine
 
 TESTS = Path(__file__).parents[2]
 
@@ -28,7 +28,7 @@ def child(code, *arguments):
         "import fake_tensorrt\n"
         "sys.modules['tensorrt_rtx'] = fake_tensorrt.make_module('1.7.1')\n"
         "from adagen_rt.backends.tensorrt.build import build_plans\n"
-        "from adagen_rt.engine import open_engine\n"
+        "from adagen_rt.engine.folder import open_engine\n"
     )
     return start_python(prelude + code, *arguments, env={**os.environ, "PYTHONPATH": str(TESTS)})
 

@@ -2,9 +2,9 @@ import pytest
 from tiny_engine import TOKENS, WIDTH
 
 from adagen_rt.backends.tensorrt.profiles import graph_profiles
-from adagen_rt.engine import open_engine
+from adagen_rt.engine.folder import open_engine
+from adagen_rt.engine.manifest import GraphSpec, Manifest, TensorSpec, VARSpec
 from adagen_rt.errors import PlanError
-from adagen_rt.manifest import GraphSpec, Manifest, TensorSpec, VARSpec
 
 
 @pytest.fixture

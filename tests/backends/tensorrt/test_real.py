@@ -9,7 +9,7 @@ pytest.importorskip("tensorrt_rtx")
 
 from adagen_rt.backends.tensorrt.build import build_plans
 from adagen_rt.backends.tensorrt.record import damage, mismatches, read_record
-from adagen_rt.engine import open_engine, shipped_engines
+from adagen_rt.engine.folder import open_engine, shipped_engines
 from adagen_rt.errors import PlanError
 
 BACKEND = "tensorrt-rtx"

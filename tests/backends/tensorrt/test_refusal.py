@@ -15,7 +15,7 @@ from manifests import refresh_hashes
 from adagen_rt.backends.tensorrt.build import build_plans
 from adagen_rt.backends.tensorrt.record import MAX_RECORD_BYTES
 from adagen_rt.backends.tensorrt.runtime import Plans
-from adagen_rt.engine import open_engine
+from adagen_rt.engine.folder import open_engine
 from adagen_rt.errors import DeviceError, PlanError
 
 BACKEND = "tensorrt-rtx"

@@ -8,7 +8,7 @@ from adagen_rt.backends.base import TensorSpec
 from adagen_rt.backends.tensorrt.build import build_plans
 from adagen_rt.backends.tensorrt.runtime import PlanGraphs, Plans
 from adagen_rt.cuda.host import HostDriver
-from adagen_rt.engine import open_engine
+from adagen_rt.engine.folder import open_engine
 from adagen_rt.errors import DeviceError, InputError, MissingExtraError, PlanError
 
 STREAM = 77

@@ -7,8 +7,8 @@ import pytest
 from http_server import Gate, ask, running
 
 from adagen_rt import load
-from adagen_rt.engine import open_engine
-from adagen_rt.generator import Generator
+from adagen_rt.engine.folder import open_engine
+from adagen_rt.pipeline.stepwise import Generator
 
 
 @dataclass(frozen=True)

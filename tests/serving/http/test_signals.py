@@ -16,8 +16,8 @@ COMMAND = "from adagen_rt.cli import main; main()"
 #: A server whose steps take as long as it is told.
 SLOW = """
 import socket, sys, time
-from adagen_rt.engine import open_engine
-from adagen_rt.generator import Generator
+from adagen_rt.engine.folder import open_engine
+from adagen_rt.pipeline.stepwise import Generator
 from adagen_rt.ops.noise import Philox
 from adagen_rt.serving import Engine
 from adagen_rt.serving.http.logs import log_json

@@ -1,0 +1,189 @@
+"""ONNX Runtime, on the CPU or through another of its execution providers."""
+
+from __future__ import annotations
+
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+
+from adagen_rt.backends.base import Arrays
+from adagen_rt.backends.onnxruntime.int8 import integer_products
+from adagen_rt.backends.onnxruntime.providers import CPU, find_provider
+from adagen_rt.errors import AdagenError, EngineError, MissingExtraError
+from adagen_rt.system import has_vnni, return_freed_memory
+
+#: Both install into the same folder, so that the one installed last wins in part.
+PACKAGES = ("onnxruntime", "onnxruntime-gpu")
+
+
+def installed_packages() -> dict[str, str]:
+    """Version of each ONNX Runtime package that is installed."""
+    found = {}
+    for name in PACKAGES:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def import_onnxruntime() -> Any:
+    """The module, if exactly one package provides it.
+
+    Raises:
+        MissingExtraError: None is installed.
+        AdagenError: Both are, and have overwritten parts of each other.
+    """
+    found = installed_packages()
+    if not found:
+        raise MissingExtraError("onnxruntime", "cpu")
+    if len(found) > 1:
+        raise AdagenError(
+            "onnxruntime and onnxruntime-gpu are both installed and overwrite each other; type: "
+            "pip uninstall -y onnxruntime onnxruntime-gpu && pip install 'adagen-rt[cpu]' "
+            "(or 'adagen-rt[cuda]')"
+        )
+    import onnxruntime
+
+    return onnxruntime
+
+
+class OnnxRuntime:
+    """Loads graphs into ONNX Runtime sessions.
+
+    Arrays live on the CPU with every provider, because the steps between the graphs do.
+
+    Args:
+        threads: Threads for one operator.
+        provider: Who runs the operators, see ``providers.py``.
+        prepack: Copy weights into the layout that the kernels like best: faster to run,
+            slower to load, and twice the memory while loading.
+    """
+
+    name = "onnxruntime"
+    device = "cpu"
+
+    def __init__(self, threads: int, *, provider: str = CPU, prepack: bool = True) -> None:
+        self._ort = import_onnxruntime()
+        self._threads = threads
+        self._prepack = prepack
+        self._provider = provider
+        find_provider(self._ort, self._ort.SessionOptions(), provider)
+
+    def load(self, path: Path) -> OnnxGraph:
+        """Load an ONNX file that has been checked already.
+
+        Raises:
+            EngineError: ONNX Runtime does not accept the file.
+            DeviceError: The provider does not work on this machine.
+        """
+        try:
+            graph = self._load(path)
+        except AdagenError:
+            raise
+        except Exception as error:  # pybind exceptions without a common base
+            reason = str(error).splitlines()[0]
+            raise EngineError(f"{path}: ONNX Runtime cannot load it: {reason}") from None
+        # Reading and rearranging weights leaves as much behind as the weights themselves.
+        return_freed_memory()
+        return graph
+
+    def _load(self, path: Path) -> OnnxGraph:
+        model = onnx.load(path, load_external_data=False)
+        integers = self._provider == CPU and integer_products(model)
+        source = model.SerializeToString() if integers else str(path)
+        return self._graph(source, path.parent, _sizes(model))
+
+    def load_model(self, model: onnx.ModelProto, folder: Path) -> OnnxGraph:
+        """Load a graph from memory, which it may change; large weights are in ``folder``."""
+        integer_products(model)
+        return self._graph(model.SerializeToString(), folder, _sizes(model))
+
+    def _graph(self, source: str | bytes, folder: Path, sizes: int) -> OnnxGraph:
+        options = self._options(folder, sizes)
+        provider = find_provider(self._ort, options, self._provider)
+        session = self._ort.InferenceSession(source, options, **provider.arguments)
+        provider.check(session)
+        shrink = self._ort.RunOptions()
+        shrink.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
+        return OnnxGraph(session, shrink)
+
+    def _options(self, folder: Path, sizes: int) -> Any:
+        """How to run a graph whose large weights are in ``folder``, with so many open sizes."""
+        options = self._ort.SessionOptions()
+        # A plan of memory is kept for every shape, which pays unless more than the batch changes.
+        options.enable_mem_pattern = sizes < 2
+        options.intra_op_num_threads = self._threads
+        options.inter_op_num_threads = 1
+        options.log_severity_level = 3
+        # A session whose idle thread spins on would keep the next one from its core.
+        options.add_session_config_entry("session.force_spinning_stop", "1")
+        if not has_vnni():
+            # Sums of two products of unsigned and signed bytes overflow; slower ones do not.
+            options.add_session_config_entry("session.x64quantprecision", "1")
+        # A graph that is given as bytes does not say where it came from.
+        options.add_session_config_entry(
+            "session.model_external_initializers_file_folder_path", str(folder.resolve())
+        )
+        if not self._prepack:
+            options.add_session_config_entry("session.disable_prepacking", "1")
+        return options
+
+
+def _sizes(model: onnx.ModelProto) -> int:
+    """How many sizes of a graph's inputs are open, such as that of the batch."""
+    shapes = (value.type.tensor_type.shape.dim for value in model.graph.input)
+    return len({size.dim_param for shape in shapes for size in shape if size.dim_param})
+
+
+class OnnxGraph:
+    """A session that writes into buffers of its own, which grow to the largest batch seen.
+
+    Args:
+        session: Who runs.
+        shrink: Options of a run after which ONNX Runtime gives back memory that is not in use.
+    """
+
+    def __init__(self, session: Any, shrink: Any) -> None:
+        self._session, self._shrink = session, shrink
+        self._inputs = [node.name for node in session.get_inputs()]
+        self._outputs = [node.name for node in session.get_outputs()]
+        self._shapes: dict[tuple[tuple[int, ...], ...], dict[str, tuple[int, ...]]] = {}
+        self._buffers: Arrays = {}
+
+    def run(self, inputs: Arrays) -> Arrays:
+        """Outputs by name; they stay valid until the next call."""
+        arrays = {name: np.ascontiguousarray(inputs[name]) for name in self._inputs}
+        shapes = tuple(array.shape for array in arrays.values())
+        binding = self._session.io_binding()
+        for name, array in arrays.items():
+            binding.bind_cpu_input(name, array)
+        if shapes not in self._shapes:
+            return self._first_run(binding, shapes)
+        outputs = {name: self._view(name, shape) for name, shape in self._shapes[shapes].items()}
+        for name, array in outputs.items():
+            address = array.__array_interface__["data"][0]
+            binding.bind_output(name, "cpu", 0, array.dtype, array.shape, address)
+        self._session.run_with_iobinding(binding)
+        return outputs
+
+    def _first_run(self, binding: Any, shapes: tuple[tuple[int, ...], ...]) -> Arrays:
+        """Let ONNX Runtime allocate the outputs, which tells their shapes and dtypes.
+
+        It will not be asked to again, so that it should not keep memory for it.
+        """
+        for name in self._outputs:
+            binding.bind_output(name, "cpu")
+        self._session.run_with_iobinding(binding, self._shrink)
+        outputs = dict(zip(self._outputs, binding.copy_outputs_to_cpu(), strict=True))
+        self._shapes[shapes] = {name: array.shape for name, array in outputs.items()}
+        for name, array in outputs.items():
+            if name not in self._buffers or self._buffers[name].size < array.size:
+                self._buffers[name] = np.empty(array.size, array.dtype)
+        return outputs
+
+    def _view(self, name: str, shape: tuple[int, ...]) -> Any:
+        return self._buffers[name][: int(np.prod(shape))].reshape(shape)

@@ -1,0 +1,89 @@
+"""What `doctor` looks at. Nothing here raises: a fault is a finding."""
+
+from __future__ import annotations
+
+import platform
+from importlib import import_module, metadata
+from typing import Any
+
+from adagen_rt.backends.gpu import compute_capability
+from adagen_rt.backends.onnxruntime.session import import_onnxruntime, installed_packages
+from adagen_rt.backends.tensorrt.modules import MODULES, Module
+from adagen_rt.engine.folder import shipped_engines
+from adagen_rt.errors import DeviceError
+from adagen_rt.system import available_threads, cpu_features
+
+#: Optional packages: for training and export, plots, NVIDIA GPUs, serving.
+OPTIONAL = ("torch", "matplotlib", "pycuda", "fastapi")
+
+
+def examine() -> dict[str, Any]:
+    """Everything that decides whether images can be generated, and how fast."""
+    kernels, backend = examine_kernels(), examine_onnxruntime()
+    return {
+        "python": platform.python_version(),
+        "adagen_rt": version("adagen-rt"),
+        "cpu": {
+            "machine": platform.machine(),
+            "features": list(cpu_features()),
+            "threads": available_threads(),
+        },
+        "gpu": examine_gpu(),
+        "kernels": kernels,
+        "backends": {
+            "onnxruntime": backend,
+            **{name: examine_tensorrt(module) for name, module in MODULES.items()},
+        },
+        "packages": {name: version(name) for name in OPTIONAL},
+        "engines": {name: str(path) for name, path in shipped_engines().items()},
+        "usable": kernels["problem"] is None and backend["problem"] is None,
+    }
+
+
+def examine_kernels() -> dict[str, Any]:
+    """Whether the compiled kernels are there."""
+    try:
+        import_module("adagen_rt._kernels")
+    except ImportError as error:
+        return {"problem": f"not built ({error}); type: pip install ."}
+    return {"problem": None}
+
+
+def examine_onnxruntime() -> dict[str, Any]:
+    """Which ONNX Runtime there is, and the devices that it knows."""
+    found: dict[str, Any] = {"packages": installed_packages(), "version": None, "providers": []}
+    try:
+        module = import_onnxruntime()
+    except Exception as error:  # a damaged install can fail in any way
+        return {**found, "problem": " ".join(str(error).split())}
+    return {
+        **found,
+        "version": module.__version__,
+        "providers": module.get_available_providers(),
+        "problem": None,
+    }
+
+
+def examine_gpu() -> dict[str, Any]:
+    """Which NVIDIA GPU there is."""
+    try:
+        return {"compute_capability": compute_capability(), "problem": None}
+    except DeviceError as error:
+        return {"compute_capability": None, "problem": str(error)}
+
+
+def examine_tensorrt(module: Module) -> dict[str, Any]:
+    """Which version of a TensorRT module there is."""
+    found = {"module": module.module, "version": None}
+    try:
+        return {**found, "version": module.load().__version__, "problem": None}
+    except Exception as error:  # a damaged install can fail in any way
+        return {**found, "problem": " ".join(str(error).split())}
+
+
+def version(package: str) -> str | None:
+    """Version of an installed package."""
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None

@@ -1,0 +1,42 @@
+"""Arithmetic of one image, from the counts in the manifest."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from adagen_rt.engine.manifest import Manifest, VARSpec
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Floating-point operations, None if a graph's count is not known.
+
+    Attributes:
+        per_image: Everything, the decoder included.
+        per_step: What each step takes, on average: backbone and policy.
+    """
+
+    per_image: float | None
+    per_step: float | None
+
+
+def measure_cost(manifest: Manifest) -> Cost:
+    """What one image costs at the engine's own number of steps."""
+    steps = manifest.schedule.steps
+    rows = _rows_per_image(manifest)
+    # Of the optional graphs, an image takes the policy without being asked.
+    counts = {name: graph.flops for name, graph in manifest.graphs.items() if name in rows}
+    known = {name: rows[name] * count for name, count in counts.items() if count is not None}
+    if len(known) < len(counts):
+        return Cost(None, None)
+    stepwise = sum(known.get(name, 0) for name in ("backbone", "policy", "refine"))
+    return Cost(sum(known.values()), stepwise / steps)
+
+
+def _rows_per_image(manifest: Manifest) -> dict[str, int]:
+    """How often each graph's count is spent on one image."""
+    steps = manifest.schedule.steps
+    if isinstance(manifest.family, VARSpec):
+        # Its graphs differ in size from scale to scale; their counts are of all scales.
+        return {"backbone": 2, "condition": 2, "policy": 1, "refine": 1, "decoder": 1}
+    return {"backbone": 2 * steps, "policy": manifest.family.calls(steps), "decoder": 1}

@@ -1,0 +1,46 @@
+"""Draw how a policy's training went."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+from typing import Any
+
+from adagen_rt.files import replace_file
+
+#: Columns of the log that share a panel.
+PANELS = (("reward",), ("real", "fake"), ("fid",), ("accuracy",), ("entropy",), ("clip_fraction",))
+
+
+def save_curves(path: Path, log: Path) -> None:
+    """Draw rewards, scores and the rest of a log over the updates.
+
+    Args:
+        path: The picture to write.
+        log: The run's `log.csv`; empty cells are left out.
+    """
+    # Not pyplot: it keeps figures alive and may look for a display.
+    from matplotlib.figure import Figure
+
+    with log.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    figure = Figure(figsize=(12, 6), layout="constrained")
+    for axis, names in zip(figure.subplots(2, 3).flat, PANELS, strict=True):
+        for name in names:
+            _draw(axis, name, rows)
+        if len(names) > 1:
+            axis.legend()
+        axis.set(title=", ".join(names).replace("_", " "), xlabel="update")
+        axis.xaxis.get_major_locator().set_params(integer=True)
+    replace_file(path, lambda temporary: figure.savefig(temporary, format="png", dpi=100))
+
+
+def _draw(axis: Any, name: str, rows: list[dict[str, str]]) -> None:
+    known = [row for row in rows if row[name]]
+    marker = "." if len(known) < len(rows) // 2 else None
+    axis.plot(
+        [int(row["update"]) for row in known],
+        [float(row[name]) for row in known],
+        marker=marker,
+        label=name,
+    )

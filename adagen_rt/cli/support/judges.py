@@ -1,0 +1,102 @@
+"""Who judges a generator's images while its policy is trained, and which images they know."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from adagen_rt.engine.manifest import ImageSpec, Manifest
+from adagen_rt.errors import InputError
+from adagen_rt.evaluation.data import KNOWN_IMAGES, are_known
+
+if TYPE_CHECKING:
+    from adagen_rt.evaluation.judge import Judge
+    from adagen_rt.training.policy.adversarial import AdversaryConfig
+    from adagen_rt.training.policy.parallel import Workers
+    from adagen_rt.training.policy.rewards import Reward
+
+
+def check_judged(field: str, image: ImageSpec) -> None:
+    """Refuse images that the built-in networks do not know.
+
+    Args:
+        field: What named the generator.
+        image: The images that it makes.
+    """
+    if not are_known(image):
+        expected = (
+            f"{KNOWN_IMAGES}, which the built-in rewards and scores judge; "
+            "train policy --features names another network to judge with"
+        )
+        raise InputError(field, str(image), expected)
+
+
+@dataclass(frozen=True)
+class Judging:
+    """What is to be judged, and how.
+
+    Attributes:
+        manifest: The generator.
+        parts: Weights of the rewards by name.
+        adversary: How the discriminator learns.
+        workers: The processes that train together.
+        features: Weights of a vision transformer to look through; None for the built-in networks.
+        data: Folder of the real images.
+        device: Where the judges compute.
+    """
+
+    manifest: Manifest
+    parts: Mapping[str, float]
+    adversary: AdversaryConfig
+    workers: Workers
+    features: Path | None
+    data: Path
+    device: str
+
+
+def make_judges(judging: Judging) -> tuple[Reward, Judge | None]:
+    """What a policy is paid by, and who scores its images now and then, if anybody does."""
+    if judging.features is None:
+        return _demo(judging)
+    return _vision_transformer(judging, judging.features), None
+
+
+def _demo(judging: Judging) -> tuple[Reward, Judge | None]:
+    """The built-in rewards; the process that writes the log has images scored as well."""
+    import torch
+
+    from adagen_rt.evaluation.data import load_fashion_mnist
+    from adagen_rt.evaluation.examiner import load_examiner
+    from adagen_rt.evaluation.judge import Judge
+    from adagen_rt.models.classifier import load_classifier
+    from adagen_rt.training.policy.rewards import RewardContext, make_reward
+
+    check_judged("--engine-recipe", judging.manifest.image)
+    images = load_fashion_mnist(judging.data, "train")
+    real = torch.from_numpy(images.pixels)[:, None], torch.from_numpy(images.labels)
+    where = judging.device, judging.workers
+    context = RewardContext(load_classifier(), *real, judging.adversary, *where)
+    # Not `load_judge`: the images are there already.
+    judge = Judge(load_examiner(), images, judging.device) if judging.workers.leads else None
+    return make_reward(judging.parts, context), judge
+
+
+def _vision_transformer(judging: Judging, weights: Path) -> Reward:
+    """An adversarial reward through a vision transformer; nobody scores its images."""
+    from adagen_rt.models.features import load_vit_features
+    from adagen_rt.training.policy.adversarial import Adversary
+    from adagen_rt.training.policy.folder import load_image_folder
+    from adagen_rt.training.policy.rewards import AdversarialReward, SumReward
+
+    parts, manifest = judging.parts, judging.manifest
+    if set(parts) != {"adversarial"}:
+        raise InputError("--reward", ", ".join(parts), "adversarial alone, with --features")
+    if manifest.image.channels != 3:
+        expected = "a generator of colour images, with --features"
+        raise InputError("--engine-recipe", f"{manifest.image.channels} channels", expected)
+    features = load_vit_features(weights).to(judging.device)
+    real = load_image_folder(judging.data, manifest.class_count, manifest.image.size)
+    learner = Adversary(features, *real, judging.adversary, judging.device, judging.workers)
+    return SumReward({"adversarial": (parts["adversarial"], AdversarialReward(learner))})

@@ -1,0 +1,49 @@
+"""Which classes and seeds the options of `generate` ask for."""
+
+from __future__ import annotations
+
+import re
+from itertools import cycle, islice
+
+from adagen_rt.engine.manifest import Manifest
+from adagen_rt.errors import InputError
+from adagen_rt.sampling.request import SEED_LIMIT, as_integer, label_number
+
+RANGE = re.compile(r"(\d{1,9})-(\d{1,9})")
+
+
+def choose_labels(manifest: Manifest, given: tuple[str, ...], count: int) -> list[int]:
+    """The class of each image: the given ones in turn, or all of them in turn.
+
+    Args:
+        manifest: The engine's.
+        given: Class numbers, ranges such as ``0-9``, or names.
+        count: How many images.
+
+    Raises:
+        InputError: The engine has no such class.
+    """
+    numbers = [number for label in given for number in expand_label(manifest, label)]
+    return list(islice(cycle(numbers or range(manifest.class_count)), count))
+
+
+def expand_label(manifest: Manifest, label: str) -> range:
+    """The classes that one ``--label`` names."""
+    bounds = RANGE.fullmatch(label)
+    # A class may be called "9-11"; names come first.
+    named = label.casefold() in (name.casefold() for name in manifest.class_names)
+    if named or not bounds:
+        number = label_number(manifest, label)
+        return range(number, number + 1)
+    first, last = (label_number(manifest, end) for end in bounds.groups())
+    if first > last:
+        raise InputError("label", label, "a range from the lower class to the higher")
+    return range(first, last + 1)
+
+
+def choose_seeds(seed: int | None, count: int) -> list[int] | None:
+    """Consecutive seeds from ``seed`` on, or None to have them drawn."""
+    if seed is None:
+        return None
+    first = as_integer("seed", seed, 0, SEED_LIMIT - count)
+    return list(range(first, first + count))

@@ -1,0 +1,135 @@
+"""Time whole generations, and say where the time goes."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from adagen_rt.errors import EngineError
+from adagen_rt.pipeline.stepwise import Generator
+from adagen_rt.sampling.result import Step
+
+if TYPE_CHECKING:
+    from adagen_rt.pipeline.captured import DeviceGenerator
+
+PERCENTILES = (50, 90, 99)
+#: The parts that a generation measures itself; what they leave of its time is the host's.
+PARTS = ("backbone", "policy", "sampling", "decoder")
+HOST = "host"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is measured at each batch size.
+
+    Attributes:
+        steps: Backbone evaluations.
+        static: Run the static schedule and do not ask the policy.
+        warmups: Generations made first and not counted.
+        repeats: Generations counted.
+    """
+
+    steps: int
+    static: bool
+    warmups: int
+    repeats: int
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """Generations of one batch size.
+
+    Attributes:
+        batch: Images made together.
+        seconds: Of each whole generation (repeats,) float64.
+        profile: Mean seconds by part and row (rows, parts) float64: a row a step, and a
+            last one for what follows the steps; the columns are ``PARTS`` and ``HOST``.
+    """
+
+    batch: int
+    seconds: npt.NDArray[np.float64]
+    profile: npt.NDArray[np.float64]
+
+    @property
+    def percentiles(self) -> tuple[float, ...]:
+        """Seconds that ``PERCENTILES`` of the generations did not exceed."""
+        return tuple(np.percentile(self.seconds, PERCENTILES).tolist())
+
+    @property
+    def images_per_second(self) -> float:
+        """Throughput over all generations that were counted."""
+        return self.batch * len(self.seconds) / float(self.seconds.sum())
+
+    def facts(self) -> dict[str, Any]:
+        """Latencies in milliseconds, and the throughput."""
+        latencies = zip(PERCENTILES, self.percentiles, strict=True)
+        return {
+            "batch": self.batch,
+            **{f"p{percent}_ms": 1e3 * seconds for percent, seconds in latencies},
+            "images_per_second": self.images_per_second,
+        }
+
+
+def measure(
+    generator: Generator | DeviceGenerator,
+    batch: int,
+    plan: Plan,
+    progress: Callable[[Step], object],
+) -> Measurement:
+    """Time generations of one batch size, each with seeds of its own.
+
+    Raises:
+        EngineError: A sample met a non-finite number and was not generated to its end.
+    """
+    runs = [
+        _generate(generator, batch, plan, number, progress)
+        for number in range(plan.warmups + plan.repeats)
+    ][plan.warmups :]
+    laps = np.stack(runs)
+    # Means, so that steps and parts add up to the whole; a step not made took no time.
+    return Measurement(batch, laps.sum(axis=(1, 2)), laps.mean(axis=0))
+
+
+def _generate(
+    generator: Generator | DeviceGenerator,
+    batch: int,
+    plan: Plan,
+    number: int,
+    progress: Callable[[Step], object],
+) -> npt.NDArray[np.float64]:
+    """Seconds of one generation by row and part, (steps + 1, parts and host) float64."""
+    labels = [place % generator.manifest.class_count for place in range(batch)]
+    seeds = range(number * batch, (number + 1) * batch)
+    marks: list[tuple[float, dict[str, float]]] = [(time.perf_counter(), {})]
+
+    def watch(step: Step) -> None:
+        marks.append((time.perf_counter(), step.seconds))
+        progress(step)
+
+    result = generator.generate(
+        labels, seeds, steps=plan.steps, static=plan.static, batch_size=batch, progress=watch
+    )
+    end = (time.perf_counter(), dict(result.timings.seconds))
+    for place, step in result.failures.items():
+        raise EngineError(
+            f"{generator.engine.path}: label {labels[place]}, seed {seeds[place]}: met a "
+            f"non-finite number at step {step}, expected a whole generation"
+        )
+    return _laps(marks, end, plan.steps)
+
+
+def _laps(
+    marks: list[tuple[float, dict[str, float]]], end: tuple[float, dict[str, float]], steps: int
+) -> npt.NDArray[np.float64]:
+    """Differences between marks of the clock and of the parts; the rest is the host's."""
+    table = np.zeros((steps + 1, len(PARTS) + 1))
+    rows = [*range(len(marks) - 1), steps]
+    for row, begin, finish in zip(rows, marks, [*marks[1:], end], strict=True):
+        parts = [finish[1].get(name, 0.0) - begin[1].get(name, 0.0) for name in PARTS]
+        table[row] = [*parts, finish[0] - begin[0] - sum(parts)]
+    return table

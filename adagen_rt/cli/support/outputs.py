@@ -1,0 +1,75 @@
+"""Where the results of `generate` go."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from adagen_rt.cli.support.pictures import check_grid, check_target, save_images
+from adagen_rt.cli.support.plots import check_plotting, save_plot
+from adagen_rt.cli.support.report import save_trace
+from adagen_rt.cli.support.watch import PREVIEW_SAMPLES, PREVIEW_STEPS, Preview
+from adagen_rt.engine.manifest import ImageSpec, Manifest
+from adagen_rt.errors import InputError
+from adagen_rt.files import check_writable
+from adagen_rt.sampling.request import Request
+from adagen_rt.sampling.result import Result
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """Where things go.
+
+    Attributes:
+        out: The images.
+        preview: The samples after each step.
+        plot: The schedules, drawn.
+        trace: The schedules, as numbers.
+    """
+
+    out: Path
+    preview: Path | None
+    plot: Path | None
+    trace: Path | None
+
+    def check(self, count: int, steps: int, image: ImageSpec) -> None:
+        """Refuse what could not be written later.
+
+        Raises:
+            InputError: A path is unusable, or given twice.
+            MissingExtraError: The plot needs a library that is not installed.
+        """
+        check_target(self.out, count, image)
+        if self.preview:
+            shown = min(count, PREVIEW_SAMPLES) * min(steps, PREVIEW_STEPS)
+            check_grid("preview", shown, image)
+        if self.plot:
+            check_plotting()
+        extras = {"preview": self.preview, "plot": self.plot, "trace": self.trace}
+        taken = {self.out.absolute()}
+        for field, path in extras.items():
+            if path is None:
+                continue
+            check_writable(field, path)
+            if path.absolute() in taken:
+                raise InputError(field, str(path), "a name of its own")
+            taken.add(path.absolute())
+
+    def save(
+        self, manifest: Manifest, result: Result, request: Request, preview: Preview
+    ) -> tuple[list[Path], list[Path]]:
+        """Write everything that was asked for, but no failed sample.
+
+        Returns:
+            The files written, and the same with a folder of images named once.
+        """
+        good = [i for i in range(len(result.labels)) if i not in result.failures]
+        images = save_images(self.out, result, good) if good else []
+        extras = [path for path in (self.preview, self.plot, self.trace) if path]
+        if self.preview:
+            preview.save(self.preview)
+        if self.plot:
+            save_plot(self.plot, manifest.schedule, request.steps, result.schedule)
+        if self.trace:
+            save_trace(self.trace, manifest, result, request)
+        return [*images, *extras], [*([self.out] if images else []), *extras]

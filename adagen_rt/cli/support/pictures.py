@@ -1,0 +1,96 @@
+"""Images as files: a grid, a folder of PNGs, or arrays."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from adagen_rt.engine.manifest import ImageSpec
+from adagen_rt.errors import InputError
+from adagen_rt.files import check_writable, replace_file, staged_files
+from adagen_rt.sampling.picture import to_picture
+from adagen_rt.sampling.result import Images, Result
+
+#: A larger picture helps nobody and takes more memory than the images themselves.
+MAX_GRID_PIXELS = 1 << 28
+
+
+def check_target(path: Path, count: int, image: ImageSpec) -> None:
+    """Refuse an ``--out`` that could not be written later.
+
+    Args:
+        path: A name ending .png or .npz, or a folder.
+        count: How many images.
+        image: Their size.
+
+    Raises:
+        InputError: It is not one of those, or cannot be written.
+    """
+    if _is_folder(path):
+        check_writable("out", path, folder=True)
+        return
+    if path.suffix not in (".png", ".npz"):
+        raise InputError("out", str(path), "a name ending .png or .npz, or a folder")
+    if path.suffix == ".png":
+        check_grid("out", count, image)
+    check_writable("out", path)
+
+
+def check_grid(field: str, count: int, image: ImageSpec) -> None:
+    """Refuse a grid of more pixels than a picture can sensibly have."""
+    most = MAX_GRID_PIXELS // image.size**2
+    if count > most:
+        raise InputError(
+            field, f"{count} images", f"at most {most} in one picture; give a folder or .npz"
+        )
+
+
+def save_images(path: Path, result: Result, chosen: list[int]) -> list[Path]:
+    """Write images in the form that the name asks for.
+
+    Args:
+        path: A name ending .png or .npz, or a folder.
+        result: What was generated.
+        chosen: Places of the images to write.
+
+    Returns:
+        The files written.
+    """
+    if _is_folder(path):
+        return _save_folder(path, result, chosen)
+    images = result.images[chosen]
+    if path.suffix == ".npz":
+        labels, seeds = result.labels[chosen], result.seeds[chosen]
+        arrays = {"images": images, "labels": labels, "seeds": seeds}
+        replace_file(path, lambda temporary: np.savez_compressed(temporary, **arrays))  # type: ignore[arg-type]
+    else:
+        columns = int(np.ceil(np.sqrt(len(images))))
+        save_grid(path, images, columns)
+    return [path]
+
+
+def save_grid(path: Path, images: Images, columns: int) -> None:
+    """Write images (N, H, W, C) row by row into one picture."""
+    count, height, width, channels = images.shape
+    rows = -(-count // columns)
+    canvas = np.zeros((rows * columns, height, width, channels), np.uint8)
+    canvas[:count] = images
+    grid = canvas.reshape(rows, columns, height, width, channels).swapaxes(1, 2)
+    picture = to_picture(grid.reshape(rows * height, columns * width, channels))
+    replace_file(path, lambda temporary: picture.save(temporary, format="png"))
+
+
+def _save_folder(folder: Path, result: Result, chosen: list[int]) -> list[Path]:
+    digits = len(str(len(result.labels) - 1))
+    names = []
+    with staged_files(folder) as staging:
+        for i in chosen:
+            label, seed = result.labels[i], result.seeds[i]
+            names.append(f"{i:0{digits}}-label{label}-seed{seed}.png")
+            to_picture(result.images[i]).save(staging / names[-1])
+    return [folder / name for name in names]
+
+
+def _is_folder(path: Path) -> bool:
+    return path.is_dir() or not path.suffix

@@ -1,0 +1,92 @@
+"""What `generate` says about a run: a summary, and the trace of its decisions."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+from adagen_rt.engine.manifest import Manifest
+from adagen_rt.files import replace_file
+from adagen_rt.sampling.request import Request
+from adagen_rt.sampling.result import Result
+
+
+def failures(result: Result) -> list[dict[str, int]]:
+    """Samples that met a non-finite number, each with the step it did so."""
+    return [
+        {"index": i, "label": int(result.labels[i]), "seed": int(result.seeds[i]), "step": step}
+        for i, step in sorted(result.failures.items())
+    ]
+
+
+def summarize(
+    manifest: Manifest, result: Result, request: Request, total: float, files: list[Path]
+) -> dict[str, Any]:
+    """The run as one JSON object.
+
+    Args:
+        manifest: The engine's.
+        result: What was generated.
+        request: What was asked for.
+        total: Seconds from the first step to the last image.
+        files: What was written.
+    """
+    return {
+        "engine": manifest.name,
+        **_asked(request),
+        "labels": result.labels.tolist(),
+        "seeds": result.seeds.tolist(),
+        "fidelity": request.fidelity.tolist(),
+        "rewards": [_reward(result, i) for i in range(len(result.labels))],
+        "failures": failures(result),
+        "seconds": {"total": total, **result.timings.seconds},
+        "backbone_rows": result.timings.backbone_rows,
+        "files": [str(path) for path in files],
+    }
+
+
+def describe(summary: dict[str, Any], shown: list[Path]) -> str:
+    """The same in words."""
+    seconds = dict(summary["seconds"])
+    total = seconds.pop("total")
+    parts = ", ".join(f"{name} {value:.2f} s" for name, value in seconds.items())
+    made = len(summary["labels"]) - len(summary["failures"])
+    written = ", ".join(str(path) for path in shown)
+    return f"{made} images in {total:.2f} s ({parts})\nwritten: {written or 'nothing'}"
+
+
+def save_trace(path: Path, manifest: Manifest, result: Result, request: Request) -> None:
+    """Write what was chosen for every sample at every policy call, null where none was."""
+    samples = [
+        {
+            "index": i,
+            "label": int(result.labels[i]),
+            "seed": int(result.seeds[i]),
+            "fidelity": float(request.fidelity[i]),
+            "reward": _reward(result, i),
+            "failed_at_step": result.failures.get(i),
+            "actions": {
+                name: [_finite(value) for value in values[:, i].tolist()]
+                for name, values in result.schedule.items()
+            },
+        }
+        for i in range(len(result.labels))
+    ]
+    content = {"engine": manifest.name, **_asked(request), "samples": samples}
+    replace_file(path, lambda temporary: temporary.write_text(json.dumps(content) + "\n"))
+
+
+def _asked(request: Request) -> dict[str, int]:
+    """What holds for all samples alike."""
+    return {"steps": request.steps, "refine": request.refine, "best_of": request.best_of}
+
+
+def _reward(result: Result, index: int) -> float | None:
+    return None if result.rewards is None else _finite(float(result.rewards[index]))
+
+
+def _finite(value: float) -> float | None:
+    """JSON knows no NaN."""
+    return value if math.isfinite(value) else None

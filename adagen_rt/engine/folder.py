@@ -1,0 +1,195 @@
+"""The engine folder: find it, check it before anything is loaded, write it whole or not at all."""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from adagen_rt.engine.manifest import FORMAT, Manifest
+from adagen_rt.engine.onnx_check import check_graph
+from adagen_rt.engine.validation import describe_faults
+from adagen_rt.errors import EngineError, InputError
+
+MANIFEST = "manifest.json"
+#: A manifest names a few graphs; anything larger is not one.
+MAX_MANIFEST_BYTES = 1 << 20
+
+
+@dataclass(frozen=True)
+class Engine:
+    """An engine folder whose manifest and files have been checked."""
+
+    path: Path
+    manifest: Manifest
+
+    def graph_file(self, name: str) -> Path:
+        """Path of the ONNX file of graph ``name``."""
+        return self.path / self.manifest.graphs[name].file
+
+
+def shipped_engines() -> dict[str, Path]:
+    """Engines that came with the package, by name."""
+    package = Path(__file__).parents[1]
+    roots = (package / "engines", package.parent / "engines")
+    found = (path.parent for root in roots for path in sorted(root.glob(f"*/{MANIFEST}")))
+    return {path.name: path for path in found}
+
+
+def find_engine(name_or_path: str | Path) -> Path:
+    """Folder of an engine given by path or by the name of a shipped one.
+
+    Raises:
+        InputError: There is no such engine.
+    """
+    path = Path(name_or_path)
+    if (path / MANIFEST).is_file():
+        return path
+    shipped = shipped_engines()
+    if str(name_or_path) in shipped:
+        return shipped[str(name_or_path)]
+    names = ", ".join(shipped) or "none is shipped"
+    raise InputError(
+        "engine", str(name_or_path), f"a folder with {MANIFEST}, or a shipped engine ({names})"
+    )
+
+
+def open_engine(name_or_path: str | Path) -> Engine:
+    """Read and check an engine folder; no graph is loaded.
+
+    Raises:
+        InputError: There is no such engine.
+        EngineError: The manifest or a file is not what it should be.
+    """
+    path = find_engine(name_or_path)
+    manifest = _read_manifest(path / MANIFEST)
+    for name, expected in manifest.files.items():
+        _check_file(path / name, expected)
+    for graph in manifest.graphs.values():
+        check_graph(path / graph.file, graph, manifest.files)
+    return Engine(path, manifest)
+
+
+def _read_manifest(path: Path) -> Manifest:
+    if path.stat().st_size > MAX_MANIFEST_BYTES:
+        raise EngineError(f"{path}: larger than {MAX_MANIFEST_BYTES} bytes, not a manifest")
+    try:
+        content = json.loads(path.read_bytes())
+    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise EngineError(f"{path}: not valid JSON ({error})") from None
+    version = content.get("format") if isinstance(content, dict) else None
+    if isinstance(version, int) and version > FORMAT:
+        raise EngineError(
+            f"{path}: format: got {version}, expected at most {FORMAT}; update adagen-rt"
+        )
+    try:
+        return Manifest.model_validate(content)
+    except ValidationError as error:
+        raise EngineError(f"{path}: {describe_faults(error)}") from None
+
+
+def _check_file(path: Path, expected: str) -> None:
+    if path.is_symlink() or not path.is_file():
+        raise EngineError(f"{path}: named in {MANIFEST} but not a regular file in the folder")
+    if (found := sha256(path)) != expected:
+        raise EngineError(
+            f"{path}: SHA-256 is {found[:12]}…, expected {expected[:12]}…; "
+            "the file was altered or cut short"
+        )
+
+
+def sha256(path: Path) -> str:
+    """Hexadecimal SHA-256 of a file."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+@contextmanager
+def staged_folder(target: Path, marker: str = MANIFEST) -> Iterator[Path]:
+    """A temporary sibling of ``target`` that takes its place when the block succeeds.
+
+    A block that raises, or a process that dies, leaves an older ``target`` whole.
+
+    Args:
+        target: The folder to write.
+        marker: A file that tells what may be replaced.
+
+    Raises:
+        InputError: ``target`` exists and has no ``marker``.
+    """
+    check_target(target, marker)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    staging = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+    try:
+        yield staging
+        staging.chmod(0o755)
+        for path in staging.iterdir():
+            _sync(path)
+        _replace_folder(staging, target)
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+
+
+def check_target(target: Path, marker: str = MANIFEST) -> None:
+    """Refuse to write where something else lies; as for `staged_folder`."""
+    if not _may_replace(target, marker):
+        raise InputError("out", str(target), f"a new folder, or one that has a {marker}")
+
+
+def _may_replace(target: Path, marker: str) -> bool:
+    """Whether nothing but an older folder of the same kind would be lost."""
+    if not target.is_dir():
+        return not target.exists()
+    return (target / marker).is_file() or not any(target.iterdir())
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _replace_folder(staging: Path, target: Path) -> None:
+    """Put ``staging`` at ``target``; what was there ends up at ``staging``."""
+    try:
+        staging.rename(target)
+    except OSError as error:
+        if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+            raise
+        if not _exchange(staging, target):
+            retired = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+            target.rename(retired)
+            staging.rename(target)
+            shutil.rmtree(retired, ignore_errors=True)
+
+
+def _exchange(one: Path, other: Path) -> bool:
+    """Swap two folders atomically, where the system can (Linux)."""
+    at_fdcwd, rename_exchange = -100, 2
+    renameat2 = getattr(ctypes.CDLL(None), "renameat2", None)
+    if renameat2 is None:
+        return False
+    arguments = (at_fdcwd, os.fsencode(one), at_fdcwd, os.fsencode(other), rename_exchange)
+    return bool(renameat2(*arguments) == 0)
+
+
+def write_manifest(folder: Path, manifest: Manifest) -> None:
+    """Write ``manifest.json``, with the hashes of the files that lie beside it."""
+    hashes = {path.name: sha256(path) for path in sorted(folder.iterdir())}
+    complete = manifest.model_copy(update={"files": hashes})
+    (folder / MANIFEST).write_text(complete.model_dump_json(indent=2, exclude_none=True) + "\n")

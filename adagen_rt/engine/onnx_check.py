@@ -1,0 +1,79 @@
+"""ONNX files, read and checked before a runtime opens them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from pathlib import Path
+
+import onnx
+
+from adagen_rt.engine.manifest import GraphSpec, TensorSpec
+from adagen_rt.errors import EngineError
+
+
+def check_graph(path: Path, spec: GraphSpec, files: Collection[str]) -> None:
+    """Refuse a graph that is not what the manifest says, or reads what lies elsewhere.
+
+    Args:
+        path: The ONNX file.
+        spec: The manifest's account of it.
+        files: Files of the engine folder whose hashes have been checked.
+
+    Raises:
+        EngineError: It is damaged, has other tensors, or its weights lie outside the folder.
+    """
+    try:
+        model = onnx.load(path, load_external_data=False)
+    except Exception as error:  # protobuf's own errors, which differ between versions
+        raise EngineError(f"{path}: not an ONNX file ({error})") from None
+    _check_external_data(path, model, files)
+    weights = {tensor.name for tensor in model.graph.initializer}
+    _check_names(path, "inputs", {t.name for t in model.graph.input} - weights, spec.inputs)
+    _check_names(path, "outputs", {t.name for t in model.graph.output}, spec.outputs)
+
+
+def _check_names(path: Path, kind: str, found: set[str], specs: Collection[TensorSpec]) -> None:
+    expected = {tensor.name for tensor in specs}
+    if found != expected:
+        raise EngineError(
+            f"{path}: {kind}: got {', '.join(sorted(found))}, "
+            f"expected {', '.join(sorted(expected))}"
+        )
+
+
+def external_files(path: Path) -> set[str]:
+    """Names of the files beside a checked ONNX file that hold weights of it."""
+    return _external_files(onnx.load(path, load_external_data=False))
+
+
+def _external_files(model: onnx.ModelProto) -> set[str]:
+    return {name for tensor in _tensors(model) for name in _locations(tensor)}
+
+
+def _check_external_data(path: Path, model: onnx.ModelProto, files: Collection[str]) -> None:
+    for location in _external_files(model):
+        if location not in files:
+            raise EngineError(f"{path}: external data {location!r} is not listed in the manifest")
+        # A hard link may give a file from elsewhere a harmless name.
+        if (path.parent / location).stat().st_nlink > 1:
+            raise EngineError(f"{path}: external data {location!r} is a hard link")
+
+
+def _tensors(model: onnx.ModelProto) -> Iterator[onnx.TensorProto]:
+    graphs = [model.graph]
+    nodes = [node for function in model.functions for node in function.node]
+    while graphs or nodes:
+        if graphs:
+            graph = graphs.pop()
+            yield from graph.initializer
+            for sparse in graph.sparse_initializer:
+                yield from (sparse.values, sparse.indices)
+            nodes.extend(graph.node)
+            continue
+        for attribute in nodes.pop().attribute:
+            yield from (attribute.t, *attribute.tensors)
+            graphs.extend((attribute.g, *attribute.graphs))
+
+
+def _locations(tensor: onnx.TensorProto) -> Iterator[str]:
+    return (entry.value for entry in tensor.external_data if entry.key == "location")

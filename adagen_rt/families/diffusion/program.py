@@ -1,0 +1,99 @@
+"""DiT and SiT as a device program."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from adagen_rt.engine.manifest import DiffusionSpec
+from adagen_rt.ops import launches, structs
+from adagen_rt.program.buffers import Buffer
+from adagen_rt.program.builder import Builder, Setting
+from adagen_rt.program.program import Op, Program
+
+
+def diffusion_program(setting: Setting, spec: DiffusionSpec) -> Program:
+    """Draw latents and choose the first time; then evaluate, decide, move on."""
+    batch = setting.batch
+    latent = (spec.channels, spec.size, spec.size)
+    builder = Builder(
+        setting,
+        ahead=1,
+        initial={
+            "t": np.zeros(2 * batch, np.float32),
+            "start_time": np.zeros(batch, np.float32),
+            "times": np.zeros((batch, 3), np.float32),
+            "phase": np.zeros(batch, np.int64),
+            "anchor": np.zeros((batch, *latent), np.float32),
+            "anchor_data": np.zeros((batch, *latent), np.float32),
+        },
+    )
+    x = builder.buffers.new((2 * batch, *latent), "float32")
+    inputs = {"x": x, "t": builder.state["t"], "labels": builder.labels}
+    evaluate, outputs = builder.graph("backbone", inputs)
+    features = outputs["features"].rows(0, batch)
+    decide = builder.decide({"features": features})
+    # Before the first evaluation the policy sees zeros where it will see features.
+    begin = [
+        _normal(builder, x),
+        builder.zero(features),
+        *decide,
+        _times(builder, spec, first=True),
+    ]
+    move = _solver_update(builder, spec, x, outputs["prediction"])
+    step = [evaluate, *decide, _times(builder, spec, first=False), move]
+    result = x.rows(0, batch)
+    end, images = builder.decode({"latents": result})
+    return builder.program(begin, [step] * setting.steps, end, images=images, latents=result)
+
+
+def _process(spec: DiffusionSpec) -> int:
+    return structs.PROCESSES["vp" if spec.family == "dit" else "linear"]
+
+
+def _normal(builder: Builder, x: Buffer) -> Op:
+    batch, count = builder.setting.batch, int(np.prod(x.shape[1:]))
+    op = structs.Normal(builder.seeds.address, batch, count, 2, x.address)
+    return builder.kernel(launches.normal(op))
+
+
+def _times(builder: Builder, spec: DiffusionSpec, *, first: bool) -> Op:
+    state = builder.state
+    op = structs.SolverTimes(
+        chosen=builder.action("time"),
+        step=state["step"].address,
+        process=_process(spec),
+        first=first,
+        batch=builder.setting.batch,
+        copies=2,
+        time=state["t"].address,
+        start_time=state["start_time"].address,
+        times=state["times"].address,
+        phase=state["phase"].address,
+    )
+    return builder.kernel(launches.solver_times(op))
+
+
+def _solver_update(builder: Builder, spec: DiffusionSpec, x: Buffer, prediction: Buffer) -> Op:
+    """Updates ``x``, in both halves of the batch, and the anchors in place."""
+    state, batch = builder.state, builder.setting.batch
+    op = structs.SolverUpdate(
+        x=x.address,
+        anchor=state["anchor"].address,
+        anchor_data=state["anchor_data"].address,
+        cond=prediction.address,
+        null=prediction.rows(batch, batch).address,
+        guidance=builder.action("guidance_scale"),
+        times=state["times"].address,
+        phase=state["phase"].address,
+        process=_process(spec),
+        dtype=structs.DTYPES[prediction.dtype],
+        batch=batch,
+        channels=spec.channels,
+        pixels=spec.size**2,
+        copies=2,
+        next=x.address,
+        next_anchor=state["anchor"].address,
+        next_data=state["anchor_data"].address,
+        failures=builder.failures,
+    )
+    return builder.kernel(launches.solver_update(op))

@@ -1,0 +1,136 @@
+"""DiT and SiT: a second-order solver whose times and guidance the policy chooses.
+
+The step rule is AdaGen's (arXiv 2603.06993); the backbones are DiT (arXiv 2212.09748) and
+SiT (arXiv 2401.08740), the solver singlestep DPM-Solver++ (arXiv 2211.01095).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from array_api_compat import array_namespace, device
+
+from adagen_rt.engine.manifest import DiffusionSpec
+from adagen_rt.ops import Ops
+from adagen_rt.sampling.rule import Array, Arrays, State, StepRule, paired_rows, split_rows
+
+#: Times stay this far from the ends of [0, 1] and from each other, as published.
+TIME_MARGIN = 0.01
+
+
+@dataclass(frozen=True)
+class DiffusionState(State):
+    """Latents of each slot and where it stands in the solver.
+
+    Attributes:
+        x: Latents at ``time`` (B, C, H, W) float32.
+        anchor: Latents at ``start_time``, where the solver step under way began.
+        anchor_data: The clean latents predicted there.
+        time: Time of the next evaluation (B,) float32.
+        start_time: Time at which the solver step under way began (B,) float32.
+    """
+
+    x: Array
+    anchor: Array
+    anchor_data: Array
+    time: Array
+    start_time: Array
+
+
+class DiffusionRule(StepRule[DiffusionState]):
+    """The DiT and SiT step rule: two evaluations make one solver step.
+
+    Args:
+        spec: Sizes, and which of the two processes.
+        class_count: The null class's label.
+        steps: Backbone evaluations, an even number.
+        ops: Where the numeric steps run.
+    """
+
+    actions = ("time", "guidance_scale")
+
+    def __init__(self, spec: DiffusionSpec, class_count: int, steps: int, ops: Ops) -> None:
+        self.spec = spec
+        self.class_count = class_count
+        self.steps = steps
+        self.ops = ops
+        self.process: Literal["vp", "linear"] = "vp" if spec.family == "dit" else "linear"
+
+    @property
+    def calls(self) -> int:
+        """One more than the steps: the first time is chosen before any evaluation."""
+        return self.spec.calls(self.steps)
+
+    def start(self, blank: State) -> DiffusionState:
+        """Standard normal latents."""
+        xp = array_namespace(blank.labels)
+        spec = self.spec
+        x = self.ops.normal(blank.seeds, (spec.channels, spec.size, spec.size))
+        time = xp.zeros(x.shape[0], dtype=xp.float32, device=device(x))
+        zeros = xp.zeros_like(x)
+        return DiffusionState(
+            **vars(blank), x=x, anchor=zeros, anchor_data=zeros, time=time, start_time=time
+        )
+
+    def prologue(self, state: DiffusionState) -> Arrays:
+        """Zero features: nothing has been evaluated yet."""
+        xp = array_namespace(state.x)
+        shape = (len(state), self.spec.tokens, self.spec.width)
+        return {"features": xp.zeros(shape, dtype=xp.float32, device=device(state.x))}
+
+    def begin(self, state: DiffusionState, actions: Arrays) -> DiffusionState:
+        """The first time; its guidance has no evaluation to act on."""
+        return replace(state, time=self._inside(actions["time"]))
+
+    def observe(self, state: DiffusionState) -> Arrays:
+        """``x`` (2B, C, H, W), ``t`` (2B,) and ``labels`` (2B,)."""
+        return paired_rows(state, {"x": state.x, "t": state.time}, self.class_count)
+
+    def advance(self, state: DiffusionState, outputs: Arrays, actions: Arrays) -> DiffusionState:
+        """Half a solver step: from the start to the middle, or from there to the end."""
+        xp = array_namespace(state.x)
+        phase = state.step % 2
+        time = self._after(state.time, actions["time"])
+        start = xp.where(phase == 0, state.time, state.start_time)
+        middle = xp.where(phase == 0, time, state.time)
+        x, anchor, anchor_data = self.ops.solver_update(
+            state.x,
+            state.anchor,
+            state.anchor_data,
+            *split_rows(outputs["prediction"]),
+            actions["guidance_scale"],
+            xp.stack([start, middle, time], axis=1),
+            phase,
+            self.process,
+        )
+        return replace(
+            state,
+            x=x,
+            anchor=anchor,
+            anchor_data=anchor_data,
+            time=time,
+            start_time=start,
+            step=state.step + 1,
+            failed=state.failed | ~xp.all(xp.isfinite(x), axis=(1, 2, 3)),
+        )
+
+    def latents(self, state: DiffusionState) -> Arrays:
+        """``latents`` (B, C, H, W): the result, or the clean latents predicted so far."""
+        xp = array_namespace(state.x)
+        done = self.finished(state)[:, None, None, None]
+        return {"latents": xp.where(done, state.x, state.anchor_data)}
+
+    def _after(self, time: Array, chosen: Array) -> Array:
+        """The time chosen, at least one margin further on than ``time``."""
+        xp = array_namespace(time)
+        if self.process == "vp":
+            return self._inside(xp.minimum(chosen, time - TIME_MARGIN))
+        return self._inside(xp.maximum(chosen, time + TIME_MARGIN))
+
+    def _inside(self, time: Array) -> Array:
+        """DiT's times fall to the margin, SiT's rise to one margin below 1."""
+        xp = array_namespace(time)
+        if self.process == "vp":
+            return xp.clip(time, TIME_MARGIN, None)
+        return xp.clip(time, None, 1 - TIME_MARGIN)

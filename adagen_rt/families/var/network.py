@@ -1,0 +1,175 @@
+"""VAR: next-scale prediction with a transformer whose keys and values are cached.
+
+The architecture is VAR-dN (arXiv 2404.02905). Parameter names are those of the
+published checkpoints. Shapes are written with R for rows, n for the tokens of one
+scale, P for those of the earlier scales, L for blocks, C for width.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple, cast
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from adagen_rt.families.var.blocks import HeadNorm, VARBlock
+from adagen_rt.models.layers import init_weights, zero_weights
+
+
+@dataclass(frozen=True)
+class VARConfig:
+    """Sizes of a VAR; the defaults are the published VAR-d16.
+
+    Attributes:
+        width: Channels of every token; published 64 * depth.
+        depth: Number of blocks.
+        heads: Attention heads.
+        scales: Sides of the token maps, coarse to fine.
+        vocabulary: Codes of the tokenizer.
+        code_width: Channels of a code.
+        classes: Class labels; the null label is `classes`.
+    """
+
+    width: int = 1024
+    depth: int = 16
+    heads: int = 16
+    scales: tuple[int, ...] = (1, 2, 3, 4, 5, 6, 8, 10, 13, 16)
+    vocabulary: int = 4096
+    code_width: int = 32
+    classes: int = 1000
+
+    def __post_init__(self) -> None:
+        if self.width % self.heads:
+            raise ValueError(f"heads: got {self.heads}, expected a divisor of {self.width}")
+        if self.scales[:1] != (1,):
+            raise ValueError(f"scales: got {self.scales}, expected a first side of 1")
+
+    @property
+    def tokens(self) -> int:
+        """Tokens of all scales."""
+        return sum(side * side for side in self.scales)
+
+
+class Condition(NamedTuple):
+    """All that a label decides, computed once a sample.
+
+    Attributes:
+        modulation: (L, R, 6, C), in the order gamma1, gamma2, scale1, scale2, shift1, shift2.
+        head_modulation: (R, 2, C), scale and shift of the head's norm.
+        start: (R, C), the token at position 0 before its position is added.
+    """
+
+    modulation: Tensor
+    head_modulation: Tensor
+    start: Tensor
+
+
+class VAR(nn.Module):
+    """Class-conditional transformer that predicts every token of the next scale at once."""
+
+    lvl_1L: Tensor  # noqa: N815 (the published name)
+    attn_bias_for_masking: Tensor
+
+    def __init__(self, config: VARConfig) -> None:
+        super().__init__()
+        self.config = config
+        width, tokens = config.width, config.tokens
+        self.word_embed = nn.Linear(config.code_width, width)
+        self.class_emb = nn.Embedding(config.classes + 1, width)
+        self.pos_start = nn.Parameter(0.02 * torch.randn(1, 1, width))
+        self.pos_1LC = nn.Parameter(0.02 * torch.randn(1, tokens, width))
+        self.lvl_embed = nn.Embedding(len(config.scales), width)
+        self.blocks = nn.ModuleList(VARBlock(width, config.heads) for _ in range(config.depth))
+        self.head_nm = HeadNorm(width)
+        self.head = nn.Linear(width, config.vocabulary)
+        sizes = torch.tensor([side * side for side in config.scales])
+        levels = torch.arange(len(sizes)).repeat_interleave(sizes, output_size=tokens)
+        hidden = levels[:, None] < levels
+        self.register_buffer("lvl_1L", levels[None])
+        bias = torch.zeros(hidden.shape).masked_fill(hidden, -torch.inf)
+        self.register_buffer("attn_bias_for_masking", bias[None, None])
+        self._init_weights()
+
+    def _init_weights(self) -> None:
+        self.apply(init_weights)
+        for module in self.modules():
+            if isinstance(module, VARBlock | HeadNorm):
+                zero_weights(module.ada_lin)
+
+    def condition(self, labels: Tensor) -> Condition:
+        """Compute all that labels (R,) decide; every scale of a sample shares it."""
+        embedding = self.class_emb(labels)
+        blocks = [cast(VARBlock, block).modulation(embedding) for block in self.blocks]
+        start = embedding + self.pos_start[0]
+        head = self.head_nm.modulation(embedding)
+        return Condition(torch.stack(blocks).float(), head.float(), start.float())
+
+    def forward(
+        self,
+        inputs: Tensor,
+        positions: Tensor,
+        cache: Tensor,
+        modulation: Tensor,
+        head_modulation: Tensor,
+        start: Tensor,
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Predict one scale's tokens.
+
+        Args:
+            inputs: (R, n, code width) the sum of the earlier scales, resized to this one;
+                ignored at position 0, whose token is the condition's start.
+            positions: (n,) int64 absolute positions.
+            cache: (P, L, 2, R, C) keys and values of the P positions before, position
+                first so that a prefix of a buffer is one contiguous view.
+            modulation: (L, R, 6, C) of `Condition`, and so are the next two.
+            head_modulation: (R, 2, C).
+            start: (R, C).
+
+        Returns:
+            Logits (R, n, V), the policy's features (R, n, C) and what to append to the
+            cache, (n, L, 2, R, C), all float32.
+        """
+        shared = self._typed(Condition(modulation, head_modulation, start))
+        x = self._embed(inputs, positions, shared.start)
+        features, new = self._blocks(x, shared, cache.to(self.pos_1LC.dtype))
+        logits = self.head(self.head_nm(features, shared.head_modulation))
+        return logits.float(), features.float(), new.float()
+
+    def teacher(self, labels: Tensor, inputs: Tensor) -> Tensor:
+        """Predict all scales at once from known tokens, for training.
+
+        Args:
+            labels: (R,) int64, `classes` for the null label.
+            inputs: (R, tokens - 1, code width), what every scale but the first is fed.
+
+        Returns:
+            Logits (R, tokens, V) float32.
+        """
+        shared = self._typed(self.condition(labels))
+        positions = torch.arange(self.config.tokens, device=inputs.device)
+        x = self._embed(F.pad(inputs, (0, 0, 1, 0)), positions, shared.start)
+        features, _ = self._blocks(x, shared, None, self.attn_bias_for_masking)
+        return self.head(self.head_nm(features, shared.head_modulation)).float()
+
+    def _typed(self, condition: Condition) -> Condition:
+        return Condition(*(part.to(self.pos_1LC.dtype) for part in condition))
+
+    def _embed(self, inputs: Tensor, positions: Tensor, start: Tensor) -> Tensor:
+        """Embed (R, n, code width) at absolute positions (n,): (R, n, C)."""
+        words = self.word_embed(inputs.to(self.pos_1LC.dtype))
+        first = (positions == 0)[None, :, None]
+        places = self.pos_1LC[:, positions] + self.lvl_embed(self.lvl_1L[:, positions])
+        return torch.where(first, start[:, None], words) + places
+
+    def _blocks(
+        self, x: Tensor, shared: Condition, cache: Tensor | None, mask: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Run the blocks: (R, n, C) features and (n, L, 2, R, C) new keys and values."""
+        new = []
+        for layer, block in enumerate(self.blocks):
+            past = None if cache is None else cache[:, layer]
+            x, entry = block(x, shared.modulation[layer], past, mask)
+            new.append(entry)
+        return x, torch.stack(new, dim=1)

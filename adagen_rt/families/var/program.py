@@ -1,0 +1,119 @@
+"""VAR as a device program: each scale has graphs of its own, over one cache."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import accumulate, pairwise
+
+import numpy as np
+
+from adagen_rt.engine.manifest import VARSpec
+from adagen_rt.families.maskgit.program import logits_struct
+from adagen_rt.ops import launches, structs
+from adagen_rt.program.buffers import Buffer
+from adagen_rt.program.builder import Builder, Setting
+from adagen_rt.program.program import Op, Program
+
+
+def var_program(setting: Setting, spec: VARSpec) -> Program:
+    """Condition once; then evaluate, decide, sample and refine at every scale."""
+    builder = Builder(setting)
+    condition, shared = builder.graph("condition", {"labels": builder.labels})
+    maps = _Maps(builder, spec)
+    steps = [_scale(builder, maps, scale, shared) for scale in range(len(spec.scales))]
+    latents = maps.f_hat[len(spec.scales) % 2]
+    end, images = builder.decode({"latents": latents})
+    begin = [condition, builder.zero(maps.f_hat[0]), builder.zero(maps.inputs[0])]
+    return builder.program(begin, steps, end, images=images, latents=latents)
+
+
+class _Maps:
+    """Buffers that pass from scale to scale.
+
+    Graphs cannot write what they read, so there are two of ``f_hat``. A prefix of the cache
+    is what a scale reads, and the rows behind it are what it writes: nothing is copied.
+    What a graph is given has an allocation of its own, because TensorRT wants every tensor at
+    a multiple of 256 bytes, and no two of a graph's at the same address.
+
+    Attributes:
+        positions: Of every scale (n,), and once more of the last: there are none after it.
+        phi: Which convolution refines each scale, ().
+        sampled: Tokens of each scale (B, n).
+    """
+
+    def __init__(self, builder: Builder, spec: VARSpec) -> None:
+        self.batch = builder.setting.batch
+        self.spec = spec
+        self.bounds = [0, *accumulate(side * side for side in spec.scales)]
+        buffers, side, code = builder.buffers, spec.scales[-1], spec.code_width
+        self.f_hat = [buffers.new((self.batch, code, side, side), "float32") for _ in range(2)]
+        # One more than the scales: what is prepared after the last is not used.
+        sizes = [*(side * side for side in spec.scales), spec.scales[-1] ** 2]
+        self.inputs = [buffers.new((2 * self.batch, size, code), "float32") for size in sizes]
+        ranges = [np.arange(*pair) for pair in pairwise(self.bounds)]
+        self.positions = [buffers.constant(places) for places in [*ranges, ranges[-1]]]
+        self.phi = [buffers.constant(np.asarray(phi, np.int64)) for phi in spec.phi]
+        self.sampled = [buffers.new((self.batch, len(places)), "int64") for places in ranges]
+        self.cache: Buffer | None = None
+
+    def cached(self, builder: Builder, begin: int, end: int, dtype: str) -> Buffer:
+        """Rows of the cache, which is allocated when its dtype is known."""
+        if self.cache is None:
+            shape = (self.bounds[-1], self.spec.layers, 2, 2 * self.batch, self.spec.width)
+            self.cache = builder.buffers.new(shape, dtype)
+        if begin == end:
+            return builder.buffers.new((0, *self.cache.shape[1:]), dtype)
+        return self.cache.rows(begin, end - begin)
+
+
+def _scale(builder: Builder, maps: _Maps, scale: int, shared: Mapping[str, Buffer]) -> list[Op]:
+    evaluate, outputs = _evaluation(builder, maps, scale, shared)
+    positions = maps.positions[scale]
+    features = outputs["features"].rows(0, maps.batch)
+    decide = builder.decide({"features": features, "positions": positions})
+    after = maps.inputs[scale + 1]
+    cond, null = after.rows(0, maps.batch), after.rows(maps.batch, maps.batch)
+    inputs = {
+        "tokens": maps.sampled[scale],
+        "positions": positions,
+        "next_positions": maps.positions[scale + 1],
+        "phi": maps.phi[scale],
+        "f_hat": maps.f_hat[scale % 2],
+    }
+    refined = {"next_f_hat": maps.f_hat[(scale + 1) % 2], "next_inputs": cond}
+    refine, _ = builder.connect("refine", builder.load("refine", inputs), inputs, refined)
+    sample = _sample(builder, maps, scale, outputs["logits"])
+    return [evaluate, *decide, sample, refine, builder.copy(null, cond)]
+
+
+def _evaluation(
+    builder: Builder, maps: _Maps, scale: int, shared: Mapping[str, Buffer]
+) -> tuple[Op, dict[str, Buffer]]:
+    begin, end = maps.bounds[scale : scale + 2]
+    spec, rows = maps.spec, 2 * maps.batch
+    inputs = {
+        "inputs": maps.inputs[scale],
+        "positions": maps.positions[scale],
+        "cache": Buffer(0, (begin, spec.layers, 2, rows, spec.width), "unknown"),
+        **shared,
+    }
+    graph = builder.load("backbone", inputs)
+    dtype = graph.outputs["new_cache"].dtype
+    inputs["cache"] = maps.cached(builder, 0, begin, dtype)
+    written = {"new_cache": maps.cached(builder, begin, end, dtype)}
+    return builder.connect("backbone", graph, inputs, written)
+
+
+def _sample(builder: Builder, maps: _Maps, scale: int, logits: Buffer) -> Op:
+    # Guidance grows with the scale: none at the first, all of it at the last.
+    growth = scale / max(len(maps.spec.scales) - 1, 1)
+    op = structs.SampleTopKTopP(
+        logits=logits_struct(builder, logits, growth),
+        top_k=builder.action("top_k"),
+        top_p=builder.action("top_p"),
+        temperature=builder.action("sampling_temperature"),
+        noise=builder.noise,
+        sampled=maps.sampled[scale].address,
+        failures=builder.failures,
+    )
+    return builder.kernel(launches.sample_top_k_top_p(op))

@@ -1,0 +1,185 @@
+"""VAR: predict whole token maps, coarse to fine.
+
+The step rule is AdaGen's (arXiv 2603.06993) reading of VAR (arXiv 2404.02905).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from itertools import accumulate
+from types import MappingProxyType
+
+from array_api_compat import array_namespace, device
+
+from adagen_rt.engine.manifest import VARSpec
+from adagen_rt.ops import Ops
+from adagen_rt.sampling.rule import Array, Arrays, NoiseSource, State, StepRule, split_rows
+
+Graph = Callable[[Arrays], Arrays]
+
+
+@dataclass(frozen=True)
+class VARState(State):
+    """Maps of each slot; all slots of a state are at the same scale.
+
+    Attributes:
+        f_hat: Sum of the refined scales so far (B, code width, H, W) float32.
+        inputs: What the backbone sees next (B, n, code width) float32.
+        tokens: Tokens of the scales so far (B, P) int64.
+        modulation: What the label decides, for every block (L, 2B, 6, width).
+        head_modulation: The same for the head (2B, 2, width).
+        start: The first token (2B, width).
+        cache: Keys and values (positions, L, 2, 2B, width), filled up to P. There from the start
+            for all scales but the last, which nobody looks back at, and written in place: the
+            one field that is. Empty after the last scale.
+    """
+
+    f_hat: Array
+    inputs: Array
+    tokens: Array
+    modulation: Array = field(metadata={"axis": 1, "paired": True})
+    head_modulation: Array = field(metadata={"paired": True})
+    start: Array = field(metadata={"paired": True})
+    cache: Array = field(metadata={"axis": 3, "paired": True})
+
+
+class VARRule(StepRule[VARState]):
+    """The VAR step rule; a step is a scale.
+
+    Args:
+        spec: Sizes.
+        class_count: The null class's label.
+        ops: Where the numeric steps run.
+        noise: Gives the noise of a step from the seeds and the step of each slot.
+        condition: The graph from ``labels`` to what they decide at every scale.
+        refine: The graph that adds a scale to ``f_hat`` and prepares the next one's inputs.
+    """
+
+    actions = ("guidance_scale", "top_k", "top_p", "sampling_temperature")
+    row_axes = MappingProxyType({"new_cache": 3})
+    mixes_steps = False  # a step's inputs are as many as its scale has tokens
+
+    def __init__(
+        self,
+        spec: VARSpec,
+        class_count: int,
+        ops: Ops,
+        noise: NoiseSource,
+        condition: Graph,
+        refine: Graph,
+    ) -> None:
+        self.spec = spec
+        self.class_count = class_count
+        self.steps = len(spec.scales)
+        self.ops = ops
+        self.noise = noise
+        self.condition = condition
+        self.refine = refine
+        self._bounds = [0, *accumulate(side * side for side in spec.scales)]
+        # The cache of a state that ended, for the next one: touching new memory can take longer
+        # than computing what goes in.
+        self._spare: Array | None = None
+
+    def start(self, blank: State) -> VARState:
+        """An empty map, and what the labels decide."""
+        xp = array_namespace(blank.labels)
+        spec, count, where = self.spec, len(blank), device(blank.labels)
+        null = xp.full_like(blank.labels, self.class_count)
+        decided = self.condition({"labels": xp.concat([blank.labels, null])})
+        side = spec.scales[-1]
+        zeros = xp.zeros((count, spec.code_width, side, side), dtype=xp.float32, device=where)
+        return VARState(
+            **vars(blank),
+            f_hat=zeros,
+            inputs=xp.zeros((count, 1, spec.code_width), dtype=xp.float32, device=where),
+            tokens=xp.zeros((count, 0), dtype=xp.int64, device=where),
+            # Graphs reuse their output buffers; these have to last for all scales.
+            **{name: xp.asarray(array, copy=True) for name, array in decided.items()},
+            cache=self._empty_cache(zeros),
+        )
+
+    def observe(self, state: VARState) -> Arrays:
+        """This scale's inputs, and the keys and values of the scales before it."""
+        xp = array_namespace(state.labels)
+        return {
+            "inputs": xp.concat([state.inputs, state.inputs]),
+            "positions": self._positions(state),
+            "cache": state.cache[: state.tokens.shape[1], ...],
+            "modulation": state.modulation,
+            "head_modulation": state.head_modulation,
+            "start": state.start,
+        }
+
+    def features(self, state: VARState, outputs: Arrays) -> Arrays:
+        """The last block's output (B, n, width), and the ``positions`` it belongs to."""
+        return {**super().features(state, outputs), "positions": self._positions(state)}
+
+    def advance(self, state: VARState, outputs: Arrays, actions: Arrays) -> VARState:
+        """Sample one scale's tokens and add them to the map."""
+        xp = array_namespace(state.labels)
+        scale = self._scale(state)
+        # Guidance grows with the scale: none at the first, all of it at the last.
+        growth = scale / max(self.steps - 1, 1)
+        sampled = self.ops.sample_top_k_top_p(
+            *split_rows(outputs["logits"]),
+            actions["guidance_scale"] * growth,
+            actions["top_k"],
+            actions["top_p"],
+            actions["sampling_temperature"],
+            self.noise(state.seeds, state.step),
+        )
+        tokens = xp.clip(sampled, 0, None)
+        refined = self.refine(self._refinement(state, tokens))
+        return replace(
+            state,
+            f_hat=xp.asarray(refined["next_f_hat"], copy=True),
+            inputs=xp.asarray(refined["next_inputs"], copy=True),
+            tokens=xp.concat([state.tokens, tokens], axis=1),
+            cache=self._remember(state.cache, scale, outputs["new_cache"]),
+            step=state.step + 1,
+            failed=state.failed | xp.any(sampled < 0, axis=1),
+        )
+
+    def latents(self, state: VARState) -> Arrays:
+        """``latents`` (B, code width, H, W): the sum of the scales so far."""
+        return {"latents": state.f_hat}
+
+    def _empty_cache(self, like: Array) -> Array:
+        """A cache for the slots of an array (B, ...), with anything in it."""
+        xp, spec = array_namespace(like), self.spec
+        shape = (self._bounds[-2], spec.layers, 2, 2 * like.shape[0], spec.width)
+        spare, self._spare = self._spare, None
+        if spare is not None and spare.shape == shape:
+            return spare
+        del spare  # before there are two
+        return xp.empty(shape, dtype=like.dtype, device=device(like))
+
+    def _remember(self, cache: Array, scale: int, new: Array) -> Array:
+        """The cache with what a scale adds; after the last, an empty one."""
+        if scale == self.steps - 1:
+            self._spare = cache
+            return cache[:0, ...]
+        cache[self._bounds[scale] : self._bounds[scale + 1], ...] = new
+        return cache
+
+    def _scale(self, state: VARState) -> int:
+        return int(state.step[0])
+
+    def _positions(self, state: VARState, ahead: int = 0) -> Array:
+        xp = array_namespace(state.labels)
+        # There is no scale after the last; its inputs are computed and not used.
+        scale = min(self._scale(state) + ahead, self.steps - 1)
+        bounds = self._bounds[scale : scale + 2]
+        return xp.arange(*bounds, dtype=xp.int64, device=device(state.labels))
+
+    def _refinement(self, state: VARState, tokens: Array) -> Arrays:
+        xp = array_namespace(tokens)
+        phi = self.spec.phi[self._scale(state)]
+        return {
+            "tokens": tokens,
+            "positions": self._positions(state),
+            "next_positions": self._positions(state, ahead=1),
+            "phi": xp.asarray(phi, dtype=xp.int64, device=device(tokens)),
+            "f_hat": state.f_hat,
+        }

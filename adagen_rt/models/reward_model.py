@@ -1,0 +1,26 @@
+"""What the adversarial reward has learnt, as a network that scores images."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from adagen_rt.models.classifier import load_classifier
+from adagen_rt.models.discriminator import Discriminator, mean_probability
+from adagen_rt.models.features import ClassifierFeatures
+
+
+class RewardModel(nn.Module):
+    """How real an image looks, as the adversarial reward pays it.
+
+    Args:
+        discriminator: Trained over the classifier's frozen features.
+    """
+
+    def __init__(self, discriminator: Discriminator) -> None:
+        super().__init__()
+        self.features = ClassifierFeatures(load_classifier())
+        self.discriminator = discriminator
+
+    def forward(self, image: Tensor, labels: Tensor) -> Tensor:
+        """Reward (B,) of images (B, 1, 32, 32) in [0, 1], in steps of 1/255."""
+        return mean_probability(self.discriminator(self.features(image), labels))

@@ -1,0 +1,1 @@
+"""From an engine folder to something that generates."""

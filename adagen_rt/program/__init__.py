@@ -1,0 +1,10 @@
+"""The adaptive loop as a device program: everything between labels and pixels on one stream."""
+
+from __future__ import annotations
+
+from adagen_rt.program.build import build_program
+from adagen_rt.program.call import HostCall
+from adagen_rt.program.program import Program
+from adagen_rt.program.runner import Outcome, Runner
+
+__all__ = ["HostCall", "Outcome", "Program", "Runner", "build_program"]

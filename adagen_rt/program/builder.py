@@ -1,0 +1,225 @@
+"""What the device programs of all families share: state, schedule, policy, decoder."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from adagen_rt.backends.base import DeviceGraph, DeviceGraphs
+from adagen_rt.cuda import Driver
+from adagen_rt.engine.manifest import Manifest
+from adagen_rt.engine.schedule import Schedule
+from adagen_rt.errors import EngineError
+from adagen_rt.ops import launches, structs
+from adagen_rt.program.buffers import Buffer, Buffers, State
+from adagen_rt.program.program import Op, Program
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What one program is built for.
+
+    Attributes:
+        manifest: The engine's.
+        graphs: Who executes its graphs.
+        driver: The GPU.
+        stream: Where initial values are copied.
+        batch: Samples of one run.
+        steps: Backbone evaluations.
+        policies: Graphs that are asked: none where the static schedule runs; of two, the second
+            has the share of each sample that its request says.
+    """
+
+    manifest: Manifest
+    graphs: DeviceGraphs
+    driver: Driver
+    stream: int
+    batch: int
+    steps: int
+    policies: tuple[str, ...]
+
+    @cached_property
+    def buffers(self) -> Buffers:
+        """The program's memory."""
+        return Buffers(self.driver, self.stream)
+
+
+@dataclass
+class Builder:
+    """Makes ops over buffers that it allocates.
+
+    Args:
+        setting: What the program is built for.
+        ahead: Policy calls before the first evaluation.
+        initial: The family's own state by name, as it begins.
+    """
+
+    setting: Setting
+    ahead: int = 0
+    initial: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        setting, batch = self.setting, self.setting.batch
+        spec = setting.manifest.schedule
+        self.calls = setting.steps + self.ahead
+        self.buffers = setting.buffers
+        self.request = self.buffers.new((3 * batch,), "int64")
+        self.labels = self.request.rows(0, 2 * batch)
+        self.seeds = self.request.rows(2 * batch, batch)
+        blended = len(setting.policies) > 1
+        self.shares = self.buffers.new((batch,), "float32") if blended else None
+        actions = len(spec.actions)
+        counters = {name: np.zeros(batch, np.int64) for name in ("call", "step", "policy_step")}
+        self.state: State = self.buffers.state(
+            {
+                **counters,
+                "failed": np.zeros(batch, np.int64),
+                "smoothed": np.zeros((batch, actions), np.float32),
+                **self.initial,
+            }
+        )
+        self.values = self.buffers.new((actions, batch), "float32")
+        self.trace = self.buffers.new((self.calls, actions, batch), "float32")
+        scales = [a.scale if a.activation == "sigmoid" else 0.0 for a in spec.actions]
+        self._scales = self.buffers.constant(np.asarray(scales, np.float32))
+        residual = Schedule(spec, setting.steps, self.calls).residual
+        self._residual = self.buffers.constant(residual)
+
+    @property
+    def failures(self) -> structs.Failures:
+        """Where ops mark samples that failed."""
+        return structs.Failures(self.state["failed"].address, self.state["step"].address)
+
+    @property
+    def noise(self) -> structs.BatchNoise:
+        """The Philox streams of the step at hand."""
+        return structs.BatchNoise(self.seeds.address, self.state["step"].address, None, None)
+
+    def action(self, name: str) -> int:
+        """Address of one action's values (B,)."""
+        return self.values.rows(self.setting.manifest.schedule.names.index(name), 1).address
+
+    def kernel(self, launch: Any) -> Op:
+        """An op that launches a kernel."""
+        driver = self.setting.driver
+        return Op(launch.kernel, lambda stream: driver.launch(launch, stream))
+
+    def copy(self, target: Buffer, source: Buffer) -> Op:
+        """An op that copies a buffer."""
+        driver, size = self.setting.driver, source.size
+        return Op("copy", lambda stream: driver.copy(target.address, source.address, size, stream))
+
+    def zero(self, target: Buffer) -> Op:
+        """An op that fills a buffer with zeros."""
+        driver = self.setting.driver
+        return Op("zero", lambda stream: driver.zero(target.address, target.size, stream))
+
+    def reset(self) -> Op:
+        """The state as it begins."""
+        return self.copy(self.state.block, self.state.pristine)
+
+    def graph(self, name: str, inputs: Mapping[str, Buffer]) -> tuple[Op, dict[str, Buffer]]:
+        """An op that runs a graph on these inputs, and where its outputs lie."""
+        return self.connect(name, self.load(name, inputs), inputs, {})
+
+    def load(self, name: str, inputs: Mapping[str, Buffer]) -> DeviceGraph:
+        """A graph at the shapes of these buffers; it may do without some."""
+        return self.setting.graphs.graph(name, {key: b.shape for key, b in inputs.items()})
+
+    def connect(
+        self,
+        name: str,
+        graph: DeviceGraph,
+        inputs: Mapping[str, Buffer],
+        outputs: Mapping[str, Buffer],
+    ) -> tuple[Op, dict[str, Buffer]]:
+        """Bind a graph's tensors to buffers; outputs that are not given are allocated.
+
+        Raises:
+            EngineError: A buffer has another dtype or shape than the graph.
+        """
+        read = {key: inputs[key] for key in graph.inputs}
+        written = {
+            key: outputs.get(key) or self.buffers.new(spec.shape, spec.dtype)
+            for key, spec in graph.outputs.items()
+        }
+        for key, spec in {**graph.inputs, **graph.outputs}.items():
+            buffer = (read | written)[key]
+            if (buffer.shape, buffer.dtype) != (spec.shape, spec.dtype):
+                raise EngineError(
+                    f"graphs.{name}.{key}: got {spec.dtype} {spec.shape}, "
+                    f"expected {buffer.dtype} {buffer.shape}"
+                )
+        graph.bind({key: buffer.address for key, buffer in (read | written).items()})
+        return Op(name, graph.enqueue), written
+
+    def decide(self, features: Mapping[str, Buffer]) -> list[Op]:
+        """Ask the policies about features, and turn their answers into this call's actions."""
+        asked = {**features, "step": self.state["policy_step"]}
+        answers = [self.graph(name, asked) for name in self.setting.policies]
+        ops = [op for op, _ in answers]
+        raw, second, *_ = *(outputs["raw"].address for _, outputs in answers), 0, 0
+        state, spec = self.state, self.setting.manifest.schedule
+        remaining = state.fields.get("remaining")
+        op = structs.Schedule(
+            raw=raw,
+            second=second,
+            share=self.shares.address if self.shares else 0,
+            residual=self._residual.address,
+            scales=self._scales.address,
+            smoothing=spec.smoothing,
+            renewal=1 - spec.smoothing,
+            batch=self.setting.batch,
+            actions=len(spec.actions),
+            calls=self.calls,
+            ahead=self.ahead,
+            trained=spec.steps + self.ahead,
+            call=state["call"].address,
+            step=state["step"].address,
+            policy_step=state["policy_step"].address,
+            smoothed=state["smoothed"].address,
+            values=self.values.address,
+            trace=self.trace.address,
+            remaining=remaining.address if remaining else 0,
+            failures=self.failures,
+        )
+        return [*ops, self.kernel(launches.schedule(op))]
+
+    def decode(self, inputs: Mapping[str, Buffer]) -> tuple[list[Op], Buffer]:
+        """From latents or tokens to bytes (B, H, W, channels)."""
+        op, outputs = self.graph("decoder", inputs)
+        image, spec = outputs["image"], self.setting.manifest.image
+        batch, channels, height, width = image.shape
+        low, high = spec.pixel_range
+        images = self.buffers.new((batch, height, width, channels), "uint8")
+        pixels = structs.Pixels(
+            image=image.address,
+            dtype=structs.DTYPES[image.dtype],
+            low=low,
+            factor=255 / (high - low),
+            batch=batch,
+            channels=channels,
+            pixels=height * width,
+            failed=self.state["failed"].address,
+            bytes=images.address,
+        )
+        return [op, self.kernel(launches.pixels(pixels))], images
+
+    def program(
+        self, begin: list[Op], steps: list[list[Op]], end: list[Op], **named: Buffer
+    ) -> Program:
+        """The whole program."""
+        return Program(
+            begin=(self.reset(), *begin),
+            steps=tuple(tuple(step) for step in steps),
+            end=tuple(end),
+            request=self.request,
+            shares=self.shares,
+            buffers=self.buffers,
+            named={**named, "failed": self.state["failed"], "trace": self.trace},
+            class_count=self.setting.manifest.class_count,
+        )

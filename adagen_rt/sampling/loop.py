@@ -1,0 +1,177 @@
+"""The adaptive loop: observe, run, decide, advance.
+
+One loop serves the command line, the server and the trainer. Graphs are plain callables
+here, so that a PyTorch module can take the place of an ONNX graph.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from array_api_compat import array_namespace, device
+
+from adagen_rt.engine.schedule import Schedule
+from adagen_rt.sampling.rule import State, StepRule
+
+Array = Any
+Arrays = dict[str, Array]
+#: From a family's features and the index of the policy call (B,) to numbers for every sample.
+Network = Callable[[Arrays, Array], Array]
+
+
+@dataclass
+class Timings:
+    """Seconds spent in each part of a generation, and how much work that was."""
+
+    seconds: dict[str, float] = field(default_factory=lambda: defaultdict(float))
+    backbone_rows: int = 0
+
+    @contextmanager
+    def measure(self, part: str) -> Iterator[None]:
+        """Add the time of the block to ``part``."""
+        begin = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds[part] += time.perf_counter() - begin
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What one policy call decided.
+
+    Attributes:
+        index: Place of each sample in the request (B,).
+        call: Index of the policy call of each sample (B,).
+        actions: The actions by name, each (B,) float32.
+    """
+
+    index: Array
+    call: Array
+    actions: Arrays
+
+    def take(self, rows: Array) -> Decision:
+        """What was decided for the samples at ``rows`` (int64)."""
+        xp = array_namespace(rows)
+        actions = {name: xp.take(values, rows) for name, values in self.actions.items()}
+        return Decision(xp.take(self.index, rows), xp.take(self.call, rows), actions)
+
+
+@dataclass(frozen=True)
+class Fidelity:
+    """A second policy, and how far each sample follows it.
+
+    Attributes:
+        policy: The one trained for fidelity.
+        share: From 0 (not at all) to 1, by a sample's place in the request (N,) float32.
+    """
+
+    policy: Network
+    share: Array
+
+    def blend(self, raw: Array, index: Array, features: Arrays, call: Array) -> Array:
+        """The first policy's output (B, A) moved towards the second's."""
+        xp = array_namespace(raw)
+        share = xp.take(self.share, index)[:, None]
+        blended = (1 - share) * raw + share * self.policy(features, call)
+        # What the second policy says to a sample that does not follow it may not be finite.
+        return xp.where(share > 0, blended, raw)
+
+
+@dataclass
+class Loop:
+    """Advances slots by one step at a time.
+
+    Attributes:
+        family: The step rule.
+        schedule: Residuals, smoothing and activations at the family's number of steps.
+        backbone: From the family's inputs to ``logits`` or ``prediction``, and ``features``.
+        policy: Gives the raw output (B, A).
+        fidelity: A second policy to blend with, if any sample wants it.
+        timings: Where the time goes.
+    """
+
+    family: StepRule[Any]
+    schedule: Schedule
+    backbone: Callable[[Arrays], Arrays]
+    policy: Network
+    fidelity: Fidelity | None = None
+    timings: Timings = field(default_factory=Timings)
+
+    def start(self, index: Array, labels: Array, seeds: Array) -> tuple[State, list[Decision]]:
+        """Fresh slots, and the decision made before the first evaluation, if there is one.
+
+        Args:
+            index: Place of each sample in the request (B,) int64.
+            labels: Classes (B,) int64.
+            seeds: Seeds (B,) int64, not negative.
+        """
+        xp = array_namespace(labels)
+        width = len(self.schedule.spec.actions)
+        blank = State(
+            index=index,
+            labels=labels,
+            seeds=seeds,
+            step=xp.zeros_like(labels),
+            smoothed=xp.zeros((labels.shape[0], width), dtype=xp.float32, device=device(labels)),
+            failed=xp.zeros(labels.shape, dtype=xp.bool, device=device(labels)),
+        )
+        with self.timings.measure("sampling"):
+            state = self.family.start(blank)
+        features = self.family.prologue(state)
+        if features is None:
+            return state, []
+        raw = self._ask(state, features, state.step)
+        state, decision = self._move(state, raw, state.step, None)
+        return state, [decision]
+
+    def step(self, state: State) -> tuple[State, Decision]:
+        """One backbone evaluation and what follows from it."""
+        outputs = self._evaluate(state)
+        call = state.step + (self.family.calls - self.family.steps)
+        raw = self._ask(state, self.family.features(state, outputs), call)
+        return self._move(state, raw, call, outputs)
+
+    def _evaluate(self, state: State) -> Arrays:
+        self.timings.backbone_rows += 2 * len(state)
+        with self.timings.measure("backbone"):
+            return self.backbone(self.family.observe(state))
+
+    def _ask(self, state: State, features: Arrays, call: Array) -> Array:
+        with self.timings.measure("policy"):
+            raw = self.policy(features, call)
+            if self.fidelity is None:
+                return raw
+            return self.fidelity.blend(raw, state.index, features, call)
+
+    def _move(
+        self, state: State, raw: Array, call: Array, outputs: Arrays | None
+    ) -> tuple[State, Decision]:
+        """Do what ``raw`` means; without ``outputs``, before the first evaluation."""
+        xp = array_namespace(call)
+        with self.timings.measure("policy"):
+            actions, smoothed = self.schedule.decide(raw, call, state.smoothed)
+        failed = state.failed | ~xp.all(xp.isfinite(smoothed), axis=1)
+        state = replace(state, smoothed=smoothed, failed=failed)
+        with self.timings.measure("sampling"):
+            if outputs is None:
+                state = self.family.begin(state, actions)
+            else:
+                state = self.family.advance(state, outputs, actions)
+        return state, Decision(state.index, call, actions)
+
+    def split(self, state: State) -> tuple[State, State]:
+        """The slots that are done or have failed, and those that go on."""
+        xp = array_namespace(state.index)
+        ended = self.family.finished(state) | state.failed
+        gone, rest = xp.nonzero(ended)[0], xp.nonzero(~ended)[0]
+        # Most steps end nothing or everything, and a state can hold a large cache.
+        return (
+            state.take(gone) if rest.shape[0] else state,
+            state.take(rest) if gone.shape[0] else state,
+        )

@@ -1,0 +1,129 @@
+"""What a generation gives back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from adagen_rt.engine.manifest import ImageSpec
+from adagen_rt.sampling.loop import Arrays, Decision, Timings
+from adagen_rt.sampling.request import Request
+from adagen_rt.sampling.rule import State, StepRule
+
+Images = npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Result:
+    """Images and how they were made.
+
+    Attributes:
+        images: (B, height, width, channels) uint8; black where a sample failed.
+        labels: Class of each image (B,) int64.
+        seeds: Seed of each image (B,) int64; the same seed and label give the same image. With
+            best-of, that of the candidate that was kept.
+        schedule: What was chosen, by action name: (calls, B) float32, NaN for steps that
+            a sample did not need.
+        rewards: What the engine's reward model gives each image (B,) float32, NaN where a
+            sample failed; None where it was not asked.
+        failures: Step at which each failed sample met a non-finite number, by its place.
+        timings: Seconds by part (``backbone``, ``policy``, ``sampling``, ``decoder``; ``critic``
+            and ``reward`` where they are asked), and the backbone rows evaluated.
+    """
+
+    images: Images
+    labels: npt.NDArray[np.int64]
+    seeds: npt.NDArray[np.int64]
+    schedule: dict[str, npt.NDArray[np.float32]]
+    failures: dict[int, int]
+    timings: Timings
+    rewards: npt.NDArray[np.float32] | None = None
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step of a generation under way.
+
+    Attributes:
+        number: Steps done so far, 1 for the first.
+        steps: Steps of a full generation.
+        decisions: What the policy chose since the last step.
+        running: Places in the request that go on after this step.
+        advanced: Sample steps done by this one, or found to be unnecessary.
+        seconds: Spent by part so far, since the generation began.
+        preview: Decodes every sample of the batch as it stands:
+            (B, height, width, channels) uint8.
+    """
+
+    number: int
+    steps: int
+    decisions: tuple[Decision, ...]
+    running: npt.NDArray[np.int64]
+    advanced: int
+    seconds: dict[str, float]
+    preview: Callable[[], Images]
+
+
+def to_pixels(image: npt.NDArray[np.float32], spec: ImageSpec) -> Images:
+    """From a decoder's output (B, channels, H, W) to uint8 (B, H, W, channels)."""
+    low, high = spec.pixel_range
+    scaled = (np.moveaxis(image, 1, -1) - low) * np.float32(255 / (high - low))
+    # A failed sample may be NaN, which no integer stands for.
+    pixels: Images = np.rint(np.clip(np.nan_to_num(scaled), 0, 255)).astype(np.uint8)
+    return pixels
+
+
+class Trace:
+    """Collects decisions into one array per action."""
+
+    def __init__(self, request: Request, names: tuple[str, ...], calls: int) -> None:
+        shape = (calls, len(request))
+        self.schedule = {name: np.full(shape, np.nan, np.float32) for name in names}
+
+    def record(self, decision: Decision) -> None:
+        """Add one policy call."""
+        for name, values in decision.actions.items():
+            self.schedule[name][decision.call, decision.index] = values
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """What is left to do with slots: decode them.
+
+    Attributes:
+        index: Places in the request (B,) int64.
+        step: Backbone evaluations done (B,) int64.
+        failed: Whether a non-finite number appeared (B,) bool.
+        latents: The decoder's inputs.
+    """
+
+    index: npt.NDArray[np.int64]
+    step: npt.NDArray[np.int64]
+    failed: npt.NDArray[np.bool_]
+    latents: Arrays
+
+    @classmethod
+    def of(cls, state: State, family: StepRule[Any]) -> Snapshot:
+        """Slots as they stand; keeps the latents, lets the rest of the state go."""
+        return cls(state.index, state.step, state.failed, family.latents(state))
+
+    @classmethod
+    def join(cls, parts: list[Snapshot]) -> Snapshot:
+        """All slots of ``parts``, one after the other."""
+        return cls(
+            index=np.concatenate([part.index for part in parts]),
+            step=np.concatenate([part.step for part in parts]),
+            failed=np.concatenate([part.failed for part in parts]),
+            latents={
+                name: np.concatenate([part.latents[name] for part in parts])
+                for name in parts[0].latents
+            },
+        )
+
+    def failures(self) -> dict[int, int]:
+        """Step at which each failed slot met a non-finite number, by its place."""
+        return {int(self.index[i]): int(self.step[i]) for i in np.flatnonzero(self.failed)}

@@ -1,0 +1,262 @@
+"""An engine that serves: requests from any thread, one thread that computes."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import Counter, deque
+from concurrent.futures import Future, InvalidStateError
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from adagen_rt.engine.manifest import VARSpec
+from adagen_rt.errors import InputError, QueueFullError, StoppedError
+from adagen_rt.pipeline.load import load
+from adagen_rt.pipeline.stepwise import Generator
+from adagen_rt.sampling.request import MAX_BATCH, Static, as_integer, make_request
+from adagen_rt.serving.job import Image, Job, Observer, Outcome, Stats, Watch
+from adagen_rt.serving.order import Order, Task
+from adagen_rt.serving.scheduler import Scheduler
+
+MAX_QUEUE = 1_000_000
+#: Weight of the last image in the average time from one image to the next.
+RECENT = 0.1
+_log = logging.getLogger(__name__)
+
+
+class Engine:
+    """Makes images for many callers at once, with samples at different steps in one batch.
+
+    A request waits in a queue, first come, first served; it enters a free slot between two steps
+    and leaves it when it is finished. Its image is the one that `Generator.generate` makes of the
+    same label, seed and options, whatever else is under way. Usable from any thread.
+
+    Args:
+        engine: Path of an engine folder, a shipped engine's name, or a generator, which nobody
+            else may use from then on.
+        max_batch: Slots: samples that are under way at once.
+        max_queue: Requests that wait for one.
+        threads: CPU threads; None takes all that this process may use.
+
+    Attributes:
+        name: The engine's name.
+        manifest: What the engine is.
+        max_batch: Slots.
+        max_queue: Requests that can wait.
+        observers: Who is told what happens.
+    """
+
+    def __init__(
+        self,
+        engine: str | Path | Generator,
+        *,
+        max_batch: int = 16,
+        max_queue: int = 64,
+        threads: int | None = None,
+    ) -> None:
+        self.max_batch = as_integer("max_batch", max_batch, 1, MAX_BATCH)
+        self.max_queue = as_integer("max_queue", max_queue, 1, MAX_QUEUE)
+        generator = engine if isinstance(engine, Generator) else load(engine, threads=threads)
+        self.manifest = generator.manifest
+        self.name = self.manifest.name
+        self.observers: list[Observer] = []
+        self._changed = threading.Condition()
+        self._waiting: deque[Order] = deque()
+        self._orders: dict[Job, Order] = {}
+        self._finished: Counter[Outcome] = Counter()
+        self._pace, self._last_end = 0.0, 0.0
+        self._stopping = False
+        self._scheduler = Scheduler(generator, self.max_batch, self._end)
+        _warm_up(generator, self.max_batch)
+        self._thread = threading.Thread(target=self._work, name=f"adagen-{self.name}", daemon=True)
+        self._thread.start()
+
+    def submit(
+        self,
+        label: int | str,
+        seed: int | None = None,
+        *,
+        steps: int | None = None,
+        static: Static = False,
+        fidelity: float = 0.0,
+        refine: int = 1,
+        best_of: int = 1,
+        timeout: float | None = None,
+        watch: Watch | None = None,
+        watch_every: int = 1,
+    ) -> Job:
+        """Ask for an image, and return at once.
+
+        Args:
+            label: Class number or name.
+            seed: From 0 to 2**63 - 1; None draws one.
+            steps: As for `Generator.generate`, like the four after it.
+            static: Run a static schedule.
+            fidelity: From 0 to 1.
+            refine: Actions tried at every policy call, each in a slot.
+            best_of: Images made, of which the reward model keeps one.
+            timeout: Seconds after which it is given up, waiting or under way.
+            watch: Called on the compute thread with the first candidate's progress.
+            watch_every: Steps from one such call to the next; the last step is always shown.
+
+        Raises:
+            InputError: An argument is out of its range.
+            EngineError: The engine lacks a graph that an argument needs.
+            QueueFullError: As many requests wait as can.
+            StoppedError: The engine is closed.
+        """
+        request = make_request(
+            self.manifest,
+            [label],
+            None if seed is None else [seed],
+            steps,
+            static=static,
+            fidelity=fidelity,
+            refine=refine,
+            best_of=best_of,
+        )
+        if request.refine > self.max_batch:
+            raise InputError("refine", refine, f"at most {self.max_batch}, the slots there are")
+        if timeout is not None and not timeout > 0:
+            raise InputError("timeout", timeout, "seconds above 0")
+        as_integer("watch_every", watch_every, 1, 1 << 31)
+        job = Job(int(request.labels[0]), int(request.seeds[0]))
+        order = Order(job, request, static, timeout, watch, watch_every)
+        with self._changed:
+            if self._stopping:
+                raise StoppedError(f"{self.name} takes no more requests")
+            free = self.max_batch - self._scheduler.running
+            if len(self._waiting) >= self.max_queue + free:
+                raise QueueFullError(self.max_queue, max(self._pace, 0.1))
+            self._waiting.append(order)
+            self._orders[job] = order
+            self._changed.notify()
+        self._tell("queued", job)
+        job.future.add_done_callback(partial(self._noticed, order))
+        return job
+
+    def stats(self) -> Stats:
+        """How things stand."""
+        with self._changed:
+            queued = sum(order.started == 0 for order in self._waiting)
+            return Stats(self._scheduler.running, queued, self.max_batch, dict(self._finished))
+
+    def close(self, drain: bool = True) -> None:
+        """Take no more requests and end.
+
+        Args:
+            drain: Finish what waits and what is under way; otherwise all of it is cancelled.
+        """
+        with self._changed:
+            self._stopping = True
+            self._changed.notify()
+        if not drain:
+            for job in list(self._orders):
+                job.cancel()
+        self._thread.join()
+
+    def __enter__(self) -> Engine:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close(drain=error is None)
+
+    def _work(self) -> None:
+        """The compute thread: fill slots, make a step, and again."""
+        while True:
+            with self._changed:
+                self._changed.wait_for(self._something_to_do)
+                if not (self._waiting or self._scheduler.running):
+                    return
+                late, tasks = self._take_waiting()
+            for order in late:
+                self._end(order, "deadline", order.lateness)
+            for task in tasks:
+                if task.number == 0:
+                    waited = task.order.first_step - task.order.begin
+                    self._tell("started", task.order.job, waited)
+            self._scheduler.admit(tasks)
+            slots, seconds = self._scheduler.step()
+            if slots:
+                self._tell("stepped", slots, seconds)
+
+    def _something_to_do(self) -> bool:
+        return bool(self._stopping or self._waiting or self._scheduler.running)
+
+    def _take_waiting(self) -> tuple[list[Order], list[Task]]:
+        """Orders whose time is over before they began, and candidates that have slots now."""
+        # Asked once: a deadline may pass between two looks at the clock.
+        late = [order for order in self._waiting if order.late]
+        gone = set(late)
+        self._waiting = deque(o for o in self._waiting if not (o in gone or o.over))
+        tasks = []
+        while self._waiting and self._scheduler.has_room(self._waiting[0]):
+            order = self._waiting[0]
+            tasks.append(self._scheduler.next_task(order))
+            if order.started == order.request.best_of:
+                self._waiting.popleft()
+        return late, tasks
+
+    def _noticed(self, order: Order, future: Future[Image]) -> None:
+        """A future is done: if its owner cancelled it, its places are free."""
+        if future.cancelled():
+            self._count(order, "cancelled")
+
+    def _end(self, order: Order, outcome: Outcome, value: Image | BaseException | None) -> None:
+        """An order is over."""
+        if not self._count(order, outcome):
+            return
+        future = order.job.future
+        # Its owner may cancel it in this very moment.
+        with suppress(InvalidStateError):
+            if isinstance(value, BaseException):
+                future.set_exception(value)
+            elif value is not None:
+                future.set_result(value)
+
+    def _count(self, order: Order, outcome: Outcome) -> bool:
+        """Take an order off the books, if that has not been done."""
+        now = time.monotonic()
+        with self._changed:
+            if self._orders.pop(order.job, None) is None:
+                return False
+            if order in self._waiting:
+                self._waiting.remove(order)
+            self._finished[outcome] += 1
+            if outcome == "ok":
+                since = now - max(self._last_end, order.first_step)
+                self._pace += RECENT * (since - self._pace) if self._pace else since
+                self._last_end = now
+            self._changed.notify()
+        self._tell("ended", order.job, outcome, now - order.begin)
+        return True
+
+    def _tell(self, event: str, *facts: Any) -> None:
+        for observer in self.observers:
+            try:
+                getattr(observer, event)(*facts)
+            except Exception:
+                # Whoever counts must not stop what is counted.
+                _log.exception("an observer failed at %s", event)
+
+
+def _warm_up(generator: Generator, batch: int) -> None:
+    """Let every graph take the memory that the largest batch needs.
+
+    One step and a look at it are enough where all steps are alike; VAR's grow.
+    """
+    labels = [place % generator.manifest.class_count for place in range(batch)]
+    for step in generator.stream(labels, [0] * batch):
+        step.preview()
+        if not isinstance(generator.manifest.family, VARSpec):
+            break
+    generator.generate([0], [0])

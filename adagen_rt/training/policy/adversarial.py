@@ -1,0 +1,147 @@
+"""Training of the discriminator that adversarial rewards come from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from adagen_rt.errors import InputError
+from adagen_rt.models.discriminator import Discriminator, mean_probability
+from adagen_rt.models.features import Features
+from adagen_rt.training.policy.folder import FolderPixels
+from adagen_rt.training.policy.parallel import Workers, step_if_finite
+from adagen_rt.training.random import integers
+
+#: Real images, of all classes, that the heads' input statistics are taken from.
+CALIBRATION_IMAGES = 1000
+
+
+@dataclass(frozen=True)
+class AdversaryConfig:
+    """How the discriminator learns.
+
+    Attributes:
+        width: Channels inside each head.
+        learning_rate: Adam's; betas are (0, 0.99), as is usual against a moving opponent.
+        batch_size: Generated images a step, and as many real ones.
+        epochs: Passes over an update's generated images.
+        max_norm: Largest norm of the gradient.
+    """
+
+    width: int = 64
+    learning_rate: float = 1e-3
+    batch_size: int = 64
+    epochs: int = 1
+    max_norm: float = 10.0
+
+    def __post_init__(self) -> None:
+        for name in ("width", "batch_size", "epochs"):
+            if getattr(self, name) < 1:
+                raise InputError(name, getattr(self, name), "at least 1")
+        if not self.learning_rate > 0:
+            raise InputError("learning_rate", self.learning_rate, "a number above 0")
+
+
+class Adversary:
+    """A discriminator between generated and real images, and its optimiser.
+
+    Args:
+        features: Frozen, on `device`.
+        pixels: Real images (N, c, H, W) uint8.
+        labels: Their classes (N,) int64.
+        config: How it learns.
+        device: Where it learns.
+        workers: The processes that learn together.
+    """
+
+    def __init__(
+        self,
+        features: Features,
+        pixels: Tensor | FolderPixels,
+        labels: Tensor,
+        config: AdversaryConfig,
+        device: str = "cpu",
+        workers: Workers = Workers(),  # noqa: B008 (frozen)
+    ) -> None:
+        self.features = features
+        self.pixels, self.labels = pixels.to(device), labels.to(device)
+        self.config, self.workers, self.device = config, workers, device
+        classes = int(labels.max()) + 1
+        self.network = Discriminator(features.widths, classes, config.width).to(device)
+        spread = torch.linspace(0, len(labels) - 1, min(CALIBRATION_IMAGES, len(labels))).long()
+        self.network.calibrate(features(self._real(spread)))
+        self.optimizer = torch.optim.Adam(
+            self.network.parameters(), lr=config.learning_rate, betas=(0.0, 0.99)
+        )
+
+    @torch.no_grad()
+    def realness(self, images: Tensor, labels: Tensor) -> Tensor:
+        """Mean probability (B,) of being real, over all heads and places."""
+        # In training mode, spectral normalisation would take another power iteration.
+        self.network.eval()
+        size = self.config.batch_size
+        batches = zip(images.split(size), labels.split(size), strict=True)
+        return torch.cat([mean_probability(self._logits(*batch)) for batch in batches])
+
+    def learn(self, images: Tensor, labels: Tensor, generator: torch.Generator) -> dict[str, float]:
+        """One or more passes over generated images, each beside a random real one.
+
+        Returns:
+            `real` and `fake`, the mean probabilities given to the two before each step, the
+            mean loss, and the share of steps skipped because it was not finite.
+        """
+        self.network.train()
+        config, rows = self.config, []
+        for _ in range(config.epochs):
+            rows += torch.randperm(len(images), generator=generator).split(config.batch_size)
+        results = [
+            self._step(
+                images[r.to(self.device)],
+                labels[r.to(self.device)],
+                integers(len(self.labels), r.shape, generator).to(self.device),
+            )
+            for r in rows
+        ]
+        names = ("real", "fake", "discriminator_loss", "discriminator_skipped")
+        averages = torch.tensor(results, dtype=torch.float64).mean(dim=0).tolist()
+        return dict(zip(names, averages, strict=True))
+
+    def state_dict(self) -> dict[str, Any]:
+        """The discriminator and its optimiser."""
+        return {
+            "discriminator": self.network.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue with them."""
+        self.network.load_state_dict(state["discriminator"])
+        self.optimizer.load_state_dict(state["optimizer"])
+
+    def _step(
+        self, images: Tensor, labels: Tensor, real_rows: Tensor
+    ) -> tuple[float, float, float, bool]:
+        """Binary cross-entropy: real images to 1, generated ones to 0."""
+        real = self._logits(self._real(real_rows), self.labels[real_rows])
+        fake = self._logits(images, labels)
+        losses = [
+            _cross_entropy(r, 1.0) + _cross_entropy(f, 0.0) for r, f in zip(real, fake, strict=True)
+        ]
+        loss = torch.stack(losses).mean()
+        made = step_if_finite(self.optimizer, loss, self.config.max_norm, self.workers)
+        scores = [mean_probability(logits).mean().item() for logits in (real, fake)]
+        return scores[0], scores[1], loss.item(), not made
+
+    def _logits(self, images: Tensor, labels: Tensor) -> list[Tensor]:
+        return self.network(self.features(images), labels)
+
+    def _real(self, rows: Tensor) -> Tensor:
+        return self.pixels[rows].float() / 255
+
+
+def _cross_entropy(logits: Tensor, target: float) -> Tensor:
+    return F.binary_cross_entropy_with_logits(logits, torch.full_like(logits, target))

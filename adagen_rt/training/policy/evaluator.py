@@ -1,0 +1,79 @@
+"""Scores and pictures of a policy under training."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from adagen_rt.evaluation.judge import Judge
+from adagen_rt.training.grid import save_grid
+from adagen_rt.training.policy.environment import Environment
+from adagen_rt.training.policy.rollout import Exploration, Trajectories, rollout
+
+#: Generated together, to bound the memory that their features take.
+BATCH = 500
+GRID_IMAGES = 100
+
+Chosen = dict[str, npt.NDArray[np.float32]]
+"""Actions by name (calls, samples), NaN where none was needed."""
+Watcher = Callable[[Path, Chosen], object]
+"""Told of every evaluation: the folder for pictures, and what the policy chose."""
+
+
+class Evaluator:
+    """Generates without exploration, from seeds that are the same every time.
+
+    Args:
+        environment: The frozen generator.
+        judge: Scores the images, if anybody does.
+        watch: Told what the policy chose, to draw it.
+        count: Images of an evaluation.
+        batch_size: Samples that are generated together.
+    """
+
+    def __init__(
+        self,
+        environment: Environment,
+        judge: Judge | None = None,
+        watch: Watcher | None = None,
+        count: int = 1000,
+        batch_size: int = 128,
+    ) -> None:
+        self.environment, self.judge, self.watch = environment, judge, watch
+        self.batch_size = batch_size
+        self.seeds = torch.arange(count)
+        self.labels = self.seeds % environment.manifest.class_count
+
+    def __call__(self, policy: nn.Module, folder: Path, update: int) -> dict[str, float]:
+        """Draws a grid of images and returns `fid` and `accuracy`, if there is a judge."""
+        played = [self._play(policy, rows) for rows in self.seeds.split(BATCH)]
+        images = torch.cat([part.images for part in played])
+        save_grid(images[:GRID_IMAGES], folder / f"samples_{update:06d}.png")
+        if self.watch is not None:
+            self.watch(folder, self._chosen(played))
+        if self.judge is None:
+            return {}
+        distance, accuracy = self.judge.quick_score(images, self.labels.numpy())
+        return {"fid": distance, "accuracy": accuracy}
+
+    def _play(self, policy: nn.Module, rows: Tensor) -> Trajectories:
+        still = Exploration.none(self.environment, len(rows))
+        labels, seeds = self.labels[rows], self.seeds[rows]
+        return rollout(self.environment, policy, labels, seeds, still, batch_size=self.batch_size)
+
+    def _chosen(self, played: list[Trajectories]) -> Chosen:
+        """Actions of all samples; batches that ended earlier are filled up with NaN."""
+        columns = []
+        for part in played:
+            shape = (self.environment.family.calls, *part.actions.shape[1:])
+            whole = np.full(shape, np.nan, np.float32)
+            whole[: len(part.actions)] = part.actions.cpu().numpy()
+            columns.append(whole)
+        joined = np.concatenate(columns, axis=1)
+        names = self.environment.manifest.schedule.names
+        return {name: joined[..., column] for column, name in enumerate(names)}

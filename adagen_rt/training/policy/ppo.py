@@ -1,0 +1,226 @@
+"""Proximal policy optimisation of a schedule policy.
+
+Schulman et al., "Proximal policy optimization algorithms" (arXiv 1707.06347), equation 7, in
+the setting of AdaGen (arXiv 2603.06993): one reward at the end, no discount, Gaussian actions
+of a standard deviation that is lowered over the training.
+
+The loss is written out here rather than taken from torchrl: it is ten lines, and that library
+would bring tensordict, a C++ extension and its own collectors for them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from adagen_rt.errors import InputError
+from adagen_rt.models.policy import PolicyNetwork
+from adagen_rt.training.policy.parallel import Workers, step_if_finite
+from adagen_rt.training.policy.rollout import Trajectories, ask, gaussian_entropy, gaussian_log_prob
+
+
+@dataclass(frozen=True)
+class PPOConfig:
+    """How a policy learns; the defaults are those published for the full-size models.
+
+    Attributes:
+        trajectories: Samples an update, of all processes together.
+        epochs: Passes over them.
+        minibatch: Trajectories a gradient step, of one process.
+        learning_rate: Of actor and critic (Adam), at `first_std`.
+        scale_rate: Whether the learning rate falls in proportion to the standard deviation,
+            so that a step moves the policy by as many deviations early and late.
+        clip: How far the probability ratio may move, epsilon.
+        entropy: Weight of the entropy. With a standard deviation that is not learnt it is a
+            constant of the loss and moves nothing; kept so that losses compare with others'.
+        value: Weight of the critic's squared error.
+        max_norm: Largest norm of the gradient.
+        first_std: Standard deviation of the actions at the first update,
+        last_std: and at the last; in between it falls linearly.
+    """
+
+    trajectories: int = 4096
+    epochs: int = 5
+    minibatch: int = 512
+    learning_rate: float = 1e-5
+    scale_rate: bool = False
+    clip: float = 0.2
+    entropy: float = 0.01
+    value: float = 0.5
+    max_norm: float = 1.0
+    first_std: float = 0.6
+    last_std: float = 0.1
+
+    def __post_init__(self) -> None:
+        for name in ("trajectories", "epochs", "minibatch"):
+            if getattr(self, name) < 1:
+                raise InputError(name, getattr(self, name), "at least 1")
+        for name in ("learning_rate", "clip", "max_norm", "first_std", "last_std"):
+            if not getattr(self, name) > 0:
+                raise InputError(name, getattr(self, name), "a number above 0")
+
+    def rate(self, std: float) -> float:
+        """Learning rate at a standard deviation of the actions."""
+        return self.learning_rate * (std / self.first_std if self.scale_rate else 1.0)
+
+    def std(self, progress: float) -> float:
+        """Standard deviation of the actions when this share of the updates is done."""
+        return self.first_std + (self.last_std - self.first_std) * min(max(progress, 0.0), 1.0)
+
+
+class Losses(NamedTuple):
+    """The parts of a minibatch's loss; all but `total` are for the log.
+
+    Attributes:
+        total: What is minimised.
+        policy: The clipped surrogate objective, negated.
+        value: The critic's squared error.
+        clipped: Share of the ratios that the clip cut off.
+        divergence: Estimate of the divergence from the policy that acted, in nats.
+    """
+
+    total: Tensor
+    policy: Tensor
+    value: Tensor
+    clipped: Tensor
+    divergence: Tensor
+
+
+class Batch(NamedTuple):
+    """What the loss compares with, each (T, R): T calls of R trajectories."""
+
+    log_prob: Tensor
+    advantage: Tensor
+    returns: Tensor
+    valid: Tensor
+
+
+def ppo_loss(
+    log_prob: Tensor, value: Tensor, batch: Batch, entropy: float, config: PPOConfig
+) -> Losses:
+    """Equations 7 and 9 of the paper, averaged over the valid calls.
+
+    Args:
+        log_prob: Of the actions taken, under the policy as it is now (T, R).
+        value: The critic's estimates (T, R).
+        batch: The policy that acted, and how it went.
+        entropy: Of the action density, in nats.
+        config: Clip and weights.
+    """
+    log_ratio = log_prob - batch.log_prob
+    ratio = log_ratio.exp()
+    kept = ratio.clamp(1 - config.clip, 1 + config.clip)
+    surrogate = torch.minimum(ratio * batch.advantage, kept * batch.advantage)
+    policy = -_mean(surrogate, batch.valid)
+    error = _mean((value - batch.returns).square(), batch.valid)
+    clipped = _mean((ratio != kept).float(), batch.valid)
+    # Schulman's low-variance estimator of the Kullback-Leibler divergence.
+    divergence = _mean(ratio - 1 - log_ratio, batch.valid)
+    total = policy + config.value * error - config.entropy * entropy
+    return Losses(total, policy, error, clipped, divergence)
+
+
+def make_critic(policy: PolicyNetwork) -> PolicyNetwork:
+    """A network of the policy's architecture with one output, which starts at zero."""
+    return PolicyNetwork(replace(policy.config, actions=1))
+
+
+class PPO:
+    """Actor, critic and their optimiser.
+
+    Args:
+        actor: Chooses the means of the actions; from `Environment.multi_scale`.
+        critic: Estimates the normalised return; the same with one output.
+        config: How to learn.
+        workers: The processes that learn together.
+    """
+
+    def __init__(
+        self,
+        actor: nn.Module,
+        critic: nn.Module,
+        config: PPOConfig,
+        workers: Workers = Workers(),  # noqa: B008 (frozen)
+    ) -> None:
+        self.actor, self.critic, self.config, self.workers = actor, critic, config, workers
+        parameters = [*actor.parameters(), *critic.parameters()]
+        self.optimizer = torch.optim.Adam(parameters, lr=config.learning_rate)
+
+    def update(
+        self, played: Trajectories, rewards: Tensor, std: float, generator: torch.Generator
+    ) -> dict[str, float]:
+        """Several epochs over one set of trajectories.
+
+        Args:
+            played: Trajectories of the actor as it is.
+            rewards: What each earned (B,), all finite.
+            std: The standard deviation that they were drawn with.
+            generator: Shuffles them.
+
+        Returns:
+            Averages for the log; `skipped` is the share of steps not made because the loss
+            or its gradient was not finite.
+        """
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.config.rate(std)
+        batch = self._batch(played, rewards)
+        parts, skipped = [], []
+        for _ in range(self.config.epochs):
+            order = torch.randperm(len(played), generator=generator).to(rewards.device)
+            for rows in order.split(self.config.minibatch):
+                losses, made = self._step(played, batch, rows, std)
+                skipped.append(not made)
+                parts.append(torch.stack(losses).detach())
+        averages = torch.stack(parts).mean(dim=0).tolist()
+        names = ("loss", "policy_loss", "value_loss", "clip_fraction", "divergence")
+        stats = dict(zip(names, averages, strict=True))
+        stats["entropy"] = gaussian_entropy(std, played.raw.shape[-1])
+        return {**stats, "skipped": sum(skipped) / len(skipped)}
+
+    def _step(
+        self, played: Trajectories, batch: Batch, rows: Tensor, std: float
+    ) -> tuple[Losses, bool]:
+        """One gradient step on some trajectories, and whether it was made."""
+        mean, value = self._evaluate(played, rows)
+        log_prob = gaussian_log_prob(played.raw[:, rows], mean, std)
+        now = Batch(*(values[:, rows] for values in batch))
+        entropy = gaussian_entropy(std, mean.shape[-1])
+        losses = ppo_loss(log_prob, value, now, entropy, self.config)
+        made = step_if_finite(self.optimizer, losses.total, self.config.max_norm, self.workers)
+        return losses, made
+
+    def _batch(self, played: Trajectories, rewards: Tensor) -> Batch:
+        """Normalised returns, and advantages over what the critic expected."""
+        with torch.no_grad():
+            rows = torch.arange(len(played), device=rewards.device).split(self.config.minibatch)
+            value = torch.cat([self._evaluate(played, part)[1] for part in rows], dim=1)
+        returns = self._normalise(rewards, ~played.failed).expand_as(value)
+        return Batch(played.log_prob, returns - value, returns, played.valid)
+
+    def _normalise(self, rewards: Tensor, counted: Tensor) -> Tensor:
+        """Rewards to mean 0 and variance 1 over all processes' samples that did not fail."""
+        kept = torch.where(counted, rewards, 0.0).double()
+        sums = torch.stack([counted.double().sum(), kept.sum(), kept.square().sum()])
+        count, total, squares = self.workers.mean(sums).tolist()
+        mean = total / max(count, 1e-9)
+        deviation = max(squares / max(count, 1e-9) - mean**2, 0.0) ** 0.5
+        return (rewards - mean) / (deviation + 1e-7)
+
+    def _evaluate(self, played: Trajectories, rows: Tensor) -> tuple[Tensor, Tensor]:
+        """Means (T, R, A) and values (T, R) of some trajectories."""
+        means, values = [], []
+        for calls in played.groups():
+            seen = played.observation(calls, rows)
+            call = torch.arange(calls.start, calls.stop, device=rows.device)
+            call, shape = call.repeat_interleave(len(rows)), (len(calls), len(rows))
+            means.append(ask(self.actor, seen, call).unflatten(0, shape))
+            values.append(ask(self.critic, seen, call)[:, 0].unflatten(0, shape))
+        return torch.cat(means), torch.cat(values)
+
+
+def _mean(values: Tensor, valid: Tensor) -> Tensor:
+    """Average over the valid entries; 0 if there are none."""
+    return torch.where(valid, values, 0.0).sum() / valid.sum().clamp(min=1)

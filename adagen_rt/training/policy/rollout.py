@@ -1,0 +1,245 @@
+"""Trajectories: what a stochastic policy saw, chose and got."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+
+from adagen_rt.sampling.loop import Decision, Loop
+from adagen_rt.sampling.rule import State
+from adagen_rt.training.policy.environment import Environment, Tensors
+
+
+@dataclass(frozen=True, eq=False)
+class Exploration:
+    """Gaussian noise around a policy's output, in pre-activation space.
+
+    Attributes:
+        std: Standard deviation; 0 follows the policy.
+        noise: Standard normal numbers (calls, B, A). They are drawn for all samples at once,
+            so that a trajectory does not depend on how samples are batched.
+    """
+
+    std: float
+    noise: Tensor
+
+    @classmethod
+    def draw(
+        cls, environment: Environment, count: int, std: float, generator: torch.Generator
+    ) -> Exploration:
+        """Noise for `count` samples; the generator is the CPU's on any device."""
+        shape = (environment.family.calls, count, environment.actions)
+        return cls(std, torch.randn(shape, generator=generator).to(environment.device))
+
+    @classmethod
+    def none(cls, environment: Environment, count: int) -> Exploration:
+        """Follow the policy."""
+        shape = (environment.family.calls, count, environment.actions)
+        return cls(0.0, torch.zeros(shape, device=environment.device))
+
+
+@dataclass(frozen=True, eq=False)
+class Trajectories:
+    """B samples over T policy calls, as recorded.
+
+    Attributes:
+        observations: Of each call, what the policy saw: `features` (B, n, C), where n
+            may differ between calls, and VAR's `positions` (n,).
+        raw: What was chosen (T, B, A): unsmoothed, before residual and activation.
+        mean: The policy's output (T, B, A), around which it was drawn.
+        log_prob: Log-density of `raw` (T, B); 0 without exploration.
+        actions: What the generator was given (T, B, A); NaN where it needed none.
+        valid: Whether the call was made (T, B); not so for any call of a failed sample.
+        labels: Classes (B,) int64.
+        seeds: Seeds (B,) int64.
+        latents: The decoder's inputs.
+        images: (B, c, H, W) in [0, 1].
+        failed: Samples that met a non-finite number (B,) bool.
+    """
+
+    observations: tuple[Tensors, ...]
+    raw: Tensor
+    mean: Tensor
+    log_prob: Tensor
+    actions: Tensor
+    valid: Tensor
+    labels: Tensor
+    seeds: Tensor
+    latents: Tensors
+    images: Tensor
+    failed: Tensor
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def observation(self, calls: range, rows: Tensor) -> Tensors:
+        """What the policy is fed, float32, for some samples at calls of one `group`.
+
+        Rows of the first call come first, then those of the second, and so on.
+        """
+        seen = self.observations[calls[0]]
+        features = torch.cat([self.observations[call]["features"][rows] for call in calls])
+        return {**seen, "features": features.float()}
+
+    def groups(self) -> list[range]:
+        """Runs of calls whose observations differ in the features' numbers alone.
+
+        A network sees all calls of a group in one batch; VAR's maps grow, so that each of its
+        calls is a group of its own.
+        """
+        if any("positions" in seen for seen in self.observations):
+            return [range(call, call + 1) for call in range(len(self.observations))]
+        return [range(len(self.observations))]
+
+
+def gaussian_log_prob(raw: Tensor, mean: Tensor, std: float) -> Tensor:
+    """Log-density of actions (..., A) under independent normals, summed over the actions."""
+    deviation = (raw - mean) / std
+    constant = math.log(std) + 0.5 * math.log(2 * math.pi)
+    return -(0.5 * deviation.square() + constant).sum(dim=-1)
+
+
+def gaussian_entropy(std: float, actions: int) -> float:
+    """Entropy of such a density in nats."""
+    return actions * (0.5 + 0.5 * math.log(2 * math.pi) + math.log(std))
+
+
+def ask(policy: nn.Module, observation: Tensors, call: Tensor) -> Tensor:
+    """A policy's output for an observation at the calls (B,)."""
+    raw: Tensor = policy(**observation, step=call)
+    return raw
+
+
+@torch.no_grad()
+def rollout(
+    environment: Environment,
+    policy: nn.Module,
+    labels: Tensor,
+    seeds: Tensor,
+    exploration: Exploration,
+    *,
+    batch_size: int = 128,
+    dtype: torch.dtype = torch.float32,
+) -> Trajectories:
+    """Generate one sample for each label, exploring.
+
+    The generator's randomness is Philox by the sample's seed, as at run time: with no
+    exploration this is what an exported engine generates.
+
+    Args:
+        environment: The frozen generator.
+        policy: From `environment.multi_scale`.
+        labels: Classes (B,) int64.
+        seeds: Seeds (B,) int64 in [0, 2**63).
+        exploration: Noise for the B samples.
+        batch_size: Samples that are generated together.
+        dtype: What features are kept in; float16 halves the memory.
+    """
+    device = environment.device
+    labels, seeds = labels.to(device), seeds.to(device)
+    recorder = _Recorder(policy, exploration, dtype)
+    loop = environment.loop(recorder)
+    for index in torch.arange(len(labels), device=device).split(batch_size):
+        _play(loop, recorder, index, labels[index], seeds[index])
+    parts = [environment.decode(part) for part in _split(recorder.latents, batch_size)]
+    return recorder.trajectories(labels, seeds, torch.cat(parts))
+
+
+@dataclass(eq=False)
+class _Recorder:
+    """A stochastic policy that writes down what it sees and chooses.
+
+    Attributes:
+        policy: The mean of what is chosen.
+        exploration: The noise around it.
+        dtype: What features are kept in.
+        rows: Samples that the next question is about; the driver keeps this.
+    """
+
+    policy: nn.Module
+    exploration: Exploration
+    dtype: torch.dtype
+    rows: Tensor = field(init=False)
+    seen: list[Tensors] = field(default_factory=list)
+    latents: Tensors = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        noise = self.exploration.noise
+        self.raw, self.mean = torch.zeros_like(noise), torch.zeros_like(noise)
+        self.actions = torch.full_like(noise, torch.nan)
+        self.valid = torch.zeros(noise.shape[:2], dtype=torch.bool, device=noise.device)
+        self.failed = self.valid.new_zeros(noise.shape[1])
+
+    def __call__(self, features: Tensors, call: Tensor) -> Tensor:
+        """Raw actions (n, A) for `rows`, all of which are at the same call."""
+        now = int(call[0])
+        mean = ask(self.policy, features, call)
+        raw = mean + self.exploration.std * self.exploration.noise[now, self.rows]
+        self._keep(now, features)
+        self.mean[now, self.rows], self.raw[now, self.rows] = mean, raw
+        self.valid[now, self.rows] = True
+        return raw
+
+    def note(self, decision: Decision) -> None:
+        """Keep what the generator was given."""
+        values = torch.stack(list(decision.actions.values()), dim=-1)
+        self.actions[int(decision.call[0]), decision.index] = values
+
+    def finish(self, ended: State, latents: Tensors) -> None:
+        """Keep the outcome of slots that are done."""
+        self.failed[ended.index] = ended.failed
+        for name, value in latents.items():
+            if name not in self.latents:
+                self.latents[name] = value.new_zeros(len(self.failed), *value.shape[1:])
+            self.latents[name][ended.index] = value
+
+    def trajectories(self, labels: Tensor, seeds: Tensor, images: Tensor) -> Trajectories:
+        """All that was recorded; calls that no sample needed are left out."""
+        calls, std = len(self.seen), self.exploration.std
+        valid = self.valid[:calls] & ~self.failed
+        # A failed sample's numbers must not reach a sum, not even times zero.
+        raw, mean = (values[:calls].clone() for values in (self.raw, self.mean))
+        raw[~valid], mean[~valid] = 0.0, 0.0
+        return Trajectories(
+            observations=tuple(self.seen),
+            raw=raw,
+            mean=mean,
+            log_prob=gaussian_log_prob(raw, mean, std) if std else torch.zeros_like(raw[..., 0]),
+            actions=self.actions[:calls],
+            valid=valid,
+            labels=labels,
+            seeds=seeds,
+            latents=self.latents,
+            images=images,
+            failed=self.failed,
+        )
+
+    def _keep(self, now: int, features: Tensors) -> None:
+        values = features["features"]
+        if now == len(self.seen):
+            empty = values.new_zeros(len(self.failed), *values.shape[1:], dtype=self.dtype)
+            self.seen.append({**features, "features": empty})
+        self.seen[now]["features"][self.rows] = torch.nan_to_num(values).to(self.dtype)
+
+
+def _play(loop: Loop, recorder: _Recorder, index: Tensor, labels: Tensor, seeds: Tensor) -> None:
+    """Run one batch to its end; slots that end earlier cost nothing more."""
+    recorder.rows = index
+    state, decisions = loop.start(index, labels, seeds)
+    for decision in decisions:
+        recorder.note(decision)
+    while len(state):
+        recorder.rows = state.index
+        state, decision = loop.step(state)
+        recorder.note(decision)
+        ended, state = loop.split(state)
+        recorder.finish(ended, loop.family.latents(ended))
+
+
+def _split(latents: Tensors, size: int) -> list[Tensors]:
+    """Batches of the decoder's inputs."""
+    (name, value), *_ = latents.items()
+    return [{name: part} for part in value.split(size)]

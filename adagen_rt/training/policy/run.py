@@ -1,0 +1,261 @@
+"""Training of a schedule policy: play, score, learn, let the reward learn, keep.
+
+Every random number is drawn from a generator keyed by (seed, update), or by a sample's own
+seed, so that a checkpoint needs no generator's state: a run that was killed goes on bit for
+bit (on the CPU, with as many threads) from networks, optimisers and counters.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+from tqdm import tqdm
+
+from adagen_rt.errors import CheckpointError, InputError
+from adagen_rt.models.checkpoint import load_state, load_strict
+from adagen_rt.models.policy import PolicyNetwork
+from adagen_rt.training.checkpoint import load_checkpoint, save_checkpoint, save_weights
+from adagen_rt.training.demo.loop import CHECKPOINT, MAX_FAILURES, TrainingError
+from adagen_rt.training.log import CsvLog
+from adagen_rt.training.policy.environment import Environment
+from adagen_rt.training.policy.evaluator import Evaluator
+from adagen_rt.training.policy.parallel import Workers
+from adagen_rt.training.policy.ppo import PPO, PPOConfig, make_critic
+from adagen_rt.training.policy.rewards import Reward
+from adagen_rt.training.policy.rollout import Exploration, Trajectories, rollout
+from adagen_rt.training.random import keyed_generator
+
+LOG_FIELDS = (
+    *("update", "reward", "real", "fake", "entropy", "std", "clip_fraction", "divergence"),
+    *("policy_loss", "value_loss", "discriminator_loss", "skipped", "failed"),
+    *("fid", "accuracy", "seconds"),
+)
+
+
+@dataclass(frozen=True)
+class PolicyConfig(PPOConfig):
+    """How to train a policy.
+
+    Attributes:
+        updates: Rounds of playing and learning.
+        warmup: First updates in which only the reward learns: an untrained discriminator's
+            opinion is no guide.
+        batch_size: Samples that are generated together.
+        half: Whether features are kept in float16.
+        bf16: Whether the generator computes in bfloat16 while training.
+        seed: Seed of everything.
+        save_every: Updates between checkpoints.
+        evaluate_every: Updates between evaluations without exploration.
+    """
+
+    updates: int = 1000
+    warmup: int = 0
+    batch_size: int = 128
+    half: bool = False
+    bf16: bool = False
+    seed: int = 0
+    save_every: int = 10
+    evaluate_every: int = 20
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in ("updates", "batch_size", "save_every", "evaluate_every"):
+            if getattr(self, name) < 1:
+                raise InputError(name, getattr(self, name), "at least 1")
+
+
+class PolicyTrainer:
+    """A resumable run.
+
+    Args:
+        environment: The frozen generator.
+        policy: What is trained, in place.
+        reward: What it is paid by.
+        config: How.
+        folder: Gets the weights of policy, critic and, where the reward has one, discriminator,
+            and in `policy/` the checkpoint, logs and pictures.
+        evaluator: Scores the policy now and then, without exploration.
+        resume: Whether to continue from the folder's checkpoint if there is one.
+        workers: The processes that train together.
+    """
+
+    def __init__(
+        self,
+        environment: Environment,
+        policy: PolicyNetwork,
+        reward: Reward,
+        config: PolicyConfig,
+        folder: Path,
+        *,
+        evaluator: Evaluator | None = None,
+        resume: bool = False,
+        workers: Workers = Workers(),  # noqa: B008 (frozen)
+    ) -> None:
+        if config.trajectories % workers.count:
+            expected = f"a multiple of the {workers.count} processes"
+            raise InputError("trajectories", config.trajectories, expected)
+        self.environment, self.policy, self.reward = environment, policy, reward
+        self.config, self.folder, self.workers = config, folder, workers
+        self.evaluator = evaluator or Evaluator(environment)
+        self.critic = make_critic(policy)
+        self.actor = environment.multi_scale(policy)
+        self.ppo = PPO(self.actor, environment.multi_scale(self.critic), config, workers)
+        self.update = self.failures = 0
+        self.records = folder / "policy"
+        self.records.mkdir(parents=True, exist_ok=True)
+        if resume and (self.records / CHECKPOINT).is_file():
+            self._restore(load_checkpoint(self.records / CHECKPOINT))
+
+    def run(self, max_minutes: float | None = None) -> None:
+        """Trains until the last update or the time limit.
+
+        Raises:
+            TrainingError: Nothing finite came out several times in a row.
+        """
+        started, leads = time.monotonic(), self.workers.leads
+        bar = tqdm(total=self.config.updates, initial=self.update, unit="update", disable=not leads)
+        with bar, self._log() as log:
+            if self.update == 0 and log is not None:
+                log.write(_line({"update": 0, **self._evaluate()}))
+            while self.update < self.config.updates:
+                begun = time.monotonic()
+                numbers = self._advance()
+                if log is not None:
+                    numbers |= self._evaluate()
+                    numbers |= {"update": self.update, "seconds": time.monotonic() - begun}
+                    log.write(_line(numbers))
+                bar.set_postfix(_summary(numbers), refresh=False)
+                bar.update()
+                if self.update % self.config.save_every == 0:
+                    self._save()
+                if max_minutes is not None and self._late(started, max_minutes):
+                    break
+        self._save()
+
+    def _advance(self) -> dict[str, float]:
+        """One update; returns numbers for the log."""
+        std = self.config.std(self.update / max(1, self.config.updates - 1))
+        played = self._play(std)
+        rewards = self.reward.score(played.images, played.labels)
+        counted = rewards[~played.failed]
+        numbers = {"std": std, "reward": counted.mean().item() if len(counted) else math.nan}
+        numbers["failed"] = played.failed.float().mean().item()
+        shuffle = keyed_generator(self.config.seed, self.update, 1 + self.workers.rank)
+        usable = math.isfinite(self.workers.mean(counted.sum()).item())
+        if usable and self.update >= self.config.warmup:
+            numbers |= self.ppo.update(played, rewards, std, shuffle)
+        numbers |= self.reward.learn(played.images, played.labels, shuffle)
+        self.update += 1
+        numbers = self.workers.mean_of(numbers)
+        lost = numbers.get("skipped", 0.0) + numbers.get("discriminator_skipped", 0.0)
+        self._count_failure(not usable or lost > 0)
+        return numbers
+
+    def _play(self, std: float) -> Trajectories:
+        """This process's share of the update's trajectories: as many of every class."""
+        config, workers = self.config, self.workers
+        generator = keyed_generator(config.seed, self.update)
+        count, classes = config.trajectories, self.environment.manifest.class_count
+        labels = torch.randperm(count, generator=generator) % classes
+        seeds = torch.randint(2**62, (count,), generator=generator)
+        drawn = Exploration.draw(self.environment, count, std, generator)
+        noise = workers.share(drawn.noise.transpose(0, 1)).transpose(0, 1).contiguous()
+        dtype = torch.float16 if config.half else torch.float32
+        return rollout(
+            self.environment,
+            self.actor,
+            workers.share(labels),
+            workers.share(seeds),
+            Exploration(std, noise),
+            batch_size=config.batch_size,
+            dtype=dtype,
+        )
+
+    def _count_failure(self, failed: bool) -> None:
+        self.failures = self.failures + 1 if failed else 0
+        if self.failures >= MAX_FAILURES:
+            raise TrainingError(
+                f"rewards or losses were not finite {self.failures} times in a row, up to update "
+                f"{self.update}; the last good checkpoint is {self.records / CHECKPOINT}"
+            )
+
+    def _evaluate(self) -> dict[str, float]:
+        """Scores of the policy as it is, if it is time for them."""
+        due = self.update % self.config.evaluate_every == 0 or self.update == self.config.updates
+        return self.evaluator(self.actor, self.records, self.update) if due else {}
+
+    def _log(self) -> AbstractContextManager[CsvLog | None]:
+        if not self.workers.leads:
+            return nullcontext()
+        return CsvLog(self.records / "log.csv", LOG_FIELDS, keep_until=self.update)
+
+    def _late(self, started: float, max_minutes: float) -> bool:
+        """Whether time is up, by the clocks of all processes: they must stop together."""
+        late = torch.tensor(float(time.monotonic() - started > 60 * max_minutes))
+        return self.workers.mean(late).item() > 0
+
+    def _save(self) -> None:
+        """Writes checkpoint and policy, unless the last update failed."""
+        if self.failures or not self.workers.leads:
+            return
+        state = {
+            "update": self.update,
+            "policy": self.policy.state_dict(),
+            "critic": self.critic.state_dict(),
+            "optimizer": self.ppo.optimizer.state_dict(),
+            "reward": self.reward.state_dict(),
+        }
+        save_checkpoint(state, self.records / CHECKPOINT)
+        for name, network in self.networks().items():
+            save_weights(network.state_dict(), self.folder / f"{name}.safetensors")
+
+    def networks(self) -> dict[str, nn.Module]:
+        """What the run trains, by the names of the files that it leaves."""
+        found: dict[str, nn.Module] = {"policy": self.policy, "critic": self.critic}
+        discriminator = self.reward.discriminator()
+        return found if discriminator is None else {**found, "discriminator": discriminator}
+
+    def begin_from(self, folder: Path) -> None:
+        """Start from the networks that another run left, not from the static schedule.
+
+        Critic and discriminator are taken if they are there. A run that has been resumed
+        stays where it is.
+
+        Raises:
+            CheckpointError: There is no policy, or a network does not fit.
+        """
+        if self.update:
+            return
+        for name, network in self.networks().items():
+            path = folder / f"{name}.safetensors"
+            if name == "policy" or path.is_file():
+                load_strict(network, load_state(path))
+
+    def _restore(self, state: dict[str, Any]) -> None:
+        try:
+            self.policy.load_state_dict(state["policy"])
+            self.critic.load_state_dict(state["critic"])
+            self.ppo.optimizer.load_state_dict(state["optimizer"])
+            self.reward.load_state_dict(state["reward"])
+            self.update = int(state["update"])
+        except (KeyError, RuntimeError, ValueError) as error:
+            path = self.records / CHECKPOINT
+            raise CheckpointError(f"{path}: of another network or setting: {error}") from error
+
+
+def _summary(numbers: dict[str, float]) -> dict[str, str]:
+    """What the progress bar shows."""
+    shown = ("reward", "real", "fake", "entropy", "clip_fraction", "fid")
+    return {name: f"{numbers[name]:.3f}" for name in shown if name in numbers}
+
+
+def _line(numbers: dict[str, float]) -> dict[str, str]:
+    """Numbers as the log has them."""
+    return {name: f"{value:.6g}" for name, value in numbers.items()}

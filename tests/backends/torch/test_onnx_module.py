@@ -1,0 +1,128 @@
+"""ONNX graphs as PyTorch modules."""
+
+import numpy as np
+import onnx
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from onnx import TensorProto, helper
+from tiny_recipes import FAMILIES, tiny_networks, tiny_recipe
+
+from adagen_rt.backends.onnxruntime.session import OnnxRuntime
+from adagen_rt.backends.tensorrt.profiles import graph_profiles
+from adagen_rt.backends.torch.onnx_module import OPERATORS, OnnxModule
+from adagen_rt.engine.folder import open_engine, shipped_engines
+from adagen_rt.errors import EngineError
+from adagen_rt.export.pipeline import export_networks
+from adagen_rt.models import onnx_module
+
+BATCH = 2
+
+
+def graphs_of(engine):
+    """Name, module and the last shapes of every graph."""
+    for name in engine.manifest.graphs:
+        module = OnnxModule(engine.graph_file(name))
+        yield name, module, graph_profiles(engine.manifest, name, [BATCH])[-1]
+
+
+def draw(engine, name, shapes):
+    """Inputs of a graph: small whole numbers, and normal ones."""
+    draw = np.random.default_rng(0)
+    inputs = {}
+    for tensor in engine.manifest.graphs[name].inputs:
+        shape = shapes[tensor.name]
+        if tensor.dtype == "int64":
+            inputs[tensor.name] = draw.integers(0, 3, shape)
+        else:
+            inputs[tensor.name] = draw.normal(size=shape).astype(tensor.dtype)
+    return inputs
+
+
+def assert_alike(engine, tolerance):
+    """Every graph gives what ONNX Runtime gives, within a share of the largest number."""
+    runtime = OnnxRuntime(threads=1)
+    for graph, module, shapes in graphs_of(engine):
+        inputs = draw(engine, graph, shapes)
+        expected = runtime.load(engine.graph_file(graph)).run(inputs)
+        results = module(**{key: torch.from_numpy(value) for key, value in inputs.items()})
+        for value, result in zip(expected.values(), results, strict=True):
+            assert str(result.dtype) == f"torch.{value.dtype}"
+            difference = np.abs(result.float().numpy() - value.astype(np.float32)).max()
+            assert difference <= tolerance * np.abs(value).max(), graph
+
+
+@pytest.mark.parametrize("name", shipped_engines())
+def test_every_graph_computes_what_onnx_runtime_does(name):
+    assert_alike(open_engine(name), 1e-4)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_half_precision_computes_what_onnx_runtime_does(family, tmp_path):
+    recipe = tiny_recipe(family)
+    engine = export_networks(
+        recipe, lambda: tiny_networks(recipe), tmp_path / "engine", dtype="float16"
+    )
+    assert_alike(engine, 1e-2)
+
+
+@pytest.fixture
+def strict(monkeypatch):
+    """Operators refuse inputs that lie on several devices, but for those that are read."""
+
+    def checked(operator, name):
+        def run(attributes, *inputs):
+            seen = inputs[:1] if name in onnx_module.SIZED else inputs
+            assert len({value.device for value in seen if value is not None}) == 1, name
+            return operator(attributes, *inputs)
+
+        return run
+
+    for name, operator in OPERATORS.items():
+        monkeypatch.setitem(OPERATORS, name, checked(operator, name))
+
+
+@pytest.mark.parametrize("name", shipped_engines())
+def test_nothing_is_read_from_the_device_or_brought_there(name, strict):
+    """What is on the meta device has no values, and a wait for one is an error."""
+    engine = open_engine(name)
+    for graph, module, shapes in graphs_of(engine):
+        spec = engine.manifest.graphs[graph]
+        inputs = {
+            t.name: torch.empty(shapes[t.name], dtype=getattr(torch, t.dtype), device="meta")
+            for t in spec.inputs
+        }
+        for result in module.to("meta")(**inputs):
+            assert result.device.type == "meta", graph
+
+
+def save(folder, nodes, initializers=()):
+    """A graph from ``x`` (2,) to ``y``."""
+    given = helper.make_tensor_value_info("x", TensorProto.FLOAT, [2])
+    made = helper.make_tensor_value_info("y", TensorProto.FLOAT, [2])
+    graph = helper.make_graph(nodes, "g", [given], [made], initializers)
+    onnx.save(helper.make_model(graph), folder / "g.onnx")
+    return folder / "g.onnx"
+
+
+def test_an_operator_that_is_not_covered_is_named(tmp_path):
+    path = save(tmp_path, [helper.make_node("Erf", ["x"], ["y"])])
+    with pytest.raises(
+        EngineError, match=r"g\.onnx: PyTorch runs no operators Erf; take an engine"
+    ):
+        OnnxModule(path)
+
+
+@pytest.mark.parametrize("dtype", ["FLOAT16", "BFLOAT16"])
+def test_half_precision_is_read_and_cast(tmp_path, dtype):
+    kind = getattr(TensorProto, dtype)
+    nodes = [
+        helper.make_node("Cast", ["x"], ["half"], to=kind),
+        helper.make_node("Mul", ["half", "w"], ["product"]),
+        helper.make_node("Cast", ["product"], ["y"], to=TensorProto.FLOAT),
+    ]
+    path = save(tmp_path, nodes, [helper.make_tensor("w", kind, [2], [1.5, -2.0])])
+    (result,) = OnnxModule(path)(x=torch.tensor([3.0, 0.25]))
+    assert result.dtype == torch.float32
+    assert result.tolist() == [4.5, -0.5]

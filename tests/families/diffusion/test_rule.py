@@ -1,0 +1,126 @@
+import numpy as np
+import pytest
+
+from adagen_rt.engine.manifest import DiffusionSpec
+from adagen_rt.families.diffusion.rule import DiffusionRule
+from adagen_rt.ops.cpu import CpuOps
+from adagen_rt.sampling.rule import State
+
+STEPS = 4
+FIRST = {"dit": 0.9, "sit": 0.1}
+
+
+def make(name):
+    spec = DiffusionSpec(family=name, channels=4, size=2, tokens=1, width=3)
+    return DiffusionRule(spec, 10, STEPS, CpuOps())
+
+
+@pytest.fixture(params=["dit", "sit"])
+def family(request):
+    return make(request.param)
+
+
+def blank(count):
+    return State(
+        index=np.arange(count),
+        labels=np.arange(count),
+        seeds=np.arange(count),
+        step=np.zeros(count, np.int64),
+        smoothed=np.zeros((count, 2), np.float32),
+        failed=np.zeros(count, bool),
+    )
+
+
+def actions(times, guidance=0.0):
+    times = np.asarray(times, np.float32)
+    return {"time": times, "guidance_scale": np.full_like(times, guidance)}
+
+
+def begin(family, count=2):
+    return family.begin(family.start(blank(count)), actions([FIRST[family.spec.family]] * count))
+
+
+def predictions(family, count=2):
+    rng = np.random.default_rng(0)
+    return {"prediction": rng.normal(size=(2 * count, 4, 2, 2)).astype(np.float32)}
+
+
+def test_latents_start_from_the_seed_alone(family):
+    together = family.start(blank(3)).x
+    alone = family.start(blank(3).take(np.array([2]))).x
+    np.testing.assert_array_equal(together[2], alone[0])
+
+
+def test_the_policy_is_asked_once_before_the_first_evaluation(family):
+    assert family.calls == STEPS + 1
+    features = family.prologue(family.start(blank(2)))["features"]
+    assert features.shape == (2, 1, 3)
+    assert not features.any()
+
+
+def test_the_first_time_is_kept_inside():
+    for name, extreme, expected in [("dit", 0.0, 0.01), ("sit", 1.0, 0.99)]:
+        family = make(name)
+        state = family.begin(family.start(blank(1)), actions([extreme]))
+        np.testing.assert_allclose(state.time, expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("name", "now", "chosen", "expected"),
+    [
+        ("dit", 0.5, 0.3, 0.3),
+        ("dit", 0.5, 0.6, 0.49),
+        ("dit", 0.015, 0.3, 0.01),
+        ("sit", 0.5, 0.7, 0.7),
+        ("sit", 0.5, 0.4, 0.51),
+        ("sit", 0.985, 0.2, 0.99),
+    ],
+)
+def test_times_move_on_and_stay_inside(name, now, chosen, expected):
+    family = make(name)
+    state = family.begin(family.start(blank(1)), actions([now]))
+    state = family.advance(state, predictions(family, 1), actions([chosen]))
+    np.testing.assert_allclose(state.time, expected, rtol=1e-5)
+
+
+def test_two_evaluations_make_a_solver_step(family):
+    state = begin(family)
+    start = state.time.copy()
+    middle = family.advance(state, predictions(family), actions([0.5, 0.5]))
+    np.testing.assert_array_equal(middle.start_time, start)
+    np.testing.assert_array_equal(middle.anchor, state.x)
+    end = family.advance(middle, predictions(family), actions([0.5, 0.5]))
+    np.testing.assert_array_equal(end.anchor, middle.anchor)
+    np.testing.assert_array_equal(end.step, [2, 2])
+
+
+def test_samples_may_be_at_different_phases(family):
+    state = begin(family)
+    ahead = family.advance(state, predictions(family), actions([0.5, 0.5]))
+    mixed = type(state)(
+        **{
+            name: np.stack([getattr(ahead, name)[0], value[1]])
+            for name, value in vars(state).items()
+        }
+    )
+    moved = family.advance(mixed, predictions(family), actions([0.4, 0.4]))
+    first = family.advance(ahead, predictions(family), actions([0.4, 0.4]))
+    second = family.advance(state, predictions(family), actions([0.4, 0.4]))
+    np.testing.assert_allclose(moved.x[0], first.x[0], rtol=1e-6)
+    np.testing.assert_allclose(moved.x[1], second.x[1], rtol=1e-6)
+
+
+def test_non_finite_predictions_fail_their_sample_alone(family):
+    bad = predictions(family)
+    bad["prediction"][1, 0, 0, 0] = np.nan
+    state = family.advance(begin(family), bad, actions([0.5, 0.5]))
+    np.testing.assert_array_equal(state.failed, [False, True])
+
+
+def test_unfinished_latents_are_the_clean_prediction(family):
+    state = family.advance(begin(family), predictions(family), actions([0.5, 0.5]))
+    np.testing.assert_array_equal(family.latents(state)["latents"], state.anchor_data)
+    for _ in range(STEPS - 1):
+        state = family.advance(state, predictions(family), actions([0.5, 0.5]))
+    assert family.finished(state).all()
+    np.testing.assert_array_equal(family.latents(state)["latents"], state.x)

@@ -1,0 +1,71 @@
+"""Graphs in host memory, for device programs on the host's stand-in for a GPU."""
+
+import ctypes
+
+import numpy as np
+
+from adagen_rt.backends.base import TensorSpec
+from adagen_rt.backends.onnxruntime.session import OnnxRuntime
+
+
+class HostGraphs:
+    """An engine's ONNX graphs under ONNX Runtime's CPU provider, as device graphs."""
+
+    def __init__(self, engine, driver):
+        self._engine = engine
+        self._driver = driver
+        self._backend = OnnxRuntime(threads=1)
+        self._loaded = {}
+
+    def graph(self, name, shapes):
+        if name not in self._loaded:
+            self._loaded[name] = self._backend.load(self._engine.graph_file(name))
+        spec = self._engine.manifest.graphs[name]
+        inputs = {t.name: TensorSpec(tuple(shapes[t.name]), t.dtype) for t in spec.inputs}
+        zeros = {name: np.zeros(s.shape, s.dtype) for name, s in inputs.items()}
+        results = self._loaded[name].run(zeros)
+        outputs = {k: TensorSpec(a.shape, str(a.dtype)) for k, a in results.items()}
+        return HostGraph(self._loaded[name].run, inputs, outputs, self._driver)
+
+
+class HostGraph:
+    def __init__(self, run, inputs, outputs, driver):
+        self.inputs = inputs
+        self.outputs = outputs
+        self._run = run
+        self._driver = driver
+
+    def bind(self, addresses):
+        specs = {**self.inputs, **self.outputs}
+        self._arrays = {name: view(addresses[name], spec) for name, spec in specs.items()}
+
+    def enqueue(self, stream):
+        self._driver.submit(self._work)
+
+    def _work(self):
+        results = self._run({name: self._arrays[name] for name in self.inputs})
+        for name in self.outputs:
+            self._arrays[name][...] = results[name]
+
+
+class Submitted:
+    """Device graphs whose work waits for the replay when the host's stand-in captures."""
+
+    def __init__(self, graphs, driver):
+        self._graphs = graphs
+        self._driver = driver
+
+    def graph(self, name, shapes):
+        graph = self._graphs.graph(name, shapes)
+        enqueue = graph.enqueue
+        graph.enqueue = lambda stream: self._driver.submit(lambda: enqueue(stream))
+        return graph
+
+
+def view(address, spec):
+    """An array over memory that the driver owns."""
+    size = int(np.prod(spec.shape)) * np.dtype(spec.dtype).itemsize
+    if not size:
+        return np.empty(spec.shape, spec.dtype)
+    memory = (ctypes.c_uint8 * size).from_address(address)
+    return np.frombuffer(memory, spec.dtype).reshape(spec.shape)

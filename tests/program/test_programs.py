@@ -1,0 +1,84 @@
+"""Device programs on the host's stand-in generate what ``Generator`` generates."""
+
+import pytest
+
+pytest.importorskip("torch")
+
+import numpy as np
+from tiny_recipes import FAMILIES
+
+from adagen_rt.cuda.host import HostDriver
+from adagen_rt.errors import DeviceError
+from adagen_rt.pipeline.stepwise import Generator
+from adagen_rt.program import Runner, build_program
+from adagen_rt.program.builder import Setting
+from program.host import HostGraphs
+
+LABELS, SEEDS = [3, 0, 9], [5, 2**63 - 1, 7]
+
+
+@pytest.fixture(scope="module", params=FAMILIES)
+def engine(request, exported):
+    return exported(request.param)
+
+
+def make_runner(engine, driver, *, policies=("policy",), capture="whole"):
+    manifest = engine.manifest
+    graphs = HostGraphs(engine, driver)
+    steps = manifest.schedule.steps
+    setting = Setting(manifest, graphs, driver, 1, len(LABELS), steps, policies)
+    return Runner(build_program(setting), driver, 1, capture)
+
+
+def expected(engine, *, static=False):
+    return Generator(engine).generate(LABELS, SEEDS, static=static)
+
+
+def assert_alike(outcome, result):
+    trace = dict(zip(result.schedule, np.moveaxis(outcome.trace, 1, 0), strict=True))
+    for name, values in result.schedule.items():
+        np.testing.assert_allclose(trace[name], values, rtol=1e-4, atol=1e-6)
+    assert not outcome.failed.any()
+    difference = np.abs(outcome.images.astype(int) - result.images)
+    assert difference.max() <= 1
+
+
+@pytest.mark.parametrize("capture", ["whole", "steps", "none"])
+@pytest.mark.parametrize("static", [False, True])
+def test_a_program_generates_what_the_generator_does(engine, static, capture):
+    runner = make_runner(
+        engine, HostDriver(), policies=() if static else ("policy",), capture=capture
+    )
+    assert_alike(runner.run(np.array(LABELS), np.array(SEEDS)), expected(engine, static=static))
+
+
+def test_a_second_request_is_not_touched_by_the_first(engine):
+    runner = make_runner(engine, HostDriver())
+    runner.run(np.array([1, 2, 4]), np.array([11, 12, 13]))
+    assert_alike(runner.run(np.array(LABELS), np.array(SEEDS)), expected(engine))
+
+
+def test_the_host_waits_once(engine):
+    driver = HostDriver()
+    runner = make_runner(engine, driver)
+    driver.calls.clear()
+    runner.run(np.array(LABELS), np.array(SEEDS))
+    assert driver.calls == ["activate", "upload", "replay", *["download"] * 3, "synchronize"]
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda driver: driver.allocate(4),
+        lambda driver: driver.free(0),
+        lambda driver: driver.synchronize(1),
+        lambda driver: driver.upload(0, np.zeros(1), 1),
+        lambda driver: driver.download(np.zeros(1), 0, 1),
+    ],
+    ids=["allocate", "free", "synchronize", "upload", "download"],
+)
+def test_a_capture_refuses(call):
+    driver = HostDriver()
+    driver.begin_capture(1)
+    with pytest.raises(DeviceError, match="during a capture"):
+        call(driver)

@@ -1,0 +1,172 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from tiny_recipes import tiny_recipe
+
+from adagen_rt.evaluation.data import Images
+from adagen_rt.export.description import describe_model
+from adagen_rt.families.diffusion.network import DiTConfig
+from adagen_rt.families.maskgit.network import MaskGITConfig
+from adagen_rt.models.autoencoder import VQGAN
+from adagen_rt.training.demo.generator import (
+    Stage,
+    encode_all,
+    load_autoencoder,
+    train_backbone,
+    train_tokenizer,
+)
+from adagen_rt.training.demo.loop import LoopConfig
+from adagen_rt.training.demo.objectives import LABEL_DROPOUT, DiTTask, MaskGITTask, SiTTask
+from adagen_rt.training.demo.tokenizers import TrainableVQ, VQTask, calibrate
+from adagen_rt.training.policy.environment import Environment
+from adagen_rt.training.policy.samples import sample_images
+from adagen_rt.training.random import keyed_generator
+
+
+def pair(family):
+    """A generator and its tokenizer, both tiny, and what they make."""
+    torch.manual_seed(0)
+    recipe = tiny_recipe(family)
+    return recipe.make_backbone(), recipe.make_decoder(), describe_model(recipe)
+
+
+def pictures(count=40):
+    """Bars whose place is the class: something a tiny network can learn."""
+    labels = np.arange(count) % 10
+    pixels = np.zeros((count, 32, 32), np.uint8)
+    for image, label in zip(pixels, labels, strict=True):
+        image[:, 3 * label : 3 * label + 4] = 200
+    return Images(pixels, labels)
+
+
+FAMILIES = ["maskgit", "var", "dit", "sit"]
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_both_stages_run_and_leave_weights_that_load(tmp_path, family):
+    network, decoder, manifest = pair(family)
+    stage = Stage(LoopConfig(steps=3, batch_size=8, preview_every=3), tmp_path)
+    train_tokenizer(decoder, pictures(), (-1.0, 1.0), stage, "decoder.safetensors")
+    fresh = load_autoencoder(pair(family)[1], tmp_path / "decoder.safetensors")
+    train_backbone(network, fresh, pictures(), manifest, stage, "backbone.safetensors")
+    assert (tmp_path / "backbone" / "samples_000003.png").is_file()
+    assert (tmp_path / "tokenizer" / "samples_000003.png").is_file()
+    environment = Environment(manifest, network, fresh)
+    images = sample_images(environment, torch.arange(3), torch.arange(3))
+    assert images.shape == (3, 1, 32, 32)
+    assert images.isfinite().all()
+
+
+@pytest.mark.parametrize("family", ["maskgit", "var", "dit"])
+def test_tokenizers_learn(tmp_path, family):
+    decoder = pair(family)[1]
+    config = LoopConfig(steps=60, batch_size=16, learning_rate=5e-3, warmup=5, bf16=False)
+    stage = Stage(config, tmp_path)
+    train_tokenizer(decoder, pictures(), (-1.0, 1.0), stage, "decoder.safetensors")
+    losses = [float(line.split(",")[1]) for line in _log(tmp_path / "tokenizer")]
+    assert losses[-1] < 0.6 * losses[0]
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_backbones_learn(tmp_path, family):
+    network, decoder, manifest = pair(family)
+    config = LoopConfig(steps=60, batch_size=16, learning_rate=5e-3, warmup=5, bf16=False)
+    stage = Stage(config, tmp_path)
+    train_backbone(network, decoder, pictures(), manifest, stage, "backbone.safetensors")
+    losses = [float(line.split(",")[1]) for line in _log(tmp_path / "backbone")]
+    assert losses[-1] < 0.95 * losses[0]
+
+
+def _log(folder):
+    return (folder / "log.csv").read_text().splitlines()[1:]
+
+
+class Recorder(torch.nn.Module):
+    """Stands in for a network and keeps what it was given."""
+
+    def __init__(self, config, answer):
+        super().__init__()
+        self.config, self.answer, self.seen = config, answer, []
+
+    def forward(self, *arguments):
+        self.seen.append(arguments)
+        return self.answer(*arguments), None
+
+
+def test_maskgit_masks_by_the_cosine_rule_and_drops_labels():
+    config = MaskGITConfig(width=16, depth=1, heads=2, vocabulary=8, tokens=64, classes=10)
+    network = Recorder(config, lambda tokens, labels: torch.zeros(*tokens.shape, 8))
+    codes = torch.randint(0, 8, (4000, 64), dtype=torch.int16)
+    task = MaskGITTask(network, codes, torch.full((4000,), 3), null_class=10)
+    loss = task.loss(torch.arange(4000), keyed_generator(0))
+    assert loss.item() == pytest.approx(np.log(8))
+    tokens, labels = network.seen[0]
+    masked = tokens == 8
+    assert torch.equal(tokens[~masked], codes.long()[~masked])
+    assert masked.sum(dim=1).min() >= 1
+    # The mean of cos over a uniform quarter turn is 2 / pi.
+    assert masked.float().mean().item() == pytest.approx(2 / np.pi, abs=0.02)
+    assert (labels == 10).float().mean().item() == pytest.approx(LABEL_DROPOUT, abs=0.02)
+    assert set(labels.tolist()) == {3, 10}
+
+
+@pytest.mark.parametrize(("kind", "process"), [(DiTTask, "vp"), (SiTTask, "linear")])
+def test_diffusion_targets_invert_the_process(kind, process):
+    """A network that knows the data and the process has no loss."""
+    latents = torch.randn(50, 4, 8, 8)
+
+    def oracle(x, t, labels):
+        t = t[:, None, None, None]
+        if process == "linear":
+            return (latents - x) / (1 - t)
+        alpha = torch.exp(-(t**2) * 19.9 / 4 - 0.05 * t)
+        return (x - alpha * latents) / (1 - alpha**2).sqrt()
+
+    config = DiTConfig(width=16, depth=1, heads=2, patch=2, size=8, classes=10, process=process)
+    task = kind(Recorder(config, oracle), latents, torch.zeros(50, dtype=torch.int64), 10)
+    assert task.loss(torch.arange(50), keyed_generator(0)).item() < 1e-3
+
+
+@torch.no_grad()
+def test_the_codebook_follows_its_columns_and_dead_codes_restart():
+    model = VQGAN(replace(tiny_recipe("maskgit").decoder, vocabulary=4))
+    trainable = TrainableVQ(model)
+    centres = torch.tensor([[5.0, 0, 0, 0], [0, 5.0, 0, 0]])
+    columns = centres.repeat(50, 1)
+    for step in range(50):
+        distance = torch.cdist(columns, model.quantize.embedding.weight)
+        trainable.follow(columns, distance.argmin(dim=1), keyed_generator(step))
+    distance = torch.cdist(centres, model.quantize.embedding.weight).min(dim=1).values
+    assert distance.max() < 1e-4
+
+
+def test_the_codebook_is_not_trained_by_gradients():
+    _, decoder, _ = pair("maskgit")
+    task = VQTask(decoder, torch.randint(0, 255, (4, 1, 32, 32), dtype=torch.uint8), 0.0, 1.0)
+    task.loss(torch.arange(4), keyed_generator(0)).backward()
+    assert decoder.quantize.embedding.weight.grad is None
+    assert decoder.encoder.conv_in.weight.grad.abs().sum() > 0
+
+
+@torch.no_grad()
+def test_calibration_gives_unit_variance_and_keeps_the_round_trip():
+    _, decoder, _ = pair("dit")
+    images = torch.rand(8, 1, 32, 32)
+    before = decoder.decode(decoder.encode(images))
+    calibrate(decoder, images)
+    assert decoder.encode(images).std().item() == pytest.approx(1.0, rel=1e-4)
+    torch.testing.assert_close(decoder.decode(decoder.encode(images)), before, atol=1e-4, rtol=1e-3)
+
+
+@torch.no_grad()
+def test_images_encode_in_batches_to_the_same_codes():
+    _, decoder, _ = pair("maskgit")
+    data = pictures(300)
+    codes = encode_all(decoder.eval(), data, (0.0, 1.0))
+    alone = decoder.encode(torch.from_numpy(data.pixels[299:, None]) / 255.0)
+    assert codes.shape == (300, 64)
+    assert torch.equal(codes[299:], alone)

@@ -1,0 +1,60 @@
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from PIL import Image
+
+from adagen_rt.errors import InputError
+from adagen_rt.training.policy.folder import load_image_folder
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Two classes of single-coloured images of several shapes; the middle has a mark."""
+    for label, name in enumerate(("n01", "n02")):
+        (tmp_path / name).mkdir()
+        for index, shape in enumerate(((20, 40), (30, 30))):
+            pixels = np.full((*shape, 3), 100 * label + 10 * index, np.uint8)
+            pixels[:, : shape[1] // 4] = 255  # cut away where the image is wide
+            Image.fromarray(pixels).save(tmp_path / name / f"{index}.png")
+    (tmp_path / "n01" / "notes.txt").write_text("no image")
+    return tmp_path
+
+
+def test_images_come_scaled_cut_and_in_order(folder):
+    pixels, labels = load_image_folder(folder, classes=2, size=10)
+    assert labels.tolist() == [0, 0, 1, 1]
+    assert len(pixels) == 4
+    some = pixels[torch.tensor([2, 0])]
+    assert some.shape == (2, 3, 10, 10)
+    assert some.dtype == torch.uint8
+    # Lanczos overshoots beside an edge.
+    assert (some[0, :, :, 3:] == 100).all()
+    assert (some[1, :, :, 3:] == 0).all()
+    assert some.max() < 150
+    square = pixels[torch.tensor([1])]
+    assert (square[0, :, :, 6:] == 10).all()
+    assert (square[0, :, :, 0] > 240).all()
+
+
+def test_grey_images_become_coloured(folder):
+    Image.fromarray(np.full((12, 12), 7, np.uint8)).save(folder / "n02" / "9.png")
+    pixels, labels = load_image_folder(folder, classes=2, size=6)
+    assert labels.tolist() == [0, 0, 1, 1, 1]
+    assert (pixels[torch.tensor([4])] == 7).all()
+
+
+def test_other_folders_are_refused(folder):
+    with pytest.raises(InputError, match=r"2 folders', expected .* 1000 classes"):
+        load_image_folder(folder, classes=1000, size=10)
+    (folder / "n03").mkdir()
+    with pytest.raises(InputError, match=r"n03.*images \(.jpg"):
+        load_image_folder(folder, classes=3, size=10)
+
+
+def test_a_damaged_image_is_named(folder):
+    (folder / "n01" / "0.png").write_bytes(b"not an image")
+    pixels, _ = load_image_folder(folder, classes=2, size=10)
+    with pytest.raises(InputError, match=r"0\.png.*expected an image"):
+        pixels[torch.tensor([0])]
