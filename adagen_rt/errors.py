@@ -17,6 +17,7 @@ AdagenError
 
 from __future__ import annotations
 
+import operator
 from typing import Any
 
 
@@ -111,3 +112,22 @@ class SampleError(AdagenError):
 
 class StoppedError(AdagenError):
     """A server or scheduler takes no more requests."""
+
+
+def as_integer(field: str, value: Any, low: int, high: int) -> int:
+    """Return ``value`` as an int if it is one between ``low`` and ``high``.
+
+    Raises:
+        InputError: It is not.
+    """
+    expected = f"an integer from {low} to {high}"
+    # NumPy's booleans answer to `index` too.
+    if isinstance(value, bool) or type(value).__name__ in ("bool_", "bool"):
+        raise InputError(field, value, expected)
+    try:
+        number = operator.index(value)
+    except TypeError:
+        raise InputError(field, value, expected) from None
+    if not low <= number <= high:
+        raise InputError(field, number, expected)
+    return number

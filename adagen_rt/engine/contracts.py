@@ -1,97 +1,90 @@
-"""Which graphs each family runs and the tensors that pass through them.
-
-This is the table of docs/architecture.md as data: what the step rules feed and read.
-"""
+"""Contracts of graphs: the tensors that pass through them, as step rules feed and read them."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+#: Every action, every map of VAR and every choice hangs on the few numbers of these graphs, so
+#: they keep float32 in any engine.
+KEEP_FLOAT32 = frozenset({"policy", "fidelity_policy", "critic", "reward", "refine"})
+#: The optional graphs that choose, and the one number or row of numbers that each gives.
+CHOOSERS = {"policy": "raw", "fidelity_policy": "raw", "critic": "value"}
 
 
 @dataclass(frozen=True)
-class Contract:
+class GraphContract:
     """One graph.
 
     Attributes:
-        inputs: What it may ask for.
-        outputs: What it has to give.
+        inputs: What it may ask for, in order.
+        outputs: What it has to give, in order.
+        axes: Axis of the rows in an output, where it is not the first.
         optional: Whether an engine can do without it.
         beside: Another graph that it makes no sense without.
     """
 
-    inputs: frozenset[str]
-    outputs: frozenset[str]
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    axes: Mapping[str, int] = field(default_factory=dict)
     optional: bool = False
     beside: str | None = None
 
 
-def _graph(
-    inputs: str, outputs: str, *, optional: bool = False, beside: str | None = None
-) -> Contract:
-    return Contract(frozenset(inputs.split()), frozenset(outputs.split()), optional, beside)
+def contract(
+    inputs: str,
+    outputs: str,
+    *,
+    axes: Mapping[str, int] | None = None,
+    optional: bool = False,
+    beside: str | None = None,
+) -> GraphContract:
+    """Make a contract of tensor names that blanks separate."""
+    return GraphContract(
+        tuple(inputs.split()), tuple(outputs.split()), axes or {}, optional, beside
+    )
 
 
-def _chosen(seen: str) -> dict[str, Contract]:
-    """The optional graphs, of which the first three look at ``seen``."""
-    return {
-        "policy": _graph(seen, "raw", optional=True),
-        "fidelity_policy": _graph(seen, "raw", optional=True, beside="policy"),
-        "critic": _graph(seen, "value", optional=True, beside="policy"),
-        "reward": _graph("image labels", "reward", optional=True),
+def optional_contracts(seen: str, asked: Iterable[str]) -> dict[str, GraphContract]:
+    """Make the contracts of the graphs that every family may have.
+
+    Args:
+        seen: What policies and the critic look at.
+        asked: Arrays of the condition, which the reward model is told besides the image.
+    """
+    choosers = {
+        name: contract(
+            seen, output, optional=True, beside=None if name == "policy" else "policy"
+        )
+        for name, output in CHOOSERS.items()
     }
-
-
-_DIFFUSION = {
-    "backbone": _graph("x t labels", "prediction features"),
-    "decoder": _graph("latents", "image"),
-    **_chosen("features step"),
-}
-#: Every action, every map of VAR and every choice hangs on the few numbers of these graphs, so
-#: they keep float32 in any engine.
-KEEP_FLOAT32 = frozenset({"policy", "fidelity_policy", "critic", "reward", "refine"})
-CONTRACTS: dict[str, dict[str, Contract]] = {
-    "maskgit": {
-        "backbone": _graph("tokens labels", "logits features"),
-        "decoder": _graph("tokens", "image"),
-        **_chosen("features step"),
-    },
-    "dit": _DIFFUSION,
-    "sit": _DIFFUSION,
-    "var": {
-        "condition": _graph("labels", "modulation head_modulation start"),
-        "backbone": _graph(
-            "inputs positions cache modulation head_modulation start",
-            "logits features new_cache",
-        ),
-        "refine": _graph("tokens positions next_positions phi f_hat", "next_f_hat next_inputs"),
-        "decoder": _graph("latents", "image"),
-        **_chosen("features positions step"),
-    },
-}
+    reward = contract(" ".join(["image", *asked]), "reward", optional=True)
+    return {**choosers, "reward": reward}
 
 
 def graph_faults(
-    family: str, graphs: Mapping[str, tuple[Iterable[str], Iterable[str]]]
+    family: str,
+    contracts: Mapping[str, GraphContract],
+    graphs: Mapping[str, tuple[Iterable[str], Iterable[str]]],
 ) -> Iterator[str]:
-    """What keeps a family from running these graphs.
+    """Say what keeps a family from running these graphs.
 
     Args:
         family: The family's name.
+        contracts: Its graphs.
         graphs: Names of the inputs and of the outputs of each graph.
     """
-    contracts = CONTRACTS[family]
     for name in graphs.keys() - contracts.keys():
         yield f"graphs.{name}: the family {family} has no such graph"
-    for name, contract in contracts.items():
+    for name, agreed in contracts.items():
         if name not in graphs:
-            if not contract.optional:
+            if not agreed.optional:
                 yield f"graphs has no {name!r}"
             continue
-        if contract.beside is not None and contract.beside not in graphs:
-            yield f"graphs.{name}: needs the graph {contract.beside!r} beside it"
+        if agreed.beside is not None and agreed.beside not in graphs:
+            yield f"graphs.{name}: needs the graph {agreed.beside!r} beside it"
         inputs, outputs = (set(names) for names in graphs[name])
-        if unknown := sorted(inputs - contract.inputs):
+        if unknown := sorted(inputs - set(agreed.inputs)):
             yield f"graphs.{name}.inputs: nobody feeds {', '.join(unknown)}"
-        if missing := sorted(contract.outputs - outputs):
+        if missing := sorted(set(agreed.outputs) - outputs):
             yield f"graphs.{name}.outputs: missing {', '.join(missing)}"

@@ -1,0 +1,43 @@
+"""What a sample is made of besides its seed.
+
+A kind of condition is a section of the manifest, `ConditionSpec`: it reads what callers ask for
+into named arrays with a row a sample, and knows the null twin that guidance subtracts. A
+`Condition` is what the backbone is fed of it. Class labels are the one kind so far.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from adagen_rt.condition.condition import Condition, Conditioner
+from adagen_rt.condition.labels import ClassLabels
+from adagen_rt.condition.rows import count_rows, join_rows, take_rows
+from adagen_rt.condition.spec import ConditionSpec, RowSpec
+
+__all__ = [
+    "KINDS",
+    "ClassLabels",
+    "Condition",
+    "ConditionSpec",
+    "Conditioner",
+    "RowSpec",
+    "count_rows",
+    "join_rows",
+    "parse_condition",
+    "take_rows",
+]
+
+#: Every kind by the name that manifests have for it.
+KINDS: dict[str, type[ConditionSpec]] = {"class": ClassLabels}
+
+
+def parse_condition(section: Any) -> ConditionSpec:
+    """Parse the `condition` section of a manifest.
+
+    Raises:
+        ValueError: There is no such kind, or a field is wrong.
+    """
+    kind = section.get("kind") if isinstance(section, dict) else None
+    if kind not in KINDS:
+        raise ValueError(f"kind: got {kind!r}, expected one of {', '.join(KINDS)}")
+    return KINDS[kind].model_validate(section)

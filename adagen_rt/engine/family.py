@@ -1,0 +1,150 @@
+"""What a family of generators says of itself, and where families are found.
+
+A family is a folder: the package's own are in `adagen_rt/families`, others register themselves
+under the entry point group `adagen_rt.families`. Nothing that is common to families imports one
+of them; they are found by the name that a manifest or a recipe has.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
+from importlib import import_module, metadata
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from adagen_rt.condition import ConditionSpec
+from adagen_rt.engine.contracts import GraphContract, contract, optional_contracts
+from adagen_rt.errors import MissingExtraError
+from adagen_rt.types import Run, Session, Spec
+
+if TYPE_CHECKING:
+    from adagen_rt.export.model import FamilyModel
+    from adagen_rt.ops import Ops
+    from adagen_rt.program.builder import Setting
+    from adagen_rt.program.program import Program
+    from adagen_rt.sampling.rule import NoiseSource, StepRule
+
+GROUP = "adagen_rt.families"
+#: Folders of the package's own families, by the names that manifests have for them.
+BUILT_IN = {"maskgit": "maskgit", "var": "var", "dit": "diffusion", "sit": "diffusion"}
+
+
+class FamilySpec(Spec):
+    """The section `family` of a manifest: a family's name and sizes, and facts that follow.
+
+    Attributes:
+        family: The family's name.
+        actions: Names of the actions that its step rule reads.
+        seen: What policies and the critic look at, besides the index of the call.
+        mixes_steps: Whether slots at different steps can share a batch.
+        prediction_limit: How far the backbone's outputs may be off in an engine with integer
+            weights: root of the mean square over the deviation.
+    """
+
+    family: str
+    actions: ClassVar[tuple[str, ...]]
+    seen: ClassVar[str] = "features"
+    mixes_steps: ClassVar[bool] = True
+    prediction_limit: ClassVar[float] = math.inf
+
+    def calls(self, steps: int) -> int:
+        """Count the policy calls of a generation of so many evaluations."""
+        return steps
+
+    def check_steps(self, steps: int) -> str | None:
+        """Say what number of evaluations is expected, if not this one."""
+        return None
+
+    def own_contracts(self) -> dict[str, GraphContract]:
+        """List the graphs that the family cannot do without, condition aside."""
+        raise NotImplementedError
+
+    def contracts(self, condition: ConditionSpec) -> dict[str, GraphContract]:
+        """List all graphs of an engine under a kind of condition.
+
+        A graph `condition` gives the backbone what it wants of the condition; without one, the
+        backbone is fed the condition's own arrays.
+        """
+        own, asked = self.own_contracts(), tuple(condition.tensors)
+        graph = own.get("condition") or contract("", "", optional=True)
+        graph = GraphContract(asked, graph.outputs, graph.axes, graph.optional)
+        backbone = own["backbone"]
+        given = graph.outputs or asked
+        fed = GraphContract((*backbone.inputs, *given), backbone.outputs, backbone.axes)
+        others = optional_contracts(f"{self.seen} step", asked)
+        return {**own, "condition": graph, "backbone": fed, **others}
+
+    def counts_per_image(self, steps: int) -> dict[str, int]:
+        """Say how often each graph's count of operations is spent on one image."""
+        return {"backbone": 2 * steps, "policy": self.calls(steps), "decoder": 1}
+
+    def sizes(self, rows: int) -> Iterator[dict[str, int]]:
+        """List the sizes of the graphs' dynamic axes, one entry a set of shapes that occurs."""
+        yield {"rows": rows}
+
+
+class Family(ABC):
+    """A family as the registry finds it.
+
+    The module that a name leads to has an instance, `FAMILY`.
+
+    Attributes:
+        Spec: Its section of a manifest.
+    """
+
+    Spec: type[FamilySpec]
+
+    @abstractmethod
+    def rule(
+        self,
+        spec: Any,
+        steps: int,
+        ops: Ops,
+        noise: NoiseSource,
+        sessions: Mapping[str, Session],
+    ) -> StepRule[Any]:
+        """Make the step rule at a number of evaluations.
+
+        Args:
+            spec: The manifest's section.
+            steps: Backbone evaluations.
+            ops: Where the numeric steps run.
+            noise: Gives the noise of a step.
+            sessions: The engine's graphs; a rule may have some of its own.
+        """
+
+    def backbone(self, spec: Any, run: Run) -> Run:
+        """Wrap the backbone, where a family knows some of its answers beforehand."""
+        return run
+
+    def program(self, setting: Setting) -> Program | None:
+        """Build the device program of a whole generation; None where a family has none."""
+        return None
+
+    def model(self) -> FamilyModel:
+        """Load the half that needs PyTorch: networks, export plan, training task."""
+        raise MissingExtraError(f"the PyTorch half of {type(self).__name__}", "torch")
+
+
+@cache
+def find_family(name: str) -> Family:
+    """Find a family by name.
+
+    Raises:
+        ValueError: There is none; the message lists those that there are.
+    """
+    if name in BUILT_IN:
+        family: Family = import_module(f"adagen_rt.families.{BUILT_IN[name]}").FAMILY
+        return family
+    for entry in metadata.entry_points(group=GROUP, name=name):
+        loaded = entry.load()
+        family = getattr(loaded, "FAMILY", loaded)
+        return family
+    raise ValueError(f"got {name!r:.80}, expected one of {', '.join(family_names())}")
+
+
+def family_names() -> Iterable[str]:
+    """List the names of all families that are installed."""
+    return (*BUILT_IN, *sorted(entry.name for entry in metadata.entry_points(group=GROUP)))

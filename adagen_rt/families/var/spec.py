@@ -1,0 +1,79 @@
+"""VAR in a manifest: sizes and graphs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import accumulate
+from typing import ClassVar, Literal
+
+from pydantic import Field, model_validator
+
+from adagen_rt.engine.contracts import GraphContract, contract
+from adagen_rt.engine.family import FamilySpec
+
+
+class VARSpec(FamilySpec):
+    """Next-scale prediction over maps of ``scales`` x ``scales`` tokens.
+
+    Attributes:
+        scales: Side of the token map at every step.
+        vocabulary: Codebook entries.
+        code_width: Channels of a codebook vector, and of ``f_hat``.
+        layers: Transformer blocks, each with keys and values in the cache.
+        width: Transformer width.
+        phi: Which shared refinement convolution each scale uses.
+    """
+
+    actions: ClassVar = ("guidance_scale", "top_k", "top_p", "sampling_temperature")
+    seen: ClassVar = "features positions"
+    mixes_steps: ClassVar = False  # a step's inputs are as many as its scale has tokens
+    family: Literal["var"] = "var"
+    scales: tuple[int, ...] = Field(min_length=1, max_length=64)
+    vocabulary: int = Field(ge=2, le=1 << 20)
+    code_width: int = Field(ge=1)
+    layers: int = Field(ge=1)
+    width: int = Field(ge=1)
+    phi: tuple[int, ...]
+
+    @model_validator(mode="after")
+    def _one_phi_per_scale(self) -> VARSpec:
+        if len(self.phi) != len(self.scales):
+            raise ValueError(f"phi has {len(self.phi)} entries, scales {len(self.scales)}")
+        return self
+
+    @property
+    def bounds(self) -> list[int]:
+        """Position at which each scale begins, and the end of the last."""
+        return [0, *accumulate(side * side for side in self.scales)]
+
+    def check_steps(self, steps: int) -> str | None:
+        """A step is a scale."""
+        own = len(self.scales)
+        return None if steps == own else f"{own}: one for each scale of this engine"
+
+    def own_contracts(self) -> dict[str, GraphContract]:
+        """Condition, backbone, refinement of the maps, decoder."""
+        return {
+            "condition": contract(
+                "", "modulation head_modulation start", axes={"modulation": 1}
+            ),
+            "backbone": contract(
+                "inputs positions cache", "logits features new_cache", axes={"new_cache": 3}
+            ),
+            "refine": contract(
+                "tokens positions next_positions phi f_hat", "next_f_hat next_inputs"
+            ),
+            "decoder": contract("latents", "image"),
+        }
+
+    def counts_per_image(self, steps: int) -> dict[str, int]:
+        """Graphs differ in size from scale to scale; their counts are of all scales together."""
+        return {"backbone": 2, "condition": 2, "policy": 1, "refine": 1, "decoder": 1}
+
+    def sizes(self, rows: int) -> Iterator[dict[str, int]]:
+        """One set of shapes a scale."""
+        counts = [side * side for side in self.scales]
+        # There is no scale after the last; its inputs are computed and not used.
+        following = [*counts[1:], counts[-1]]
+        for tokens, before, ahead in zip(counts, self.bounds, following, strict=False):
+            yield {"rows": rows, "tokens": tokens, "past": before, "next_tokens": ahead}
