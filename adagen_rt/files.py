@@ -1,7 +1,9 @@
-"""Files that appear whole or not at all."""
+"""Files and folders that appear whole or not at all."""
 
 from __future__ import annotations
 
+import ctypes
+import errno
 import os
 import shutil
 import tempfile
@@ -36,21 +38,94 @@ def check_writable(field: str, path: Path, *, folder: bool = False) -> None:
 
 @contextmanager
 def staged_files(target: Path) -> Iterator[Path]:
-    """A temporary folder whose files move into folder ``target`` when the block succeeds.
+    """Give a temporary folder whose files move into folder ``target`` when the block succeeds.
 
-    Other files in ``target`` stay as they are.
+    An interruption at any moment leaves every earlier file whole. Other files in ``target`` stay
+    as they are.
     """
     target.mkdir(parents=True, exist_ok=True)
     staging = Path(tempfile.mkdtemp(prefix=".adagen-", dir=target))
     try:
         yield staging
         for path in sorted(staging.iterdir()):
+            _sync(path)
             path.replace(target / path.name)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
 
 
 def replace_file(target: Path, write: Callable[[Path], object]) -> None:
-    """Write a file beside ``target`` and move it there when it is complete."""
+    """Have a file written beside ``target``, and move it there when it is complete."""
     with staged_files(target.parent) as staging:
         write(staging / target.name)
+
+
+@contextmanager
+def staged_folder(target: Path, marker: str) -> Iterator[Path]:
+    """Give a temporary sibling of ``target`` that takes its place when the block succeeds.
+
+    A block that raises, or a process that dies, leaves an older ``target`` whole.
+
+    Args:
+        target: The folder to write.
+        marker: A file that tells what may be replaced.
+
+    Raises:
+        InputError: ``target`` exists and has no ``marker``.
+    """
+    check_target(target, marker)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    staging = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+    try:
+        yield staging
+        staging.chmod(0o755)
+        for path in staging.iterdir():
+            _sync(path)
+        _replace_folder(staging, target)
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+
+
+def check_target(target: Path, marker: str) -> None:
+    """Refuse to write where something else lies; as for `staged_folder`."""
+    if not _may_replace(target, marker):
+        raise InputError("out", str(target), f"a new folder, or one that has a {marker}")
+
+
+def _may_replace(target: Path, marker: str) -> bool:
+    """Whether nothing but an older folder of the same kind would be lost."""
+    if not target.is_dir():
+        return not target.exists()
+    return (target / marker).is_file() or not any(target.iterdir())
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _replace_folder(staging: Path, target: Path) -> None:
+    """Put ``staging`` at ``target``; what was there ends up at ``staging``."""
+    try:
+        staging.rename(target)
+    except OSError as error:
+        if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+            raise
+        if not _exchange(staging, target):
+            retired = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+            target.rename(retired)
+            staging.rename(target)
+            shutil.rmtree(retired, ignore_errors=True)
+
+
+def _exchange(one: Path, other: Path) -> bool:
+    """Swap two folders atomically, where the system can (Linux)."""
+    at_fdcwd, rename_exchange = -100, 2
+    renameat2 = getattr(ctypes.CDLL(None), "renameat2", None)
+    if renameat2 is None:
+        return False
+    arguments = (at_fdcwd, os.fsencode(one), at_fdcwd, os.fsencode(other), rename_exchange)
+    return bool(renameat2(*arguments) == 0)

@@ -43,13 +43,13 @@ def kernels(driver: Driver, quick: bool) -> Iterator[Row]:
 
 
 def engines(driver: Driver, quick: bool) -> Iterator[Row]:
-    """The captured loop against ``Generator`` on the CPU, for the same networks and seeds."""
+    """The captured loop against ``StepwisePipeline`` on the CPU, for the same networks and seeds."""
     import torch
     from gpu_programs import Model, request
 
     from adagen_rt.export.networks import seed_networks
     from adagen_rt.export.pipeline import export_networks
-    from adagen_rt.pipeline.stepwise import Generator
+    from adagen_rt.pipeline.stepwise import StepwisePipeline
 
     # Convolutions would round their inputs to TensorFloat-32, which the CPU does not.
     torch.backends.cudnn.allow_tf32 = False
@@ -63,7 +63,7 @@ def engines(driver: Driver, quick: bool) -> Iterator[Row]:
                 lambda m=model: seed_networks(m.recipe, "gpu-check"),
                 Path(folder) / name,
             )
-            expected = Generator(engine).generate(labels.tolist(), seeds.tolist())
+            expected = StepwisePipeline(engine).generate(labels.tolist(), seeds.tolist())
         yield name, *_compared(outcome, expected)
 
 

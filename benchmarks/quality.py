@@ -43,7 +43,9 @@ from adagen_rt.evaluation.judge import load_judge
 from adagen_rt.evaluation.sources import Source
 from adagen_rt.files import check_writable
 from adagen_rt.pipeline.load import check_threads
-from adagen_rt.sampling.request import MAX_BATCH, MAX_STEPS, as_integer
+from adagen_rt.errors import as_integer
+from adagen_rt.sampling.params import MAX_STEPS
+from adagen_rt.sampling.request import MAX_BATCH
 
 ENGINES = "fashion-maskgit,fashion-dit,fashion-sit,fashion-var"
 #: Precision and recall need neighbours.

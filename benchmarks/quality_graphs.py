@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from adagen_rt.backends.torch.onnx_module import OnnxModule
-from adagen_rt.engine.folder import Engine
+from adagen_rt.engine.folder import EngineFolder
 from adagen_rt.engine.manifest import Manifest
 from adagen_rt.evaluation.network_source import NetworkSource
 from adagen_rt.sampling.loop import Network
@@ -67,7 +67,7 @@ class GraphSource(NetworkSource):
         batch_size: Images made together.
     """
 
-    def __init__(self, engine: Engine, manifest: Manifest, device: str, batch_size: int) -> None:
+    def __init__(self, engine: EngineFolder, manifest: Manifest, device: str, batch_size: int) -> None:
         # The judge's convolutions would round their inputs to TensorFloat-32, as no CPU does.
         torch.backends.cudnn.allow_tf32 = False
         graphs = {name: OnnxModule(engine.path / g.file) for name, g in manifest.graphs.items()}

@@ -17,7 +17,7 @@ from adagen_rt.export.description import describe_model
 from adagen_rt.export.networks import load_networks
 from adagen_rt.export.pipeline import with_fidelity
 from adagen_rt.export.recipe import load_recipe
-from adagen_rt.pipeline.stepwise import Generator
+from adagen_rt.pipeline.stepwise import StepwisePipeline
 
 
 def title(manifest: Manifest) -> str:
@@ -68,7 +68,7 @@ class Maker:
         engine = replace(engine, manifest=self._changed(engine.manifest))
         if self.device != "cpu":
             return GraphSource(engine, engine.manifest, self.device, self.batch_size)
-        return EngineSource(Generator(engine, threads=self.threads), self.batch_size)
+        return EngineSource(StepwisePipeline(engine, threads=self.threads), self.batch_size)
 
     def _networks(self, folder: Path) -> Source:
         if not folder.is_dir():

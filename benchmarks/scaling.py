@@ -27,7 +27,7 @@ from adagen_rt.errors import AdagenError
 from adagen_rt.export import export_engine
 from adagen_rt.export.recipe import Recipe
 from adagen_rt.pipeline.load import check_threads
-from adagen_rt.pipeline.stepwise import Generator
+from adagen_rt.pipeline.stepwise import StepwisePipeline
 
 RECIPES = Path(__file__).parents[1] / "export"
 BATCHES = (1, 2, 4, 8, 16)
@@ -38,7 +38,7 @@ HEADER = ("of", "size", "ms", "growth")
 Row = dict[str, Any]
 
 
-def generations(generator: Generator, count: int, steps: int | None = None) -> Callable[[], object]:
+def generations(generator: StepwisePipeline, count: int, steps: int | None = None) -> Callable[[], object]:
     """A call that generates ``count`` images at once."""
     labels = [n % 10 for n in range(count)]
     return partial(generator.generate, labels, [0] * count, steps=steps, batch_size=count)

@@ -32,8 +32,8 @@ from adagen_rt import load
 from adagen_rt.cli.support.plots import check_plot
 from adagen_rt.errors import AdagenError
 from adagen_rt.pipeline.load import check_threads
-from adagen_rt.pipeline.stepwise import Generator
-from adagen_rt.serving import Engine
+from adagen_rt.pipeline.stepwise import StepwisePipeline
+from adagen_rt.serving import BatchEngine
 
 HEADER = ("rate", "contender", "images_s", "p50_ms", "p95_ms", "p99_ms")
 #: Static batching copes with a rate as long as its p99 is below so many idle latencies.
@@ -44,7 +44,7 @@ Submit = Callable[[int, int], "Future[Any]"]
 class StaticBatching:
     """Takes what waits and runs it to the end before it looks again."""
 
-    def __init__(self, generator: Generator, max_batch: int) -> None:
+    def __init__(self, generator: StepwisePipeline, max_batch: int) -> None:
         self._generator, self._max_batch = generator, max_batch
         self._waiting: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._work, daemon=True)
@@ -126,7 +126,7 @@ def verdict(rows: Sequence[dict[str, Any]], idle_ms: float) -> dict[str, Any]:
     return {"copes_until": best, "static_over_continuous": ratio}
 
 
-def saturated(engine: Engine, generator: Generator, count: int, repeats: int) -> float:
+def saturated(engine: BatchEngine, generator: StepwisePipeline, count: int, repeats: int) -> float:
     """Time of ``count`` images through the scheduler over that of `generate`."""
 
     def served() -> None:
@@ -141,7 +141,7 @@ def saturated(engine: Engine, generator: Generator, count: int, repeats: int) ->
     return medians["served"] / medians["direct"]
 
 
-def capacity(generator: Generator, batch: int) -> float:
+def capacity(generator: StepwisePipeline, batch: int) -> float:
     """Images a second of `generate` in full batches."""
 
     def full() -> None:
@@ -160,7 +160,7 @@ def idle_latency(submit: Submit, count: int = 20) -> float:
     return 1e3 * statistics.median(seconds)
 
 
-def soak(engine: Engine, rate: float, minutes: float) -> list[tuple[float, int, float]]:
+def soak(engine: BatchEngine, rate: float, minutes: float) -> list[tuple[float, int, float]]:
     """Minutes, images so far and resident GB, at half the rate that is possible."""
     rows, made, begin = [], 0, time.monotonic()
     while (passed := (time.monotonic() - begin) / 60) < minutes:
@@ -216,7 +216,7 @@ def main(
     rate = capacity(generator, max_batch)
     facts["capacity_images_s"] = float(f"{rate:.4g}")
     with ExitStack() as stack:
-        served = Engine(name, max_batch=max_batch, max_queue=100_000, threads=threads)
+        served = BatchEngine(name, max_batch=max_batch, max_queue=100_000, threads=threads)
         stack.enter_context(served)
         if minutes is not None:
             rows = soak(served, rate, minutes)

@@ -28,7 +28,7 @@ import click
 from timing import conditions, interleaved_seconds, print_report
 
 from adagen_rt.pipeline.load import check_threads, load
-from adagen_rt.serving import Engine
+from adagen_rt.serving import BatchEngine
 
 BATCH, WARMUPS = 16, 1
 HEAD = (
@@ -112,7 +112,7 @@ def main(engine: str, images: int, clients: int, threads: int | None, repeats: i
     generator = load(engine, threads=workers)
     labels = [i % generator.manifest.class_count for i in range(images)]
     with (
-        Engine(engine, max_batch=BATCH, max_queue=images, threads=workers) as core,
+        BatchEngine(engine, max_batch=BATCH, max_queue=images, threads=workers) as core,
         server(engine, workers, images) as place,
     ):
         asking = Clients(place, labels, clients)

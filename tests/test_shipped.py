@@ -28,8 +28,8 @@ def test_schedule_is_chosen_per_sample(name):
     result = generator.generate(range(10), range(10))
     adapted = [values for values in result.schedule.values() if np.nanstd(values, axis=1).max() > 0]
     assert adapted
-    static = generator.generate(range(10), range(10), static=True)
-    tuned = generator.generate(range(10), range(10), static="tuned")
+    static = generator.generate(range(10), range(10), schedule="static")
+    tuned = generator.generate(range(10), range(10), schedule="tuned")
     assert (static.images != result.images).any()
     assert (static.images != tuned.images).any()
 

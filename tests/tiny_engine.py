@@ -11,9 +11,11 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from adagen_rt.engine.folder import staged_folder, write_manifest
-from adagen_rt.engine.manifest import GraphSpec, ImageSpec, Manifest, MaskGITSpec, TensorSpec
+from adagen_rt.condition import ClassLabels
+from adagen_rt.engine.folder import staged_engine, write_manifest
+from adagen_rt.engine.manifest import GraphSpec, ImageSpec, Manifest, TensorSpec
 from adagen_rt.engine.schedule import ActionSpec, Constant, Cosine, Decay, Ramp, ScheduleSpec
+from adagen_rt.families.maskgit.spec import MaskGITSpec
 
 SIDE, VOCABULARY, WIDTH, STEPS = 4, 8, 6, 4
 STD = 0.7
@@ -64,15 +66,14 @@ def build_tiny_engine(folder: Path, options: Options = Options(), name: str = "t
     models = {key: build(rng, options) for key, build in builders.items()}
     if not options.policy:
         del models["policy"]
-    with staged_folder(folder) as staging:
+    with staged_engine(folder) as staging:
         for key, model in models.items():
             onnx.save(model, staging / f"{key}.onnx")
         manifest = Manifest.model_construct(
             format=1,
             name=name,
             family=MaskGITSpec(tokens=TOKENS, vocabulary=VOCABULARY),
-            class_count=len(CLASSES),
-            class_names=CLASSES,
+            condition=ClassLabels(count=len(CLASSES), names=CLASSES),
             image=ImageSpec(size=SIDE, channels=1),
             schedule=SCHEDULE,
             refinement_std=STD if options.judges else None,

@@ -1,20 +1,33 @@
-"""Who executes an engine's graphs."""
+"""Who executes an engine's graphs: a registry of backends, loaded when they are asked for."""
 
 from __future__ import annotations
 
-from adagen_rt.backends.base import Backend, Graph
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from adagen_rt.backends.base import Backend
 from adagen_rt.errors import InputError
 
-__all__ = ["BACKENDS", "DEVICE_BACKENDS", "Backend", "Graph", "make_backend"]
+if TYPE_CHECKING:
+    from adagen_rt.engine.folder import EngineFolder
 
-HOST_BACKENDS = ("onnxruntime", "openvino")
-#: Who runs whole generations on a GPU, see ``device/``.
-DEVICE_BACKENDS = ("tensorrt", "tensorrt-rtx", "torch")
+__all__ = ["BACKENDS", "DEVICE_BACKENDS", "Backend", "make_backend", "open_sessions"]
+
+#: Modules of the backends whose graphs run one by one over the host's arrays; each has
+#: `make_backend(threads, provider)`.
+HOST_BACKENDS = {"onnxruntime": "onnxruntime.session", "openvino": "openvino"}
+#: Modules of those that run whole generations on a GPU, see `adagen_rt.program`; each has
+#: `open_sessions(engine, backend)`.
+DEVICE_BACKENDS = {
+    "tensorrt": "tensorrt.runtime",
+    "tensorrt-rtx": "tensorrt.runtime",
+    "torch": "torch.engine",
+}
 BACKENDS = (*HOST_BACKENDS, *DEVICE_BACKENDS)
 
 
 def make_backend(name: str, threads: int, provider: str | None = None) -> Backend:
-    """The backend called ``name``, whose graphs run one by one over the host's arrays.
+    """Make the backend called ``name``, whose graphs run over the host's arrays.
 
     Args:
         name: One of ``HOST_BACKENDS``.
@@ -26,15 +39,33 @@ def make_backend(name: str, threads: int, provider: str | None = None) -> Backen
         MissingExtraError: It is not installed; there is no silent fallback.
         DeviceError: The provider is installed and cannot be used.
     """
-    if name == "onnxruntime":
-        from adagen_rt.backends.onnxruntime.providers import CPU
-        from adagen_rt.backends.onnxruntime.session import OnnxRuntime
-
-        return OnnxRuntime(threads, provider=provider or CPU)
-    if name != "openvino":
+    if name not in HOST_BACKENDS:
         raise InputError("backend", name, f"one of {', '.join(HOST_BACKENDS)}")
-    if provider is not None:
-        raise InputError("provider", provider, "none with the backend openvino")
-    from adagen_rt.backends.openvino import OpenVINO
+    backend: Backend = _module(HOST_BACKENDS[name]).make_backend(threads, provider)
+    return backend
 
-    return OpenVINO(threads)
+
+def open_sessions(engine: EngineFolder, backend: str) -> tuple[Any, Any, int]:
+    """Open an engine's graphs on this machine's GPU.
+
+    Args:
+        engine: A checked engine folder.
+        backend: One of ``DEVICE_BACKENDS``.
+
+    Returns:
+        The graphs, the driver of the GPU, and the stream on which they run.
+
+    Raises:
+        InputError: There is no such backend.
+        MissingExtraError: It, or a CUDA driver's bindings, are not installed.
+        DeviceError: There is no GPU, or none that the backend supports.
+        PlanError: There are no plans, or they are damaged or made for something else.
+    """
+    if backend not in DEVICE_BACKENDS:
+        raise InputError("backend", backend, f"one of {', '.join(DEVICE_BACKENDS)}")
+    opened: tuple[Any, Any, int] = _module(DEVICE_BACKENDS[backend]).open_sessions(engine, backend)
+    return opened
+
+
+def _module(name: str) -> Any:
+    return import_module(f"adagen_rt.backends.{name}")

@@ -5,16 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
-Arrays = dict[str, Any]
-
-
-class Graph(Protocol):
-    """A loaded graph."""
-
-    def run(self, inputs: Arrays) -> Arrays:
-        """Outputs by name; they stay valid until the next call."""
+from adagen_rt.types import Session
 
 
 class Backend(Protocol):
@@ -22,13 +15,11 @@ class Backend(Protocol):
 
     Attributes:
         name: What the user calls it.
-        device: Where its arrays live, such as ``cpu``.
     """
 
     name: str
-    device: str
 
-    def load(self, path: Path) -> Graph:
+    def load(self, path: Path) -> Session:
         """Load an ONNX file that has been checked already."""
 
 

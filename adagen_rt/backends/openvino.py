@@ -7,11 +7,22 @@ from typing import Any
 
 import numpy as np
 
-from adagen_rt.backends.base import Arrays
-from adagen_rt.errors import EngineError, MissingExtraError
+from adagen_rt.errors import EngineError, InputError, MissingExtraError
+from adagen_rt.types import Arrays
 
 #: Entries of a row that share a scale where integer weights meet them; a divisor of all widths.
 GROUP = 128
+
+
+def make_backend(threads: int, provider: str | None) -> OpenVINO:
+    """Make the backend; it has no providers.
+
+    Raises:
+        InputError: One is given.
+    """
+    if provider is not None:
+        raise InputError("provider", provider, "none with the backend openvino")
+    return OpenVINO(threads)
 
 
 class OpenVINO:
@@ -22,7 +33,6 @@ class OpenVINO:
     """
 
     name = "openvino"
-    device = "cpu"
 
     def __init__(self, threads: int) -> None:
         try:

@@ -5,24 +5,22 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
-from adagen_rt.backends import DEVICE_BACKENDS
 from adagen_rt.cli.support.backend_options import backend_options
-from adagen_rt.cli.support.measure import HOST, PARTS, PERCENTILES, Measurement, Plan, measure
 from adagen_rt.cli.support.plots import check_plot, save_latencies
+from adagen_rt.cli.support.sampling_options import sampling_options
 from adagen_rt.cli.support.tables import table
 from adagen_rt.cli.support.watch import Progress
 from adagen_rt.engine.folder import open_engine
-from adagen_rt.errors import InputError
-from adagen_rt.pipeline.load import check_threads, make_generator
-from adagen_rt.pipeline.stepwise import Generator
-from adagen_rt.sampling.request import MAX_BATCH, as_integer, check_steps
-
-if TYPE_CHECKING:
-    from adagen_rt.pipeline.captured import DeviceGenerator
+from adagen_rt.errors import InputError, as_integer
+from adagen_rt.evaluation.latency import HOST, PARTS, PERCENTILES, Measurement, Plan, measure
+from adagen_rt.pipeline.base import Pipeline
+from adagen_rt.pipeline.load import check_threads, make_pipeline
+from adagen_rt.sampling.params import SamplingParams
+from adagen_rt.sampling.request import MAX_BATCH
 
 MAX_REPEATS = 100_000
 WARMUPS = 2
@@ -31,12 +29,11 @@ WARMUPS = 2
 @click.command()
 @click.argument("engine")
 @click.option("--batch", "batches", default="1,2,4,8,16", show_default=True, help="Batch sizes.")
-@click.option("--steps", type=int, help="Backbone evaluations; default: the engine's own.")
+@sampling_options()
 @click.option("--threads", type=int, help="CPU threads; default: all that are available.")
 @click.option(
     "--repeats", type=int, default=20, show_default=True, help="Generations of each batch size."
 )
-@click.option("--static", is_flag=True, help="Use the hand-made schedule and not the policy.")
 @backend_options
 @click.option("--profile", is_flag=True, help="Also say where the time goes, step by step.")
 @click.option(
@@ -48,10 +45,9 @@ WARMUPS = 2
 def bench(
     engine: str,
     batches: str,
-    steps: int | None,
+    params: SamplingParams,
     threads: int | None,
     repeats: int,
-    static: bool,
     backend: str,
     provider: str | None,
     profile: bool,
@@ -68,14 +64,13 @@ def bench(
     sizes = _parse_batches(batches)
     as_integer("repeats", repeats, 1, MAX_REPEATS)
     check_threads(threads)
-    if profile and backend in DEVICE_BACKENDS:
-        raise InputError("profile", True, f"none with {backend}: it has no steps to time")
     check_plot(plot)
     opened = open_engine(engine)
-    plan = Plan(check_steps(opened.manifest, steps), static, WARMUPS, repeats)
-    generator = make_generator(opened, backend, threads, provider)
-    facts = _conditions(generator, plan)
-    measured = _measure_all(generator, sizes, plan, quiet=as_json)
+    plan = Plan(params.check(opened.manifest), WARMUPS, repeats)
+    pipeline = make_pipeline(opened, backend, threads, provider)
+    pipeline.capabilities.check(backend, plan.params, streams="profile" if profile else None)
+    facts = _conditions(pipeline, plan)
+    measured = _measure_all(pipeline, sizes, plan, quiet=as_json)
     facts["load_after"] = _load()
     if plot is not None:
         save_latencies(plot, measured)
@@ -94,26 +89,17 @@ def _parse_batches(text: str) -> list[int]:
     return [as_integer("batch", int(size), 1, MAX_BATCH) for size in sizes]
 
 
-def _conditions(generator: Generator | DeviceGenerator, plan: Plan) -> dict[str, Any]:
+def _conditions(pipeline: Pipeline, plan: Plan) -> dict[str, Any]:
     """What holds for all measurements."""
-    adaptive = generator.has_policy and not plan.static
     return {
-        "engine": generator.manifest.name,
-        "schedule": "policy" if adaptive else "static",
-        "steps": plan.steps,
-        **_executor(generator),
+        "engine": pipeline.manifest.name,
+        "schedule": plan.params.schedule,
+        **{name: value for name, value in plan.params.changed().items() if name != "schedule"},
+        **pipeline.facts(),
         "cores": os.cpu_count(),
         "repeats": plan.repeats,
         "load_before": _load(),
     }
-
-
-def _executor(generator: Generator | DeviceGenerator) -> dict[str, Any]:
-    """Who runs the graphs, and what bounds it: threads, or the sizes that plans were built for."""
-    if isinstance(generator, Generator):
-        facts = {"backend": generator.backend, "threads": generator.threads}
-        return facts | ({"provider": generator.provider} if generator.provider else {})
-    return {"backend": generator.backend, "plans": " ".join(map(str, generator.batches))}
 
 
 def _load() -> float:
@@ -122,11 +108,11 @@ def _load() -> float:
 
 
 def _measure_all(
-    generator: Generator | DeviceGenerator, sizes: list[int], plan: Plan, quiet: bool
+    pipeline: Pipeline, sizes: list[int], plan: Plan, quiet: bool
 ) -> list[Measurement]:
-    total = sum(sizes) * (plan.warmups + plan.repeats) * plan.steps
-    with Progress(total, quiet) as progress:
-        return [measure(generator, size, plan, progress.add) for size in sizes]
+    images = sum(sizes) * (plan.warmups + plan.repeats) * plan.params.best_of
+    with Progress(images * plan.steps, quiet) as progress:
+        return [measure(pipeline, size, plan, progress.add) for size in sizes]
 
 
 def _record(facts: dict[str, Any], measured: list[Measurement], profile: bool) -> dict[str, Any]:

@@ -4,25 +4,25 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from adagen_rt.cli.support.judges import check_judged
+from adagen_rt.cli.support.sampling_options import sampling_options
 from adagen_rt.cli.support.tables import table
 from adagen_rt.cli.support.training_options import data_option, prepare_torch, threads_option
-from adagen_rt.errors import InputError
+from adagen_rt.errors import as_integer
+from adagen_rt.evaluation.images import draw_request, make_images
 from adagen_rt.pipeline.load import check_threads, load
-from adagen_rt.sampling.request import MAX_BATCH, MAX_COUNT, as_integer, check_steps
+from adagen_rt.sampling.params import SCHEDULES, SamplingParams, ScheduleName, schedule_names
+from adagen_rt.sampling.request import MAX_BATCH, MAX_COUNT
 
 if TYPE_CHECKING:
-    from adagen_rt.evaluation.choices import ScheduleName
-    from adagen_rt.evaluation.judge import Judge, Score
-    from adagen_rt.evaluation.sources import EngineSource
+    from adagen_rt.evaluation.judge import Score
 
-SCHEDULES = ("policy", "static", "tuned")
 #: Fewer tell nothing, and precision and recall need neighbours.
 MIN_SAMPLES = 10
 
@@ -39,7 +39,7 @@ MIN_SAMPLES = 10
     type=click.Choice(SCHEDULES),
     help="Which to score; repeatable. Default: all that the engine has.",
 )
-@click.option("--steps", type=int, help="Backbone evaluations; default: the engine's own.")
+@sampling_options("steps", "fidelity", "refine", "best_of")
 @click.option("--batch-size", type=int, default=50, show_default=True, help="Images made together.")
 @threads_option
 @click.option("--json", "as_json", is_flag=True, help="Print the scores as JSON.")
@@ -49,7 +49,7 @@ def evaluate(
     samples: int,
     seed: int,
     schedules: tuple[ScheduleName, ...],
-    steps: int | None,
+    params: SamplingParams,
     batch_size: int,
     threads: int | None,
     as_json: bool,
@@ -65,45 +65,34 @@ def evaluate(
     as_integer("samples", samples, MIN_SAMPLES, MAX_COUNT)
     as_integer("seed", seed, 0, 1_000_000)
     as_integer("batch-size", batch_size, 1, MAX_BATCH)
-    generator = load(engine, threads=check_threads(threads))
-    check_judged("engine", generator.manifest.image)
-    count = check_steps(generator.manifest, steps)
+    pipeline = load(engine, threads=check_threads(threads))
+    manifest = pipeline.manifest
+    check_judged("engine", manifest.image)
+    # A static schedule has no policy to blend or refine.
+    adaptive = params.blended or params.refine > 1
+    wanted = schedules or (("policy",) if adaptive else schedule_names(manifest))
+    # All are checked before the judge has looked at the real images.
+    requests = {
+        name: draw_request(manifest, samples, seed, replace(params, schedule=name))
+        for name in wanted
+    }
     prepare_torch(threads)
     from adagen_rt.evaluation.judge import load_judge
-    from adagen_rt.evaluation.sources import EngineSource
 
-    source = EngineSource(generator, batch_size)
-    wanted = _check_schedules(schedules, source)
     judge = load_judge(data)
-    scores = {name: _score(source, judge, name, count, samples, seed) for name in wanted}
+    scores = {
+        name: judge.score_result(make_images(pipeline, request, batch_size, name))
+        for name, request in requests.items()
+    }
     facts = {
-        "engine": generator.manifest.name,
-        "steps": count,
+        "engine": manifest.name,
+        "steps": next(iter(requests.values())).steps,
         "seed": seed,
+        **{name: value for name, value in params.changed().items() if name != "steps"},
         "judge": judge.describe(),
         "scores": {name: asdict(score) for name, score in scores.items()},
     }
     click.echo(json.dumps(facts) if as_json else _page(facts, scores))
-
-
-def _score(
-    source: EngineSource, judge: Judge, schedule: ScheduleName, steps: int, samples: int, seed: int
-) -> Score:
-    """Scores the images under one schedule."""
-    from adagen_rt.evaluation.choices import Choice
-    from adagen_rt.evaluation.sources import make_samples
-
-    made = make_samples(source, Choice(schedule, steps), samples, seed, schedule)
-    return judge.score(made.images, made.labels.numpy())
-
-
-def _check_schedules(
-    given: tuple[ScheduleName, ...], source: EngineSource
-) -> tuple[ScheduleName, ...]:
-    for name in given:
-        if name not in source.schedules:
-            raise InputError("schedule", name, f"one of {', '.join(source.schedules)}")
-    return given or source.schedules
 
 
 def _page(facts: Mapping[str, Any], scores: Mapping[ScheduleName, Score]) -> str:

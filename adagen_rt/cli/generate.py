@@ -5,33 +5,23 @@ from __future__ import annotations
 import json
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
-from adagen_rt.backends import DEVICE_BACKENDS
 from adagen_rt.cli.support.backend_options import backend_options
 from adagen_rt.cli.support.labels import choose_labels, choose_seeds
 from adagen_rt.cli.support.outputs import Outputs
 from adagen_rt.cli.support.report import describe, failures, summarize
+from adagen_rt.cli.support.sampling_options import sampling_options
 from adagen_rt.cli.support.watch import Preview, Progress
 from adagen_rt.engine.folder import open_engine
-from adagen_rt.errors import InputError
-from adagen_rt.pipeline.load import check_threads, make_generator
-from adagen_rt.pipeline.stepwise import Generator
-from adagen_rt.sampling.request import (
-    MAX_BATCH,
-    MAX_CANDIDATES,
-    Request,
-    Static,
-    as_integer,
-    check_count,
-    make_request,
-)
+from adagen_rt.engine.manifest import Manifest
+from adagen_rt.errors import InputError, as_integer
+from adagen_rt.pipeline.base import Pipeline
+from adagen_rt.pipeline.load import check_threads, make_pipeline
+from adagen_rt.sampling.params import SamplingParams
+from adagen_rt.sampling.request import MAX_BATCH, Request, check_count, make_request
 from adagen_rt.sampling.result import Result, Step
-
-if TYPE_CHECKING:
-    from adagen_rt.pipeline.captured import DeviceGenerator
 
 FilePath = click.Path(path_type=Path)
 
@@ -55,33 +45,9 @@ FilePath = click.Path(path_type=Path)
     help="A name ending .png (one grid) or .npz (arrays images, labels, seeds), or a folder "
     "(one PNG an image).",
 )
-@click.option("--steps", type=int, help="Backbone evaluations; default: the engine's own.")
 @click.option("--batch-size", type=int, default=16, show_default=True, help="Images made together.")
 @click.option("--threads", type=int, help="CPU threads; default: all that are available.")
-@click.option("--static", is_flag=True, help="Use the hand-made schedule and not the policy.")
-@click.option("--tuned", is_flag=True, help="Use the static schedule that a search found best.")
-@click.option(
-    "--fidelity",
-    type=float,
-    default=0.0,
-    show_default=True,
-    help="From 0, the adversarially trained policy (diverse), to 1, the one trained for fidelity.",
-)
-@click.option(
-    "--refine",
-    type=int,
-    default=1,
-    show_default=True,
-    help="Actions tried at each step, of which the critic keeps one; costs as many times as much.",
-)
-@click.option(
-    "--best-of",
-    type=int,
-    default=1,
-    show_default=True,
-    help="Images made of each, of which the reward model keeps one; costs as many times as much. "
-    "Try 2: among many it prefers too few kinds.",
-)
+@sampling_options()
 @backend_options
 @click.option("--preview", type=FilePath, help="Picture of the first samples after each step.")
 @click.option("--plot", type=FilePath, help="Picture of every action over the steps.")
@@ -95,14 +61,9 @@ def generate(
     count: int,
     seed: int | None,
     out: Path,
-    steps: int | None,
+    params: SamplingParams,
     batch_size: int,
     threads: int | None,
-    static: bool,
-    tuned: bool,
-    fidelity: float,
-    refine: int,
-    best_of: int,
     backend: str,
     provider: str | None,
     preview: Path | None,
@@ -117,73 +78,46 @@ def generate(
     """
     check_count("count", count)
     as_integer("batch-size", batch_size, 1, MAX_BATCH)
-    as_integer("best-of", best_of, 1, MAX_CANDIDATES)
     check_threads(threads)
-    if static and tuned:
-        raise InputError("--tuned", "--static as well", "one of the two")
-    if preview is not None and best_of > 1:
+    if preview is not None and params.best_of > 1:
         raise InputError("preview", str(preview), "no --best-of: what is kept is known at the end")
-    if preview is not None and backend in DEVICE_BACKENDS:
-        raise InputError("preview", str(preview), f"none with {backend}: it has no steps to show")
-    chosen: Static = "tuned" if tuned else static
     opened = open_engine(engine)
-    classes, seeds = choose_labels(opened.manifest, labels, count), choose_seeds(seed, count)
-    request = make_request(
-        opened.manifest,
-        classes,
-        seeds,
-        steps,
-        static=chosen,
-        fidelity=fidelity,
-        refine=refine,
-        best_of=best_of,
-    )
+    classes, numbers = choose_labels(opened.manifest, labels, count), choose_seeds(seed, count)
+    request = make_request(opened.manifest, classes, numbers, params)
     outputs = Outputs(out, preview, plot, trace)
     outputs.check(count, request.steps, opened.manifest.image)
-    generator = make_generator(opened, backend, threads, provider)
+    pipeline = make_pipeline(opened, backend, threads, provider)
+    streams = None if preview is None else "preview"
+    pipeline.capabilities.check(backend, request.params, streams=streams)
     watcher = Preview(preview is not None, request.steps)
     begin = time.perf_counter()
-    result = _run(generator, request, chosen, batch_size, watcher, quiet=as_json)
+    result = _run(pipeline, request, batch_size, watcher, quiet=as_json)
     total = time.perf_counter() - begin
     files, shown = outputs.save(opened.manifest, result, request, watcher)
     summary = summarize(opened.manifest, result, request, total, files)
     click.echo(json.dumps(summary) if as_json else describe(summary, shown))
-    _report_failures(context, result)
+    _report_failures(context, opened.manifest, result)
 
 
 def _run(
-    generator: Generator | DeviceGenerator,
-    request: Request,
-    static: Static,
-    batch_size: int,
-    preview: Preview,
-    quiet: bool,
+    pipeline: Pipeline, request: Request, batch_size: int, preview: Preview, quiet: bool
 ) -> Result:
-    with Progress(len(request) * request.steps * request.best_of, quiet) as progress:
+    total = len(request) * request.steps * request.params.best_of
+    with Progress(total, quiet) as progress:
 
         def watch(step: Step) -> None:
             progress.add(step)
             preview.add(step)
 
-        return generator.generate(
-            request.labels.tolist(),
-            request.seeds.tolist(),
-            steps=request.steps,
-            static=static,
-            fidelity=request.fidelity.tolist(),
-            refine=request.refine,
-            best_of=request.best_of,
-            batch_size=batch_size,
-            progress=watch,
-        )
+        return pipeline.run(request, batch_size=batch_size, progress=watch)
 
 
-def _report_failures(context: click.Context, result: Result) -> None:
-    for failure in failures(result):
+def _report_failures(context: click.Context, manifest: Manifest, result: Result) -> None:
+    for failure in failures(manifest, result):
+        index, step = failure.pop("index"), failure.pop("step")
+        asked = ", ".join(f"{name} {value}" for name, value in failure.items())
         click.echo(
-            "Error: image {index} (label {label}, seed {seed}) met a non-finite number at "
-            "step {step}".format(**failure),
-            err=True,
+            f"Error: image {index} ({asked}) met a non-finite number at step {step}", err=True
         )
     if result.failures:
         context.exit(1)

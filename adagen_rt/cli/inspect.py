@@ -10,12 +10,9 @@ import click
 from adagen_rt.cli.support.cost import Cost, measure_cost
 from adagen_rt.cli.support.plans import describe_plans, plan_rows
 from adagen_rt.cli.support.tables import quantity, table
-from adagen_rt.engine.folder import Engine, open_engine
-from adagen_rt.engine.manifest import GraphSpec, TensorSpec
+from adagen_rt.engine.folder import EngineFolder, open_engine
+from adagen_rt.engine.manifest import Floats, GraphSpec, TensorSpec, static_values
 from adagen_rt.engine.schedule import ActionSpec
-
-#: Class names shown; ImageNet has a thousand.
-SHOWN_CLASSES = 12
 
 
 @click.command()
@@ -32,22 +29,23 @@ def inspect(engine: str, as_json: bool) -> None:
     click.echo(json.dumps(content) if as_json else _page(opened, content))
 
 
-def describe_engine(engine: Engine) -> dict[str, Any]:
+def describe_engine(engine: EngineFolder) -> dict[str, Any]:
     """The manifest, with what follows from it."""
     manifest = engine.manifest
     cost = measure_cost(manifest)
     content = manifest.model_dump(mode="json", exclude_none=True)
+    values = static_values(manifest, manifest.schedule.steps)
     for action, described in zip(
         manifest.schedule.actions, content["schedule"]["actions"], strict=True
     ):
         low, high = action.range
         # JSON knows no infinity.
         described["range"] = [low, high if high != float("inf") else None]
-        described["static_values"] = action.static.values(*[manifest.schedule.steps] * 2).tolist()
+        described["static_values"] = values[action.name].tolist()
     return {
         **content,
         "path": str(engine.path),
-        "adaptive": "policy" in manifest.graphs,
+        "adaptive": manifest.adaptive,
         "parameters": sum(graph.parameters for graph in manifest.graphs.values()),
         "flops": {"per_image": cost.per_image, "per_step": cost.per_step},
         "bytes": {name: (engine.path / name).stat().st_size for name in manifest.files},
@@ -55,13 +53,14 @@ def describe_engine(engine: Engine) -> dict[str, Any]:
     }
 
 
-def _page(engine: Engine, content: dict[str, Any]) -> str:
+def _page(engine: EngineFolder, content: dict[str, Any]) -> str:
     manifest, sizes = engine.manifest, content["bytes"]
+    spec, values = manifest.schedule, static_values(manifest, manifest.schedule.steps)
     parts = [
         _overview(engine, content),
         table(
             ("action", "range", "activation", "static schedule", "from", "to"),
-            [_action_row(action, manifest.schedule.steps) for action in manifest.schedule.actions],
+            [_action_row(*row) for row in zip(spec.actions, values.values(), strict=True)],
         ),
         table(
             ("graph", "parameters", "FLOPs a row", "error", "dtype", "inputs", "outputs"),
@@ -76,10 +75,8 @@ def _page(engine: Engine, content: dict[str, Any]) -> str:
     return "\n\n".join(parts)
 
 
-def _overview(engine: Engine, content: dict[str, Any]) -> str:
+def _overview(engine: EngineFolder, content: dict[str, Any]) -> str:
     manifest = engine.manifest
-    names = ", ".join(manifest.class_names[:SHOWN_CLASSES])
-    more = ", ..." if len(manifest.class_names) > SHOWN_CLASSES else ""
     image = manifest.image
     cost = Cost(**content["flops"])
     rows = [
@@ -88,7 +85,7 @@ def _overview(engine: Engine, content: dict[str, Any]) -> str:
         ("weights", f"{quantity(content['parameters'])} parameters, {manifest.dtype}"),
         ("steps", f"{manifest.schedule.steps}, smoothing {manifest.schedule.smoothing:g}"),
         ("schedule", "adapted by a policy" if content["adaptive"] else "static: no policy"),
-        ("classes", f"{manifest.class_count}" + (f": {names}{more}" if names else "")),
+        ("condition", manifest.condition.summary),
         ("image", f"{image.size} x {image.size}, {image.channels} channel(s)"),
         ("FLOPs", f"{quantity(cost.per_image)} an image, {quantity(cost.per_step)} a step"),
         ("size", f"{quantity(sum(content['bytes'].values()))}B on disk"),
@@ -97,9 +94,8 @@ def _overview(engine: Engine, content: dict[str, Any]) -> str:
     return table(("engine", ""), rows)
 
 
-def _action_row(action: ActionSpec, steps: int) -> tuple[str, ...]:
+def _action_row(action: ActionSpec, values: Floats) -> tuple[str, ...]:
     low, high = action.range
-    values = action.static.values(steps, steps)
     return (
         action.name,
         f"{low:g} to {high:g}",

@@ -12,13 +12,11 @@ from pathlib import Path
 
 import click
 
-from adagen_rt.engine.folder import Engine as EngineFolder
-from adagen_rt.engine.folder import open_engine
-from adagen_rt.errors import InputError, MissingExtraError
+from adagen_rt.engine.folder import EngineFolder, open_engine
+from adagen_rt.errors import InputError, MissingExtraError, as_integer
 from adagen_rt.pipeline.load import check_threads
-from adagen_rt.pipeline.stepwise import Generator
-from adagen_rt.sampling.request import as_integer
-from adagen_rt.serving import Engine
+from adagen_rt.pipeline.stepwise import StepwisePipeline
+from adagen_rt.serving import BatchEngine
 
 TOKEN_VARIABLE = "ADAGEN_TOKEN"
 TOKEN = re.compile(r"[!-~]{1,4096}")
@@ -92,9 +90,9 @@ def serve(
 
 def make_loaders(
     opened: Sequence[EngineFolder], threads: int, sizes: dict[str, int]
-) -> dict[str, Callable[[], Engine]]:
+) -> dict[str, Callable[[], BatchEngine]]:
     """What gives each engine, warm, by name."""
-    loaders: dict[str, Callable[[], Engine]] = {}
+    loaders: dict[str, Callable[[], BatchEngine]] = {}
     for engine in opened:
         name = engine.manifest.name
         if name in loaders:
@@ -103,9 +101,9 @@ def make_loaders(
     return loaders
 
 
-def _warm(opened: EngineFolder, threads: int, sizes: dict[str, int]) -> Engine:
+def _warm(opened: EngineFolder, threads: int, sizes: dict[str, int]) -> BatchEngine:
     """Load what was checked when it was opened."""
-    return Engine(Generator(opened, threads=threads), **sizes)
+    return BatchEngine(StepwisePipeline(opened, threads=threads), **sizes)
 
 
 def read_token(path: Path | None) -> str | None:

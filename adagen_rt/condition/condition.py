@@ -68,7 +68,5 @@ class Conditioner:
         if self.run is None:
             return Condition(both, {})
         # Graphs reuse their output buffers; these have to last for all steps.
-        arrays = {
-            name: xp.asarray(array, copy=True) for name, array in self.run(both).items()
-        }
+        arrays = {name: xp.asarray(array, copy=True) for name, array in self.run(both).items()}
         return Condition(arrays, self.axes or {})

@@ -13,6 +13,9 @@ from adagen_rt.condition.spec import ConditionSpec, RowSpec
 from adagen_rt.errors import InputError, as_integer
 from adagen_rt.types import Arrays
 
+#: Class names shown in a summary; ImageNet has a thousand.
+SHOWN_NAMES = 12
+
 
 class ClassLabels(ConditionSpec):
     """Classes 0 to ``count - 1``; the null class is ``count``.
@@ -37,6 +40,18 @@ class ClassLabels(ConditionSpec):
         """``labels`` () int64."""
         return {"labels": RowSpec("int64")}
 
+    @property
+    def variety(self) -> int:
+        """The number of classes."""
+        return self.count
+
+    @property
+    def summary(self) -> str:
+        """How many classes, and the names of the first."""
+        names = ", ".join(self.names[:SHOWN_NAMES])
+        more = ", ..." if len(self.names) > SHOWN_NAMES else ""
+        return f"{self.count} classes" + (f": {names}{more}" if names else "")
+
     def parse(self, given: Sequence[Any]) -> Arrays:
         """``labels`` (B,) int64, of numbers or names."""
         return {"labels": np.asarray([self.number(label) for label in given], np.int64)}
@@ -47,8 +62,14 @@ class ClassLabels(ConditionSpec):
         return {"labels": array_namespace(labels).full_like(labels, self.count)}
 
     def examples(self, count: int) -> list[Any]:
-        """All classes in turn."""
+        """All classes in turn, or, of too many, as many evenly spread ones."""
+        if count < self.count:
+            return [place * self.count // count for place in range(count)]
         return [place % self.count for place in range(count)]
+
+    def facts(self) -> dict[str, Any]:
+        """Number and names of the classes."""
+        return {"class_count": self.count, "class_names": list(self.names)}
 
     def describe(self, rows: Arrays, place: int) -> dict[str, Any]:
         """The class's number."""

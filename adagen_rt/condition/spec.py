@@ -37,6 +37,16 @@ class ConditionSpec(Spec, ABC):
     def tensors(self) -> dict[str, RowSpec]:
         """Arrays that say what samples are conditioned on, by the names that graphs have."""
 
+    @property
+    @abstractmethod
+    def variety(self) -> int:
+        """How many different conditions there are to show."""
+
+    @property
+    @abstractmethod
+    def summary(self) -> str:
+        """What there is to choose from, in a few words for people."""
+
     @abstractmethod
     def parse(self, given: Sequence[Any]) -> Arrays:
         """Read what a caller asks for into NumPy arrays, a row a sample.
@@ -52,6 +62,10 @@ class ConditionSpec(Spec, ABC):
     @abstractmethod
     def examples(self, count: int) -> list[Any]:
         """Choose what ``count`` samples may be asked for, evenly spread, as `parse` reads it."""
+
+    def facts(self) -> dict[str, Any]:
+        """Tell what there is to choose from, for JSON."""
+        return {"condition": self.model_dump(mode="json")}
 
     @abstractmethod
     def describe(self, rows: Arrays, place: int) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from adagen_rt.errors import DeviceError, MissingExtraError
+from adagen_rt.files import replace_file
 
 #: Dynamic shared memory that every supported GPU can give a block, beyond the usual 48 KB.
 SHARED_LIMIT = 96 * 1024
@@ -30,7 +31,9 @@ def kernel_image(major: int, minor: int) -> bytes:
     sources = source_folder()
     cached = cache_folder() / f"{_digest(sources)}-sm_{major}{minor}.cubin"
     if not cached.is_file():
-        _write(cached, compile_kernels(sources, f"sm_{major}{minor}"))
+        image = compile_kernels(sources, f"sm_{major}{minor}")
+        # Another process may be doing the same.
+        replace_file(cached, lambda path: path.write_bytes(image))
     return cached.read_bytes()
 
 
@@ -100,11 +103,3 @@ def _digest(sources: Path) -> str:
     for path in sorted([*sources.glob("*.h"), *sources.glob("*.cu*")]):
         content.update(path.name.encode() + path.read_bytes())
     return content.hexdigest()[:16]
-
-
-def _write(path: Path, content: bytes) -> None:
-    """Whole or not at all: another process may be doing the same."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    staging = path.with_suffix(f".{os.getpid()}")
-    staging.write_bytes(content)
-    staging.replace(path)

@@ -53,9 +53,7 @@ def optional_contracts(seen: str, asked: Iterable[str]) -> dict[str, GraphContra
         asked: Arrays of the condition, which the reward model is told besides the image.
     """
     choosers = {
-        name: contract(
-            seen, output, optional=True, beside=None if name == "policy" else "policy"
-        )
+        name: contract(seen, output, optional=True, beside=None if name == "policy" else "policy")
         for name, output in CHOOSERS.items()
     }
     reward = contract(" ".join(["image", *asked]), "reward", optional=True)

@@ -140,8 +140,7 @@ def find_family(name: str) -> Family:
         return family
     for entry in metadata.entry_points(group=GROUP, name=name):
         loaded = entry.load()
-        family = getattr(loaded, "FAMILY", loaded)
-        return family
+        return getattr(loaded, "FAMILY", loaded)  # type: ignore[no-any-return]
     raise ValueError(f"got {name!r:.80}, expected one of {', '.join(family_names())}")
 
 

@@ -2,15 +2,9 @@
 
 from __future__ import annotations
 
-import ctypes
-import errno
 import hashlib
 import json
-import os
-import shutil
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +14,7 @@ from adagen_rt.engine.manifest import FORMAT, Manifest
 from adagen_rt.engine.onnx_check import check_graph
 from adagen_rt.engine.validation import describe_faults
 from adagen_rt.errors import EngineError, InputError
+from adagen_rt.files import staged_folder
 
 MANIFEST = "manifest.json"
 #: A manifest names a few graphs; anything larger is not one.
@@ -27,7 +22,7 @@ MAX_MANIFEST_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
-class Engine:
+class EngineFolder:
     """An engine folder whose manifest and files have been checked."""
 
     path: Path
@@ -64,7 +59,7 @@ def find_engine(name_or_path: str | Path) -> Path:
     )
 
 
-def open_engine(name_or_path: str | Path) -> Engine:
+def open_engine(name_or_path: str | Path) -> EngineFolder:
     """Read and check an engine folder; no graph is loaded.
 
     Raises:
@@ -77,7 +72,7 @@ def open_engine(name_or_path: str | Path) -> Engine:
         _check_file(path / name, expected)
     for graph in manifest.graphs.values():
         check_graph(path / graph.file, graph, manifest.files)
-    return Engine(path, manifest)
+    return EngineFolder(path, manifest)
 
 
 def _read_manifest(path: Path) -> Manifest:
@@ -117,79 +112,14 @@ def sha256(path: Path) -> str:
     return digest.hexdigest()
 
 
-@contextmanager
-def staged_folder(target: Path, marker: str = MANIFEST) -> Iterator[Path]:
-    """A temporary sibling of ``target`` that takes its place when the block succeeds.
-
-    A block that raises, or a process that dies, leaves an older ``target`` whole.
-
-    Args:
-        target: The folder to write.
-        marker: A file that tells what may be replaced.
-
-    Raises:
-        InputError: ``target`` exists and has no ``marker``.
-    """
-    check_target(target, marker)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    staging = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
-    try:
-        yield staging
-        staging.chmod(0o755)
-        for path in staging.iterdir():
-            _sync(path)
-        _replace_folder(staging, target)
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
-
-
-def check_target(target: Path, marker: str = MANIFEST) -> None:
-    """Refuse to write where something else lies; as for `staged_folder`."""
-    if not _may_replace(target, marker):
-        raise InputError("out", str(target), f"a new folder, or one that has a {marker}")
-
-
-def _may_replace(target: Path, marker: str) -> bool:
-    """Whether nothing but an older folder of the same kind would be lost."""
-    if not target.is_dir():
-        return not target.exists()
-    return (target / marker).is_file() or not any(target.iterdir())
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _replace_folder(staging: Path, target: Path) -> None:
-    """Put ``staging`` at ``target``; what was there ends up at ``staging``."""
-    try:
-        staging.rename(target)
-    except OSError as error:
-        if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
-            raise
-        if not _exchange(staging, target):
-            retired = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
-            target.rename(retired)
-            staging.rename(target)
-            shutil.rmtree(retired, ignore_errors=True)
-
-
-def _exchange(one: Path, other: Path) -> bool:
-    """Swap two folders atomically, where the system can (Linux)."""
-    at_fdcwd, rename_exchange = -100, 2
-    renameat2 = getattr(ctypes.CDLL(None), "renameat2", None)
-    if renameat2 is None:
-        return False
-    arguments = (at_fdcwd, os.fsencode(one), at_fdcwd, os.fsencode(other), rename_exchange)
-    return bool(renameat2(*arguments) == 0)
+def staged_engine(target: Path) -> AbstractContextManager[Path]:
+    """Give a temporary folder that takes the place of an engine's when the block succeeds."""
+    return staged_folder(target, MANIFEST)
 
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:
     """Write ``manifest.json``, with the hashes of the files that lie beside it."""
     hashes = {path.name: sha256(path) for path in sorted(folder.iterdir())}
     complete = manifest.model_copy(update={"files": hashes})
-    (folder / MANIFEST).write_text(complete.model_dump_json(indent=2, exclude_none=True) + "\n")
+    text = complete.model_dump_json(indent=2, exclude_none=True) + "\n"
+    (folder / MANIFEST).write_text(text, encoding="utf-8")

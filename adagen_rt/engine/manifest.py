@@ -2,12 +2,27 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Final, Literal
+from collections.abc import Iterable
+from typing import Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+import numpy as np
+import numpy.typing as npt
+from pydantic import (
+    Field,
+    SerializeAsAny,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
 
-from adagen_rt.engine.contracts import graph_faults
+from adagen_rt.condition import ClassLabels, ConditionSpec, parse_condition
+from adagen_rt.engine.contracts import GraphContract, graph_faults
+from adagen_rt.engine.family import Family, FamilySpec, find_family
 from adagen_rt.engine.schedule import ScheduleSpec
+from adagen_rt.engine.validation import describe_faults
+from adagen_rt.types import Spec
 
 #: Format written by this version; a reader refuses newer ones.
 FORMAT: Final = 1
@@ -17,84 +32,11 @@ FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*$", max_le
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
+Floats = npt.NDArray[np.float64]
 Dtype = Literal["float32", "float16", "bfloat16", "int8"]
 
 
-class _Spec(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class _FamilySpec(_Spec):
-    def calls(self, steps: int) -> int:
-        """Policy calls of a generation of so many evaluations."""
-        return steps
-
-
-class MaskGITSpec(_FamilySpec):
-    """Masked token generation: ``tokens`` positions of ``vocabulary`` entries."""
-
-    family: Literal["maskgit"] = "maskgit"
-    tokens: int = Field(ge=1, le=65536)
-    vocabulary: int = Field(ge=2, le=1 << 20)
-
-    @property
-    def mask_id(self) -> int:
-        """Token id of a masked position."""
-        return self.vocabulary
-
-
-class DiffusionSpec(_FamilySpec):
-    """Latent diffusion (``dit``: variance-preserving) or flow (``sit``: linear path).
-
-    Attributes:
-        channels: Latent channels; guidance acts on the first three.
-        size: Latent height and width.
-        tokens: Rows of the feature map that the policy reads.
-        width: Width of that feature map.
-    """
-
-    family: Literal["dit", "sit"]
-    channels: int = Field(ge=1, le=1024)
-    size: int = Field(ge=1, le=4096)
-    tokens: int = Field(ge=1, le=65536)
-    width: int = Field(ge=1, le=65536)
-
-    def calls(self, steps: int) -> int:
-        """One more than the evaluations: the first time is chosen before any of them."""
-        return steps + 1
-
-
-class VARSpec(_FamilySpec):
-    """Next-scale prediction over maps of ``scales`` x ``scales`` tokens.
-
-    Attributes:
-        scales: Side of the token map at every step.
-        vocabulary: Codebook entries.
-        code_width: Channels of a codebook vector, and of ``f_hat``.
-        layers: Transformer blocks, each with keys and values in the cache.
-        width: Transformer width.
-        phi: Which shared refinement convolution each scale uses.
-    """
-
-    family: Literal["var"] = "var"
-    scales: tuple[int, ...] = Field(min_length=1, max_length=64)
-    vocabulary: int = Field(ge=2, le=1 << 20)
-    code_width: int = Field(ge=1)
-    layers: int = Field(ge=1)
-    width: int = Field(ge=1)
-    phi: tuple[int, ...]
-
-    @model_validator(mode="after")
-    def _one_phi_per_scale(self) -> VARSpec:
-        if len(self.phi) != len(self.scales):
-            raise ValueError(f"phi has {len(self.phi)} entries, scales {len(self.scales)}")
-        return self
-
-
-FamilySpec = Annotated[MaskGITSpec | DiffusionSpec | VARSpec, Field(discriminator="family")]
-
-
-class TensorSpec(_Spec):
+class TensorSpec(Spec):
     """One input or output of a graph; a named axis is dynamic."""
 
     name: str
@@ -102,7 +44,7 @@ class TensorSpec(_Spec):
     shape: tuple[int | str, ...]
 
 
-class GraphSpec(_Spec):
+class GraphSpec(Spec):
     """One ONNX graph.
 
     Attributes:
@@ -124,7 +66,7 @@ class GraphSpec(_Spec):
     error: float | None = Field(None, ge=0)
 
 
-class ImageSpec(_Spec):
+class ImageSpec(Spec):
     """What the decoder gives: ``size`` x ``size`` pixels, values within ``pixel_range``."""
 
     size: int = Field(ge=1, le=16384)
@@ -135,15 +77,15 @@ class ImageSpec(_Spec):
         return f"images of {self.size} x {self.size} in {self.channels} channels"
 
 
-class Manifest(_Spec):
+class Manifest(Spec):
     """The whole of ``manifest.json``.
 
     Attributes:
         format: Version of this schema.
         name: The engine's name.
-        family: The step rule and its sizes.
-        class_count: Labels are 0 to ``class_count - 1``; ``class_count`` is the null class.
-        class_names: Names of the classes, or empty.
+        family: The family and its sizes.
+        condition: What samples are made of besides their seeds. The file says of class labels
+            ``class_count`` and ``class_names``, and has a section ``condition`` for other kinds.
         image: What the decoder gives.
         schedule: The action space and the default steps.
         refinement_std: Standard deviation of the noise on the policy's raw output with which
@@ -157,9 +99,8 @@ class Manifest(_Spec):
 
     format: Literal[1] = FORMAT
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=100)
-    family: FamilySpec
-    class_count: int = Field(ge=1, le=1 << 20)
-    class_names: tuple[str, ...] = ()
+    family: SerializeAsAny[FamilySpec]
+    condition: SerializeAsAny[ConditionSpec]
     image: ImageSpec
     schedule: ScheduleSpec
     refinement_std: float | None = Field(None, gt=0, le=100)
@@ -168,23 +109,97 @@ class Manifest(_Spec):
     versions: dict[str, str] = {}
     files: dict[FileName, Sha256]
 
+    @model_validator(mode="before")
+    @classmethod
+    def _read_classes(cls, content: Any) -> Any:
+        if not isinstance(content, dict) or "class_count" not in content:
+            return content
+        rest = {key: value for key, value in content.items() if not key.startswith("class_")}
+        if "condition" in rest:
+            raise ValueError("condition: got a section and class_count, expected one of the two")
+        names = content.get("class_names", ())
+        rest["condition"] = {"kind": "class", "count": content["class_count"], "names": names}
+        return rest
+
+    @field_validator("family", mode="before")
+    @classmethod
+    def _parse_family(cls, value: Any) -> Any:
+        if not isinstance(value, dict):
+            return value
+        try:
+            return find_family(value.get("family", "")).Spec.model_validate(value)
+        except ValidationError as error:
+            raise ValueError(describe_faults(error)) from None
+
+    @field_validator("condition", mode="before")
+    @classmethod
+    def _parse_condition(cls, value: Any) -> Any:
+        if isinstance(value, ConditionSpec):
+            return value
+        try:
+            return parse_condition(value)
+        except ValidationError as error:
+            raise ValueError(describe_faults(error)) from None
+
+    @model_serializer(mode="wrap")
+    def _write_classes(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        content: dict[str, Any] = handler(self)
+        if not isinstance(self.condition, ClassLabels):
+            return content
+        labels = content["condition"]
+        classes = {"class_count": labels["count"], "class_names": labels["names"]}
+        written: dict[str, Any] = {}
+        for key, value in content.items():
+            written |= classes if key == "condition" else {key: value}
+        return written
+
     @model_validator(mode="after")
     def _complete(self) -> Manifest:
         names = {
             key: ([t.name for t in graph.inputs], [t.name for t in graph.outputs])
             for key, graph in self.graphs.items()
         }
-        faults = list(graph_faults(self.family.family, names))
+        faults = list(graph_faults(self.family.family, self.contracts, names))
         for name, graph in self.graphs.items():
             if graph.file not in self.files:
                 faults.append(f"graphs.{name}.file {graph.file!r} has no entry in files")
         if "critic" in self.graphs and self.refinement_std is None:
             faults.append("refinement_std: missing; an engine with a critic has one")
-        if self.class_names and len(self.class_names) != self.class_count:
-            faults.append(
-                f"class_names has {len(self.class_names)} entries, class_count is "
-                f"{self.class_count}"
-            )
         if faults:
             raise ValueError("; ".join(faults))
         return self
+
+    @property
+    def plugin(self) -> Family:
+        """The family's rules and programs."""
+        return find_family(self.family.family)
+
+    @property
+    def contracts(self) -> dict[str, GraphContract]:
+        """What each graph takes and gives, by its name."""
+        return self.family.contracts(self.condition)
+
+    @property
+    def adaptive(self) -> bool:
+        """Whether the engine chooses per sample, or only knows its static schedules."""
+        return "policy" in self.graphs
+
+    @property
+    def calls(self) -> int:
+        """Policy calls of a generation at the engine's own number of steps."""
+        return self.family.calls(self.schedule.steps)
+
+    def with_graphs(self, names: Iterable[str]) -> Manifest:
+        """Copy it with graphs of which only the names are known, for networks that stand for them."""
+        graph = GraphSpec.model_construct(file="", inputs=(), outputs=(), parameters=0)
+        return self.model_copy(update={"graphs": dict.fromkeys(names, graph)})
+
+    def with_schedule(self, schedule: ScheduleSpec) -> Manifest:
+        """Copy it under another schedule."""
+        return self.model_copy(update={"schedule": schedule})
+
+
+def static_values(manifest: Manifest, steps: int) -> dict[str, Floats]:
+    """Compute the hand-made schedule: float64 (calls,) by action name."""
+    calls = manifest.family.calls(steps)
+    return {action.name: action.static.values(steps, calls) for action in manifest.schedule.actions}

@@ -9,15 +9,14 @@ schedule is a policy too.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import numpy as np
 from array_api_compat import array_namespace, device
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from adagen_rt.errors import InputError
-
-Array = Any
+from adagen_rt.types import Array, Spec
 
 #: Static schedules stay this far from the ends of the step interval, as published.
 STEP_MARGIN = 1e-3
@@ -26,11 +25,7 @@ STEP_MARGIN = 1e-3
 INVERSE_MARGIN = 1e-6
 
 
-class _Spec(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Cosine(_Spec):
+class Cosine(Spec):
     """Falls from 1 to 0 as ``cos(r pi / 2)`` (MaskGIT's mask ratio)."""
 
     kind: Literal["cosine"] = "cosine"
@@ -40,7 +35,7 @@ class Cosine(_Spec):
         return np.cos(_progress(steps, calls) * np.pi / 2)
 
 
-class Decay(_Spec):
+class Decay(Spec):
     """Falls linearly from ``scale`` to 0."""
 
     kind: Literal["decay"] = "decay"
@@ -51,7 +46,7 @@ class Decay(_Spec):
         return self.scale * (1 - _progress(steps, calls))
 
 
-class Ramp(_Spec):
+class Ramp(Spec):
     """Rises linearly from 0 to ``scale``, which the last step does not quite reach."""
 
     kind: Literal["ramp"] = "ramp"
@@ -62,7 +57,7 @@ class Ramp(_Spec):
         return self.scale * (np.arange(calls) + STEP_MARGIN) / steps
 
 
-class Linear(_Spec):
+class Linear(Spec):
     """From ``start`` at the first policy call to ``stop`` at the last."""
 
     kind: Literal["linear"] = "linear"
@@ -74,7 +69,7 @@ class Linear(_Spec):
         return np.linspace(self.start, self.stop, calls)
 
 
-class Constant(_Spec):
+class Constant(Spec):
     """The same ``value`` at every step."""
 
     kind: Literal["constant"] = "constant"
@@ -88,7 +83,7 @@ class Constant(_Spec):
 StaticSchedule = Annotated[Cosine | Decay | Ramp | Linear | Constant, Field(discriminator="kind")]
 
 
-class ActionSpec(_Spec):
+class ActionSpec(Spec):
     """One parameter that is chosen at every step.
 
     Attributes:
@@ -125,7 +120,7 @@ class ActionSpec(_Spec):
         return xp.log1p(e) + xp.where(x > 0, x, xp.zeros_like(x))
 
 
-class ScheduleSpec(_Spec):
+class ScheduleSpec(Spec):
     """The action space of an engine and its default number of steps.
 
     Attributes:

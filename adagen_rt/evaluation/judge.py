@@ -21,6 +21,7 @@ from adagen_rt.evaluation.metrics import (
     precision_recall,
 )
 from adagen_rt.models.classifier import judge
+from adagen_rt.sampling.result import Result
 
 #: Precision and recall compare every image with every real one: as many of each, at most.
 NEIGHBOURHOOD = 5000
@@ -75,6 +76,10 @@ class Judge:
             recall=recall,
             accuracy=class_accuracy(classes, labels),
         )
+
+    def score_result(self, result: Result) -> Score:
+        """Score what a generation gave."""
+        return self.score(to_unit(result.images), result.labels)
 
     def quick_score(self, images: Tensor, labels: npt.ArrayLike) -> tuple[float, float]:
         """Only the Frechet distance and the accuracy, which take no time."""

@@ -228,3 +228,11 @@ def _head(ranked: Array, top_k: Array, top_p: Array) -> Array:
     limit = (1.0 - _column(xp.clip(top_p, 0.0, 1.0), 3)) * xp.sum(weight, axis=-1, keepdims=True)
     kept = kept & (xp.cumulative_sum(weight, axis=-1) > limit)
     return kept | (xp.arange(size, device=device(ranked)) == size - 1)
+
+
+def to_pixels(image: Array, low: float, high: float) -> Array:
+    """From a decoder's output (B, C, H, W) float32 to bytes (B, H, W, C) uint8."""
+    xp = array_namespace(image)
+    scaled = (xp.moveaxis(image, 1, -1) - low) * (255 / (high - low))
+    scaled = xp.where(xp.isnan(scaled), xp.zeros_like(scaled), scaled)
+    return xp.astype(xp.round(xp.clip(scaled, 0.0, 255.0)), xp.uint8)

@@ -1,21 +1,19 @@
-"""From an engine's name to a generator, on the CPU or on a GPU."""
+"""From an engine's name to a pipeline, on the CPU or on a GPU."""
 
 from __future__ import annotations
 
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, overload
 
-from adagen_rt.backends import DEVICE_BACKENDS
-from adagen_rt.engine.folder import Engine, open_engine
-from adagen_rt.errors import InputError, MissingExtraError
+from adagen_rt.backends import DEVICE_BACKENDS, open_sessions
+from adagen_rt.engine.folder import EngineFolder, open_engine
+from adagen_rt.errors import InputError, as_integer
 from adagen_rt.ops.cpu import MAX_THREADS
-from adagen_rt.pipeline.stepwise import Generator
-from adagen_rt.sampling.request import as_integer
+from adagen_rt.pipeline.stepwise import StepwisePipeline
 from adagen_rt.system import available_threads
 
 if TYPE_CHECKING:
-    from adagen_rt.pipeline.captured import DeviceGenerator
+    from adagen_rt.pipeline.base import Pipeline
 
 
 @overload
@@ -25,7 +23,7 @@ def load(
     backend: Literal["onnxruntime", "openvino"] = "onnxruntime",
     threads: int | None = None,
     provider: str | None = None,
-) -> Generator: ...
+) -> StepwisePipeline: ...
 
 
 @overload
@@ -35,7 +33,7 @@ def load(
     backend: str,
     threads: int | None = None,
     provider: str | None = None,
-) -> Generator | DeviceGenerator: ...
+) -> Pipeline: ...
 
 
 def load(
@@ -44,7 +42,7 @@ def load(
     backend: str = "onnxruntime",
     threads: int | None = None,
     provider: str | None = None,
-) -> Generator | DeviceGenerator:
+) -> Pipeline:
     """Load an engine from a folder, or one of the shipped ones by name.
 
     Args:
@@ -60,32 +58,27 @@ def load(
     Raises:
         AdagenError: The engine, or what it needs, is missing or unusable.
     """
-    return make_generator(open_engine(engine), backend, threads, provider)
+    return make_pipeline(open_engine(engine), backend, threads, provider)
 
 
-def make_generator(
-    engine: Engine, backend: str, threads: int | None, provider: str | None
-) -> Generator | DeviceGenerator:
-    """A generator over an engine that is open; arguments as for ``load``."""
+def make_pipeline(
+    engine: EngineFolder, backend: str, threads: int | None, provider: str | None
+) -> Pipeline:
+    """Make a pipeline over an engine that is open; arguments as for `load`."""
     if backend not in DEVICE_BACKENDS:
-        return Generator(engine, backend=backend, threads=check_threads(threads), provider=provider)
+        count = check_threads(threads)
+        return StepwisePipeline(engine, backend=backend, threads=count, provider=provider)
     for field, value in (("threads", threads), ("provider", provider)):
         if value is not None:
             raise InputError(field, value, f"none with the backend {backend}")
-    # Whoever generates on the CPU does not wait for the modules of a GPU, nor for PyTorch.
-    if backend == "torch":
-        if find_spec("torch") is None:
-            raise MissingExtraError("torch", "torch-cuda")
-        from adagen_rt.backends.torch.engine import open_torch_generator
+    # Whoever generates on the CPU does not wait for the modules of a GPU.
+    from adagen_rt.pipeline.captured import CapturedPipeline
 
-        return open_torch_generator(engine)
-    from adagen_rt.pipeline.captured import open_device_generator
-
-    return open_device_generator(engine, backend)
+    return CapturedPipeline(engine, *open_sessions(engine, backend))
 
 
 def check_threads(threads: int | None) -> int:
-    """``threads`` if it is a sensible number; None gives all that this process may use."""
+    """Return ``threads`` if it is a sensible number; None gives all that this process may use."""
     if threads is None:
         return min(available_threads(), MAX_THREADS)
     return as_integer("threads", threads, 1, MAX_THREADS)

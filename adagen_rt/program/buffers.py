@@ -67,23 +67,27 @@ class Buffers:
         self._upload(buffer.address, values)
         return buffer
 
-    def state(self, initial: Mapping[str, NDArray[Any]]) -> State:
-        """One block of memory for all of a program's state, and a copy of how it begins."""
+    def block(self, fields: Mapping[str, tuple[tuple[int, ...], str]]) -> Block:
+        """One block of memory with nothing in it, divided into named arrays.
+
+        Args:
+            fields: Shape and dtype of each.
+        """
         offsets, end = {}, 0
-        for name, values in initial.items():
+        for name, (shape, dtype) in fields.items():
             offsets[name] = end
-            end += -(-values.nbytes // _ALIGNMENT) * _ALIGNMENT
-        image = np.zeros(end, np.uint8)
-        for name, values in initial.items():
-            image[offsets[name] :][: values.nbytes] = (
-                np.ascontiguousarray(values).view(np.uint8).reshape(-1)
-            )
-        pristine, block = self.constant(image), self.new((end,), "uint8")
-        fields = {
-            name: Buffer(block.address + offsets[name], values.shape, str(values.dtype))
-            for name, values in initial.items()
-        }
-        return State(fields, block, pristine)
+            end += -(-Buffer(0, shape, dtype).size // _ALIGNMENT) * _ALIGNMENT
+        whole = self.new((end,), "uint8")
+        parts = {name: Buffer(whole.address + offsets[name], *fields[name]) for name in fields}
+        return Block(parts, whole)
+
+    def state(self, initial: Mapping[str, NDArray[Any]]) -> tuple[Block, Buffer]:
+        """A block for all of a program's state, and a copy of how it begins."""
+        block = self.block({name: (x.shape, str(x.dtype)) for name, x in initial.items()})
+        image = np.zeros(block.whole.shape, np.uint8)
+        for name, values in block.views(image).items():
+            values[...] = initial[name]
+        return block, self.constant(image)
 
     def free(self) -> None:
         """Give all memory back."""
@@ -102,18 +106,24 @@ class Buffers:
 
 
 @dataclass(frozen=True)
-class State:
-    """What a request begins with.
+class Block:
+    """Named arrays in one block of memory.
 
     Attributes:
-        fields: The buffers by name.
-        block: All of them as one.
-        pristine: How the block begins.
+        fields: The arrays by name.
+        whole: All of them as bytes.
     """
 
     fields: Mapping[str, Buffer]
-    block: Buffer
-    pristine: Buffer
+    whole: Buffer
 
     def __getitem__(self, name: str) -> Buffer:
         return self.fields[name]
+
+    def views(self, image: NDArray[np.uint8]) -> dict[str, NDArray[Any]]:
+        """View the host's image of the whole as the arrays."""
+        first = self.whole.address
+        return {
+            name: image[part.address - first :][: part.size].view(part.dtype).reshape(part.shape)
+            for name, part in self.fields.items()
+        }

@@ -1,37 +1,31 @@
-"""The device programs of the four families: which graphs and kernels run, on which buffers.
-
-What a step means is said once, in ``adagen_rt/families`` and in the kernels' headers; here
-is only the order of the work and where everything lies.
-"""
+"""The device program of an engine, whatever its family."""
 
 from __future__ import annotations
 
-from adagen_rt.engine.manifest import DiffusionSpec, VARSpec
-from adagen_rt.families.diffusion.program import diffusion_program
-from adagen_rt.families.maskgit.program import maskgit_program
-from adagen_rt.families.var.program import var_program
+from adagen_rt.errors import EngineError
 from adagen_rt.program.builder import Setting
 from adagen_rt.program.program import Program
 
 
 def build_program(setting: Setting) -> Program:
-    """The device program of an engine.
+    """Build the device program of an engine.
+
+    What a step means is said by the family's rule and in the kernels' headers; a program says
+    only the order of the work and where everything lies.
 
     Raises:
-        EngineError: A graph's tensors are not what the program feeds and reads.
+        EngineError: The family has no program, or a graph's tensors are not what it feeds and
+            reads.
         DeviceError: There is too little memory; what was taken has been given back.
     """
     try:
-        return _program(setting)
+        program = setting.manifest.plugin.program(setting)
+        if program is None:
+            family = setting.manifest.family.family
+            raise EngineError(
+                f"family {family}: has no device program; use the backend onnxruntime"
+            )
+        return program
     except BaseException:
         setting.buffers.free()
         raise
-
-
-def _program(setting: Setting) -> Program:
-    spec = setting.manifest.family
-    if isinstance(spec, VARSpec):
-        return var_program(setting, spec)
-    if isinstance(spec, DiffusionSpec):
-        return diffusion_program(setting, spec)
-    return maskgit_program(setting, spec)

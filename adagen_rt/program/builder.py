@@ -1,8 +1,8 @@
-"""What the device programs of all families share: state, schedule, policy, decoder."""
+"""The common part of all device programs: request, state, schedule, policy, decoder."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -15,7 +15,7 @@ from adagen_rt.engine.manifest import Manifest
 from adagen_rt.engine.schedule import Schedule
 from adagen_rt.errors import EngineError
 from adagen_rt.ops import launches, structs
-from adagen_rt.program.buffers import Buffer, Buffers, State
+from adagen_rt.program.buffers import Block, Buffer, Buffers
 from adagen_rt.program.program import Op, Program
 
 
@@ -54,27 +54,24 @@ class Builder:
 
     Args:
         setting: What the program is built for.
-        ahead: Policy calls before the first evaluation.
         initial: The family's own state by name, as it begins.
     """
 
     setting: Setting
-    ahead: int = 0
     initial: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         setting, batch = self.setting, self.setting.batch
         spec = setting.manifest.schedule
-        self.calls = setting.steps + self.ahead
+        self.calls = setting.manifest.family.calls(setting.steps)
         self.buffers = setting.buffers
-        self.request = self.buffers.new((3 * batch,), "int64")
-        self.labels = self.request.rows(0, 2 * batch)
-        self.seeds = self.request.rows(2 * batch, batch)
-        blended = len(setting.policies) > 1
-        self.shares = self.buffers.new((batch,), "float32") if blended else None
+        self.request = self.buffers.block(request_fields(setting))
+        self.seeds = self.request["seeds"]
+        self._begin, self.condition = self._conditioned()
         actions = len(spec.actions)
         counters = {name: np.zeros(batch, np.int64) for name in ("call", "step", "policy_step")}
-        self.state: State = self.buffers.state(
+        self.state: Block
+        self.state, self._pristine = self.buffers.state(
             {
                 **counters,
                 "failed": np.zeros(batch, np.int64),
@@ -120,7 +117,7 @@ class Builder:
 
     def reset(self) -> Op:
         """The state as it begins."""
-        return self.copy(self.state.block, self.state.pristine)
+        return self.copy(self.state.whole, self._pristine)
 
     def graph(self, name: str, inputs: Mapping[str, Buffer]) -> tuple[Op, dict[str, Buffer]]:
         """An op that runs a graph on these inputs, and where its outputs lie."""
@@ -157,6 +154,20 @@ class Builder:
         graph.bind({key: buffer.address for key, buffer in (read | written).items()})
         return Op(name, graph.enqueue), written
 
+    def logits(self, logits: Buffer, growth: float = 1.0) -> structs.Logits:
+        """Logits (2B, N, V) with the guidance chosen for this step, times ``growth``."""
+        batch, (_, tokens, vocabulary) = self.setting.batch, logits.shape
+        return structs.Logits(
+            cond=logits.address,
+            null=logits.rows(batch, batch).address,
+            guidance=self.action("guidance_scale"),
+            growth=growth,
+            dtype=structs.DTYPES[logits.dtype],
+            batch=batch,
+            tokens=tokens,
+            vocabulary=vocabulary,
+        )
+
     def decide(self, features: Mapping[str, Buffer]) -> list[Op]:
         """Ask the policies about features, and turn their answers into this call's actions."""
         asked = {**features, "step": self.state["policy_step"]}
@@ -168,7 +179,7 @@ class Builder:
         op = structs.Schedule(
             raw=raw,
             second=second,
-            share=self.shares.address if self.shares else 0,
+            share=self.request["fidelity"].address if len(answers) > 1 else 0,
             residual=self._residual.address,
             scales=self._scales.address,
             smoothing=spec.smoothing,
@@ -176,8 +187,8 @@ class Builder:
             batch=self.setting.batch,
             actions=len(spec.actions),
             calls=self.calls,
-            ahead=self.ahead,
-            trained=spec.steps + self.ahead,
+            ahead=self.calls - self.setting.steps,
+            trained=self.setting.manifest.calls,
             call=state["call"].address,
             step=state["step"].address,
             policy_step=state["policy_step"].address,
@@ -209,17 +220,31 @@ class Builder:
         )
         return [op, self.kernel(launches.pixels(pixels))], images
 
-    def program(
-        self, begin: list[Op], steps: list[list[Op]], end: list[Op], **named: Buffer
-    ) -> Program:
+    def program(self, ops: Iterable[Op], images: Buffer) -> Program:
         """The whole program."""
         return Program(
-            begin=(self.reset(), *begin),
-            steps=tuple(tuple(step) for step in steps),
-            end=tuple(end),
+            ops=(self.reset(), *self._begin, *ops),
             request=self.request,
-            shares=self.shares,
+            results={"images": images, "failed": self.state["failed"], "trace": self.trace},
             buffers=self.buffers,
-            named={**named, "failed": self.state["failed"], "trace": self.trace},
-            class_count=self.setting.manifest.class_count,
+            condition=self.setting.manifest.condition,
         )
+
+    def _conditioned(self) -> tuple[list[Op], Mapping[str, Buffer]]:
+        """What the backbone is fed of the condition, and the op that computes it, if one does."""
+        manifest = self.setting.manifest
+        asked = {name: self.request[name] for name in manifest.condition.tensors}
+        if "condition" not in manifest.graphs:
+            return [], asked
+        op, outputs = self.graph("condition", asked)
+        return [op], outputs
+
+
+def request_fields(setting: Setting) -> dict[str, tuple[tuple[int, ...], str]]:
+    """Shape and dtype of what a request brings to the device, by name."""
+    batch, rows = setting.batch, setting.manifest.condition.tensors
+    fields = {name: ((2 * batch, *row.shape), row.dtype) for name, row in rows.items()}
+    fields["seeds"] = ((batch,), "int64")
+    if len(setting.policies) > 1:
+        fields["fidelity"] = ((batch,), "float32")
+    return fields

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from adagen_rt.program.buffers import Buffer, Buffers
+from adagen_rt.condition import ConditionSpec
+from adagen_rt.program.buffers import Block, Buffer, Buffers
 
 
 @dataclass(frozen=True)
@@ -26,31 +27,21 @@ class Program:
     """A whole generation of one batch.
 
     Attributes:
-        begin: From the labels and seeds to the first evaluation.
-        steps: One list for each evaluation: backbone, policy, schedule, sampling.
-        end: The decoder and what follows.
-        request: Where labels (2B,) and seeds (B,) go, as one int64 array.
-        shares: Where the shares of the second policy (B,) go, if there is one.
+        ops: From the request to the pixels, in order.
+        request: Where a request goes: the condition's arrays (2B, ...), conditional rows and then
+            their null twins, ``seeds`` (B,), and ``fidelity`` (B,) with two policies.
+        results: Where ``images``, ``failed`` and ``trace`` lie.
         buffers: Owner of all memory.
-        named: Buffers worth reading, ``images``, ``failed`` and ``trace`` among them.
-        class_count: The null class's label.
+        condition: Makes the null twins.
     """
 
-    begin: tuple[Op, ...]
-    steps: tuple[tuple[Op, ...], ...]
-    end: tuple[Op, ...]
-    request: Buffer
-    shares: Buffer | None
+    ops: tuple[Op, ...]
+    request: Block
+    results: Mapping[str, Buffer]
     buffers: Buffers
-    named: Mapping[str, Buffer]
-    class_count: int
+    condition: ConditionSpec
 
     @property
     def batch(self) -> int:
         """Samples of one run."""
-        return self.request.shape[0] // 3
-
-    @property
-    def parts(self) -> tuple[tuple[Op, ...], ...]:
-        """What can be captured on its own, in order."""
-        return (self.begin, *self.steps, self.end)
+        return self.request["seeds"].shape[0]

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from adagen_rt.quantization.choice import DEAR, PREDICTION_LIMIT, Kind
+from adagen_rt.engine.manifest import Manifest
+from adagen_rt.quantization.choice import DEAR, Kind
 
 CARD = "README.md"
 
@@ -26,26 +28,30 @@ class Report:
     largest: float
 
 
-def write_card(path: Path, name: str, reports: Mapping[str, Report]) -> None:
+def write_card(path: Path, manifest: Manifest, reports: Mapping[str, Report]) -> None:
     """Write the page.
 
     Args:
         path: Its file.
-        name: The engine's name.
+        manifest: The engine's.
         reports: What became of each graph that was changed.
     """
+    limit = manifest.family.prediction_limit
+    bound = (
+        "; of the backbone, whose errors guidance multiplies, also those that would take the error "
+        f"of the whole above {limit:g}"
+    )
     sections = [_section(graph, report) for graph, report in reports.items()]
     path.write_text(
-        f"""# {name}, 8-bit integer weights
+        f"""# {manifest.name}, 8-bit integer weights
 
 Large matrix products have integer weights with a scale for every column, and their other factor
 is rounded row by row when it is met. The decoder's convolutions have integer weights with a scale
 for every output channel; what goes in and comes out is rounded in ranges that were measured on a
 few images. A kind of layer stays float32 where its share of the squared error is more than {DEAR:g}
-times its share of the weights; and of a diffusion's backbone, whose errors guidance multiplies,
-those that would take the error of the whole above {PREDICTION_LIMIT:g}. Errors are root mean
-squares over the deviation of the graph's worst output, on what the graph is given in a generation;
-of a kind, with these weights alone as integers.
+times its share of the weights{bound if math.isfinite(limit) else ""}. Errors are root mean squares
+over the deviation of the graph's worst output, on what the graph is given in a generation; of a
+kind, with these weights alone as integers.
 
 {"".join(sections)}"""
     )

@@ -9,19 +9,16 @@ from pathlib import Path
 
 import onnx_ir as ir
 
-from adagen_rt.backends.base import Arrays
 from adagen_rt.backends.onnxruntime.session import OnnxRuntime
 from adagen_rt.quantization.convolutions import Ranges
 from adagen_rt.quantization.errors import relative_error, run_probes
 from adagen_rt.quantization.layers import layer_kinds, quantize_layers
 from adagen_rt.quantization.weights import count_entries
+from adagen_rt.types import Arrays
 
 #: A kind of layer stays float32 where its share of the squared error is more than so many times
 #: its share of the weights: it would save little and cost much.
 DEAR = 3.0
-#: How far a diffusion's prediction may be off in all. Guidance multiplies the difference of two
-#: predictions, which is small: at 0.015 the FID of fashion-dit rises by a third.
-PREDICTION_LIMIT = 0.0035
 
 
 @dataclass(frozen=True)

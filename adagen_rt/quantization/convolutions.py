@@ -20,7 +20,6 @@ import numpy as np
 import numpy.typing as npt
 import onnx_ir as ir
 
-from adagen_rt.backends.base import Arrays
 from adagen_rt.backends.onnxruntime.session import OnnxRuntime
 from adagen_rt.quantization.errors import run_probes
 from adagen_rt.quantization.weights import (
@@ -31,6 +30,7 @@ from adagen_rt.quantization.weights import (
     store_integers,
     weight_kinds,
 )
+from adagen_rt.types import Arrays
 
 OPS = ("Conv",)
 #: By so much of its width a range is widened on both sides: other images go further, and in a

@@ -9,19 +9,18 @@ from pathlib import Path
 
 import onnx_ir as ir
 
-from adagen_rt.backends.base import Arrays
 from adagen_rt.backends.onnxruntime.session import OnnxRuntime
-from adagen_rt.engine.folder import Engine, open_engine, staged_folder, write_manifest
-from adagen_rt.engine.manifest import DiffusionSpec, Manifest
+from adagen_rt.engine.folder import EngineFolder, open_engine, staged_engine, write_manifest
 from adagen_rt.engine.onnx_check import external_files
 from adagen_rt.engine.precision import save_graph
 from adagen_rt.errors import InputError
 from adagen_rt.quantization.card import CARD, Report, write_card
-from adagen_rt.quantization.choice import PREDICTION_LIMIT, choose_kinds
+from adagen_rt.quantization.choice import choose_kinds
 from adagen_rt.quantization.convolutions import measure_ranges
 from adagen_rt.quantization.errors import largest_error, relative_error, run_probes
 from adagen_rt.quantization.layers import quantize_layers
 from adagen_rt.quantization.probes import DECODER, record_probes
+from adagen_rt.types import Arrays
 
 #: Graphs that take nearly all of the time.
 GRAPHS = ("condition", "backbone", DECODER)
@@ -29,8 +28,12 @@ Progress = Callable[[str], object]
 
 
 def quantize_engine(
-    engine: Engine, out: str | Path, *, threads: int = 1, progress: Progress = lambda message: None
-) -> Engine:
+    engine: EngineFolder,
+    out: str | Path,
+    *,
+    threads: int = 1,
+    progress: Progress = lambda message: None,
+) -> EngineFolder:
     """Write an engine's twin whose large layers have 8-bit integer weights.
 
     Which layers stay float32 is measured (`quantization/choice.py`) on what the graphs are given
@@ -47,7 +50,7 @@ def quantize_engine(
     """
     if engine.manifest.dtype != "float32":
         raise InputError("engine", engine.manifest.dtype, "an engine of dtype float32")
-    with staged_folder(Path(out)) as folder:
+    with staged_engine(Path(out)) as folder:
         reports, graphs = {}, dict(engine.manifest.graphs)
         runtime = OnnxRuntime(threads, prepack=False)
         names = [name for name in GRAPHS if name in graphs]
@@ -58,19 +61,13 @@ def quantize_engine(
             if name not in names:
                 _copy(source, folder)
                 continue
-            limit = _limit(engine.manifest, name)
+            limit = engine.manifest.family.prediction_limit if name == "backbone" else math.inf
             reports[name] = _quantize(source, folder, probes[name], runtime, limit, progress)
             graphs[name] = spec.model_copy(update={"error": reports[name].largest})
         manifest = engine.manifest.model_copy(update={"graphs": graphs, "dtype": "int8"})
         write_manifest(folder, manifest)
-        write_card(folder / CARD, manifest.name, reports)
+        write_card(folder / CARD, manifest, reports)
     return open_engine(out)
-
-
-def _limit(manifest: Manifest, graph: str) -> float:
-    """How far a graph's outputs may be off."""
-    diffusion = isinstance(manifest.family, DiffusionSpec)
-    return PREDICTION_LIMIT if diffusion and graph == "backbone" else math.inf
 
 
 def _quantize(

@@ -6,10 +6,10 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
-from adagen_rt.backends.base import Arrays, Graph
+from adagen_rt.types import Arrays, Session
 
 
-def run_probes(graph: Graph, probes: Iterable[Arrays]) -> list[Arrays]:
+def run_probes(graph: Session, probes: Iterable[Arrays]) -> list[Arrays]:
     """Copies of a graph's outputs for each of its inputs."""
     return [{name: np.array(array) for name, array in graph.run(probe).items()} for probe in probes]
 

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
-from adagen_rt.backends.base import Arrays, Backend, Graph
-from adagen_rt.engine.folder import Engine
-from adagen_rt.pipeline.stepwise import Generator
+from adagen_rt.backends.base import Backend
+from adagen_rt.engine.folder import EngineFolder
+from adagen_rt.pipeline.stepwise import StepwisePipeline
+from adagen_rt.types import Arrays, Session
 
 #: Where in a generation a graph that runs at every step is looked at.
 MOMENTS = (0.25, 0.5, 0.75)
@@ -30,7 +31,7 @@ class Recorder:
         runs: How many runs there were.
     """
 
-    graph: Graph
+    graph: Session
     wanted: Collection[int]
     kept: list[Arrays] = field(default_factory=list)
     runs: int = 0
@@ -52,7 +53,7 @@ class Recording:
     """
 
     def __init__(self, backend: Backend, wanted: dict[Path, Collection[int]]) -> None:
-        self.name, self.device = backend.name, backend.device
+        self.name = backend.name
         self.recorders: dict[Path, Recorder] = {}
         self._backend, self._wanted = backend, wanted
 
@@ -64,7 +65,7 @@ class Recording:
 
 
 def record_probes(
-    engine: Engine, backend: Backend, names: Collection[str], threads: int
+    engine: EngineFolder, backend: Backend, names: Collection[str], threads: int
 ) -> dict[str, list[Arrays]]:
     """Inputs of graphs in a generation: at three moments of one image's, or at the only one.
 
@@ -82,8 +83,8 @@ def record_probes(
         engine.graph_file(name): moments if name == "backbone" else range(IMAGES) for name in names
     }
     recording = Recording(backend, wanted)
-    generator = Generator(engine, backend=recording, threads=threads)
-    count = engine.manifest.class_count
-    for number in range(IMAGES if DECODER in names else 1):
-        generator.generate([number * count // IMAGES], [number])
+    pipeline = StepwisePipeline(engine, backend=recording, threads=threads)
+    samples = engine.manifest.condition.examples(IMAGES)
+    for number, sample in enumerate(samples[: IMAGES if DECODER in names else 1]):
+        pipeline.generate([sample], [number])
     return {name: recording.recorders[engine.graph_file(name)].kept for name in names}

@@ -8,38 +8,82 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
+from adagen_rt.condition import take_rows
 from adagen_rt.ops.philox import Purpose, words
-from adagen_rt.sampling.loop import Arrays
 from adagen_rt.sampling.request import Request
 from adagen_rt.sampling.result import Images, Result
+from adagen_rt.types import Arrays, Run
 
 Rewards = npt.NDArray[np.float32]
 
 
-def keep_best(
-    request: Request, make: Callable[[Request], Result], reward: Callable[[Result], Rewards]
-) -> Result:
-    """The best image of each sample; the first, which has the sample's own seed, wins ties.
+class Best:
+    """Which candidate of each sample is the best so far.
+
+    The highest reward wins; of equal ones, and where no reward is a number, the candidate with
+    the lowest number. Candidates may come in any order.
 
     Args:
-        request: The samples; ``best_of`` says how many images of each to make.
-        make: Generates one image of each sample. What it times is added up by itself.
-        reward: Scores images (B,); NaN where it cannot.
+        count: Samples.
+
+    Attributes:
+        rewards: Of the best candidates (count,); NaN where it is none.
+        numbers: Of the best candidates (count,); -1 where there was none yet.
     """
-    best: Result | None = None
-    for number in range(request.best_of):
-        seeds = candidate_seeds(request.seeds, number)
-        made = make(replace(request, seeds=seeds))
-        scores = np.array(reward(made), np.float32)
-        scores[list(made.failures)] = np.nan
-        made = replace(made, rewards=scores)
-        best = made if best is None else _best(best, made)
-    assert best is not None  # a checked request asks for one at least
-    return best
+
+    def __init__(self, count: int) -> None:
+        self.rewards: Rewards = np.full(count, np.nan, np.float32)
+        self.numbers = np.full(count, -1)
+
+    def offer(self, number: int, rewards: Rewards) -> npt.NDArray[np.bool_]:
+        """Compare another candidate of every sample, and say where (count,) it is kept."""
+        new, best = (np.where(np.isnan(x), -np.inf, x) for x in (rewards, self.rewards))
+        earlier = (new == best) & (number < self.numbers)
+        wins: npt.NDArray[np.bool_] = (self.numbers < 0) | (new > best) | earlier
+        self.rewards = np.where(wins, rewards, self.rewards).astype(np.float32)
+        self.numbers = np.where(wins, number, self.numbers)
+        return wins
+
+
+class Keeper:
+    """The best images of the same samples, of as many candidates as are made.
+
+    Args:
+        request: The samples.
+        make: Generates one image of each sample. What it times is added up by itself.
+        score: Gives rewards (B,) of images; NaN where it cannot.
+    """
+
+    def __init__(
+        self,
+        request: Request,
+        make: Callable[[Request], Result],
+        score: Callable[[Result], Rewards],
+    ) -> None:
+        self._request, self._make, self._score = request, make, score
+        self._best = Best(len(request))
+        self._made = 0
+        self._result: Result | None = None
+
+    def best_of(self, number: int) -> Result:
+        """Return the best of the first ``number`` candidates, no fewer than in earlier calls."""
+        while self._made < number:
+            self._add(self._made)
+            self._made += 1
+        assert self._result is not None  # at least one is asked for
+        return replace(self._result, rewards=self._best.rewards)
+
+    def _add(self, number: int) -> None:
+        seeds = candidate_seeds(self._request.seeds, number)
+        made = self._make(replace(self._request, seeds=seeds))
+        rewards = np.array(self._score(made), np.float32)
+        rewards[list(made.failures)] = np.nan
+        wins = self._best.offer(number, rewards)
+        self._result = made if self._result is None else _merge(self._result, made, wins)
 
 
 def candidate_seeds(seeds: npt.NDArray[np.int64], number: int) -> npt.NDArray[np.int64]:
-    """Seeds (B,) of a sample's candidates: its own for number 0, then 63 bits of Philox."""
+    """Give a candidate's seeds (B,): the samples' own for number 0, then 63 bits of Philox."""
     if number == 0:
         return seeds
     random = words(seeds, np.full_like(seeds, number), Purpose.SEED, 2)
@@ -47,34 +91,26 @@ def candidate_seeds(seeds: npt.NDArray[np.int64], number: int) -> npt.NDArray[np
     return derived
 
 
-def score_images(
-    graph: Callable[[Arrays], Arrays],
-    images: Images,
-    labels: npt.NDArray[np.int64],
-    batch_size: int,
-) -> Rewards:
-    """What the reward graph gives images (B,), as the reward saw them in training: of bytes."""
+def score_images(run: Run, images: Images, rows: Arrays, batch_size: int) -> Rewards:
+    """Score images (B,) by the reward model, which sees bytes as in training.
+
+    Args:
+        run: The graph ``reward``, over host arrays.
+        images: (B, height, width, channels) uint8.
+        rows: What each was conditioned on, named arrays (B, ...).
+        batch_size: Images that are scored together.
+    """
     scores = []
-    for first in range(0, len(labels), batch_size):
-        rows = slice(first, first + batch_size)
-        image = np.moveaxis(images[rows], -1, 1).astype(np.float32) / np.float32(255)
-        outputs = graph({"image": image, "labels": labels[rows]})
+    for first in range(0, len(images), batch_size):
+        part = slice(first, first + batch_size)
+        image = np.moveaxis(images[part], -1, 1).astype(np.float32) / np.float32(255)
+        outputs = run({"image": image, **take_rows(rows, part)})
         scores.append(np.array(outputs["reward"]))
     return np.concatenate(scores)
 
 
-def is_better(rewards: Rewards, best: Rewards) -> npt.NDArray[np.bool_]:
-    """Where (B,) later candidates beat the best so far: ties do not, and NaN never does."""
-    wins: npt.NDArray[np.bool_]
-    wins = np.nan_to_num(rewards, nan=-np.inf) > np.nan_to_num(best, nan=-np.inf)
-    return wins
-
-
-def _best(best: Result, other: Result) -> Result:
-    """For each sample, the one of two results with the higher reward."""
-    assert best.rewards is not None
-    assert other.rewards is not None
-    wins = is_better(other.rewards, best.rewards)
+def _merge(best: Result, other: Result, wins: npt.NDArray[np.bool_]) -> Result:
+    """The samples of ``other`` where it wins (B,)."""
     return replace(
         best,
         images=np.where(wins[:, None, None, None], other.images, best.images),
@@ -83,6 +119,6 @@ def _best(best: Result, other: Result) -> Result:
             name: np.where(wins, other.schedule[name], values)
             for name, values in best.schedule.items()
         },
+        # A failed sample has no reward, so that it never wins.
         failures={place: step for place, step in best.failures.items() if not wins[place]},
-        rewards=np.where(wins, other.rewards, best.rewards),
     )

@@ -15,11 +15,11 @@ from typing import Any
 
 from array_api_compat import array_namespace, device
 
+from adagen_rt.condition import Conditioner
 from adagen_rt.engine.schedule import Schedule
 from adagen_rt.sampling.rule import State, StepRule
+from adagen_rt.types import Array, Arrays, Run
 
-Array = Any
-Arrays = dict[str, Array]
 #: From a family's features and the index of the policy call (B,) to numbers for every sample.
 Network = Callable[[Arrays, Array], Array]
 
@@ -88,42 +88,44 @@ class Loop:
     """Advances slots by one step at a time.
 
     Attributes:
-        family: The step rule.
-        schedule: Residuals, smoothing and activations at the family's number of steps.
-        backbone: From the family's inputs to ``logits`` or ``prediction``, and ``features``.
+        rule: The family's step rule.
+        schedule: Residuals, smoothing and activations at the rule's number of steps.
+        conditioner: Makes what the backbone is told of a sample besides its state.
+        backbone: From the rule's inputs to ``logits`` or ``prediction``, and ``features``.
         policy: Gives the raw output (B, A).
         fidelity: A second policy to blend with, if any sample wants it.
         timings: Where the time goes.
     """
 
-    family: StepRule[Any]
+    rule: StepRule[Any]
     schedule: Schedule
-    backbone: Callable[[Arrays], Arrays]
+    conditioner: Conditioner
+    backbone: Run
     policy: Network
     fidelity: Fidelity | None = None
     timings: Timings = field(default_factory=Timings)
 
-    def start(self, index: Array, labels: Array, seeds: Array) -> tuple[State, list[Decision]]:
-        """Fresh slots, and the decision made before the first evaluation, if there is one.
+    def start(self, index: Array, rows: Arrays, seeds: Array) -> tuple[State, list[Decision]]:
+        """Make fresh slots, and the decision before the first evaluation, if there is one.
 
         Args:
             index: Place of each sample in the request (B,) int64.
-            labels: Classes (B,) int64.
+            rows: What each sample is conditioned on, named arrays (B, ...).
             seeds: Seeds (B,) int64, not negative.
         """
-        xp = array_namespace(labels)
+        xp, count, where = array_namespace(seeds), seeds.shape[0], device(seeds)
         width = len(self.schedule.spec.actions)
-        blank = State(
-            index=index,
-            labels=labels,
-            seeds=seeds,
-            step=xp.zeros_like(labels),
-            smoothed=xp.zeros((labels.shape[0], width), dtype=xp.float32, device=device(labels)),
-            failed=xp.zeros(labels.shape, dtype=xp.bool, device=device(labels)),
-        )
         with self.timings.measure("sampling"):
-            state = self.family.start(blank)
-        features = self.family.prologue(state)
+            blank = State(
+                index=index,
+                condition=self.conditioner(rows),
+                seeds=seeds,
+                step=xp.zeros_like(seeds),
+                smoothed=xp.zeros((count, width), dtype=xp.float32, device=where),
+                failed=xp.zeros(count, dtype=xp.bool, device=where),
+            )
+            state = self.rule.start(blank)
+        features = self.rule.prologue(state)
         if features is None:
             return state, []
         raw = self._ask(state, features, state.step)
@@ -133,14 +135,14 @@ class Loop:
     def step(self, state: State) -> tuple[State, Decision]:
         """One backbone evaluation and what follows from it."""
         outputs = self._evaluate(state)
-        call = state.step + (self.family.calls - self.family.steps)
-        raw = self._ask(state, self.family.features(state, outputs), call)
+        call = state.step + (self.schedule.calls - self.rule.steps)
+        raw = self._ask(state, self.rule.features(state, outputs), call)
         return self._move(state, raw, call, outputs)
 
     def _evaluate(self, state: State) -> Arrays:
         self.timings.backbone_rows += 2 * len(state)
         with self.timings.measure("backbone"):
-            return self.backbone(self.family.observe(state))
+            return self.backbone(self.rule.observe(state))
 
     def _ask(self, state: State, features: Arrays, call: Array) -> Array:
         with self.timings.measure("policy"):
@@ -160,15 +162,15 @@ class Loop:
         state = replace(state, smoothed=smoothed, failed=failed)
         with self.timings.measure("sampling"):
             if outputs is None:
-                state = self.family.begin(state, actions)
+                state = self.rule.begin(state, actions)
             else:
-                state = self.family.advance(state, outputs, actions)
+                state = self.rule.advance(state, outputs, actions)
         return state, Decision(state.index, call, actions)
 
     def split(self, state: State) -> tuple[State, State]:
         """The slots that are done or have failed, and those that go on."""
         xp = array_namespace(state.index)
-        ended = self.family.finished(state) | state.failed
+        ended = self.rule.finished(state) | state.failed
         gone, rest = xp.nonzero(ended)[0], xp.nonzero(~ended)[0]
         # Most steps end nothing or everything, and a state can hold a large cache.
         return (

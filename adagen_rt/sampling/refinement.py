@@ -15,8 +15,9 @@ from array_api_compat import array_namespace, device
 
 from adagen_rt.ops.noise import normals
 from adagen_rt.ops.philox import Purpose
-from adagen_rt.sampling.loop import Array, Arrays, Decision, Loop, Network
+from adagen_rt.sampling.loop import Decision, Loop, Network
 from adagen_rt.sampling.rule import State
+from adagen_rt.types import Array, Arrays
 
 
 @dataclass(frozen=True)
@@ -75,23 +76,23 @@ class RefinedLoop(Loop):
         self, state: State, raw: Array, call: Array, outputs: Arrays | None
     ) -> tuple[State, Decision]:
         xp = array_namespace(call)
-        last = bool(xp.all(call == self.family.calls - 1))
+        last = bool(xp.all(call == self.schedule.calls - 1))
         if self.refinement.count == 1 or last:
             return super()._move(state, raw, call, outputs)
         rows = xp.arange(len(state) * self.refinement.count, device=device(call))
         rows = rows // self.refinement.count
         raw = xp.take(raw, rows, axis=0) + self._noise(state.seeds, call, raw.shape[1])
         if outputs is not None:
-            outputs = self.family.take_outputs(outputs, rows)
+            outputs = self.rule.take_outputs(outputs, rows)
         tried, decision = super()._move(state.take(rows), raw, xp.take(call, rows), outputs)
-        runs = ~(self.family.finished(tried) | tried.failed)
+        runs = ~(self.rule.finished(tried) | tried.failed)
         place = xp.cumulative_sum(xp.astype(runs, xp.int64)) - 1  # among those that run
         outputs, value = self._look_ahead(tried, xp.nonzero(runs)[0], decision.call + 1)
         best = self._best(tried, runs, xp.take(value, xp.clip(place, 0, None)))
         chosen = tried.take(best)
         if outputs is not None:
             kept = xp.take(place, best)[xp.take(runs, best)]
-            self._ahead = chosen, self.family.take_outputs(outputs, kept)
+            self._ahead = chosen, self.rule.take_outputs(outputs, kept)
         return chosen, decision.take(best)
 
     def _noise(self, seeds: Array, call: Array, width: int) -> Array:
@@ -114,7 +115,7 @@ class RefinedLoop(Loop):
         rest = tried if rows.shape[0] == len(tried) else tried.take(rows)
         outputs = self._evaluate(rest)
         with self.timings.measure("critic"):
-            seen = self.family.features(rest, outputs)
+            seen = self.rule.features(rest, outputs)
             return outputs, self.refinement.critic(seen, xp.take(call, rows))
 
     def _best(self, tried: State, runs: Array, value: Array) -> Array:

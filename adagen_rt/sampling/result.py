@@ -9,10 +9,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from adagen_rt.condition import join_rows
 from adagen_rt.engine.manifest import ImageSpec
-from adagen_rt.sampling.loop import Arrays, Decision, Timings
+from adagen_rt.sampling.loop import Decision, Timings
+from adagen_rt.sampling.memory import Memory
 from adagen_rt.sampling.request import Request
 from adagen_rt.sampling.rule import State, StepRule
+from adagen_rt.types import Arrays
 
 Images = npt.NDArray[np.uint8]
 
@@ -23,25 +26,34 @@ class Result:
 
     Attributes:
         images: (B, height, width, channels) uint8; black where a sample failed.
-        labels: Class of each image (B,) int64.
-        seeds: Seed of each image (B,) int64; the same seed and label give the same image. With
-            best-of, that of the candidate that was kept.
+        rows: What each image was conditioned on: named arrays (B, ...).
+        seeds: Seed of each image (B,) int64; with the same condition and parameters it gives the
+            same image. With best-of, that of the candidate that was kept.
         schedule: What was chosen, by action name: (calls, B) float32, NaN for steps that
             a sample did not need.
-        rewards: What the engine's reward model gives each image (B,) float32, NaN where a
-            sample failed; None where it was not asked.
         failures: Step at which each failed sample met a non-finite number, by its place.
         timings: Seconds by part (``backbone``, ``policy``, ``sampling``, ``decoder``; ``critic``
             and ``reward`` where they are asked), and the backbone rows evaluated.
+        rewards: What the engine's reward model gives each image (B,) float32, NaN where a
+            sample failed; None where it was not asked.
     """
 
     images: Images
-    labels: npt.NDArray[np.int64]
+    rows: Arrays
     seeds: npt.NDArray[np.int64]
     schedule: dict[str, npt.NDArray[np.float32]]
     failures: dict[int, int]
     timings: Timings
     rewards: npt.NDArray[np.float32] | None = None
+
+    def __len__(self) -> int:
+        return len(self.seeds)
+
+    @property
+    def labels(self) -> npt.NDArray[np.int64]:
+        """Class of each image (B,) int64, of an engine that is asked for classes."""
+        labels: npt.NDArray[np.int64] = self.rows["labels"]
+        return labels
 
 
 @dataclass(frozen=True)
@@ -68,13 +80,9 @@ class Step:
     preview: Callable[[], Images]
 
 
-def to_pixels(image: npt.NDArray[np.float32], spec: ImageSpec) -> Images:
-    """From a decoder's output (B, channels, H, W) to uint8 (B, H, W, channels)."""
-    low, high = spec.pixel_range
-    scaled = (np.moveaxis(image, 1, -1) - low) * np.float32(255 / (high - low))
-    # A failed sample may be NaN, which no integer stands for.
-    pixels: Images = np.rint(np.clip(np.nan_to_num(scaled), 0, 255)).astype(np.uint8)
-    return pixels
+def blank_images(count: int, spec: ImageSpec) -> Images:
+    """Make black images."""
+    return np.zeros((count, spec.size, spec.size, spec.channels), np.uint8)
 
 
 class Trace:
@@ -85,9 +93,10 @@ class Trace:
         self.schedule = {name: np.full(shape, np.nan, np.float32) for name in names}
 
     def record(self, decision: Decision) -> None:
-        """Add one policy call."""
+        """Add one policy call, of host arrays."""
+        call, index = np.asarray(decision.call), np.asarray(decision.index)
         for name, values in decision.actions.items():
-            self.schedule[name][decision.call, decision.index] = values
+            self.schedule[name][call, index] = values
 
 
 @dataclass(frozen=True)
@@ -95,10 +104,10 @@ class Snapshot:
     """What is left to do with slots: decode them.
 
     Attributes:
-        index: Places in the request (B,) int64.
-        step: Backbone evaluations done (B,) int64.
-        failed: Whether a non-finite number appeared (B,) bool.
-        latents: The decoder's inputs.
+        index: Places in the request (B,) int64, on the host.
+        step: Backbone evaluations done (B,) int64, on the host.
+        failed: Whether a non-finite number appeared (B,) bool, on the host.
+        latents: The decoder's inputs, where the loop runs.
     """
 
     index: npt.NDArray[np.int64]
@@ -107,21 +116,19 @@ class Snapshot:
     latents: Arrays
 
     @classmethod
-    def of(cls, state: State, family: StepRule[Any]) -> Snapshot:
-        """Slots as they stand; keeps the latents, lets the rest of the state go."""
-        return cls(state.index, state.step, state.failed, family.latents(state))
+    def of(cls, state: State, rule: StepRule[Any], memory: Memory) -> Snapshot:
+        """Take slots as they stand; keep the latents, let the rest of the state go."""
+        index, step, failed = map(memory.get, (state.index, state.step, state.failed))
+        return cls(index, step, failed, rule.latents(state))
 
     @classmethod
     def join(cls, parts: list[Snapshot]) -> Snapshot:
-        """All slots of ``parts``, one after the other."""
+        """Put the slots of ``parts`` one after the other."""
         return cls(
             index=np.concatenate([part.index for part in parts]),
             step=np.concatenate([part.step for part in parts]),
             failed=np.concatenate([part.failed for part in parts]),
-            latents={
-                name: np.concatenate([part.latents[name] for part in parts])
-                for name in parts[0].latents
-            },
+            latents=join_rows([part.latents for part in parts]),
         )
 
     def failures(self) -> dict[int, int]:

@@ -1,4 +1,4 @@
-"""What every family offers to the loop: a state machine over slots."""
+"""The contract between the loop and a family: a state machine over slots."""
 
 from __future__ import annotations
 
@@ -8,10 +8,12 @@ from dataclasses import dataclass, fields, replace
 from types import MappingProxyType
 from typing import Any, Generic, TypeVar
 
-from array_api_compat import array_namespace, device
+from array_api_compat import array_namespace
 
-Array = Any
-Arrays = dict[str, Array]
+from adagen_rt.condition import Condition
+from adagen_rt.condition.rows import halves, join_paired, paired
+from adagen_rt.types import Array, Arrays
+
 #: Noise for one step, from the seeds and the step index of every slot.
 NoiseSource = Callable[[Array, Array], Any]
 S = TypeVar("S", bound="State")
@@ -19,11 +21,11 @@ S = TypeVar("S", bound="State")
 
 @dataclass(frozen=True)
 class State:
-    """Samples under way, one row a slot; each has its own label, seed and step.
+    """Samples under way, one row a slot; each has its own condition, seed and step.
 
     Attributes:
         index: Place of each sample in the request (B,) int64.
-        labels: Class of each sample (B,) int64.
+        condition: What each sample is made of besides its seed.
         seeds: Seed of each sample (B,) int64.
         step: Backbone evaluations done so far (B,) int64.
         smoothed: The schedule's memory (B, A) float32.
@@ -31,7 +33,7 @@ class State:
     """
 
     index: Array
-    labels: Array
+    condition: Condition
     seeds: Array
     step: Array
     smoothed: Array
@@ -41,67 +43,57 @@ class State:
         return int(self.index.shape[0])
 
     def take(self: S, rows: Array) -> S:
-        """The slots at ``rows`` (int64), in that order.
+        """Select the slots at ``rows`` (int64), in that order.
 
         Slots are the first axis of a field, or the axis that its metadata names; a
         ``paired`` field has the conditional rows and then the null rows there.
         """
-        xp = array_namespace(self.index)
-        both = paired(rows, len(self))
-        taken = {}
-        for spec in fields(self):
-            chosen = both if spec.metadata.get("paired") else rows
-            value = getattr(self, spec.name)
-            taken[spec.name] = xp.take(value, chosen, axis=spec.metadata.get("axis", 0))
+        xp, count = array_namespace(self.index), self.index.shape[0]
+        both = paired(rows, count)
+        taken: dict[str, Any] = {"condition": self.condition.take(rows, count)}
+        for spec, value in self._arrays():
+            chosen = both if spec.get("paired") else rows
+            taken[spec["name"]] = xp.take(value, chosen, axis=spec.get("axis", 0))
         return replace(self, **taken)
 
     def join(self: S, other: S) -> S:
-        """The slots of this state and then those of another."""
+        """Put the slots of another state behind these."""
         xp = array_namespace(self.index)
-        joined = {}
-        for spec in fields(self):
-            axis, parts = spec.metadata.get("axis", 0), (self, other)
-            arrays = [getattr(part, spec.name) for part in parts]
-            if spec.metadata.get("paired"):
-                halves = [_halves(xp, array, axis) for array in arrays]
-                arrays = [half for both in zip(*halves, strict=True) for half in both]
-            joined[spec.name] = xp.concat(arrays, axis=axis)
+        joined: dict[str, Any] = {"condition": self.condition.join(other.condition)}
+        for spec, value in self._arrays():
+            axis, theirs = spec.get("axis", 0), getattr(other, spec["name"])
+            if spec.get("paired"):
+                joined[spec["name"]] = join_paired(value, theirs, axis)
+            else:
+                joined[spec["name"]] = xp.concat([value, theirs], axis=axis)
         return replace(self, **joined)
 
-
-def _halves(xp: Any, array: Array, axis: int) -> tuple[Array, Array]:
-    """The conditional and the null rows along an axis."""
-    count = array.shape[axis] // 2
-    rows = xp.arange(2 * count, device=device(array))
-    return xp.take(array, rows[:count], axis=axis), xp.take(array, rows[count:], axis=axis)
+    def _arrays(self) -> list[tuple[dict[str, Any], Array]]:
+        """List every field that is an array, with its name and where its slots are."""
+        return [
+            ({"name": spec.name, **spec.metadata}, getattr(self, spec.name))
+            for spec in fields(self)
+            if spec.name != "condition"
+        ]
 
 
 class StepRule(ABC, Generic[S]):
     """A family's step rule at a fixed number of steps.
 
     Attributes:
-        actions: Names of the actions that ``advance`` reads.
         steps: Backbone evaluations of a full generation.
         row_axes: Axis of the rows in each of the backbone's outputs where it is not the first.
-        mixes_steps: Whether slots at different steps can share a batch.
     """
 
-    actions: tuple[str, ...]
     steps: int
     row_axes: Mapping[str, int] = MappingProxyType({})
-    mixes_steps: bool = True
-
-    @property
-    def calls(self) -> int:
-        """Policy calls of a full generation."""
-        return self.steps
 
     @abstractmethod
     def start(self, blank: State) -> S:
-        """Fresh noise, or all tokens masked, for the slots of ``blank``."""
+        """Make fresh noise, or mask all tokens, for the slots of ``blank``."""
 
     def prologue(self, state: S) -> Arrays | None:
-        """What the policy sees before the first evaluation, if it is asked then."""
+        """Show what the policy sees before the first evaluation, if it is asked then."""
         return None
 
     def begin(self, state: S, actions: Arrays) -> S:
@@ -110,14 +102,14 @@ class StepRule(ABC, Generic[S]):
 
     @abstractmethod
     def observe(self, state: S) -> Arrays:
-        """Inputs of the backbone: conditional rows, then null rows."""
+        """Make the backbone's inputs: conditional rows, then null rows."""
 
     def features(self, state: S, outputs: Arrays) -> Arrays:
-        """What the policy sees of the backbone's outputs: the conditional rows' features."""
-        return {"features": split_rows(outputs["features"])[0]}
+        """Show what the policy sees of the backbone's outputs: the conditional rows' features."""
+        return {"features": halves(outputs["features"])[0]}
 
     def take_outputs(self, outputs: Arrays, rows: Array) -> Arrays:
-        """The backbone's outputs, copied, for the slots at ``rows`` (int64), in that order."""
+        """Copy the backbone's outputs for the slots at ``rows`` (int64), in that order."""
         xp = array_namespace(rows)
         both = paired(rows, outputs["features"].shape[0] // 2)
         return {
@@ -127,31 +119,17 @@ class StepRule(ABC, Generic[S]):
 
     @abstractmethod
     def advance(self, state: S, outputs: Arrays, actions: Arrays) -> S:
-        """One step, from the backbone's outputs and the actions for it."""
+        """Make one step, from the backbone's outputs and the actions for it."""
 
     def finished(self, state: S) -> Array:
-        """Slots that need no further evaluation (B,) bool."""
+        """Say which slots need no further evaluation (B,) bool."""
         return state.step >= self.steps
 
     @abstractmethod
     def latents(self, state: S) -> Arrays:
-        """Inputs of the decoder, for the best guess at the image so far."""
+        """Make the decoder's inputs, for the best guess at the image so far."""
 
 
-def paired(rows: Array, count: int) -> Array:
-    """Where the conditional and then the null rows of slots are, among those of ``count``."""
-    return array_namespace(rows).concat([rows, rows + count])
-
-
-def paired_rows(state: State, inputs: Arrays, class_count: int) -> Arrays:
-    """Every input twice, with the labels, then with the null class: one batch for both."""
-    xp = array_namespace(state.labels)
-    null = xp.full_like(state.labels, class_count)
-    rows = {name: xp.concat([array, array]) for name, array in inputs.items()}
-    return {**rows, "labels": xp.concat([state.labels, null])}
-
-
-def split_rows(output: Array) -> tuple[Array, Array]:
-    """The conditional and the null rows of a backbone's output."""
-    half = output.shape[0] // 2
-    return output[:half, ...], output[half:, ...]
+def twice(inputs: Arrays) -> Arrays:
+    """Repeat every input: once for the conditional rows, once for the null rows."""
+    return {name: array_namespace(x).concat([x, x]) for name, x in inputs.items()}

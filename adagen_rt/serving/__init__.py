@@ -2,7 +2,18 @@
 
 from __future__ import annotations
 
-from adagen_rt.serving.batch_engine import Engine
+import warnings
+from typing import Any
+
+from adagen_rt.serving.batch_engine import BatchEngine
 from adagen_rt.serving.job import Image, Job, Observer, Outcome, Progress, Stats
 
-__all__ = ["Engine", "Image", "Job", "Observer", "Outcome", "Progress", "Stats"]
+__all__ = ["BatchEngine", "Image", "Job", "Observer", "Outcome", "Progress", "Stats"]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "Engine":  # the name of the version before
+        text = "adagen_rt.serving.Engine is deprecated; use adagen_rt.serving.BatchEngine"
+        warnings.warn(text, DeprecationWarning, stacklevel=2)
+        return BatchEngine
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

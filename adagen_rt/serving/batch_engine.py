@@ -11,16 +11,21 @@ from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from adagen_rt.engine.manifest import VARSpec
-from adagen_rt.errors import InputError, QueueFullError, StoppedError
+from adagen_rt.errors import InputError, QueueFullError, StoppedError, as_integer
+from adagen_rt.pipeline.base import Pipeline
 from adagen_rt.pipeline.load import load
-from adagen_rt.pipeline.stepwise import Generator
-from adagen_rt.sampling.request import MAX_BATCH, Static, as_integer, make_request
+from adagen_rt.sampling.params import SamplingParams
+from adagen_rt.sampling.request import MAX_BATCH, make_request
 from adagen_rt.serving.job import Image, Job, Observer, Outcome, Stats, Watch
 from adagen_rt.serving.order import Order, Task
 from adagen_rt.serving.scheduler import Scheduler
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from adagen_rt.sampling.params import SamplingOptions
 
 MAX_QUEUE = 1_000_000
 #: Weight of the last image in the average time from one image to the next.
@@ -28,16 +33,16 @@ RECENT = 0.1
 _log = logging.getLogger(__name__)
 
 
-class Engine:
+class BatchEngine:
     """Makes images for many callers at once, with samples at different steps in one batch.
 
     A request waits in a queue, first come, first served; it enters a free slot between two steps
-    and leaves it when it is finished. Its image is the one that `Generator.generate` makes of the
-    same label, seed and options, whatever else is under way. Usable from any thread.
+    and leaves it when it is finished. Its image is the one that `Pipeline.generate` makes of the
+    same label, seed and parameters, whatever else is under way. Usable from any thread.
 
     Args:
-        engine: Path of an engine folder, a shipped engine's name, or a generator, which nobody
-            else may use from then on.
+        engine: Path of an engine folder, a shipped engine's name, or a pipeline, which nobody
+            else may use from then on and whose steps the host has to see.
         max_batch: Slots: samples that are under way at once.
         max_queue: Requests that wait for one.
         threads: CPU threads; None takes all that this process may use.
@@ -52,7 +57,7 @@ class Engine:
 
     def __init__(
         self,
-        engine: str | Path | Generator,
+        engine: str | Path | Pipeline,
         *,
         max_batch: int = 16,
         max_queue: int = 64,
@@ -60,8 +65,9 @@ class Engine:
     ) -> None:
         self.max_batch = as_integer("max_batch", max_batch, 1, MAX_BATCH)
         self.max_queue = as_integer("max_queue", max_queue, 1, MAX_QUEUE)
-        generator = engine if isinstance(engine, Generator) else load(engine, threads=threads)
-        self.manifest = generator.manifest
+        opened = load(engine, threads=threads) if isinstance(engine, (str, Path)) else engine
+        sampler = opened.sampler
+        self.manifest = opened.manifest
         self.name = self.manifest.name
         self.observers: list[Observer] = []
         self._changed = threading.Condition()
@@ -70,8 +76,8 @@ class Engine:
         self._finished: Counter[Outcome] = Counter()
         self._pace, self._last_end = 0.0, 0.0
         self._stopping = False
-        self._scheduler = Scheduler(generator, self.max_batch, self._end)
-        _warm_up(generator, self.max_batch)
+        self._scheduler = Scheduler(sampler, self.max_batch, self._end)
+        _warm_up(opened, self.max_batch)
         self._thread = threading.Thread(target=self._work, name=f"adagen-{self.name}", daemon=True)
         self._thread.start()
 
@@ -79,29 +85,23 @@ class Engine:
         self,
         label: int | str,
         seed: int | None = None,
+        params: SamplingParams | None = None,
         *,
-        steps: int | None = None,
-        static: Static = False,
-        fidelity: float = 0.0,
-        refine: int = 1,
-        best_of: int = 1,
         timeout: float | None = None,
         watch: Watch | None = None,
         watch_every: int = 1,
+        **options: Unpack[SamplingOptions],
     ) -> Job:
         """Ask for an image, and return at once.
 
         Args:
             label: Class number or name.
             seed: From 0 to 2**63 - 1; None draws one.
-            steps: As for `Generator.generate`, like the four after it.
-            static: Run a static schedule.
-            fidelity: From 0 to 1.
-            refine: Actions tried at every policy call, each in a slot.
-            best_of: Images made, of which the reward model keeps one.
+            params: How it is made; each action that refinement tries takes a slot.
             timeout: Seconds after which it is given up, waiting or under way.
             watch: Called on the compute thread with the first candidate's progress.
             watch_every: Steps from one such call to the next; the last step is always shown.
+            **options: Fields of `SamplingParams`, which win over those of ``params``.
 
         Raises:
             InputError: An argument is out of its range.
@@ -109,23 +109,17 @@ class Engine:
             QueueFullError: As many requests wait as can.
             StoppedError: The engine is closed.
         """
-        request = make_request(
-            self.manifest,
-            [label],
-            None if seed is None else [seed],
-            steps,
-            static=static,
-            fidelity=fidelity,
-            refine=refine,
-            best_of=best_of,
-        )
-        if request.refine > self.max_batch:
+        seeds = None if seed is None else [seed]
+        request = make_request(self.manifest, [label], seeds, params, options)
+        refine = request.params.refine
+        if refine > self.max_batch:
             raise InputError("refine", refine, f"at most {self.max_batch}, the slots there are")
         if timeout is not None and not timeout > 0:
             raise InputError("timeout", timeout, "seconds above 0")
         as_integer("watch_every", watch_every, 1, 1 << 31)
-        job = Job(int(request.labels[0]), int(request.seeds[0]))
-        order = Order(job, request, static, timeout, watch, watch_every)
+        asked = self.manifest.condition.describe(request.rows, 0)
+        job = Job(asked, int(request.seeds[0]))
+        order = Order(job, request, timeout, watch, watch_every)
         with self._changed:
             if self._stopping:
                 raise StoppedError(f"{self.name} takes no more requests")
@@ -159,7 +153,7 @@ class Engine:
                 job.cancel()
         self._thread.join()
 
-    def __enter__(self) -> Engine:
+    def __enter__(self) -> BatchEngine:
         return self
 
     def __exit__(
@@ -202,7 +196,7 @@ class Engine:
         while self._waiting and self._scheduler.has_room(self._waiting[0]):
             order = self._waiting[0]
             tasks.append(self._scheduler.next_task(order))
-            if order.started == order.request.best_of:
+            if order.started == order.candidates:
                 self._waiting.popleft()
         return late, tasks
 
@@ -249,14 +243,14 @@ class Engine:
                 _log.exception("an observer failed at %s", event)
 
 
-def _warm_up(generator: Generator, batch: int) -> None:
+def _warm_up(pipeline: Pipeline, batch: int) -> None:
     """Let every graph take the memory that the largest batch needs.
 
     One step and a look at it are enough where all steps are alike; VAR's grow.
     """
-    labels = [place % generator.manifest.class_count for place in range(batch)]
-    for step in generator.stream(labels, [0] * batch):
+    samples = pipeline.manifest.condition.examples(batch)
+    for step in pipeline.stream(samples, [0] * batch):
         step.preview()
-        if not isinstance(generator.manifest.family, VARSpec):
+        if pipeline.manifest.family.mixes_steps:
             break
-    generator.generate([0], [0])
+    pipeline.generate(samples[:1], [0])

@@ -8,10 +8,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from adagen_rt.pipeline.stepwise import Generator
+from adagen_rt.condition import join_rows
 from adagen_rt.sampling.loop import Decision
+from adagen_rt.sampling.memory import HOST
 from adagen_rt.sampling.result import Snapshot
 from adagen_rt.sampling.rule import State
+from adagen_rt.sampling.sampler import Sampler
 from adagen_rt.serving.job import Pixels, Progress
 from adagen_rt.serving.order import Key, Task
 
@@ -35,25 +37,25 @@ class Group:
     """A loop under way.
 
     Args:
-        generator: Whose graphs.
+        sampler: The graphs.
         key: What its slots share.
         slots: How many there can be at once.
     """
 
-    def __init__(self, generator: Generator, key: Key, slots: int) -> None:
+    def __init__(self, sampler: Sampler, key: Key, slots: int) -> None:
         self.key = key
         self.tasks: dict[int, Task] = {}
-        self._generator = generator
+        self._sampler = sampler
         # Each slot's own share of the fidelity policy; the loop reads it at every step.
         self._shares = np.full(slots, float(key.blended), np.float32)
-        self._loop = generator.make_loop(key.steps, key.static, self._shares, key.refine)
+        self._loop = sampler.loop(key.params, self._shares if key.blended else None)
         self._state: State | None = None
         self._new: list[Task] = []
 
     @property
     def open(self) -> bool:
         """Whether others can join: the step rule allows it, or no step was made."""
-        return self._loop.family.mixes_steps or self._state is None
+        return self._sampler.manifest.family.mixes_steps or self._state is None
 
     def admit(self, task: Task) -> None:
         """Take a sample in; it has no state before its group's turn."""
@@ -68,10 +70,10 @@ class Group:
     def start(self, tasks: Sequence[Task]) -> None:
         """Give samples their first state."""
         slots = np.array([task.slot for task in tasks], np.int64)
-        labels = np.array([task.order.job.label for task in tasks], np.int64)
+        rows = join_rows([task.order.request.rows for task in tasks])
         seeds = np.array([task.seed for task in tasks], np.int64)
         self._shares[slots] = [task.order.request.fidelity[0] for task in tasks]
-        state, decisions = self._loop.start(slots, labels, seeds)
+        state, decisions = self._loop.start(slots, rows, seeds)
         for decision in decisions:
             self._record(decision)
         self._state = state if self._state is None else self._state.join(state)
@@ -83,7 +85,7 @@ class Group:
             del self.tasks[slot]
         self._new = [task for task in self._new if task not in tasks]
         if self._state is not None:
-            rows = np.flatnonzero(~np.isin(self._state.index, slots))
+            rows = np.flatnonzero(~np.isin(np.asarray(self._state.index), slots))
             self._state = self._state.take(rows) if len(rows) else None
 
     def step(self) -> list[End]:
@@ -93,7 +95,7 @@ class Group:
         state, decision = self._loop.step(self._state)
         self._record(decision)
         rows = (self._loop.timings.backbone_rows - before) / len(state)
-        for task, step in zip(self._of(state), state.step, strict=True):
+        for task, step in zip(self._of(state), np.asarray(state.step), strict=True):
             task.order.rows += rows
             task.step = int(step)
         ended, rest = self._loop.split(state)
@@ -103,10 +105,10 @@ class Group:
         return ends
 
     def _finish(self, ended: State) -> list[End]:
-        snapshot = Snapshot.of(ended, self._loop.family)
-        pixels = self._generator.decode(self._loop, snapshot)
+        snapshot = Snapshot.of(ended, self._loop.rule, HOST)
+        pixels = self._sampler.decode(self._loop, snapshot)
         ends = []
-        for task, image, failed in zip(self._of(ended), pixels, ended.failed, strict=True):
+        for task, image, failed in zip(self._of(ended), pixels, snapshot.failed, strict=True):
             del self.tasks[task.slot]
             if not failed and task.order.watch is not None and task.number == 0:
                 _tell(task, image)
@@ -119,16 +121,16 @@ class Group:
         if not rows:
             return
         seen = state.take(np.array(rows))
-        pixels = self._generator.decode(self._loop, Snapshot.of(seen, self._loop.family))
+        pixels = self._sampler.decode(self._loop, Snapshot.of(seen, self._loop.rule, HOST))
         for task, image in zip(self._of(seen), pixels, strict=True):
             _tell(task, image)
 
     def _of(self, state: State) -> list[Task]:
-        return [self.tasks[slot] for slot in state.index.tolist()]
+        return [self.tasks[slot] for slot in np.asarray(state.index).tolist()]
 
     def _record(self, decision: Decision) -> None:
-        calls = self._loop.family.calls
-        for row, slot in enumerate(decision.index.tolist()):
+        calls = self._loop.schedule.calls
+        for row, slot in enumerate(np.asarray(decision.index).tolist()):
             self.tasks[slot].record(decision, row, calls)
 
 

@@ -6,7 +6,7 @@ import uuid
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -23,7 +23,7 @@ class Image:
 
     Attributes:
         pixels: (height, width, channels) uint8.
-        label: Its class.
+        condition: What it was conditioned on, such as ``{"label": 3}``.
         seed: The seed that makes it again; with best-of, that of the candidate that was kept.
         schedule: What was chosen, by action name: (calls,) float32, NaN for steps that it did
             not need.
@@ -34,13 +34,19 @@ class Image:
     """
 
     pixels: Pixels
-    label: int
+    condition: Mapping[str, Any]
     seed: int
     schedule: Schedule
     steps: int
     queued_seconds: float
     seconds: float
     backbone_rows: int
+
+    @property
+    def label(self) -> int:
+        """Its class, of an engine that is asked for classes."""
+        label: int = self.condition["label"]
+        return label
 
 
 @dataclass(frozen=True)
@@ -82,14 +88,14 @@ class Job:
     """An image that was asked for.
 
     Attributes:
-        label: Its class.
+        condition: What it is conditioned on, such as ``{"label": 3}``.
         seed: Its seed.
         id: A name for it.
         future: Its `Image`, or what kept it from being made: ``SampleError``,
             ``DeadlineError``, or an error of the engine. For asyncio, wrap it.
     """
 
-    label: int
+    condition: Mapping[str, Any]
     seed: int
     id: str = field(default_factory=lambda: uuid.uuid4().hex)
     future: Future[Image] = field(default_factory=Future, repr=False)

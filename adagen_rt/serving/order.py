@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import math
 import time
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from adagen_rt.errors import DeadlineError
-from adagen_rt.sampling.best_of import candidate_seeds
+from adagen_rt.sampling.best_of import Best, candidate_seeds
 from adagen_rt.sampling.loop import Decision
-from adagen_rt.sampling.request import Request, Static
+from adagen_rt.sampling.params import SamplingParams, ScheduleName
+from adagen_rt.sampling.request import Request
 from adagen_rt.serving.job import Image, Job, Pixels, Schedule, Watch
 
 
@@ -20,9 +20,14 @@ class Key:
     """What slots have to share to share a loop."""
 
     steps: int
-    static: Static
+    schedule: ScheduleName | None
     refine: int
     blended: bool
+
+    @property
+    def params(self) -> SamplingParams:
+        """The same as parameters of a loop."""
+        return SamplingParams(steps=self.steps, schedule=self.schedule, refine=self.refine)
 
 
 @dataclass(eq=False)
@@ -32,13 +37,13 @@ class Order:
     Attributes:
         job: Whose it is.
         request: Its one sample, checked.
-        static: Whether, and which, static schedule is run.
         timeout: Seconds until it is given up; None for never.
         watch: Told about the first candidate.
         watch_every: Steps between two such calls.
         begin: When it was asked for, in seconds of the monotonic clock.
         first_step: When its first candidate got a slot.
-        best: The best candidate so far and its reward.
+        best: Which candidate is the best so far.
+        kept: That candidate and its image.
         started: Candidates that have had a slot.
         ended: Those that are done.
         failure: Step at which the first candidate failed.
@@ -47,13 +52,13 @@ class Order:
 
     job: Job
     request: Request
-    static: Static = False
     timeout: float | None = None
     watch: Watch | None = None
     watch_every: int = 1
     begin: float = field(default_factory=time.monotonic)
     first_step: float = 0.0
-    best: tuple[float, Task, Pixels] | None = None
+    best: Best = field(default_factory=lambda: Best(1))
+    kept: tuple[Task, Pixels] | None = None
     started: int = 0
     ended: int = 0
     failure: int = 0
@@ -62,13 +67,18 @@ class Order:
     @property
     def key(self) -> Key:
         """Which loops it can run in."""
-        request = self.request
-        return Key(request.steps, self.static, request.refine, bool(request.fidelity.any()))
+        params = self.request.params
+        return Key(self.request.steps, params.schedule, params.refine, params.blended)
+
+    @property
+    def candidates(self) -> int:
+        """Images that are made, of which one is kept."""
+        return self.request.params.best_of
 
     @property
     def weight(self) -> int:
         """Slots that one candidate takes: refinement tries several actions for each."""
-        return self.request.refine
+        return self.request.params.refine
 
     @property
     def over(self) -> bool:
@@ -96,18 +106,17 @@ class Order:
         return task
 
     def keep(self, task: Task, pixels: Pixels, reward: float) -> None:
-        """A candidate is done; of equal ones the first is kept."""
-        reward = -math.inf if math.isnan(reward) else reward
-        if self.best is None or (reward, -task.number) > (self.best[0], -self.best[1].number):
-            self.best = reward, task, pixels
+        """Compare a candidate that is done with the best so far."""
+        if self.best.offer(task.number, np.array([reward], np.float32))[0]:
+            self.kept = task, pixels
 
     def image(self) -> Image:
         """What the job gives."""
-        assert self.best is not None  # asked for only when a candidate did not fail
-        _, task, pixels = self.best
+        assert self.kept is not None  # asked for only when a candidate did not fail
+        task, pixels = self.kept
         return Image(
             pixels,
-            self.job.label,
+            self.job.condition,
             task.seed,
             task.schedule,
             self.request.steps,

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from adagen_rt.errors import SampleError
-from adagen_rt.pipeline.stepwise import Generator
+from adagen_rt.sampling.sampler import Sampler
 from adagen_rt.serving.group import End, Group
 from adagen_rt.serving.job import Image, Outcome, Pixels
 from adagen_rt.serving.order import Key, Order, Task
@@ -24,13 +24,13 @@ class Scheduler:
     come meanwhile would not share a batch.
 
     Args:
-        generator: Whose graphs.
+        sampler: The graphs.
         slots: How many samples there can be at once.
         ended: Told when an order is over.
     """
 
-    def __init__(self, generator: Generator, slots: int, ended: Ended) -> None:
-        self._generator = generator
+    def __init__(self, sampler: Sampler, slots: int, ended: Ended) -> None:
+        self._sampler = sampler
         self._ended = ended
         self._slots = slots
         self._free = list(range(slots))
@@ -60,7 +60,7 @@ class Scheduler:
         for group in self._groups:
             if group.key == key and group.open:
                 return group
-        self._groups.append(Group(self._generator, key, self._slots))
+        self._groups.append(Group(self._sampler, key, self._slots))
         return self._groups[-1]
 
     def step(self) -> tuple[int, float]:
@@ -138,17 +138,17 @@ class Scheduler:
                 self._ended(order, "error", error)
         elif end.task.number == 0:
             order.failure = end.task.step
-        if order.over or order.ended < order.request.best_of:
+        if order.over or order.ended < order.candidates:
             return
-        if order.best is None:
+        if order.kept is None:
             self._ended(order, "failed", SampleError(order.failure))
         else:
             self._ended(order, "ok", order.image())
 
     def _reward(self, order: Order, pixels: Pixels) -> float:
-        if order.request.best_of == 1:
+        if order.candidates == 1:
             return 0.0
-        return float(self._generator.score(pixels[None], order.request.labels)[0])
+        return float(self._sampler.score(pixels[None], order.request.rows)[0])
 
     def _fail(self, tasks: Sequence[Task], error: Exception) -> None:
         """An error met candidates; it ends their orders, wherever the others of each are."""

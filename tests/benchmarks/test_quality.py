@@ -8,11 +8,11 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
+from adagen_rt.evaluation.choices import Choice
 from click.testing import CliRunner
 from tiny_engine import STEPS, Options, build_tiny_engine
 from tiny_recipes import judged_recipe, tiny_networks
 
-from adagen_rt.evaluation.choices import Choice
 from adagen_rt.evaluation.judge import Score
 from adagen_rt.training.checkpoint import save_weights
 

@@ -4,9 +4,10 @@ from tiny_engine import Options, build_tiny_engine
 
 torch = pytest.importorskip("torch")
 
-import adagen_rt
 from adagen_rt.evaluation.choices import Choice
 from adagen_rt.evaluation.sources import EngineSource, draw_requests
+
+import adagen_rt
 
 COUNT, SEED = 7, 3
 

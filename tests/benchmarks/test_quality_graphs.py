@@ -4,10 +4,11 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from adagen_rt.engine.folder import open_engine, shipped_engines
 from adagen_rt.evaluation.choices import Choice
 from adagen_rt.evaluation.sources import EngineSource, draw_requests
-from adagen_rt.pipeline.stepwise import Generator
+
+from adagen_rt.engine.folder import open_engine, shipped_engines
+from adagen_rt.pipeline.stepwise import StepwisePipeline
 
 CHOICES = [
     Choice(),
@@ -28,7 +29,7 @@ def test_graphs_make_the_engines_images(name):
     from quality_graphs import GraphSource
 
     engine = open_engine(name)
-    runtime = EngineSource(Generator(engine))
+    runtime = EngineSource(StepwisePipeline(engine))
     graphs = GraphSource(engine, engine.manifest, "cpu", 4)
     labels, seeds = draw_requests(COUNT, 10, 0)
     for choice in CHOICES:

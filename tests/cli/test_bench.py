@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 from tiny_engine import STEPS, Options, build_tiny_engine
 
-from adagen_rt.cli.support.measure import HOST, PARTS, Measurement, Plan, measure
+from adagen_rt.evaluation.latency import HOST, PARTS, Measurement, Plan, measure
 from adagen_rt.pipeline.load import load
 
 QUICK = ("--repeats", 3, "--threads", 1)

@@ -8,7 +8,7 @@ from manifests import edit_manifest
 from process import start_python
 from tiny_engine import STD, Options, build_tiny_engine
 
-from adagen_rt.engine.folder import find_engine, open_engine, shipped_engines, staged_folder
+from adagen_rt.engine.folder import find_engine, open_engine, shipped_engines, staged_engine
 from adagen_rt.errors import EngineError, InputError
 
 TESTS = Path(__file__).parents[1]
@@ -110,7 +110,7 @@ def test_a_symlink_is_refused(own_engine, tmp_path):
 
 
 def fail_half_way(folder):
-    with staged_folder(folder) as staging:
+    with staged_engine(folder) as staging:
         (staging / "backbone.onnx").write_bytes(b"half")
         raise RuntimeError("disk full")
 
@@ -147,8 +147,8 @@ def test_a_killed_writer_leaves_the_old_engine(own_engine):
     before = snapshot(own_engine)
     code = (
         "import os, signal, sys; from pathlib import Path\n"
-        "from adagen_rt.engine.folder import staged_folder\n"
-        "with staged_folder(Path(sys.argv[1])) as staging:\n"
+        "from adagen_rt.engine.folder import staged_engine\n"
+        "with staged_engine(Path(sys.argv[1])) as staging:\n"
         "    (staging / 'backbone.onnx').write_bytes(b'half')\n"
         "    os.kill(os.getpid(), signal.SIGKILL)\n"
     )

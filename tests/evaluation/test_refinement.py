@@ -9,7 +9,7 @@ from functools import partial
 
 from tiny_recipes import FAMILIES, judged_recipe, tiny_environment, tiny_networks
 
-from adagen_rt.pipeline.stepwise import Generator
+from adagen_rt.pipeline.stepwise import StepwisePipeline
 from adagen_rt.sampling.refinement import RefinedLoop, Refinement
 from adagen_rt.training.policy.rollout import ask
 
@@ -70,7 +70,7 @@ def test_an_exported_engine_refines_as_pytorch_does(family, exported):
     expected, loop = play(family, by_critic)
     engine = exported(family, judged=True)
     assert engine.manifest.refinement_std == STD
-    generator = Generator(engine)
+    generator = StepwisePipeline(engine)
     labels, seeds = LABELS.tolist(), SEEDS.tolist()
     result = generator.generate(labels, seeds, refine=COUNT)
     pixels = (expected[:, 0] * 255).round().numpy()

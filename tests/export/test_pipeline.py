@@ -22,7 +22,7 @@ from adagen_rt.export.recipe import Recipe
 from adagen_rt.models.classifier import load_classifier
 from adagen_rt.models.features import ClassifierFeatures
 from adagen_rt.models.policy import PolicyConfig, PolicyNetwork
-from adagen_rt.pipeline.stepwise import Generator
+from adagen_rt.pipeline.stepwise import StepwisePipeline
 from adagen_rt.training.policy.adversarial import Adversary, AdversaryConfig
 
 FILES = {"backbone": "backbone.pt", "decoder": "decoder.safetensors", "policy": "policy.pth"}
@@ -41,7 +41,7 @@ def saved(family, folder):
 
 
 def images(engine):
-    return Generator(engine).generate([0, 9], [1, 2]).images
+    return StepwisePipeline(engine).generate([0, 9], [1, 2]).images
 
 
 @pytest.mark.parametrize("family", ["maskgit", "var", "dit"])
@@ -56,7 +56,7 @@ def test_weights_from_files_give_the_images_of_the_networks(tmp_path, exported, 
 def test_a_recipe_without_a_policy_runs_its_static_schedule(tmp_path):
     recipe = tiny_recipe("maskgit").model_copy(update={"policy": None})
     engine = export_engine(recipe, tmp_path / "engine", seeded="tiny")
-    generator = Generator(engine)
+    generator = StepwisePipeline(engine)
     assert not generator.has_policy
     result = generator.generate([3], [4])
     want = recipe.schedule.actions[0].static.values(4, 4)

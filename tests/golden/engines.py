@@ -9,12 +9,12 @@ import numpy as np
 from golden_data import POLICY_SCALE, seeded
 
 from adagen_rt.backends.onnxruntime.session import OnnxRuntime
-from adagen_rt.engine.folder import Engine
+from adagen_rt.engine.folder import EngineFolder
 from adagen_rt.engine.manifest import Dtype
 from adagen_rt.export.networks import Networks, make_policy
 from adagen_rt.export.pipeline import export_networks
 from adagen_rt.export.recipe import Recipe, load_recipe
-from adagen_rt.pipeline.stepwise import Generator
+from adagen_rt.pipeline.stepwise import StepwisePipeline
 from adagen_rt.sampling.loop import Decision
 from adagen_rt.sampling.rule import State
 
@@ -62,7 +62,7 @@ def export_golden(
     out: Path,
     policy_scale: dict[str, float] = POLICY_SCALE,
     dtype: Dtype = "float32",
-) -> Engine:
+) -> EngineFolder:
     """Export a golden network with its seeded weights."""
     recipe = golden_recipe(name)
     family = recipe.family
@@ -77,7 +77,7 @@ def export_golden(
     return export_networks(recipe, make, out, dtype=dtype)
 
 
-def trajectory(generator: Generator) -> Iterator[tuple[State, Decision]]:
+def trajectory(generator: StepwisePipeline) -> Iterator[tuple[State, Decision]]:
     """Every decision for the golden labels, with the state that follows from it."""
     loop = generator.make_loop(generator.manifest.schedule.steps)
     state, decisions = loop.start(np.arange(3), LABELS, np.arange(3))
@@ -88,7 +88,7 @@ def trajectory(generator: Generator) -> Iterator[tuple[State, Decision]]:
         yield state, decision
 
 
-def final_states(generator: Generator, labels: list[int], seeds: list[int]) -> State:
+def final_states(generator: StepwisePipeline, labels: list[int], seeds: list[int]) -> State:
     """The slots after a whole generation."""
     loop = generator.make_loop(generator.manifest.schedule.steps)
     state, _ = loop.start(np.arange(len(labels)), np.array(labels), np.array(seeds))
@@ -97,7 +97,7 @@ def final_states(generator: Generator, labels: list[int], seeds: list[int]) -> S
     return state
 
 
-def decoded(generator: Generator, state: State) -> np.ndarray:
+def decoded(generator: StepwisePipeline, state: State) -> np.ndarray:
     """The decoder's output, before it is rounded to pixels."""
     loop = generator.make_loop(generator.manifest.schedule.steps)
     graph = OnnxRuntime(threads=2).load(generator.engine.graph_file("decoder"))

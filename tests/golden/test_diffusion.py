@@ -9,7 +9,7 @@ from golden_data import deviation, golden, normal
 
 from adagen_rt.ops.cpu import CpuOps
 from adagen_rt.ops.reference import ReferenceOps
-from adagen_rt.pipeline.stepwise import Generator
+from adagen_rt.pipeline.stepwise import StepwisePipeline
 from golden.engines import chosen, trajectory
 
 CASES = {
@@ -43,7 +43,7 @@ def test_trajectory(golden_engine, name, kind):
     family = name.removesuffix("_wild")
     arguments = {"threads": 2} if kind is CpuOps else {}
     started = starting_from(kind(**arguments), normal(f"{family}/z", (3, 4, 32, 32)))
-    generator = Generator(engine, threads=2, ops=started(**arguments))
+    generator = StepwisePipeline(engine, threads=2, ops=started(**arguments))
     states, decisions = zip(*trajectory(generator), strict=True)
     assert deviation(chosen(decisions), expected["policy_action"]) < 1e-4
     times = np.stack([state.time for state in states])

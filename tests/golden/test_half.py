@@ -6,7 +6,7 @@ pytest.importorskip("torch")
 
 import numpy as np
 
-from adagen_rt.pipeline.stepwise import Generator
+from adagen_rt.pipeline.stepwise import StepwisePipeline
 from golden.engines import final_states
 
 RECIPES = ["maskgit-l", "dit-xl-2", "sit-xl-2", "var-d16"]
@@ -27,7 +27,7 @@ def test_every_graph(golden_engine, recipe):
 @pytest.mark.parametrize("recipe", ["dit-xl-2", "sit-xl-2"])
 def test_latents(golden_engine, recipe):
     half, full = (
-        final_states(Generator(golden_engine(recipe, dtype=dtype), threads=2), [1, 207], [0, 1]).x
+        final_states(StepwisePipeline(golden_engine(recipe, dtype=dtype), threads=2), [1, 207], [0, 1]).x
         for dtype in ("float16", "float32")
     )
     assert np.linalg.norm(half - full) < 2e-2 * np.linalg.norm(full)

@@ -6,7 +6,7 @@ pytest.importorskip("torch")
 
 import numpy as np
 
-from adagen_rt.pipeline.stepwise import Generator
+from adagen_rt.pipeline.stepwise import StepwisePipeline
 from golden.engines import decoded, final_states
 
 RECIPES = ["maskgit-l", "dit-xl-2", "sit-xl-2", "var-d16"]
@@ -17,7 +17,7 @@ ORDER = [5, 2, 7, 0, 4, 1, 6, 3]
 
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_alone_in_a_batch_and_reordered(golden_engine, recipe):
-    generator = Generator(golden_engine(recipe), threads=2)
+    generator = StepwisePipeline(golden_engine(recipe), threads=2)
     batch = final_states(generator, CLASSES, SEEDS)
     shuffled = final_states(generator, [CLASSES[i] for i in ORDER], [SEEDS[i] for i in ORDER]).take(
         np.argsort(ORDER)
@@ -33,6 +33,6 @@ def test_alone_in_a_batch_and_reordered(golden_engine, recipe):
 
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_seeds_differ(golden_engine, recipe):
-    generator = Generator(golden_engine(recipe), threads=2)
+    generator = StepwisePipeline(golden_engine(recipe), threads=2)
     images = generator.generate([7, 7], [1, 2]).images
     assert (images[0] != images[1]).mean() > 0.5

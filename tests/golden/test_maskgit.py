@@ -10,7 +10,7 @@ from golden_data import deviation, golden, gumbel
 from adagen_rt.ops import Injected
 from adagen_rt.ops.cpu import CpuOps
 from adagen_rt.ops.reference import ReferenceOps
-from adagen_rt.pipeline.stepwise import Generator
+from adagen_rt.pipeline.stepwise import StepwisePipeline
 from golden.engines import chosen, trajectory
 
 
@@ -27,7 +27,7 @@ def test_trajectory(golden_engine, ops):
     engine = golden_engine("maskgit-l")
     expected = golden("maskgit")
     states, decisions = zip(
-        *trajectory(Generator(engine, threads=2, ops=ops, noise=noise)), strict=True
+        *trajectory(StepwisePipeline(engine, threads=2, ops=ops, noise=noise)), strict=True
     )
     np.testing.assert_array_equal([s.sampled for s in states], expected["sampled_ids"])
     np.testing.assert_array_equal([s.tokens for s in states], expected["masked_ids"])

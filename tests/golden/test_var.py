@@ -10,7 +10,7 @@ from golden_data import deviation, golden, gumbel
 from adagen_rt.ops import Injected
 from adagen_rt.ops.cpu import CpuOps
 from adagen_rt.ops.reference import ReferenceOps
-from adagen_rt.pipeline.stepwise import Generator
+from adagen_rt.pipeline.stepwise import StepwisePipeline
 from golden.engines import chosen, trajectory
 
 SCALES = (1, 2, 3, 4, 5, 6, 8, 10, 13, 16)
@@ -27,7 +27,7 @@ def noise(seeds, steps):
 def test_trajectory(golden_engine, ops):
     engine = golden_engine("var-d16")
     expected = golden("var")
-    generator = Generator(engine, threads=2, ops=ops, noise=noise)
+    generator = StepwisePipeline(engine, threads=2, ops=ops, noise=noise)
     states, decisions = zip(*trajectory(generator), strict=True)
     np.testing.assert_array_equal(states[-1].tokens, expected["indices"])
     assert deviation(states[-1].f_hat, expected["f_hat"]) < 1e-3

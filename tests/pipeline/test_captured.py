@@ -133,14 +133,14 @@ def test_the_tuned_schedule_is_run(make, monkeypatch):
         generator.manifest = generator.manifest.model_copy(update={"schedule": spec})
         if backend == "onnxruntime":
             object.__setattr__(generator._assembly, "manifest", generator.manifest)
-        made[backend] = generator.generate(LABELS, SEEDS, static="tuned")
+        made[backend] = generator.generate(LABELS, SEEDS, schedule="tuned")
     assert_alike(made["tensorrt"], made["onnxruntime"])
     assert np.unique(made["tensorrt"].schedule["guidance_scale"]).size == 1
 
 
 def test_without_a_tuned_schedule_it_says_so(generator):
     with pytest.raises(InputError, match="tuned"):
-        generator.generate([0], static="tuned")
+        generator.generate([0], schedule="tuned")
 
 
 def test_failures_are_reported_and_black(make):

@@ -80,7 +80,7 @@ def test_static_equals_an_engine_without_a_policy(generator, static_engine):
     bare = adagen_rt.load(static_engine, threads=1)
     assert generator.has_policy
     assert not bare.has_policy
-    static = generator.generate(LABELS, SEEDS, static=True)
+    static = generator.generate(LABELS, SEEDS, schedule="static")
     equal(static, bare.generate(LABELS, SEEDS))
     for action in SCHEDULE.actions:
         values = static.schedule[action.name][:, 0]
@@ -89,7 +89,7 @@ def test_static_equals_an_engine_without_a_policy(generator, static_engine):
 
 def test_a_policy_of_zeros_is_the_static_schedule(generator, tmp_path):
     zeros = altered(tmp_path, policy_scale=0.0)
-    equal(zeros.generate(LABELS, SEEDS), generator.generate(LABELS, SEEDS, static=True))
+    equal(zeros.generate(LABELS, SEEDS), generator.generate(LABELS, SEEDS, schedule="static"))
 
 
 @pytest.mark.parametrize("steps", [1, 3, 9])

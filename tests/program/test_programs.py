@@ -1,4 +1,4 @@
-"""Device programs on the host's stand-in generate what ``Generator`` generates."""
+"""Device programs on the host's stand-in generate what ``StepwisePipeline`` generates."""
 
 import pytest
 
@@ -9,7 +9,7 @@ from tiny_recipes import FAMILIES
 
 from adagen_rt.cuda.host import HostDriver
 from adagen_rt.errors import DeviceError
-from adagen_rt.pipeline.stepwise import Generator
+from adagen_rt.pipeline.stepwise import StepwisePipeline
 from adagen_rt.program import Runner, build_program
 from adagen_rt.program.builder import Setting
 from program.host import HostGraphs
@@ -31,7 +31,7 @@ def make_runner(engine, driver, *, policies=("policy",), capture="whole"):
 
 
 def expected(engine, *, static=False):
-    return Generator(engine).generate(LABELS, SEEDS, static=static)
+    return StepwisePipeline(engine).generate(LABELS, SEEDS, static=static)
 
 
 def assert_alike(outcome, result):

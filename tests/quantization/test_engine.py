@@ -58,7 +58,7 @@ def test_the_prediction_of_a_diffusion_stays_exact(tmp_path):
 def test_images_are_nearly_those_of_the_original(twins):
     labels, seeds = list(range(8)), list(range(8))
     one, other = (
-        load(engine.path, threads=2).generate(labels, seeds, static=True).images.astype(float)
+        load(engine.path, threads=2).generate(labels, seeds, schedule="static").images.astype(float)
         for engine in twins
     )
     difference = np.sqrt(np.mean((one - other) ** 2))

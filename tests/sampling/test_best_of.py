@@ -131,7 +131,7 @@ def test_with_refinement_and_fidelity(judged_generator):
 
 
 def test_a_static_schedule_has_a_best_too(judged_generator):
-    best = judged_generator.generate(LABELS, SEEDS, best_of=2, static=True)
-    plain = judged_generator.generate(LABELS, SEEDS, static=True)
+    best = judged_generator.generate(LABELS, SEEDS, best_of=2, schedule="static")
+    plain = judged_generator.generate(LABELS, SEEDS, schedule="static")
     assert (brightness(best) >= brightness(plain)).all()
     assert (brightness(best) > brightness(plain)).any()

@@ -7,7 +7,7 @@ import pytest
 from tiny_engine import build_tiny_engine
 
 from adagen_rt import load
-from adagen_rt.serving import Engine
+from adagen_rt.serving import BatchEngine
 
 
 class Gate:
@@ -42,7 +42,7 @@ def gated(tmp_path):
         generator = load(build_tiny_engine(tmp_path / "tiny"), threads=1)
         gate = Gate(generator._graphs["backbone"])
         generator._graphs["backbone"] = gate
-        with Engine(generator, **options) as engine:
+        with BatchEngine(generator, **options) as engine:
             gate.rows.clear()
             gate.entered = threading.Semaphore(0)
             gate.shut()

@@ -20,7 +20,7 @@ from adagen_rt.errors import (
     SampleError,
     StoppedError,
 )
-from adagen_rt.serving import Engine
+from adagen_rt.serving import BatchEngine
 
 
 def test_a_full_queue_refuses_at_once_and_harms_nobody(gated):
@@ -94,7 +94,7 @@ def test_a_cancelled_job_leaves_the_queue_at_once(gated):
 def test_after_one_abort_a_thousand_succeed(tmp_path):
     folder = build_tiny_engine(tmp_path / "tiny")
     expected = load(folder, threads=1).generate([s % 3 for s in range(50)], list(range(50)))
-    with Engine(folder, max_batch=8, max_queue=1000, threads=1) as engine:
+    with BatchEngine(folder, max_batch=8, max_queue=1000, threads=1) as engine:
         for aborted in (engine.submit(0, seed) for seed in range(4)):
             aborted.cancel()
         jobs = [engine.submit(i % 50 % 3, i % 50) for i in range(1000)]
@@ -106,7 +106,7 @@ def test_after_one_abort_a_thousand_succeed(tmp_path):
 def test_a_sample_that_fails_fails_alone(fault, tmp_path):
     folder = build_tiny_engine(tmp_path / "tiny", Options(**{fault: 1}))
     expected = load(folder, threads=1).generate([0, 1, 2], [0, 1, 2])
-    with Engine(folder, max_batch=4, threads=1) as engine:
+    with BatchEngine(folder, max_batch=4, threads=1) as engine:
         jobs = [engine.submit(label, label) for label in range(3)]
         with pytest.raises(SampleError, match="non-finite number at step") as failed:
             jobs[1].result(30)
@@ -131,7 +131,7 @@ def test_an_error_of_a_batch_fails_it_and_the_next_succeeds(gated):
 
 
 def test_bad_input_is_refused_by_submit(tmp_path):
-    with Engine(build_tiny_engine(tmp_path / "tiny"), max_batch=2, threads=1) as engine:
+    with BatchEngine(build_tiny_engine(tmp_path / "tiny"), max_batch=2, threads=1) as engine:
         for options, message in (
             ({"label": 9}, "label: got 9"),
             ({"label": 0, "seed": -1}, "seeds: got -1"),
@@ -149,7 +149,7 @@ def test_bad_input_is_refused_by_submit(tmp_path):
 
 def test_more_candidates_than_slots_are_refused(tmp_path):
     folder = build_tiny_engine(tmp_path / "tiny", Options(judges=True))
-    with Engine(folder, max_batch=2, threads=1) as engine:
+    with BatchEngine(folder, max_batch=2, threads=1) as engine:
         with pytest.raises(InputError, match="refine: got 3, expected at most 2"):
             engine.submit(0, refine=3)
         engine.submit(0, refine=2, best_of=5).result(30)
@@ -158,7 +158,7 @@ def test_more_candidates_than_slots_are_refused(tmp_path):
 @pytest.mark.parametrize(("field", "value"), [("max_batch", 0), ("max_queue", 0)])
 def test_sizes_are_checked_before_anything_is_loaded(field, value):
     with pytest.raises(InputError, match=f"{field}: got 0"):
-        Engine("no such engine", **{field: value})
+        BatchEngine("no such engine", **{field: value})
 
 
 def test_closing_finishes_what_is_there(gated):
@@ -194,7 +194,7 @@ def test_closing_without_draining_cancels(gated):
 def test_progress_shows_every_step_and_the_last(tmp_path):
     folder = build_tiny_engine(tmp_path / "tiny")
     seen = []
-    with Engine(folder, threads=1) as engine:
+    with BatchEngine(folder, threads=1) as engine:
         image = engine.submit(1, 3, watch=seen.append, watch_every=2).result(30)
     assert next(progress.step for progress in seen) == 2
     last = seen[-1]
@@ -212,7 +212,7 @@ def test_a_watcher_or_an_observer_that_fails_stops_nothing(tmp_path, caplog):
     def fail(progress):
         raise RuntimeError("watcher")
 
-    with Engine(build_tiny_engine(tmp_path / "tiny"), threads=1) as engine:
+    with BatchEngine(build_tiny_engine(tmp_path / "tiny"), threads=1) as engine:
         engine.observers.append(Broken())
         engine.submit(0, 0, watch=fail).result(30)
         engine.submit(1, 1).result(30)
@@ -221,7 +221,7 @@ def test_a_watcher_or_an_observer_that_fails_stops_nothing(tmp_path, caplog):
 
 
 def test_futures_are_awaited(tmp_path):
-    with Engine(build_tiny_engine(tmp_path / "tiny"), threads=1) as engine:
+    with BatchEngine(build_tiny_engine(tmp_path / "tiny"), threads=1) as engine:
 
         async def make():
             jobs = [engine.submit(label, label) for label in range(3)]
@@ -231,7 +231,7 @@ def test_futures_are_awaited(tmp_path):
 
 
 def test_memory_stays_flat_over_thousands_of_images(tmp_path):
-    with Engine(build_tiny_engine(tmp_path / "tiny"), max_batch=8, max_queue=500) as engine:
+    with BatchEngine(build_tiny_engine(tmp_path / "tiny"), max_batch=8, max_queue=500) as engine:
 
         def burst():
             for job in [engine.submit(i % 3, i) for i in range(500)]:

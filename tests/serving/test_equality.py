@@ -8,7 +8,7 @@ import pytest
 from tiny_engine import Options, build_tiny_engine
 
 from adagen_rt import load
-from adagen_rt.serving import Engine
+from adagen_rt.serving import BatchEngine
 
 FAMILIES = ("fashion-maskgit", "fashion-dit", "fashion-sit", "fashion-var")
 
@@ -26,7 +26,7 @@ def test_samples_that_come_one_by_one_are_those_of_generate(family):
     labels = [i % 10 for i in range(10)]
     expected = load(family, threads=1).generate(labels, list(range(10)))
     arrived = threading.Event()
-    with Engine(family, max_batch=4, max_queue=16, threads=1) as engine:
+    with BatchEngine(family, max_batch=4, max_queue=16, threads=1) as engine:
         jobs = []
         for i, label in enumerate(labels):
             # The next comes when this one is under way, so that steps get mixed.
@@ -58,7 +58,7 @@ def test_samples_at_different_steps_share_a_batch(family):
 
     steps = load(family, threads=1).manifest.schedule.steps
     under_way = threading.Event()
-    with Engine(family, max_batch=4, threads=1) as engine:
+    with BatchEngine(family, max_batch=4, threads=1) as engine:
         engine.observers.append(Sizes())
         first = engine.submit(0, 0, watch=lambda progress: under_way.set())
         assert under_way.wait(30)
@@ -82,7 +82,7 @@ def test_samples_at_different_steps_share_a_batch(family):
 def test_options_mean_what_they_mean_to_generate(options, tmp_path):
     folder = build_tiny_engine(tmp_path / "tiny", Options(judges=True))
     generator = load(folder, threads=1)
-    with Engine(folder, max_batch=4, threads=1) as engine:
+    with BatchEngine(folder, max_batch=4, threads=1) as engine:
         plain = [engine.submit(0, seed) for seed in range(3)]
         asked = [engine.submit(seed % 3, seed, **options) for seed in range(6)]
         for job in plain:
@@ -99,7 +99,7 @@ def test_backbone_rows_are_counted(tmp_path):
     generator = load(folder, threads=1)
     for options in ({}, {"best_of": 3}, {"refine": 3}):
         expected = generator.generate([1], [5], **options).timings.backbone_rows
-        with Engine(folder, threads=1) as engine:
+        with BatchEngine(folder, threads=1) as engine:
             rows = engine.submit(1, 5, **options).result(30).backbone_rows
         if "best_of" not in options:
             assert rows == expected
@@ -133,7 +133,7 @@ def test_many_threads_with_mixed_options_all_get_their_own_image(tmp_path):
                 wrong.append(key)
             done.append(key)
 
-    with Engine(folder, max_batch=5, max_queue=64, threads=1) as engine:
+    with BatchEngine(folder, max_batch=5, max_queue=64, threads=1) as engine:
         threads = [threading.Thread(target=client, args=(n,)) for n in range(8)]
         for thread in threads:
             thread.start()

@@ -8,7 +8,7 @@ import pytest
 from tiny_engine import Options, build_tiny_engine
 
 from adagen_rt import load
-from adagen_rt.serving import Engine
+from adagen_rt.serving import BatchEngine
 
 WAIT = 10
 
@@ -50,7 +50,7 @@ def judged(tmp_path):
 
     def make(name, answer, **options):
         generator = load(folder, threads=1)
-        engine = Engine(generator, **options)
+        engine = BatchEngine(generator, **options)
         faulty = Faulty(generator._graphs[name], answer)
         generator._graphs[name] = faulty
         return engine, faulty
@@ -81,7 +81,7 @@ def test_an_error_of_the_reward_model_fails_that_job_alone(judged):
 def test_an_error_of_a_preview_leaves_no_job_of_its_batch_without_an_end(tmp_path):
     # Decoded are the blocker, class 2 when it fails, and then the preview of class 0.
     generator = load(build_tiny_engine(tmp_path / "tiny", Options(nan_logits=2)), threads=1)
-    engine = Engine(generator, max_batch=2)
+    engine = BatchEngine(generator, max_batch=2)
     generator._graphs["decoder"] = Faulty(generator._graphs["decoder"], fail_at(3))
     both = threading.Event()
     engine.observers.append(Moment(lambda job: both.wait(WAIT)))

@@ -8,7 +8,7 @@ from tiny_engine import Options, build_tiny_engine
 
 from adagen_rt import load
 from adagen_rt.families.var.rule import VARState
-from adagen_rt.serving import Engine
+from adagen_rt.serving import BatchEngine
 
 FAMILIES = ("fashion-maskgit", "fashion-dit", "fashion-sit", "fashion-var")
 CHOICES = (
@@ -64,7 +64,7 @@ def test_mixed_options_at_mixed_steps_change_no_image(family):
         {"label": i % 10, "seed": rng.randrange(1 << 62), **choice}
         for i, choice in enumerate(choices)
     ]
-    with Engine(family, max_batch=6, max_queue=64, threads=1) as engine:
+    with BatchEngine(family, max_batch=6, max_queue=64, threads=1) as engine:
         images, _ = arrive(engine, orders)
     generator = load(family, threads=1)
     for order, image, choice in zip(orders, images, choices, strict=True):
@@ -78,7 +78,7 @@ def test_mixed_options_at_mixed_steps_change_no_image(family):
 def test_samples_that_are_refined_share_a_batch_and_their_images_stay(tmp_path):
     folder = build_tiny_engine(tmp_path / "tiny", Options(judges=True))
     orders = [{"label": i % 3, "seed": i, "refine": 2} for i in range(6)]
-    with Engine(folder, max_batch=8, threads=1) as engine:
+    with BatchEngine(folder, max_batch=8, threads=1) as engine:
         images, slots = arrive(engine, orders)
     assert max(slots) > 2
     made = load(folder, threads=1).generate([0, 1, 2] * 2, range(6), refine=2)
@@ -86,7 +86,7 @@ def test_samples_that_are_refined_share_a_batch_and_their_images_stay(tmp_path):
 
 
 def test_samples_of_var_that_come_while_others_run_share_the_next_batch():
-    with Engine("fashion-var", max_batch=8, threads=1) as engine:
+    with BatchEngine("fashion-var", max_batch=8, threads=1) as engine:
         # One arrives after each of the first steps.
         orders = [{"label": i, "seed": i} for i in range(4)]
         images, slots = arrive(engine, orders)
@@ -98,10 +98,10 @@ def test_samples_of_var_that_come_while_others_run_share_the_next_batch():
 
 def test_lanes_take_turns(tmp_path):
     folder = build_tiny_engine(tmp_path / "tiny", Options(judges=True))
-    with Engine(folder, max_batch=8, threads=1) as engine:
+    with BatchEngine(folder, max_batch=8, threads=1) as engine:
         long = [engine.submit(0, seed, steps=100) for seed in range(4)]
         # However long the other lane is, this one gets every second step.
-        engine.submit(1, 0, static=True).result(WAIT)
+        engine.submit(1, 0, schedule="static").result(WAIT)
         assert not any(job.future.done() for job in long)
         for job in long:
             job.cancel()

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import onnx
 
-from adagen_rt.backends.base import Arrays
 from adagen_rt.backends.onnxruntime.int8 import integer_products
 from adagen_rt.backends.onnxruntime.providers import CPU, find_provider
 from adagen_rt.errors import AdagenError, EngineError, MissingExtraError
 from adagen_rt.system import has_vnni, return_freed_memory
+from adagen_rt.types import Arrays
 
 #: Both install into the same folder, so that the one installed last wins in part.
 PACKAGES = ("onnxruntime", "onnxruntime-gpu")
@@ -51,6 +51,11 @@ def import_onnxruntime() -> Any:
     return onnxruntime
 
 
+def make_backend(threads: int, provider: str | None) -> OnnxRuntime:
+    """Make the backend; ``provider`` None is the CPU."""
+    return OnnxRuntime(threads, provider=provider or CPU)
+
+
 class OnnxRuntime:
     """Loads graphs into ONNX Runtime sessions.
 
@@ -64,7 +69,6 @@ class OnnxRuntime:
     """
 
     name = "onnxruntime"
-    device = "cpu"
 
     def __init__(self, threads: int, *, provider: str = CPU, prepack: bool = True) -> None:
         self._ort = import_onnxruntime()

@@ -1,4 +1,4 @@
-"""Engine in, a set of plans out, whole or not at all."""
+"""EngineFolder in, a set of plans out, whole or not at all."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ from adagen_rt.backends.tensorrt.record import (
     write_record,
 )
 from adagen_rt.engine.contracts import KEEP_FLOAT32
-from adagen_rt.engine.folder import Engine, sha256, staged_folder
+from adagen_rt.engine.folder import EngineFolder, sha256
 from adagen_rt.engine.manifest import Dtype
 from adagen_rt.engine.onnx_check import external_files
-from adagen_rt.errors import InputError, MissingExtraError, PlanError
-from adagen_rt.sampling.request import as_integer
+from adagen_rt.errors import InputError, MissingExtraError, PlanError, as_integer
+from adagen_rt.files import staged_folder
 
 MAX_BATCHES, MAX_BATCH = 16, 1024
 
@@ -48,7 +48,7 @@ class Order:
         batches: Samples of each batch bucket, ascending.
     """
 
-    engine: Engine
+    engine: EngineFolder
     module: Module
     target: str
     dtype: Dtype
@@ -61,7 +61,7 @@ class Order:
 
 
 def build_plans(
-    engine: Engine,
+    engine: EngineFolder,
     backend: str,
     *,
     batches: Sequence[int] = (1, 4, 8),
@@ -107,7 +107,9 @@ def build_plans(
     return order.folder
 
 
-def _check(engine: Engine, backend: str, batches: Sequence[int], dtype: Dtype | None) -> Order:
+def _check(
+    engine: EngineFolder, backend: str, batches: Sequence[int], dtype: Dtype | None
+) -> Order:
     module = find_module(backend)
     if not 1 <= len(batches) <= MAX_BATCHES:
         raise InputError("batch", list(batches), f"1 to {MAX_BATCHES} numbers")
@@ -154,7 +156,7 @@ def _source(order: Order, graph: str, folder: Path) -> Iterator[Path]:
         yield twin
 
 
-def _sources(engine: Engine, graph: str) -> dict[str, str]:
+def _sources(engine: EngineFolder, graph: str) -> dict[str, str]:
     path = engine.graph_file(graph)
     names = {path.name, *external_files(path)}
     return {name: engine.manifest.files[name] for name in sorted(names)}

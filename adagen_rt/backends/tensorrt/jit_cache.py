@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-import tempfile
 from pathlib import Path
 from typing import Any
+
+from adagen_rt.files import replace_file
 
 DIGEST_BYTES = hashlib.sha256().digest_size
 
@@ -37,10 +38,8 @@ class JitCache:
         if self._cache is None:
             return
         kernels = bytes(self._cache.serialize())
-        with tempfile.TemporaryDirectory(prefix=".cache-", dir=self._path.parent) as folder:
-            staged = Path(folder) / self._path.name
-            staged.write_bytes(hashlib.sha256(kernels).digest() + kernels)
-            staged.replace(self._path)
+        content = hashlib.sha256(kernels).digest() + kernels
+        replace_file(self._path, lambda path: path.write_bytes(content))
 
     def _read(self) -> bytes:
         if self._path.is_symlink() or not self._path.is_file():

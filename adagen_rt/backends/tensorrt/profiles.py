@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from itertools import accumulate
+from collections.abc import Sequence
 
-from adagen_rt.engine.manifest import Manifest, VARSpec
+from adagen_rt.engine.manifest import Manifest
 from adagen_rt.errors import PlanError
 
 Shapes = dict[str, tuple[int, ...]]
@@ -15,7 +14,7 @@ ROWS = {"backbone": 2, "condition": 2}
 
 
 def graph_profiles(manifest: Manifest, graph: str, batches: Sequence[int]) -> tuple[Shapes, ...]:
-    """Shapes of a graph's inputs, for every batch size and, for VAR, every scale.
+    """List the shapes of a graph's inputs, for every batch size and set of sizes that occurs.
 
     Raises:
         PlanError: An input has a dynamic axis of an unknown name.
@@ -23,7 +22,9 @@ def graph_profiles(manifest: Manifest, graph: str, batches: Sequence[int]) -> tu
     inputs = manifest.graphs[graph].inputs
     named = {size for tensor in inputs for size in tensor.shape if isinstance(size, str)}
     profiles = []
-    for sizes in _sizes(manifest, graph, batches):
+    family = manifest.family
+    rows = [batch * ROWS.get(graph, 1) for batch in batches]
+    for sizes in (sizes for count in rows for sizes in family.sizes(count)):
         if unknown := sorted(named - sizes.keys()):
             raise PlanError(
                 f"graphs.{graph}.inputs: got the dynamic axis {unknown[0]!r}, "
@@ -37,18 +38,3 @@ def graph_profiles(manifest: Manifest, graph: str, batches: Sequence[int]) -> tu
         if shapes not in profiles:
             profiles.append(shapes)
     return tuple(profiles)
-
-
-def _sizes(manifest: Manifest, graph: str, batches: Sequence[int]) -> Iterator[dict[str, int]]:
-    """Sizes of the dynamic axes by name."""
-    for batch in batches:
-        rows = {"rows": batch * ROWS.get(graph, 1)}
-        if not isinstance(manifest.family, VARSpec):
-            yield rows
-            continue
-        counts = [side * side for side in manifest.family.scales]
-        # There is no scale after the last; its inputs are computed and not used.
-        following = [*counts[1:], counts[-1]]
-        past = [0, *accumulate(counts)]
-        for tokens, before, ahead in zip(counts, past, following, strict=False):
-            yield {**rows, "tokens": tokens, "past": before, "next_tokens": ahead}

@@ -14,7 +14,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from adagen_rt.backends.tensorrt.modules import PORTABLE
-from adagen_rt.engine.folder import Engine, sha256
+from adagen_rt.engine.folder import EngineFolder, sha256
 from adagen_rt.engine.manifest import Dtype, FileName, Manifest, Sha256
 from adagen_rt.engine.validation import describe_faults
 from adagen_rt.errors import PlanError
@@ -66,7 +66,7 @@ class Record(_Spec):
     files: dict[FileName, Sha256]
 
 
-def plans_folder(engine: Engine, backend: str) -> Path:
+def plans_folder(engine: EngineFolder, backend: str) -> Path:
     """Where a backend's plans of an engine are."""
     return engine.path / PLANS / backend
 

@@ -18,9 +18,18 @@ from adagen_rt.backends.tensorrt.record import (
     read_plan,
     read_record,
 )
-from adagen_rt.cuda import Driver
-from adagen_rt.engine.folder import Engine
+from adagen_rt.cuda import Driver, open_driver
+from adagen_rt.engine.folder import EngineFolder
 from adagen_rt.errors import InputError, PlanError
+
+
+def open_sessions(engine: EngineFolder, backend: str) -> tuple[PlanGraphs, Driver, int]:
+    """Open an engine's plans on this machine's GPU; see `adagen_rt.backends`."""
+    find_module(backend).load()
+    driver = open_driver(extra=backend)
+    plans = Plans(engine, backend)
+    stream = driver.new_stream()
+    return PlanGraphs(plans, driver, stream), driver, stream
 
 
 class Plans:
@@ -41,7 +50,7 @@ class Plans:
         PlanError: There are no plans, or they are damaged or made for something else.
     """
 
-    def __init__(self, engine: Engine, backend: str) -> None:
+    def __init__(self, engine: EngineFolder, backend: str) -> None:
         self.backend = backend
         self._module = find_module(backend)
         self._trt = self._module.load()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from adagen_rt.engine.manifest import Manifest, VARSpec
+from adagen_rt.engine.manifest import Manifest
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Cost:
 def measure_cost(manifest: Manifest) -> Cost:
     """What one image costs at the engine's own number of steps."""
     steps = manifest.schedule.steps
-    rows = _rows_per_image(manifest)
+    rows = manifest.family.counts_per_image(steps)
     # Of the optional graphs, an image takes the policy without being asked.
     counts = {name: graph.flops for name, graph in manifest.graphs.items() if name in rows}
     known = {name: rows[name] * count for name, count in counts.items() if count is not None}
@@ -31,12 +31,3 @@ def measure_cost(manifest: Manifest) -> Cost:
         return Cost(None, None)
     stepwise = sum(known.get(name, 0) for name in ("backbone", "policy", "refine"))
     return Cost(sum(known.values()), stepwise / steps)
-
-
-def _rows_per_image(manifest: Manifest) -> dict[str, int]:
-    """How often each graph's count is spent on one image."""
-    steps = manifest.schedule.steps
-    if isinstance(manifest.family, VARSpec):
-        # Its graphs differ in size from scale to scale; their counts are of all scales.
-        return {"backbone": 2, "condition": 2, "policy": 1, "refine": 1, "decoder": 1}
-    return {"backbone": 2 * steps, "policy": manifest.family.calls(steps), "decoder": 1}

@@ -75,7 +75,8 @@ def _demo(judging: Judging) -> tuple[Reward, Judge | None]:
 
     check_judged("--engine-recipe", judging.manifest.image)
     images = load_fashion_mnist(judging.data, "train")
-    real = torch.from_numpy(images.pixels)[:, None], torch.from_numpy(images.labels)
+    labels = {"labels": torch.from_numpy(images.labels)}
+    real = torch.from_numpy(images.pixels)[:, None], labels
     where = judging.device, judging.workers
     context = RewardContext(load_classifier(), *real, judging.adversary, *where)
     # Not `load_judge`: the images are there already.
@@ -97,6 +98,6 @@ def _vision_transformer(judging: Judging, weights: Path) -> Reward:
         expected = "a generator of colour images, with --features"
         raise InputError("--engine-recipe", f"{manifest.image.channels} channels", expected)
     features = load_vit_features(weights).to(judging.device)
-    real = load_image_folder(judging.data, manifest.class_count, manifest.image.size)
+    real = load_image_folder(judging.data, manifest.condition.variety, manifest.image.size)
     learner = Adversary(features, *real, judging.adversary, judging.device, judging.workers)
     return SumReward({"adversarial": (parts["adversarial"], AdversarialReward(learner))})

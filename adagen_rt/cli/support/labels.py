@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from itertools import cycle, islice
 
+from adagen_rt.condition import ClassLabels
 from adagen_rt.engine.manifest import Manifest
-from adagen_rt.errors import InputError
-from adagen_rt.sampling.request import SEED_LIMIT, as_integer, label_number
+from adagen_rt.errors import InputError, as_integer
+from adagen_rt.sampling.request import SEED_LIMIT
 
 RANGE = re.compile(r"(\d{1,9})-(\d{1,9})")
 
@@ -23,19 +24,24 @@ def choose_labels(manifest: Manifest, given: tuple[str, ...], count: int) -> lis
     Raises:
         InputError: The engine has no such class.
     """
-    numbers = [number for label in given for number in expand_label(manifest, label)]
-    return list(islice(cycle(numbers or range(manifest.class_count)), count))
+    classes = manifest.condition
+    if not isinstance(classes, ClassLabels):
+        raise InputError(
+            "label", ", ".join(given), "no label: this engine is not asked for classes"
+        )
+    numbers = [number for label in given for number in expand_label(classes, label)]
+    return list(islice(cycle(numbers or range(classes.count)), count))
 
 
-def expand_label(manifest: Manifest, label: str) -> range:
+def expand_label(classes: ClassLabels, label: str) -> range:
     """The classes that one ``--label`` names."""
     bounds = RANGE.fullmatch(label)
     # A class may be called "9-11"; names come first.
-    named = label.casefold() in (name.casefold() for name in manifest.class_names)
+    named = label.casefold() in (name.casefold() for name in classes.names)
     if named or not bounds:
-        number = label_number(manifest, label)
+        number = classes.number(label)
         return range(number, number + 1)
-    first, last = (label_number(manifest, end) for end in bounds.groups())
+    first, last = (classes.number(end) for end in bounds.groups())
     if first > last:
         raise InputError("label", label, "a range from the lower class to the higher")
     return range(first, last + 1)

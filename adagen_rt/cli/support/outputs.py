@@ -63,8 +63,8 @@ class Outputs:
         Returns:
             The files written, and the same with a folder of images named once.
         """
-        good = [i for i in range(len(result.labels)) if i not in result.failures]
-        images = save_images(self.out, result, good) if good else []
+        good = [i for i in range(len(result)) if i not in result.failures]
+        images = save_images(self.out, manifest, result, good) if good else []
         extras = [path for path in (self.preview, self.plot, self.trace) if path]
         if self.preview:
             preview.save(self.preview)

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from adagen_rt.engine.manifest import ImageSpec
+from adagen_rt.condition import take_rows
+from adagen_rt.engine.manifest import ImageSpec, Manifest
 from adagen_rt.errors import InputError
 from adagen_rt.files import check_writable, replace_file, staged_files
 from adagen_rt.sampling.picture import to_picture
@@ -46,7 +47,7 @@ def check_grid(field: str, count: int, image: ImageSpec) -> None:
         )
 
 
-def save_images(path: Path, result: Result, chosen: list[int]) -> list[Path]:
+def save_images(path: Path, manifest: Manifest, result: Result, chosen: list[int]) -> list[Path]:
     """Write images in the form that the name asks for.
 
     Args:
@@ -58,11 +59,11 @@ def save_images(path: Path, result: Result, chosen: list[int]) -> list[Path]:
         The files written.
     """
     if _is_folder(path):
-        return _save_folder(path, result, chosen)
+        return _save_folder(path, manifest, result, chosen)
     images = result.images[chosen]
     if path.suffix == ".npz":
-        labels, seeds = result.labels[chosen], result.seeds[chosen]
-        arrays = {"images": images, "labels": labels, "seeds": seeds}
+        rows = take_rows(result.rows, np.array(chosen))
+        arrays = {"images": images, **rows, "seeds": result.seeds[chosen]}
         replace_file(path, lambda temporary: np.savez_compressed(temporary, **arrays))  # type: ignore[arg-type]
     else:
         columns = int(np.ceil(np.sqrt(len(images))))
@@ -81,13 +82,14 @@ def save_grid(path: Path, images: Images, columns: int) -> None:
     replace_file(path, lambda temporary: picture.save(temporary, format="png"))
 
 
-def _save_folder(folder: Path, result: Result, chosen: list[int]) -> list[Path]:
-    digits = len(str(len(result.labels) - 1))
+def _save_folder(folder: Path, manifest: Manifest, result: Result, chosen: list[int]) -> list[Path]:
+    digits = len(str(len(result) - 1))
     names = []
     with staged_files(folder) as staging:
         for i in chosen:
-            label, seed = result.labels[i], result.seeds[i]
-            names.append(f"{i:0{digits}}-label{label}-seed{seed}.png")
+            asked = manifest.condition.describe(result.rows, i) | {"seed": result.seeds[i]}
+            parts = [f"{name}{value}" for name, value in asked.items()]
+            names.append("-".join([f"{i:0{digits}}", *parts]) + ".png")
             to_picture(result.images[i]).save(staging / names[-1])
     return [folder / name for name in names]
 

@@ -15,13 +15,13 @@ from adagen_rt.backends.tensorrt.record import (
     read_record,
 )
 from adagen_rt.cli.support.tables import quantity
-from adagen_rt.engine.folder import Engine
+from adagen_rt.engine.folder import EngineFolder
 from adagen_rt.errors import AdagenError, DeviceError, PlanError
 
 Description = dict[str, Any]
 
 
-def describe_plans(engine: Engine) -> list[Description]:
+def describe_plans(engine: EngineFolder) -> list[Description]:
     """Every set of plans: what it is, and what makes it stale on this machine."""
     folders = (plans_folder(engine, backend) for backend in MODULES)
     return [_describe(engine, folder.name) for folder in folders if folder.is_dir()]
@@ -43,7 +43,7 @@ def plan_rows(sets: Sequence[Description]) -> list[tuple[str, ...]]:
     return rows
 
 
-def _describe(engine: Engine, backend: str) -> Description:
+def _describe(engine: EngineFolder, backend: str) -> Description:
     folder = plans_folder(engine, backend)
     described: Description = {
         "backend": backend,
@@ -58,7 +58,7 @@ def _describe(engine: Engine, backend: str) -> Description:
     return {**described, "record": record.model_dump(mode="json"), "faults": faults}
 
 
-def _mismatches(record: Record, engine: Engine) -> Iterator[str]:
+def _mismatches(record: Record, engine: EngineFolder) -> Iterator[str]:
     """What differs, as far as this machine can tell: it need not be the one that runs them."""
     module, capability, version = MODULES[record.backend], _capability(), None
     try:

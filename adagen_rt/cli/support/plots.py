@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from adagen_rt.cli.support.measure import PERCENTILES, Measurement
 from adagen_rt.engine.schedule import ActionSpec, ScheduleSpec
 from adagen_rt.errors import MissingExtraError
+from adagen_rt.evaluation.latency import PERCENTILES, Measurement
 from adagen_rt.files import check_writable, replace_file
 
 #: The band holds this much of the samples, in percent.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,15 @@ from adagen_rt.sampling.request import Request
 from adagen_rt.sampling.result import Result
 
 
-def failures(result: Result) -> list[dict[str, int]]:
-    """Samples that met a non-finite number, each with the step it did so."""
+def failures(manifest: Manifest, result: Result) -> list[dict[str, Any]]:
+    """List the samples that met a non-finite number, each with the step it did so."""
     return [
-        {"index": i, "label": int(result.labels[i]), "seed": int(result.seeds[i]), "step": step}
+        {
+            "index": i,
+            **manifest.condition.describe(result.rows, i),
+            "seed": int(result.seeds[i]),
+            "step": step,
+        }
         for i, step in sorted(result.failures.items())
     ]
 
@@ -36,11 +42,11 @@ def summarize(
     return {
         "engine": manifest.name,
         **_asked(request),
-        "labels": result.labels.tolist(),
+        **{name: values.tolist() for name, values in result.rows.items()},
         "seeds": result.seeds.tolist(),
         "fidelity": request.fidelity.tolist(),
-        "rewards": [_reward(result, i) for i in range(len(result.labels))],
-        "failures": failures(result),
+        "rewards": [_reward(result, i) for i in range(len(result))],
+        "failures": failures(manifest, result),
         "seconds": {"total": total, **result.timings.seconds},
         "backbone_rows": result.timings.backbone_rows,
         "files": [str(path) for path in files],
@@ -52,7 +58,7 @@ def describe(summary: dict[str, Any], shown: list[Path]) -> str:
     seconds = dict(summary["seconds"])
     total = seconds.pop("total")
     parts = ", ".join(f"{name} {value:.2f} s" for name, value in seconds.items())
-    made = len(summary["labels"]) - len(summary["failures"])
+    made = len(summary["seeds"]) - len(summary["failures"])
     written = ", ".join(str(path) for path in shown)
     return f"{made} images in {total:.2f} s ({parts})\nwritten: {written or 'nothing'}"
 
@@ -62,7 +68,7 @@ def save_trace(path: Path, manifest: Manifest, result: Result, request: Request)
     samples = [
         {
             "index": i,
-            "label": int(result.labels[i]),
+            **manifest.condition.describe(result.rows, i),
             "seed": int(result.seeds[i]),
             "fidelity": float(request.fidelity[i]),
             "reward": _reward(result, i),
@@ -72,15 +78,17 @@ def save_trace(path: Path, manifest: Manifest, result: Result, request: Request)
                 for name, values in result.schedule.items()
             },
         }
-        for i in range(len(result.labels))
+        for i in range(len(result))
     ]
     content = {"engine": manifest.name, **_asked(request), "samples": samples}
-    replace_file(path, lambda temporary: temporary.write_text(json.dumps(content) + "\n"))
+    replace_file(path, lambda temporary: temporary.write_text(f"{json.dumps(content)}\n", "utf-8"))
 
 
-def _asked(request: Request) -> dict[str, int]:
+def _asked(request: Request) -> dict[str, Any]:
     """What holds for all samples alike."""
-    return {"steps": request.steps, "refine": request.refine, "best_of": request.best_of}
+    asked = asdict(request.params)
+    del asked["fidelity"]  # each sample has its own
+    return asked
 
 
 def _reward(result: Result, index: int) -> float | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from adagen_rt.engine.family import Family
 from adagen_rt.families.diffusion.spec import DiffusionSpec
@@ -29,7 +29,7 @@ class DiffusionFamily(Family):
         ops: Ops,
         noise: NoiseSource,
         sessions: Mapping[str, Session],
-    ) -> StepRule[object]:
+    ) -> StepRule[Any]:
         """See `Family`."""
         from adagen_rt.families.diffusion.rule import DiffusionRule
 

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import numpy as np
 
-from adagen_rt.engine.manifest import DiffusionSpec
+from adagen_rt.families.diffusion.spec import DiffusionSpec
 from adagen_rt.ops import launches, structs
 from adagen_rt.program.buffers import Buffer
 from adagen_rt.program.builder import Builder, Setting
 from adagen_rt.program.program import Op, Program
 
 
-def diffusion_program(setting: Setting, spec: DiffusionSpec) -> Program:
+def diffusion_program(setting: Setting) -> Program:
     """Draw latents and choose the first time; then evaluate, decide, move on."""
+    spec = setting.manifest.family
+    assert isinstance(spec, DiffusionSpec)
     batch = setting.batch
     latent = (spec.channels, spec.size, spec.size)
     builder = Builder(
         setting,
-        ahead=1,
         initial={
             "t": np.zeros(2 * batch, np.float32),
             "start_time": np.zeros(batch, np.float32),
@@ -28,7 +29,7 @@ def diffusion_program(setting: Setting, spec: DiffusionSpec) -> Program:
         },
     )
     x = builder.buffers.new((2 * batch, *latent), "float32")
-    inputs = {"x": x, "t": builder.state["t"], "labels": builder.labels}
+    inputs = {"x": x, "t": builder.state["t"], **builder.condition}
     evaluate, outputs = builder.graph("backbone", inputs)
     features = outputs["features"].rows(0, batch)
     decide = builder.decide({"features": features})
@@ -43,11 +44,11 @@ def diffusion_program(setting: Setting, spec: DiffusionSpec) -> Program:
     step = [evaluate, *decide, _times(builder, spec, first=False), move]
     result = x.rows(0, batch)
     end, images = builder.decode({"latents": result})
-    return builder.program(begin, [step] * setting.steps, end, images=images, latents=result)
+    return builder.program([*begin, *step * setting.steps, *end], images)
 
 
 def _process(spec: DiffusionSpec) -> int:
-    return structs.PROCESSES["vp" if spec.family == "dit" else "linear"]
+    return structs.PROCESSES[spec.process]
 
 
 def _normal(builder: Builder, x: Buffer) -> Op:

@@ -7,13 +7,14 @@ SiT (arXiv 2401.08740), the solver singlestep DPM-Solver++ (arXiv 2211.01095).
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Literal
 
 from array_api_compat import array_namespace, device
 
-from adagen_rt.engine.manifest import DiffusionSpec
+from adagen_rt.condition.rows import halves
+from adagen_rt.families.diffusion.spec import DiffusionSpec
 from adagen_rt.ops import Ops
-from adagen_rt.sampling.rule import Array, Arrays, State, StepRule, paired_rows, split_rows
+from adagen_rt.sampling.rule import State, StepRule, twice
+from adagen_rt.types import Array, Arrays
 
 #: Times stay this far from the ends of [0, 1] and from each other, as published.
 TIME_MARGIN = 0.01
@@ -43,28 +44,19 @@ class DiffusionRule(StepRule[DiffusionState]):
 
     Args:
         spec: Sizes, and which of the two processes.
-        class_count: The null class's label.
         steps: Backbone evaluations, an even number.
         ops: Where the numeric steps run.
     """
 
-    actions = ("time", "guidance_scale")
-
-    def __init__(self, spec: DiffusionSpec, class_count: int, steps: int, ops: Ops) -> None:
+    def __init__(self, spec: DiffusionSpec, steps: int, ops: Ops) -> None:
         self.spec = spec
-        self.class_count = class_count
         self.steps = steps
         self.ops = ops
-        self.process: Literal["vp", "linear"] = "vp" if spec.family == "dit" else "linear"
-
-    @property
-    def calls(self) -> int:
-        """One more than the steps: the first time is chosen before any evaluation."""
-        return self.spec.calls(self.steps)
+        self.process = spec.process
 
     def start(self, blank: State) -> DiffusionState:
-        """Standard normal latents."""
-        xp = array_namespace(blank.labels)
+        """Draw standard normal latents."""
+        xp = array_namespace(blank.seeds)
         spec = self.spec
         x = self.ops.normal(blank.seeds, (spec.channels, spec.size, spec.size))
         time = xp.zeros(x.shape[0], dtype=xp.float32, device=device(x))
@@ -76,7 +68,7 @@ class DiffusionRule(StepRule[DiffusionState]):
     def prologue(self, state: DiffusionState) -> Arrays:
         """Zero features: nothing has been evaluated yet."""
         xp = array_namespace(state.x)
-        shape = (len(state), self.spec.tokens, self.spec.width)
+        shape = (state.x.shape[0], self.spec.tokens, self.spec.width)
         return {"features": xp.zeros(shape, dtype=xp.float32, device=device(state.x))}
 
     def begin(self, state: DiffusionState, actions: Arrays) -> DiffusionState:
@@ -84,8 +76,8 @@ class DiffusionRule(StepRule[DiffusionState]):
         return replace(state, time=self._inside(actions["time"]))
 
     def observe(self, state: DiffusionState) -> Arrays:
-        """``x`` (2B, C, H, W), ``t`` (2B,) and ``labels`` (2B,)."""
-        return paired_rows(state, {"x": state.x, "t": state.time}, self.class_count)
+        """``x`` (2B, C, H, W), ``t`` (2B,), and the condition."""
+        return {**twice({"x": state.x, "t": state.time}), **state.condition.arrays}
 
     def advance(self, state: DiffusionState, outputs: Arrays, actions: Arrays) -> DiffusionState:
         """Half a solver step: from the start to the middle, or from there to the end."""
@@ -98,7 +90,7 @@ class DiffusionRule(StepRule[DiffusionState]):
             state.x,
             state.anchor,
             state.anchor_data,
-            *split_rows(outputs["prediction"]),
+            *halves(outputs["prediction"]),
             actions["guidance_scale"],
             xp.stack([start, middle, time], axis=1),
             phase,

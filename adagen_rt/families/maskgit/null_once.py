@@ -1,4 +1,4 @@
-"""What a MaskGIT backbone gives for the null class before the first step, computed once.
+"""A MaskGIT backbone that computes its null row of the first step once.
 
 There all tokens are masked, so the null rows are the same for every image: an evaluation of the
 first step needs the conditional rows alone.
@@ -6,11 +6,10 @@ first step needs the conditional rows alone.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from array_api_compat import array_namespace
 
-import numpy as np
-
-from adagen_rt.sampling.loop import Arrays
+from adagen_rt.condition import take_rows
+from adagen_rt.types import Arrays, Run
 
 
 class NullOnce:
@@ -21,21 +20,23 @@ class NullOnce:
         mask_id: Token id of a masked position.
     """
 
-    def __init__(self, run: Callable[[Arrays], Arrays], mask_id: int) -> None:
+    def __init__(self, run: Run, mask_id: int) -> None:
         self._run = run
         self._mask_id = mask_id
         self._null: Arrays | None = None
 
     def __call__(self, inputs: Arrays) -> Arrays:
-        """Outputs by name, of the conditional rows and then of the null rows."""
-        if (inputs["tokens"] != self._mask_id).any():
+        """Compute the outputs by name, of the conditional rows and then of the null rows."""
+        tokens = inputs["tokens"]
+        xp = array_namespace(tokens)
+        if bool(xp.any(tokens != self._mask_id)):
             return self._run(inputs)
+        rows = tokens.shape[0] // 2
         if self._null is None:
-            last = self._run({name: array[-1:] for name, array in inputs.items()})
-            self._null = {name: array.copy() for name, array in last.items()}
-        rows = len(inputs["tokens"]) // 2
-        given = self._run({name: array[:rows] for name, array in inputs.items()})
+            last = self._run(take_rows(inputs, slice(2 * rows - 1, 2 * rows)))
+            self._null = {name: xp.asarray(array, copy=True) for name, array in last.items()}
+        given = self._run(take_rows(inputs, slice(0, rows)))
         return {
-            name: np.concatenate([array, np.broadcast_to(self._null[name], array.shape)])
+            name: xp.concat([array, xp.broadcast_to(self._null[name], array.shape)])
             for name, array in given.items()
         }

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import numpy as np
 
-from adagen_rt.engine.manifest import MaskGITSpec
+from adagen_rt.families.maskgit.spec import MaskGITSpec
 from adagen_rt.ops import launches, structs
 from adagen_rt.program.buffers import Buffer
 from adagen_rt.program.builder import Builder, Setting
 from adagen_rt.program.program import Op, Program
 
 
-def maskgit_program(setting: Setting, spec: MaskGITSpec) -> Program:
-    """Every step is the same: evaluate, decide, sample, mask again."""
+def maskgit_program(setting: Setting) -> Program:
+    """Make every step alike: evaluate, decide, sample, mask again."""
+    spec = setting.manifest.family
+    assert isinstance(spec, MaskGITSpec)
     batch, shape = setting.batch, (setting.batch, spec.tokens)
     builder = Builder(
         setting,
@@ -22,7 +24,7 @@ def maskgit_program(setting: Setting, spec: MaskGITSpec) -> Program:
         },
     )
     tokens = builder.state["tokens"]
-    evaluate, outputs = builder.graph("backbone", {"tokens": tokens, "labels": builder.labels})
+    evaluate, outputs = builder.graph("backbone", {"tokens": tokens, **builder.condition})
     decide = builder.decide({"features": outputs["features"].rows(0, batch)})
     sampled = builder.buffers.new(shape, "int64")
     confidence = builder.buffers.new(shape, "float32")
@@ -33,29 +35,14 @@ def maskgit_program(setting: Setting, spec: MaskGITSpec) -> Program:
         _remask(builder, spec, sampled, confidence),
     ]
     end, images = builder.decode({"tokens": sampled})
-    return builder.program([], [step] * setting.steps, end, images=images, latents=sampled)
-
-
-def logits_struct(builder: Builder, logits: Buffer, growth: float) -> structs.Logits:
-    """Logits (2B, N, V) with the guidance chosen for this step, times ``growth``."""
-    batch, (_, tokens, vocabulary) = builder.setting.batch, logits.shape
-    return structs.Logits(
-        cond=logits.address,
-        null=logits.rows(batch, batch).address,
-        guidance=builder.action("guidance_scale"),
-        growth=growth,
-        dtype=structs.DTYPES[logits.dtype],
-        batch=batch,
-        tokens=tokens,
-        vocabulary=vocabulary,
-    )
+    return builder.program([*step * setting.steps, *end], images)
 
 
 def _sample(
     builder: Builder, spec: MaskGITSpec, logits: Buffer, sampled: Buffer, confidence: Buffer
 ) -> Op:
     op = structs.GuidedSample(
-        logits=logits_struct(builder, logits, 1.0),
+        logits=builder.logits(logits),
         temperature=builder.action("sampling_temperature"),
         confidence_temperature=builder.action("confidence_temperature"),
         tokens=builder.state["tokens"].address,

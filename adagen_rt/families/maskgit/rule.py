@@ -9,17 +9,11 @@ from dataclasses import dataclass, replace
 
 from array_api_compat import array_namespace, device
 
-from adagen_rt.engine.manifest import MaskGITSpec
+from adagen_rt.condition.rows import halves
+from adagen_rt.families.maskgit.spec import MaskGITSpec
 from adagen_rt.ops import Ops
-from adagen_rt.sampling.rule import (
-    Array,
-    Arrays,
-    NoiseSource,
-    State,
-    StepRule,
-    paired_rows,
-    split_rows,
-)
+from adagen_rt.sampling.rule import NoiseSource, State, StepRule, twice
+from adagen_rt.types import Array, Arrays
 
 
 @dataclass(frozen=True)
@@ -40,39 +34,33 @@ class MaskGITRule(StepRule[MaskGITState]):
 
     Args:
         spec: Sizes.
-        class_count: The null class's label.
         steps: Backbone evaluations.
         ops: Where the numeric steps run.
         noise: Gives the noise of a step from the seeds and the step of each slot.
     """
 
-    actions = ("mask_ratio", "confidence_temperature", "sampling_temperature", "guidance_scale")
-
-    def __init__(
-        self, spec: MaskGITSpec, class_count: int, steps: int, ops: Ops, noise: NoiseSource
-    ) -> None:
+    def __init__(self, spec: MaskGITSpec, steps: int, ops: Ops, noise: NoiseSource) -> None:
         self.spec = spec
-        self.class_count = class_count
         self.steps = steps
         self.ops = ops
         self.noise = noise
 
     def start(self, blank: State) -> MaskGITState:
-        """All tokens masked."""
-        xp = array_namespace(blank.labels)
-        shape = (len(blank), self.spec.tokens)
-        masked = xp.full(shape, self.spec.mask_id, dtype=xp.int64, device=device(blank.labels))
+        """Mask all tokens."""
+        xp = array_namespace(blank.seeds)
+        shape = (blank.seeds.shape[0], self.spec.tokens)
+        masked = xp.full(shape, self.spec.mask_id, dtype=xp.int64, device=device(blank.seeds))
         return MaskGITState(**vars(blank), tokens=masked, sampled=xp.zeros_like(masked))
 
     def observe(self, state: MaskGITState) -> Arrays:
-        """``tokens`` (2B, N) and ``labels`` (2B,)."""
-        return paired_rows(state, {"tokens": state.tokens}, self.class_count)
+        """``tokens`` (2B, N), and the condition."""
+        return {**twice({"tokens": state.tokens}), **state.condition.arrays}
 
     def advance(self, state: MaskGITState, outputs: Arrays, actions: Arrays) -> MaskGITState:
         """Sample every masked token, then mask the least confident ones again."""
         xp = array_namespace(state.tokens)
         sampled, confidence = self.ops.guided_sample(
-            *split_rows(outputs["logits"]),
+            *halves(outputs["logits"]),
             actions["guidance_scale"],
             actions["sampling_temperature"],
             actions["confidence_temperature"],

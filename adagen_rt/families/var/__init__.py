@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from adagen_rt.engine.family import Family
 from adagen_rt.families.var.spec import VARSpec
@@ -29,7 +29,7 @@ class VARFamily(Family):
         ops: Ops,
         noise: NoiseSource,
         sessions: Mapping[str, Session],
-    ) -> StepRule[object]:
+    ) -> StepRule[Any]:
         """See `Family`; a step is a scale."""
         from adagen_rt.families.var.rule import VARRule
 

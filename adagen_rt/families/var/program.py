@@ -2,29 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from itertools import accumulate, pairwise
+from itertools import pairwise
 
 import numpy as np
 
-from adagen_rt.engine.manifest import VARSpec
-from adagen_rt.families.maskgit.program import logits_struct
+from adagen_rt.families.var.spec import VARSpec
 from adagen_rt.ops import launches, structs
 from adagen_rt.program.buffers import Buffer
 from adagen_rt.program.builder import Builder, Setting
 from adagen_rt.program.program import Op, Program
 
 
-def var_program(setting: Setting, spec: VARSpec) -> Program:
-    """Condition once; then evaluate, decide, sample and refine at every scale."""
+def var_program(setting: Setting) -> Program:
+    """Evaluate, decide, sample and refine at every scale."""
+    spec = setting.manifest.family
+    assert isinstance(spec, VARSpec)
     builder = Builder(setting)
-    condition, shared = builder.graph("condition", {"labels": builder.labels})
     maps = _Maps(builder, spec)
-    steps = [_scale(builder, maps, scale, shared) for scale in range(len(spec.scales))]
+    steps = [op for scale in range(len(spec.scales)) for op in _scale(builder, maps, scale)]
     latents = maps.f_hat[len(spec.scales) % 2]
     end, images = builder.decode({"latents": latents})
-    begin = [condition, builder.zero(maps.f_hat[0]), builder.zero(maps.inputs[0])]
-    return builder.program(begin, steps, end, images=images, latents=latents)
+    begin = [builder.zero(maps.f_hat[0]), builder.zero(maps.inputs[0])]
+    return builder.program([*begin, *steps, *end], images)
 
 
 class _Maps:
@@ -44,7 +43,7 @@ class _Maps:
     def __init__(self, builder: Builder, spec: VARSpec) -> None:
         self.batch = builder.setting.batch
         self.spec = spec
-        self.bounds = [0, *accumulate(side * side for side in spec.scales)]
+        self.bounds = spec.bounds
         buffers, side, code = builder.buffers, spec.scales[-1], spec.code_width
         self.f_hat = [buffers.new((self.batch, code, side, side), "float32") for _ in range(2)]
         # One more than the scales: what is prepared after the last is not used.
@@ -66,8 +65,8 @@ class _Maps:
         return self.cache.rows(begin, end - begin)
 
 
-def _scale(builder: Builder, maps: _Maps, scale: int, shared: Mapping[str, Buffer]) -> list[Op]:
-    evaluate, outputs = _evaluation(builder, maps, scale, shared)
+def _scale(builder: Builder, maps: _Maps, scale: int) -> list[Op]:
+    evaluate, outputs = _evaluation(builder, maps, scale)
     positions = maps.positions[scale]
     features = outputs["features"].rows(0, maps.batch)
     decide = builder.decide({"features": features, "positions": positions})
@@ -86,16 +85,14 @@ def _scale(builder: Builder, maps: _Maps, scale: int, shared: Mapping[str, Buffe
     return [evaluate, *decide, sample, refine, builder.copy(null, cond)]
 
 
-def _evaluation(
-    builder: Builder, maps: _Maps, scale: int, shared: Mapping[str, Buffer]
-) -> tuple[Op, dict[str, Buffer]]:
+def _evaluation(builder: Builder, maps: _Maps, scale: int) -> tuple[Op, dict[str, Buffer]]:
     begin, end = maps.bounds[scale : scale + 2]
     spec, rows = maps.spec, 2 * maps.batch
     inputs = {
         "inputs": maps.inputs[scale],
         "positions": maps.positions[scale],
         "cache": Buffer(0, (begin, spec.layers, 2, rows, spec.width), "unknown"),
-        **shared,
+        **builder.condition,
     }
     graph = builder.load("backbone", inputs)
     dtype = graph.outputs["new_cache"].dtype
@@ -108,7 +105,7 @@ def _sample(builder: Builder, maps: _Maps, scale: int, logits: Buffer) -> Op:
     # Guidance grows with the scale: none at the first, all of it at the last.
     growth = scale / max(len(maps.spec.scales) - 1, 1)
     op = structs.SampleTopKTopP(
-        logits=logits_struct(builder, logits, growth),
+        logits=builder.logits(logits, growth),
         top_k=builder.action("top_k"),
         top_p=builder.action("top_p"),
         temperature=builder.action("sampling_temperature"),

@@ -5,18 +5,15 @@ The step rule is AdaGen's (arXiv 2603.06993) reading of VAR (arXiv 2404.02905).
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from itertools import accumulate
-from types import MappingProxyType
 
 from array_api_compat import array_namespace, device
 
-from adagen_rt.engine.manifest import VARSpec
+from adagen_rt.condition.rows import halves
+from adagen_rt.families.var.spec import VARSpec
 from adagen_rt.ops import Ops
-from adagen_rt.sampling.rule import Array, Arrays, NoiseSource, State, StepRule, split_rows
-
-Graph = Callable[[Arrays], Arrays]
+from adagen_rt.sampling.rule import NoiseSource, State, StepRule
+from adagen_rt.types import Array, Arrays, Run
 
 
 @dataclass(frozen=True)
@@ -27,9 +24,6 @@ class VARState(State):
         f_hat: Sum of the refined scales so far (B, code width, H, W) float32.
         inputs: What the backbone sees next (B, n, code width) float32.
         tokens: Tokens of the scales so far (B, P) int64.
-        modulation: What the label decides, for every block (L, 2B, 6, width).
-        head_modulation: The same for the head (2B, 2, width).
-        start: The first token (2B, width).
         cache: Keys and values (positions, L, 2, 2B, width), filled up to P. There from the start
             for all scales but the last, which nobody looks back at, and written in place: the
             one field that is. Empty after the last scale.
@@ -38,9 +32,6 @@ class VARState(State):
     f_hat: Array
     inputs: Array
     tokens: Array
-    modulation: Array = field(metadata={"axis": 1, "paired": True})
-    head_modulation: Array = field(metadata={"paired": True})
-    start: Array = field(metadata={"paired": True})
     cache: Array = field(metadata={"axis": 3, "paired": True})
 
 
@@ -49,44 +40,27 @@ class VARRule(StepRule[VARState]):
 
     Args:
         spec: Sizes.
-        class_count: The null class's label.
         ops: Where the numeric steps run.
         noise: Gives the noise of a step from the seeds and the step of each slot.
-        condition: The graph from ``labels`` to what they decide at every scale.
         refine: The graph that adds a scale to ``f_hat`` and prepares the next one's inputs.
     """
 
-    actions = ("guidance_scale", "top_k", "top_p", "sampling_temperature")
-    row_axes = MappingProxyType({"new_cache": 3})
-    mixes_steps = False  # a step's inputs are as many as its scale has tokens
-
-    def __init__(
-        self,
-        spec: VARSpec,
-        class_count: int,
-        ops: Ops,
-        noise: NoiseSource,
-        condition: Graph,
-        refine: Graph,
-    ) -> None:
+    def __init__(self, spec: VARSpec, ops: Ops, noise: NoiseSource, refine: Run) -> None:
         self.spec = spec
-        self.class_count = class_count
         self.steps = len(spec.scales)
+        self.row_axes = spec.own_contracts()["backbone"].axes
         self.ops = ops
         self.noise = noise
-        self.condition = condition
         self.refine = refine
-        self._bounds = [0, *accumulate(side * side for side in spec.scales)]
+        self._bounds = spec.bounds
         # The cache of a state that ended, for the next one: touching new memory can take longer
         # than computing what goes in.
         self._spare: Array | None = None
 
     def start(self, blank: State) -> VARState:
-        """An empty map, and what the labels decide."""
-        xp = array_namespace(blank.labels)
-        spec, count, where = self.spec, len(blank), device(blank.labels)
-        null = xp.full_like(blank.labels, self.class_count)
-        decided = self.condition({"labels": xp.concat([blank.labels, null])})
+        """Begin with an empty map."""
+        xp = array_namespace(blank.seeds)
+        spec, count, where = self.spec, blank.seeds.shape[0], device(blank.seeds)
         side = spec.scales[-1]
         zeros = xp.zeros((count, spec.code_width, side, side), dtype=xp.float32, device=where)
         return VARState(
@@ -94,21 +68,17 @@ class VARRule(StepRule[VARState]):
             f_hat=zeros,
             inputs=xp.zeros((count, 1, spec.code_width), dtype=xp.float32, device=where),
             tokens=xp.zeros((count, 0), dtype=xp.int64, device=where),
-            # Graphs reuse their output buffers; these have to last for all scales.
-            **{name: xp.asarray(array, copy=True) for name, array in decided.items()},
             cache=self._empty_cache(zeros),
         )
 
     def observe(self, state: VARState) -> Arrays:
         """This scale's inputs, and the keys and values of the scales before it."""
-        xp = array_namespace(state.labels)
+        xp = array_namespace(state.tokens)
         return {
             "inputs": xp.concat([state.inputs, state.inputs]),
             "positions": self._positions(state),
             "cache": state.cache[: state.tokens.shape[1], ...],
-            "modulation": state.modulation,
-            "head_modulation": state.head_modulation,
-            "start": state.start,
+            **state.condition.arrays,
         }
 
     def features(self, state: VARState, outputs: Arrays) -> Arrays:
@@ -117,12 +87,12 @@ class VARRule(StepRule[VARState]):
 
     def advance(self, state: VARState, outputs: Arrays, actions: Arrays) -> VARState:
         """Sample one scale's tokens and add them to the map."""
-        xp = array_namespace(state.labels)
+        xp = array_namespace(state.tokens)
         scale = self._scale(state)
         # Guidance grows with the scale: none at the first, all of it at the last.
         growth = scale / max(self.steps - 1, 1)
         sampled = self.ops.sample_top_k_top_p(
-            *split_rows(outputs["logits"]),
+            *halves(outputs["logits"]),
             actions["guidance_scale"] * growth,
             actions["top_k"],
             actions["top_p"],
@@ -167,11 +137,11 @@ class VARRule(StepRule[VARState]):
         return int(state.step[0])
 
     def _positions(self, state: VARState, ahead: int = 0) -> Array:
-        xp = array_namespace(state.labels)
+        xp = array_namespace(state.tokens)
         # There is no scale after the last; its inputs are computed and not used.
         scale = min(self._scale(state) + ahead, self.steps - 1)
         bounds = self._bounds[scale : scale + 2]
-        return xp.arange(*bounds, dtype=xp.int64, device=device(state.labels))
+        return xp.arange(*bounds, dtype=xp.int64, device=device(state.tokens))
 
     def _refinement(self, state: VARState, tokens: Array) -> Arrays:
         xp = array_namespace(tokens)

@@ -54,9 +54,7 @@ class VARSpec(FamilySpec):
     def own_contracts(self) -> dict[str, GraphContract]:
         """Condition, backbone, refinement of the maps, decoder."""
         return {
-            "condition": contract(
-                "", "modulation head_modulation start", axes={"modulation": 1}
-            ),
+            "condition": contract("", "modulation head_modulation start", axes={"modulation": 1}),
             "backbone": contract(
                 "inputs positions cache", "logits features new_cache", axes={"new_cache": 3}
             ),

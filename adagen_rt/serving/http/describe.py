@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from adagen_rt.engine.manifest import Manifest
+from adagen_rt.engine.manifest import Manifest, static_values
+from adagen_rt.sampling.params import ROWS, schedule_names
 
 
 def describe_engine(manifest: Manifest) -> dict[str, Any]:
@@ -13,8 +14,7 @@ def describe_engine(manifest: Manifest) -> dict[str, Any]:
     spec = manifest.schedule
     return {
         "family": manifest.family.family,
-        "class_count": manifest.class_count,
-        "class_names": list(manifest.class_names),
+        **manifest.condition.facts(),
         "image": {"size": manifest.image.size, "channels": manifest.image.channels},
         "steps": spec.steps,
         "actions": [
@@ -22,21 +22,17 @@ def describe_engine(manifest: Manifest) -> dict[str, Any]:
         ],
         "static_schedule": static_schedule(manifest, spec.steps),
         "supports": {
-            "policy": "policy" in manifest.graphs,
-            "fidelity": "fidelity_policy" in manifest.graphs,
-            "refine": "critic" in manifest.graphs,
-            "best_of": "reward" in manifest.graphs,
-            "tuned": spec.tuned is not None,
+            **{name: name in schedule_names(manifest) for name in ("policy", "tuned")},
+            **{name: row.graph in manifest.graphs for name, row in ROWS.items() if row.graph},
         },
     }
 
 
 def static_schedule(manifest: Manifest, steps: int) -> dict[str, list[float]]:
     """The hand-made schedule, a number for each policy call, by action name."""
-    calls = manifest.family.calls(steps)
     return {
-        action.name: [float(f"{value:.7g}") for value in action.static.values(steps, calls)]
-        for action in manifest.schedule.actions
+        name: [float(f"{value:.7g}") for value in values]
+        for name, values in static_values(manifest, steps).items()
     }
 
 

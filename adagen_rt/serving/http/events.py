@@ -17,17 +17,18 @@ from fastapi.responses import StreamingResponse
 from pydantic import Field
 from starlette.types import Receive, Scope, Send
 
-from adagen_rt.sampling.request import MAX_STEPS, SEED_LIMIT
-from adagen_rt.serving import Engine, Image, Job, Progress
+from adagen_rt.sampling.params import MAX_STEPS
+from adagen_rt.sampling.request import SEED_LIMIT
+from adagen_rt.serving import BatchEngine, Image, Job, Progress
 from adagen_rt.serving.http.describe import static_schedule
 from adagen_rt.serving.http.faults import fault_of
 from adagen_rt.serving.http.fleet import Fleet
+from adagen_rt.serving.http.options import Options
 from adagen_rt.serving.http.png import png_base64
 from adagen_rt.serving.http.renamed import renamed
 from adagen_rt.serving.http.settings import Settings
 from adagen_rt.serving.http.telemetry import LOGGER, note
 from adagen_rt.serving.http.work import (
-    Options,
     Order,
     deadline,
     disconnected,
@@ -61,12 +62,12 @@ def events_router(fleet: Fleet, settings: Settings) -> APIRouter:
         """One image, with a preview and the schedule after every ``every`` steps."""
         engine = fleet.get(body.model)
         note(request, engine.name, 1)
-        options = body.options()
-        order = Order([body.label], [body.seed], options, deadline(request, settings))
+        params = body.params()
+        order = Order([body.label], [body.seed], params, deadline(request, settings))
         feed = Feed()
         with renamed(seeds="seed"):
             (job,) = submit(engine, order, feed.put, body.every)
-        steps = options.steps or engine.manifest.schedule.steps
+        steps = params.steps or engine.manifest.schedule.steps
         return EventStream(_stream(request, engine, job, feed, steps), job)
 
     return router
@@ -126,7 +127,7 @@ class Feed:
 
 
 async def _stream(
-    request: Request, engine: Engine, job: Job, feed: Feed, steps: int
+    request: Request, engine: BatchEngine, job: Job, feed: Feed, steps: int
 ) -> AsyncGenerator[str, None]:
     done = asyncio.gather(asyncio.wrap_future(job.future))
     gone = asyncio.create_task(disconnected(request))
@@ -156,12 +157,12 @@ def _event(name: str, data: dict[str, Any]) -> str:
     return f"event: {name}\ndata: {json.dumps(data, separators=(',', ':'))}\n\n"
 
 
-def _queued(engine: Engine, job: Job, steps: int) -> dict[str, Any]:
+def _queued(engine: BatchEngine, job: Job, steps: int) -> dict[str, Any]:
     static = static_schedule(engine.manifest, steps)
     return {
         "id": job.id,
         "model": engine.name,
-        "label": job.label,
+        **job.condition,
         "seed": str(job.seed),
         "steps": steps,
         "static_schedule": static,
@@ -179,7 +180,7 @@ def _step(progress: Progress) -> dict[str, Any]:
 
 def _done(image: Image) -> dict[str, Any]:
     return {
-        "label": image.label,
+        **image.condition,
         "seed": str(image.seed),
         "steps": image.steps,
         "schedule": numbers(image.schedule),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from adagen_rt.errors import InputError, StoppedError
-from adagen_rt.serving import Engine
+from adagen_rt.serving import BatchEngine
 from adagen_rt.serving.http.faults import Fault, HTTPError
 
 
@@ -17,7 +17,7 @@ class Fleet:
     """
 
     def __init__(self, names: Iterable[str]) -> None:
-        self._engines: dict[str, Engine | None] = {}
+        self._engines: dict[str, BatchEngine | None] = {}
         for name in names:
             if name in self._engines:
                 raise InputError("engine", name, "engines of different names")
@@ -25,19 +25,19 @@ class Fleet:
         self._draining = False
 
     @classmethod
-    def of(cls, *engines: Engine) -> Fleet:
+    def of(cls, *engines: BatchEngine) -> Fleet:
         """Engines that are warm already; their owner closes them."""
         fleet = cls(engine.name for engine in engines)
         for engine in engines:
             fleet.add(engine)
         return fleet
 
-    def add(self, engine: Engine) -> None:
+    def add(self, engine: BatchEngine) -> None:
         """An engine is warm."""
         self._engines[engine.name] = engine
 
     @property
-    def engines(self) -> list[Engine]:
+    def engines(self) -> list[BatchEngine]:
         """Those that are warm."""
         return [engine for engine in self._engines.values() if engine is not None]
 
@@ -52,7 +52,7 @@ class Fleet:
         snapshots = [engine.stats() for engine in self.engines]
         return not any(stats.queued or stats.running for stats in snapshots)
 
-    def get(self, name: str | None) -> Engine:
+    def get(self, name: str | None) -> BatchEngine:
         """The engine of that name; None is enough where there is only one.
 
         Raises:

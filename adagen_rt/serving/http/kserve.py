@@ -11,7 +11,7 @@ import numpy as np
 from fastapi import APIRouter, Request, Response
 
 from adagen_rt.errors import InputError
-from adagen_rt.serving import Engine, Image
+from adagen_rt.serving import BatchEngine, Image
 from adagen_rt.serving.http.faults import Fault, HTTPError
 from adagen_rt.serving.http.fleet import Fleet
 from adagen_rt.serving.http.renamed import renamed
@@ -94,11 +94,11 @@ def _add_inference(router: APIRouter, fleet: Fleet, settings: Settings) -> None:
         return await _infer(_find(fleet, name, number), request, settings)
 
 
-async def _infer(engine: Engine, request: Request, settings: Settings) -> Response:
+async def _infer(engine: BatchEngine, request: Request, settings: Settings) -> Response:
     asked, binary = parse_request(await request.body(), request.headers.get(HEADER_LENGTH))
     outputs, in_binary = _choose(asked, asked.parameters.binary_data_output)
     order = _order(engine, asked, binary, settings, request)
-    note(request, engine.name, len(order.labels))
+    note(request, engine.name, len(order.given))
     with renamed(label="inputs.label", seeds="inputs.seed"):
         images = await make_images(request, engine, order)
     head = {"model_name": engine.name, "model_version": MODEL_VERSION}
@@ -111,7 +111,7 @@ async def _infer(engine: Engine, request: Request, settings: Settings) -> Respon
     return _response(*await anyio.to_thread.run_sync(pack))
 
 
-def _find(fleet: Fleet, name: str, number: str = MODEL_VERSION) -> Engine:
+def _find(fleet: Fleet, name: str, number: str = MODEL_VERSION) -> BatchEngine:
     engine = fleet.get(name)
     if number != MODEL_VERSION:
         message = f"version: got {number!r:.40}, expected {MODEL_VERSION}"
@@ -138,7 +138,7 @@ def _inline(node: Any, definitions: dict[str, Any]) -> Any:
 
 
 def _order(
-    engine: Engine,
+    engine: BatchEngine,
     asked: InferRequest,
     binary: bytes,
     settings: Settings,
@@ -154,9 +154,8 @@ def _order(
         raise InputError("inputs.seed", f"{len(seeds)} values", f"{len(labels)}, as of label")
     microseconds = asked.parameters.timeout
     given = None if microseconds is None else microseconds * MICROSECOND
-    options = asked.parameters.options()
     seeds = seeds or [None] * len(labels)
-    return Order(labels, seeds, options, deadline(request, settings, given))
+    return Order(labels, seeds, asked.parameters.params(), deadline(request, settings, given))
 
 
 def _choose(asked: InferRequest, all_binary: bool) -> tuple[tuple[str, ...], set[str]]:
@@ -176,7 +175,9 @@ def _choose(asked: InferRequest, all_binary: bool) -> tuple[tuple[str, ...], set
     return names, binary
 
 
-def _arrays(engine: Engine, images: list[Image], names: tuple[str, ...]) -> dict[str, np.ndarray]:
+def _arrays(
+    engine: BatchEngine, images: list[Image], names: tuple[str, ...]
+) -> dict[str, np.ndarray]:
     actions = engine.manifest.schedule.names
     make: dict[str, Callable[[], np.ndarray]] = {
         "image": lambda: np.stack([image.pixels for image in images]),
@@ -190,7 +191,7 @@ def _arrays(engine: Engine, images: list[Image], names: tuple[str, ...]) -> dict
     return {name: make[name]() for name in names}
 
 
-def _metadata(engine: Engine) -> dict[str, Any]:
+def _metadata(engine: BatchEngine) -> dict[str, Any]:
     image, actions = engine.manifest.image, len(engine.manifest.schedule.actions)
     size = [image.size, image.size, image.channels]
     return {

@@ -6,7 +6,7 @@ from functools import partial
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
-from adagen_rt.serving import Engine, Job
+from adagen_rt.serving import BatchEngine, Job
 
 #: Seconds: a step of a small engine takes a millisecond, an image of a large one minutes.
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
@@ -46,7 +46,7 @@ class Metrics:
     def _histogram(self, name: str, text: str, *labels: str) -> Histogram:
         return Histogram(f"adagen_{name}", text, labels, buckets=SECONDS, registry=self.registry)
 
-    def watch(self, engine: Engine) -> None:
+    def watch(self, engine: BatchEngine) -> None:
         """Show an engine from now on."""
         engine.observers.append(EngineObserver(self, engine.name))
         for name, gauge in self._gauges.items():
@@ -62,7 +62,7 @@ class Metrics:
         return generate_latest(self.registry)
 
 
-def _read(engine: Engine, name: str) -> float:
+def _read(engine: BatchEngine, name: str) -> float:
     return float(getattr(engine.stats(), name))
 
 

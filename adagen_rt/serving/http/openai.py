@@ -11,15 +11,15 @@ from pydantic import Field
 
 from adagen_rt.errors import InputError
 from adagen_rt.sampling.request import SEED_LIMIT
-from adagen_rt.serving import Engine, Image
+from adagen_rt.serving import BatchEngine, Image
 from adagen_rt.serving.http.describe import describe_engine
 from adagen_rt.serving.http.fleet import Fleet
+from adagen_rt.serving.http.options import Options
 from adagen_rt.serving.http.png import png_base64
 from adagen_rt.serving.http.renamed import renamed
 from adagen_rt.serving.http.settings import Settings
 from adagen_rt.serving.http.telemetry import note
 from adagen_rt.serving.http.work import (
-    Options,
     Order,
     check_images,
     count_up,
@@ -68,29 +68,29 @@ def openai_router(fleet: Fleet, settings: Settings) -> APIRouter:
 
 
 async def _images(
-    engine: Engine, body: ImagesRequest, request: Request, settings: Settings
+    engine: BatchEngine, body: ImagesRequest, request: Request, settings: Settings
 ) -> list[Image]:
     check_images("n", body.n, engine, settings)
     check_size(body.size, engine)
     note(request, engine.name, body.n)
     order = Order(
-        labels=[body.prompt] * body.n,
+        given=[body.prompt] * body.n,
         seeds=count_up(body.seed, body.n),
-        options=body.options(),
+        params=body.params(),
         timeout=deadline(request, settings),
     )
     with renamed(label="prompt", seeds="seed"):
         return await make_images(request, engine, order)
 
 
-def check_size(size: str | None, engine: Engine) -> None:
+def check_size(size: str | None, engine: BatchEngine) -> None:
     """Refuse any size but the engine's own."""
     side = engine.manifest.image.size
     if size not in (None, "auto", f"{side}x{side}"):
         raise InputError("size", size, f"{side}x{side} or auto")
 
 
-def _model(engine: Engine, created: int) -> dict[str, Any]:
+def _model(engine: BatchEngine, created: int) -> dict[str, Any]:
     return {
         "id": engine.name,
         "object": "model",
@@ -104,6 +104,6 @@ def _datum(image: Image) -> dict[str, Any]:
     return {
         "b64_json": png_base64(image.pixels),
         "seed": image.seed,
-        "label": image.label,
+        **image.condition,
         "steps": image.steps,
     }

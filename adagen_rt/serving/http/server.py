@@ -13,14 +13,14 @@ from types import FrameType
 
 import uvicorn
 
-from adagen_rt.serving import Engine
+from adagen_rt.serving import BatchEngine
 from adagen_rt.serving.http.app import create_app
 from adagen_rt.serving.http.fleet import Fleet
 from adagen_rt.serving.http.metrics import Metrics
 from adagen_rt.serving.http.settings import Settings
 from adagen_rt.serving.http.telemetry import LOGGER
 
-Loader = Callable[[], Engine]
+Loader = Callable[[], BatchEngine]
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 #: Seconds that finished responses get to reach slow clients, once no engine works any more.
 FAREWELL_SECONDS = 10

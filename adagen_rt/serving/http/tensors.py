@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from adagen_rt.engine.validation import describe_faults
 from adagen_rt.errors import InputError
-from adagen_rt.serving.http.work import Options
+from adagen_rt.serving.http.options import Options
 
 #: KServe's names of the types that requests or responses may have here, little-endian.
 DTYPES: dict[str, str] = {

@@ -6,14 +6,14 @@ import asyncio
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field
 from starlette.requests import Request
 
 from adagen_rt.errors import InputError, StoppedError
-from adagen_rt.sampling.request import MAX_CANDIDATES, MAX_STEPS, SEED_LIMIT
-from adagen_rt.serving import Engine, Image, Job, Progress
+from adagen_rt.sampling.params import SamplingParams
+from adagen_rt.sampling.request import SEED_LIMIT
+from adagen_rt.serving import BatchEngine, Image, Job, Progress
 from adagen_rt.serving.http.faults import Fault, HTTPError
 from adagen_rt.serving.http.settings import Settings
 
@@ -22,38 +22,20 @@ Watch = Callable[[Progress], None]
 Result = TypeVar("Result")
 
 
-class Options(BaseModel):
-    """How images are made; every API takes these under the same names."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
-
-    steps: int | None = Field(None, ge=1, le=MAX_STEPS, description="Backbone evaluations.")
-    static: bool | Literal["tuned"] = Field(
-        False, description="Run the hand-made schedule, or the tuned one, and not the policy."
-    )
-    fidelity: float = Field(0.0, ge=0, le=1, description="From 0, diverse, to 1, faithful.")
-    refine: int = Field(1, ge=1, le=MAX_CANDIDATES, description="Actions tried at each step.")
-    best_of: int = Field(1, ge=1, le=MAX_CANDIDATES, description="Images made, one is kept.")
-
-    def options(self) -> Options:
-        """These alone, without what an API adds to them."""
-        return Options(**{name: getattr(self, name) for name in Options.model_fields})
-
-
 @dataclass(frozen=True)
 class Order:
     """Images that one request asks for.
 
     Attributes:
-        labels: Class of each, a number or a name.
+        given: What each is conditioned on, as the engine reads it: a class number or name.
         seeds: Seed of each; None draws one.
-        options: How they are made.
+        params: How they are made.
         timeout: Seconds until they are given up.
     """
 
-    labels: Sequence[int | str]
+    given: Sequence[int | str]
     seeds: Sequence[int | None]
-    options: Options
+    params: SamplingParams
     timeout: float
 
 
@@ -80,7 +62,7 @@ def deadline(request: Request, settings: Settings, asked: float | None = None) -
     return settings.timeout if asked is None else min(asked, settings.timeout)
 
 
-def check_images(field: str, count: int, engine: Engine, settings: Settings) -> None:
+def check_images(field: str, count: int, engine: BatchEngine, settings: Settings) -> None:
     """Refuse more images than a request may ask for, or than could ever be queued at once."""
     most = min(settings.images_per_request, engine.max_queue)
     if count > most:
@@ -88,20 +70,19 @@ def check_images(field: str, count: int, engine: Engine, settings: Settings) -> 
 
 
 def submit(
-    engine: Engine, order: Order, watch: Watch | None = None, watch_every: int = 1
+    engine: BatchEngine, order: Order, watch: Watch | None = None, watch_every: int = 1
 ) -> list[Job]:
     """Queue every image of an order, or none of them."""
     jobs: list[Job] = []
-    options = order.options.model_dump()
     try:
-        for label, seed in zip(order.labels, order.seeds, strict=True):
+        for one, seed in zip(order.given, order.seeds, strict=True):
             job = engine.submit(
-                label,
+                one,
                 seed,
+                order.params,
                 timeout=order.timeout,
                 watch=watch,
                 watch_every=watch_every,
-                **options,
             )
             jobs.append(job)
     except BaseException:
@@ -117,7 +98,7 @@ def release(jobs: Sequence[Job]) -> None:
             job.cancel()
 
 
-async def make_images(request: Request, engine: Engine, order: Order) -> list[Image]:
+async def make_images(request: Request, engine: BatchEngine, order: Order) -> list[Image]:
     """The images of an order; they are given up when one fails or the client leaves."""
     jobs = submit(engine, order)
     everything = asyncio.gather(*(asyncio.wrap_future(job.future) for job in jobs))

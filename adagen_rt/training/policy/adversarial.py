@@ -9,9 +9,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from adagen_rt.condition import count_rows, take_rows
 from adagen_rt.errors import InputError
 from adagen_rt.models.discriminator import Discriminator, mean_probability
 from adagen_rt.models.features import Features
+from adagen_rt.training.policy.environment import Tensors
 from adagen_rt.training.policy.folder import FolderPixels
 from adagen_rt.training.policy.parallel import Workers, step_if_finite
 from adagen_rt.training.random import integers
@@ -52,7 +54,7 @@ class Adversary:
     Args:
         features: Frozen, on `device`.
         pixels: Real images (N, c, H, W) uint8.
-        labels: Their classes (N,) int64.
+        rows: What they are examples of, named tensors (N, ...).
         config: How it learns.
         device: Where it learns.
         workers: The processes that learn together.
@@ -62,32 +64,32 @@ class Adversary:
         self,
         features: Features,
         pixels: Tensor | FolderPixels,
-        labels: Tensor,
+        rows: Tensors,
         config: AdversaryConfig,
         device: str = "cpu",
         workers: Workers = Workers(),  # noqa: B008 (frozen)
     ) -> None:
         self.features = features
-        self.pixels, self.labels = pixels.to(device), labels.to(device)
+        self.pixels, self.rows = pixels.to(device), _to(rows, device)
         self.config, self.workers, self.device = config, workers, device
-        classes = int(labels.max()) + 1
+        count, classes = count_rows(rows), int(rows["labels"].max()) + 1
         self.network = Discriminator(features.widths, classes, config.width).to(device)
-        spread = torch.linspace(0, len(labels) - 1, min(CALIBRATION_IMAGES, len(labels))).long()
+        spread = torch.linspace(0, count - 1, min(CALIBRATION_IMAGES, count)).long()
         self.network.calibrate(features(self._real(spread)))
         self.optimizer = torch.optim.Adam(
             self.network.parameters(), lr=config.learning_rate, betas=(0.0, 0.99)
         )
 
     @torch.no_grad()
-    def realness(self, images: Tensor, labels: Tensor) -> Tensor:
+    def realness(self, images: Tensor, rows: Tensors) -> Tensor:
         """Mean probability (B,) of being real, over all heads and places."""
         # In training mode, spectral normalisation would take another power iteration.
         self.network.eval()
-        size = self.config.batch_size
-        batches = zip(images.split(size), labels.split(size), strict=True)
-        return torch.cat([mean_probability(self._logits(*batch)) for batch in batches])
+        places = torch.arange(len(images), device=images.device).split(self.config.batch_size)
+        logits = (self._logits(images[part], take_rows(rows, part)) for part in places)
+        return torch.cat([mean_probability(one) for one in logits])
 
-    def learn(self, images: Tensor, labels: Tensor, generator: torch.Generator) -> dict[str, float]:
+    def learn(self, images: Tensor, rows: Tensors, generator: torch.Generator) -> dict[str, float]:
         """One or more passes over generated images, each beside a random real one.
 
         Returns:
@@ -95,16 +97,16 @@ class Adversary:
             mean loss, and the share of steps skipped because it was not finite.
         """
         self.network.train()
-        config, rows = self.config, []
+        config, batches, real = self.config, [], count_rows(self.rows)
         for _ in range(config.epochs):
-            rows += torch.randperm(len(images), generator=generator).split(config.batch_size)
+            batches += torch.randperm(len(images), generator=generator).split(config.batch_size)
         results = [
             self._step(
-                images[r.to(self.device)],
-                labels[r.to(self.device)],
-                integers(len(self.labels), r.shape, generator).to(self.device),
+                images[part.to(self.device)],
+                take_rows(rows, part.to(self.device)),
+                integers(real, part.shape, generator).to(self.device),
             )
-            for r in rows
+            for part in batches
         ]
         names = ("real", "fake", "discriminator_loss", "discriminator_skipped")
         averages = torch.tensor(results, dtype=torch.float64).mean(dim=0).tolist()
@@ -123,11 +125,11 @@ class Adversary:
         self.optimizer.load_state_dict(state["optimizer"])
 
     def _step(
-        self, images: Tensor, labels: Tensor, real_rows: Tensor
+        self, images: Tensor, rows: Tensors, places: Tensor
     ) -> tuple[float, float, float, bool]:
         """Binary cross-entropy: real images to 1, generated ones to 0."""
-        real = self._logits(self._real(real_rows), self.labels[real_rows])
-        fake = self._logits(images, labels)
+        real = self._logits(self._real(places), take_rows(self.rows, places))
+        fake = self._logits(images, rows)
         losses = [
             _cross_entropy(r, 1.0) + _cross_entropy(f, 0.0) for r, f in zip(real, fake, strict=True)
         ]
@@ -136,11 +138,15 @@ class Adversary:
         scores = [mean_probability(logits).mean().item() for logits in (real, fake)]
         return scores[0], scores[1], loss.item(), not made
 
-    def _logits(self, images: Tensor, labels: Tensor) -> list[Tensor]:
-        return self.network(self.features(images), labels)
+    def _logits(self, images: Tensor, rows: Tensors) -> list[Tensor]:
+        return self.network(self.features(images), rows["labels"])
 
-    def _real(self, rows: Tensor) -> Tensor:
-        return self.pixels[rows].float() / 255
+    def _real(self, places: Tensor) -> Tensor:
+        return self.pixels[places].float() / 255
+
+
+def _to(rows: Tensors, device: str) -> Tensors:
+    return {name: values.to(device) for name, values in rows.items()}
 
 
 def _cross_entropy(logits: Tensor, target: float) -> Tensor:

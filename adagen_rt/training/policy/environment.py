@@ -3,44 +3,40 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
-from adagen_rt.engine.manifest import Manifest, VARSpec
-from adagen_rt.engine.schedule import Schedule, StaticSchedule
-from adagen_rt.families import make_rule
-from adagen_rt.models.policy import MultiScalePolicy, PolicyNetwork
+from adagen_rt.backends.torch.sessions import device_memory, torch_sessions
+from adagen_rt.engine.manifest import Manifest
+from adagen_rt.engine.schedule import StaticSchedule
+from adagen_rt.models.policy import PolicyNetwork
 from adagen_rt.ops import Ops, Philox
-from adagen_rt.ops.reference import ReferenceOps
-from adagen_rt.sampling.loop import Loop
-from adagen_rt.sampling.request import check_steps
+from adagen_rt.ops.reference import ReferenceOps, to_pixels
+from adagen_rt.sampling.assembly import Assembly
+from adagen_rt.sampling.loop import Loop, Network
+from adagen_rt.sampling.params import SamplingParams
+from adagen_rt.sampling.request import make_request
 from adagen_rt.sampling.rule import NoiseSource
+from adagen_rt.sampling.sampler import Sampler
 
 Tensors = dict[str, Tensor]
-Graph = Callable[[Tensors], Tensors]
 
-#: What each family's networks return, by the names of the exported graphs.
-OUTPUTS = {
-    "maskgit": ("logits", "features"),
-    "dit": ("prediction", "features"),
-    "sit": ("prediction", "features"),
-    "var": ("logits", "features", "new_cache"),
-}
-CONDITION = ("modulation", "head_modulation", "start")
-REFINEMENT = ("next_f_hat", "next_inputs")
+PER_CONDITION = 6
+MAX_CONDITIONS = 10
 
 
 class Environment:
-    """A frozen generator: the same families, loop and schedule as at run time, on tensors.
+    """A frozen generator: the runtime's own rules, loop and schedule, on tensors.
 
     Smoothing belongs to the schedule and so to the environment (AdaGen, arXiv 2603.06993):
     a policy chooses raw actions, and what becomes of them is the generator's business.
 
     Args:
-        manifest: The family, the classes, the image and the schedule; its steps are used.
+        manifest: The family, the condition, the image and the schedule; its steps are used.
         backbone: The generator.
         decoder: Makes the images.
         device: Where everything runs.
@@ -64,74 +60,77 @@ class Environment:
         self.manifest = manifest
         self.bf16 = bf16
         self.device = torch.device(device)
-        self.backbone = backbone.eval().requires_grad_(False).to(self.device)
-        self.decoder = decoder.eval().requires_grad_(False).to(self.device)
-        steps = check_steps(manifest, manifest.schedule.steps)
-        graphs = self._own_graphs()
-        self.family = make_rule(manifest, steps, ops or ReferenceOps(), noise, graphs)
-        self.schedule = Schedule(manifest.schedule, steps, self.family.calls)
+        self.backbone, self.decoder = (
+            network.eval().requires_grad_(False).to(self.device) for network in (backbone, decoder)
+        )
+        self._model = manifest.plugin.model()
+        functions = dict(self._model.functions(self.backbone, self.decoder))
+        self._evaluate, functions["backbone"] = functions["backbone"], self._backbone
+        sessions = torch_sessions(manifest, functions)
+        self.assembly = Assembly(manifest, sessions, ops or ReferenceOps(), noise)
+        self.params = SamplingParams(schedule="static").check(manifest)
 
     @property
     def actions(self) -> int:
         """Columns of a policy's output."""
         return len(self.manifest.schedule.actions)
 
+    @property
+    def calls(self) -> int:
+        """Policy calls of a sample."""
+        return self.manifest.calls
+
+    @property
+    def sampler(self) -> Sampler:
+        """Images under the static schedule."""
+        return Sampler(self.assembly, device_memory(self.device))
+
     def under(self, statics: Sequence[StaticSchedule]) -> Environment:
-        """The same generator with other static schedules, one an action."""
+        """Copy it with other static schedules, one an action."""
         other = copy.copy(self)
-        spec = self.manifest.schedule.under(statics)
-        other.manifest = self.manifest.model_copy(update={"schedule": spec})
-        other.schedule = Schedule(spec, self.family.steps, self.family.calls)
+        other.assembly = self.assembly.under(self.manifest.schedule.under(statics))
+        other.manifest = other.assembly.manifest
         return other
 
-    def loop(self, policy: Callable[[Tensors, Tensor], Tensor]) -> Loop:
-        """The runtime's loop under a policy, from features and call (B,) to raw (B, A)."""
-        outputs = OUTPUTS[self.manifest.family.family]
-        return Loop(self.family, self.schedule, as_graph(self._evaluate, outputs), policy)
+    def loop(self, policy: Network) -> Loop:
+        """Make the runtime's loop under a policy, from features and call (B,) to raw (B, A)."""
+        return self.assembly.loop(self.params, policy=policy)
+
+    def rows(self, order: Tensor) -> Tensors:
+        """Choose conditions for samples: all kinds in turn, in an order (B,) int64."""
+        spec = self.manifest.condition
+        rows = spec.parse(spec.examples(len(order)))
+        return {name: torch.from_numpy(values)[order] for name, values in rows.items()}
 
     def multi_scale(self, network: PolicyNetwork) -> nn.Module:
-        """A policy network fit for this family's features; its parameters stay the same."""
-        spec = self.manifest.family
-        module = MultiScalePolicy(network, spec.scales) if isinstance(spec, VARSpec) else network
-        return module.to(self.device)
+        """Fit a policy network to this family's features; its parameters stay the same."""
+        return self._model.policy_module(network, self.manifest.family).to(self.device)
 
-    @torch.no_grad()
     def decode(self, latents: Tensors) -> Tensor:
-        """Images (B, c, H, W) in [0, 1], in steps of 1/255 as the runtime gives them.
+        """Decode to images (B, c, H, W) in [0, 1], in steps of 1/255 as the runtime gives them.
 
         Real images have those steps too, so that a discriminator cannot tell the two apart
         by them. A sample that failed may hold NaN, which becomes black.
         """
-        decoder: Any = self.decoder
-        if "tokens" in latents:
-            pixels = decoder.decode_tokens(latents["tokens"])
-        else:
-            pixels = decoder.decode(latents["latents"])
-        low, high = self.manifest.image.pixel_range
-        scaled = torch.nan_to_num((pixels - low) * (255 / (high - low))).clamp(0, 255)
-        return scaled.round() / 255
+        image = self.assembly.sessions["decoder"].run(latents)["image"]
+        return to_unit(to_pixels(image, *self.manifest.image.pixel_range))
 
-    def _evaluate(self, **inputs: Tensor) -> Any:
+    def static_images(self, samples: Sequence[Any], batch_size: int = 250) -> Tensor:
+        """Make images (B, c, H, W) in [0, 1] under the static schedule, of seeds 0, 1, ..."""
+        request = make_request(self.manifest, samples, range(len(samples)), self.params)
+        return to_unit(torch.from_numpy(self.sampler.run(request, batch_size=batch_size).images))
+
+    def preview_images(self) -> Tensor:
+        """Make the same few samples every time, a column a condition."""
+        spec = self.manifest.condition
+        samples = spec.examples(min(spec.variety, MAX_CONDITIONS))
+        return self.static_images(samples * PER_CONDITION)
+
+    def _backbone(self, **inputs: Tensor) -> Any:
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16):
-            return self.backbone(**inputs)
-
-    def _own_graphs(self) -> dict[str, Graph]:
-        """VAR's two graphs beside its backbone."""
-        if not isinstance(self.manifest.family, VARSpec):
-            return {}
-        backbone: Any = self.backbone
-        decoder: Any = self.decoder
-        return {
-            "condition": as_graph(backbone.condition, CONDITION),
-            "refine": as_graph(decoder.quantize.refine, REFINEMENT),
-        }
+            return self._evaluate(**inputs)
 
 
-def as_graph(function: Callable[..., Any], outputs: tuple[str, ...]) -> Graph:
-    """A module or method as a callable from named tensors to named tensors, like a graph."""
-
-    @torch.no_grad()
-    def run(inputs: Tensors) -> Tensors:
-        return dict(zip(outputs, function(**inputs), strict=True))
-
-    return run
+def to_unit(pixels: Tensor | np.ndarray) -> Tensor:
+    """Turn bytes (B, H, W, c) into images (B, c, H, W) in [0, 1]."""
+    return torch.as_tensor(pixels).movedim(-1, 1).float() / 255

@@ -10,6 +10,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from adagen_rt.condition import take_rows
 from adagen_rt.evaluation.judge import Judge
 from adagen_rt.training.grid import save_grid
 from adagen_rt.training.policy.environment import Environment
@@ -47,30 +48,29 @@ class Evaluator:
         self.environment, self.judge, self.watch = environment, judge, watch
         self.batch_size = batch_size
         self.seeds = torch.arange(count)
-        self.labels = self.seeds % environment.manifest.class_count
+        self.rows = environment.rows(self.seeds)
 
     def __call__(self, policy: nn.Module, folder: Path, update: int) -> dict[str, float]:
         """Draws a grid of images and returns `fid` and `accuracy`, if there is a judge."""
-        played = [self._play(policy, rows) for rows in self.seeds.split(BATCH)]
+        played = [self._play(policy, seeds) for seeds in self.seeds.split(BATCH)]
         images = torch.cat([part.images for part in played])
         save_grid(images[:GRID_IMAGES], folder / f"samples_{update:06d}.png")
         if self.watch is not None:
             self.watch(folder, self._chosen(played))
         if self.judge is None:
             return {}
-        distance, accuracy = self.judge.quick_score(images, self.labels.numpy())
+        distance, accuracy = self.judge.quick_score(images, self.rows["labels"].numpy())
         return {"fid": distance, "accuracy": accuracy}
 
-    def _play(self, policy: nn.Module, rows: Tensor) -> Trajectories:
-        still = Exploration.none(self.environment, len(rows))
-        labels, seeds = self.labels[rows], self.seeds[rows]
-        return rollout(self.environment, policy, labels, seeds, still, batch_size=self.batch_size)
+    def _play(self, policy: nn.Module, seeds: Tensor) -> Trajectories:
+        still, rows = Exploration.none(self.environment, len(seeds)), take_rows(self.rows, seeds)
+        return rollout(self.environment, policy, rows, seeds, still, batch_size=self.batch_size)
 
     def _chosen(self, played: list[Trajectories]) -> Chosen:
         """Actions of all samples; batches that ended earlier are filled up with NaN."""
         columns = []
         for part in played:
-            shape = (self.environment.family.calls, *part.actions.shape[1:])
+            shape = (self.environment.calls, *part.actions.shape[1:])
             whole = np.full(shape, np.nan, np.float32)
             whole[: len(part.actions)] = part.actions.cpu().numpy()
             columns.append(whole)

@@ -12,6 +12,7 @@ from PIL import Image
 from torch import Tensor
 
 from adagen_rt.errors import InputError
+from adagen_rt.training.policy.environment import Tensors
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
 #: Decoding waits for the disk and lets go of Python's lock.
@@ -58,7 +59,7 @@ class FolderPixels:
         return np.asarray(image.crop((left, top, left + self.size, top + self.size)))
 
 
-def load_image_folder(folder: str | Path, classes: int, size: int) -> tuple[FolderPixels, Tensor]:
+def load_image_folder(folder: str | Path, classes: int, size: int) -> tuple[FolderPixels, Tensors]:
     """Images in a folder a class, classes numbered in the order of their folders' names.
 
     Args:
@@ -67,7 +68,7 @@ def load_image_folder(folder: str | Path, classes: int, size: int) -> tuple[Fold
         size: Side of the images that the generator makes.
 
     Returns:
-        The images and their labels (N,) int64.
+        The images, and ``labels`` (N,) int64 by that name.
 
     Raises:
         InputError: There are other folders, or one without an image.
@@ -76,11 +77,11 @@ def load_image_folder(folder: str | Path, classes: int, size: int) -> tuple[Fold
     if len(folders) != classes:
         expected = f"a folder with one folder for each of {classes} classes"
         raise InputError("--data", f"{folder} with {len(folders)} folders", expected)
-    paths, labels = [], []
-    for label, part in enumerate(folders):
+    paths, numbers = [], []
+    for number, part in enumerate(folders):
         found = sorted(path for path in part.iterdir() if path.suffix.lower() in SUFFIXES)
         if not found:
             raise InputError("--data", str(part), f"images ({', '.join(SUFFIXES)})")
         paths += found
-        labels += [label] * len(found)
-    return FolderPixels(paths, size), torch.tensor(labels)
+        numbers += [number] * len(found)
+    return FolderPixels(paths, size), {"labels": torch.tensor(numbers)}

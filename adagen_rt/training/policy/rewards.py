@@ -16,6 +16,7 @@ from adagen_rt.evaluation.metrics import Gaussian, frechet_distance, frechet_inf
 from adagen_rt.models.classifier import Classifier, judge
 from adagen_rt.models.features import ClassifierFeatures
 from adagen_rt.training.policy.adversarial import Adversary, AdversaryConfig
+from adagen_rt.training.policy.environment import Tensors
 from adagen_rt.training.policy.parallel import Workers
 
 
@@ -23,10 +24,10 @@ class Reward(ABC):
     """Scores images; may learn from them, as a discriminator does."""
 
     @abstractmethod
-    def score(self, images: Tensor, labels: Tensor) -> Tensor:
-        """Reward (B,) of images (B, c, H, W) in [0, 1] that were meant to be of labels (B,)."""
+    def score(self, images: Tensor, rows: Tensors) -> Tensor:
+        """Reward (B,) of images (B, c, H, W) in [0, 1] made under conditions (B, ...)."""
 
-    def learn(self, images: Tensor, labels: Tensor, generator: torch.Generator) -> dict[str, float]:
+    def learn(self, images: Tensor, rows: Tensors, generator: torch.Generator) -> dict[str, float]:
         """Learn from generated images, after they were scored; returns numbers for the log."""
         return {}
 
@@ -52,13 +53,13 @@ class AdversarialReward(Reward):
     def __init__(self, adversary: Adversary) -> None:
         self.adversary = adversary
 
-    def score(self, images: Tensor, labels: Tensor) -> Tensor:
+    def score(self, images: Tensor, rows: Tensors) -> Tensor:
         """Mean probability of being real over all heads and places."""
-        return self.adversary.realness(images, labels)
+        return self.adversary.realness(images, rows)
 
-    def learn(self, images: Tensor, labels: Tensor, generator: torch.Generator) -> dict[str, float]:
+    def learn(self, images: Tensor, rows: Tensors, generator: torch.Generator) -> dict[str, float]:
         """Trains the discriminator on these and as many real images."""
-        return self.adversary.learn(images, labels, generator)
+        return self.adversary.learn(images, rows, generator)
 
     def state_dict(self) -> dict[str, Any]:
         """The discriminator and its optimiser."""
@@ -85,7 +86,7 @@ class FidReward(Reward):
     def __init__(self, embed: Callable[[Tensor], Tensor], reference: Gaussian) -> None:
         self.embed, self.reference = embed, reference
 
-    def score(self, images: Tensor, labels: Tensor) -> Tensor:
+    def score(self, images: Tensor, rows: Tensors) -> Tensor:
         """Negative distance of all images, plus what each sample takes off it."""
         features = self.embed(images).cpu().numpy().astype(np.float64)
         if not np.isfinite(features).all():
@@ -102,10 +103,10 @@ class ClassifierReward(Reward):
         self.classifier = classifier
 
     @torch.no_grad()
-    def score(self, images: Tensor, labels: Tensor) -> Tensor:
+    def score(self, images: Tensor, rows: Tensors) -> Tensor:
         """Log-probability of each label, at most 0."""
         logits = self.classifier(images)[0].log_softmax(dim=-1)
-        return logits.gather(1, labels[:, None])[:, 0]
+        return logits.gather(1, rows["labels"][:, None])[:, 0]
 
 
 class SumReward(Reward):
@@ -118,16 +119,16 @@ class SumReward(Reward):
     def __init__(self, parts: Mapping[str, tuple[float, Reward]]) -> None:
         self.parts = dict(parts)
 
-    def score(self, images: Tensor, labels: Tensor) -> Tensor:
+    def score(self, images: Tensor, rows: Tensors) -> Tensor:
         """Sum of the parts' rewards times their weights."""
-        scores = [weight * part.score(images, labels) for weight, part in self.parts.values()]
+        scores = [weight * part.score(images, rows) for weight, part in self.parts.values()]
         return torch.stack(scores).sum(dim=0)
 
-    def learn(self, images: Tensor, labels: Tensor, generator: torch.Generator) -> dict[str, float]:
+    def learn(self, images: Tensor, rows: Tensors, generator: torch.Generator) -> dict[str, float]:
         """Lets every part learn."""
         stats: dict[str, float] = {}
         for _, part in self.parts.values():
-            stats |= part.learn(images, labels, generator)
+            stats |= part.learn(images, rows, generator)
         return stats
 
     def state_dict(self) -> dict[str, Any]:
@@ -135,7 +136,7 @@ class SumReward(Reward):
         return {name: part.state_dict() for name, (_, part) in self.parts.items()}
 
     def discriminator(self) -> nn.Module | None:
-        """That of the part that has one; only one kind of reward has."""
+        """The discriminator of the adversarial part, if there is one."""
         found = (part.discriminator() for _, part in self.parts.values())
         return next((network for network in found if network is not None), None)
 
@@ -152,7 +153,7 @@ class RewardContext:
     Attributes:
         classifier: Gives the features, and the log-probabilities.
         pixels: Real images (N, 1, 32, 32) uint8.
-        labels: Their classes (N,) int64.
+        rows: What they are examples of, named tensors (N, ...).
         adversary: How the discriminator learns.
         device: Where rewards are computed.
         workers: The processes that learn together.
@@ -160,7 +161,7 @@ class RewardContext:
 
     classifier: Classifier
     pixels: Tensor
-    labels: Tensor
+    rows: Tensors
     adversary: AdversaryConfig = field(default_factory=AdversaryConfig)
     device: str = "cpu"
     workers: Workers = field(default_factory=Workers)
@@ -168,7 +169,7 @@ class RewardContext:
 
 def _adversarial(context: RewardContext) -> Reward:
     features = ClassifierFeatures(context.classifier)
-    real = context.pixels, context.labels
+    real = context.pixels, context.rows
     adversary = Adversary(features, *real, context.adversary, context.device, context.workers)
     return AdversarialReward(adversary)
 

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from adagen_rt.condition import take_rows
+from adagen_rt.sampling.driver import drive
 from adagen_rt.sampling.loop import Decision, Loop
 from adagen_rt.sampling.rule import State
 from adagen_rt.training.policy.environment import Environment, Tensors
@@ -31,13 +34,13 @@ class Exploration:
         cls, environment: Environment, count: int, std: float, generator: torch.Generator
     ) -> Exploration:
         """Noise for `count` samples; the generator is the CPU's on any device."""
-        shape = (environment.family.calls, count, environment.actions)
+        shape = (environment.calls, count, environment.actions)
         return cls(std, torch.randn(shape, generator=generator).to(environment.device))
 
     @classmethod
     def none(cls, environment: Environment, count: int) -> Exploration:
         """Follow the policy."""
-        shape = (environment.family.calls, count, environment.actions)
+        shape = (environment.calls, count, environment.actions)
         return cls(0.0, torch.zeros(shape, device=environment.device))
 
 
@@ -53,7 +56,7 @@ class Trajectories:
         log_prob: Log-density of `raw` (T, B); 0 without exploration.
         actions: What the generator was given (T, B, A); NaN where it needed none.
         valid: Whether the call was made (T, B); not so for any call of a failed sample.
-        labels: Classes (B,) int64.
+        rows: What each sample is conditioned on, named tensors (B, ...).
         seeds: Seeds (B,) int64.
         latents: The decoder's inputs.
         images: (B, c, H, W) in [0, 1].
@@ -66,14 +69,14 @@ class Trajectories:
     log_prob: Tensor
     actions: Tensor
     valid: Tensor
-    labels: Tensor
+    rows: Tensors
     seeds: Tensor
     latents: Tensors
     images: Tensor
     failed: Tensor
 
     def __len__(self) -> int:
-        return len(self.labels)
+        return len(self.seeds)
 
     def observation(self, calls: range, rows: Tensor) -> Tensors:
         """What the policy is fed, float32, for some samples at calls of one `group`.
@@ -117,14 +120,14 @@ def ask(policy: nn.Module, observation: Tensors, call: Tensor) -> Tensor:
 def rollout(
     environment: Environment,
     policy: nn.Module,
-    labels: Tensor,
+    rows: Tensors,
     seeds: Tensor,
     exploration: Exploration,
     *,
     batch_size: int = 128,
     dtype: torch.dtype = torch.float32,
 ) -> Trajectories:
-    """Generate one sample for each label, exploring.
+    """Generate one sample for each condition, exploring.
 
     The generator's randomness is Philox by the sample's seed, as at run time: with no
     exploration this is what an exported engine generates.
@@ -132,20 +135,21 @@ def rollout(
     Args:
         environment: The frozen generator.
         policy: From `environment.multi_scale`.
-        labels: Classes (B,) int64.
+        rows: What each sample is conditioned on, named tensors (B, ...).
         seeds: Seeds (B,) int64 in [0, 2**63).
         exploration: Noise for the B samples.
         batch_size: Samples that are generated together.
         dtype: What features are kept in; float16 halves the memory.
     """
     device = environment.device
-    labels, seeds = labels.to(device), seeds.to(device)
+    rows = {name: values.to(device) for name, values in rows.items()}
+    seeds = seeds.to(device)
     recorder = _Recorder(policy, exploration, dtype)
     loop = environment.loop(recorder)
-    for index in torch.arange(len(labels), device=device).split(batch_size):
-        _play(loop, recorder, index, labels[index], seeds[index])
+    for index in torch.arange(len(seeds), device=device).split(batch_size):
+        _play(loop, recorder, index, take_rows(rows, index), seeds[index])
     parts = [environment.decode(part) for part in _split(recorder.latents, batch_size)]
-    return recorder.trajectories(labels, seeds, torch.cat(parts))
+    return recorder.trajectories(rows, seeds, torch.cat(parts))
 
 
 @dataclass(eq=False)
@@ -156,13 +160,13 @@ class _Recorder:
         policy: The mean of what is chosen.
         exploration: The noise around it.
         dtype: What features are kept in.
-        rows: Samples that the next question is about; the driver keeps this.
+        asked: Samples that the next question is about; the driver keeps this.
     """
 
     policy: nn.Module
     exploration: Exploration
     dtype: torch.dtype
-    rows: Tensor = field(init=False)
+    asked: Tensor = field(init=False)
     seen: list[Tensors] = field(default_factory=list)
     latents: Tensors = field(default_factory=dict)
 
@@ -173,14 +177,14 @@ class _Recorder:
         self.valid = torch.zeros(noise.shape[:2], dtype=torch.bool, device=noise.device)
         self.failed = self.valid.new_zeros(noise.shape[1])
 
-    def __call__(self, features: Tensors, call: Tensor) -> Tensor:
-        """Raw actions (n, A) for `rows`, all of which are at the same call."""
+    def __call__(self, features: Tensors, call: Any) -> Tensor:
+        """Raw actions (n, A) for `asked`, all of which are at the same call."""
         now = int(call[0])
         mean = ask(self.policy, features, call)
-        raw = mean + self.exploration.std * self.exploration.noise[now, self.rows]
+        raw = mean + self.exploration.std * self.exploration.noise[now, self.asked]
         self._keep(now, features)
-        self.mean[now, self.rows], self.raw[now, self.rows] = mean, raw
-        self.valid[now, self.rows] = True
+        self.mean[now, self.asked], self.raw[now, self.asked] = mean, raw
+        self.valid[now, self.asked] = True
         return raw
 
     def note(self, decision: Decision) -> None:
@@ -196,7 +200,7 @@ class _Recorder:
                 self.latents[name] = value.new_zeros(len(self.failed), *value.shape[1:])
             self.latents[name][ended.index] = value
 
-    def trajectories(self, labels: Tensor, seeds: Tensor, images: Tensor) -> Trajectories:
+    def trajectories(self, rows: Tensors, seeds: Tensor, images: Tensor) -> Trajectories:
         """All that was recorded; calls that no sample needed are left out."""
         calls, std = len(self.seen), self.exploration.std
         valid = self.valid[:calls] & ~self.failed
@@ -210,7 +214,7 @@ class _Recorder:
             log_prob=gaussian_log_prob(raw, mean, std) if std else torch.zeros_like(raw[..., 0]),
             actions=self.actions[:calls],
             valid=valid,
-            labels=labels,
+            rows=rows,
             seeds=seeds,
             latents=self.latents,
             images=images,
@@ -222,21 +226,17 @@ class _Recorder:
         if now == len(self.seen):
             empty = values.new_zeros(len(self.failed), *values.shape[1:], dtype=self.dtype)
             self.seen.append({**features, "features": empty})
-        self.seen[now]["features"][self.rows] = torch.nan_to_num(values).to(self.dtype)
+        self.seen[now]["features"][self.asked] = torch.nan_to_num(values).to(self.dtype)
 
 
-def _play(loop: Loop, recorder: _Recorder, index: Tensor, labels: Tensor, seeds: Tensor) -> None:
+def _play(loop: Loop, recorder: _Recorder, index: Tensor, rows: Tensors, seeds: Tensor) -> None:
     """Run one batch to its end; slots that end earlier cost nothing more."""
-    recorder.rows = index
-    state, decisions = loop.start(index, labels, seeds)
-    for decision in decisions:
-        recorder.note(decision)
-    while len(state):
-        recorder.rows = state.index
-        state, decision = loop.step(state)
-        recorder.note(decision)
-        ended, state = loop.split(state)
-        recorder.finish(ended, loop.family.latents(ended))
+    recorder.asked = index
+    for stepped in drive(loop, index, rows, seeds):
+        for decision in stepped.decisions:
+            recorder.note(decision)
+        recorder.finish(stepped.ended, loop.rule.latents(stepped.ended))
+        recorder.asked = stepped.running.index
 
 
 def _split(latents: Tensors, size: int) -> list[Tensors]:

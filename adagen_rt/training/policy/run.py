@@ -143,7 +143,7 @@ class PolicyTrainer:
         """One update; returns numbers for the log."""
         std = self.config.std(self.update / max(1, self.config.updates - 1))
         played = self._play(std)
-        rewards = self.reward.score(played.images, played.labels)
+        rewards = self.reward.score(played.images, played.rows)
         counted = rewards[~played.failed]
         numbers = {"std": std, "reward": counted.mean().item() if len(counted) else math.nan}
         numbers["failed"] = played.failed.float().mean().item()
@@ -151,7 +151,7 @@ class PolicyTrainer:
         usable = math.isfinite(self.workers.mean(counted.sum()).item())
         if usable and self.update >= self.config.warmup:
             numbers |= self.ppo.update(played, rewards, std, shuffle)
-        numbers |= self.reward.learn(played.images, played.labels, shuffle)
+        numbers |= self.reward.learn(played.images, played.rows, shuffle)
         self.update += 1
         numbers = self.workers.mean_of(numbers)
         lost = numbers.get("skipped", 0.0) + numbers.get("discriminator_skipped", 0.0)
@@ -159,11 +159,11 @@ class PolicyTrainer:
         return numbers
 
     def _play(self, std: float) -> Trajectories:
-        """This process's share of the update's trajectories: as many of every class."""
+        """This process's share of the update's trajectories: as many of every condition."""
         config, workers = self.config, self.workers
         generator = keyed_generator(config.seed, self.update)
-        count, classes = config.trajectories, self.environment.manifest.class_count
-        labels = torch.randperm(count, generator=generator) % classes
+        count = config.trajectories
+        order = torch.randperm(count, generator=generator)
         seeds = torch.randint(2**62, (count,), generator=generator)
         drawn = Exploration.draw(self.environment, count, std, generator)
         noise = workers.share(drawn.noise.transpose(0, 1)).transpose(0, 1).contiguous()
@@ -171,7 +171,7 @@ class PolicyTrainer:
         return rollout(
             self.environment,
             self.actor,
-            workers.share(labels),
+            {name: workers.share(rows) for name, rows in self.environment.rows(order).items()},
             workers.share(seeds),
             Exploration(std, noise),
             batch_size=config.batch_size,

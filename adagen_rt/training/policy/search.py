@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
 from pydantic import TypeAdapter
 from tqdm import tqdm
 
@@ -30,7 +29,6 @@ from adagen_rt.errors import InputError
 from adagen_rt.evaluation.judge import Judge
 from adagen_rt.training.log import CsvLog
 from adagen_rt.training.policy.environment import Environment
-from adagen_rt.training.policy.samples import sample_images
 
 FIELDS = ("candidate", "fid", "accuracy", "schedule")
 #: Candidates differ from the hand-made numbers by up to this many octaves, or, where a value
@@ -121,10 +119,10 @@ def _try(
     environment: Environment, judge: Judge, config: SearchConfig, number: int, log: CsvLog
 ) -> tuple[float, Statics]:
     statics = draw_candidate(environment.manifest.schedule, config.seed, number - 1)
-    seeds = torch.arange(config.images)
-    labels = seeds % environment.manifest.class_count
-    images = sample_images(environment.under(statics), labels, seeds, batch_size=config.batch_size)
-    fid, accuracy = judge.quick_score(images, labels.numpy())
+    condition = environment.manifest.condition
+    samples = condition.examples(config.images)
+    images = environment.under(statics).static_images(samples, config.batch_size)
+    fid, accuracy = judge.quick_score(images, condition.parse(samples)["labels"])
     # A schedule under which nothing finite comes out is no winner.
     fid = fid if np.isfinite(fid) else float("inf")
     text = _STATICS.dump_json(statics).decode()

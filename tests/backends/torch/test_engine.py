@@ -13,7 +13,7 @@ from adagen_rt.cuda.host import HostDriver
 from adagen_rt.engine.folder import open_engine
 from adagen_rt.errors import DeviceError, MissingExtraError
 from adagen_rt.models import engine_graphs
-from adagen_rt.pipeline.captured import DeviceGenerator
+from adagen_rt.pipeline.captured import CapturedPipeline
 
 LABELS, SEEDS = [0, 1, 2, 2, 1], [5, 6, 7, 2**63 - 1, 0]
 OPTIONS = [{}, {"static": True}, {"fidelity": [0, 0.5, 1, 0, 0.25]}, {"best_of": 2}]
@@ -34,7 +34,7 @@ class HostEngineGraphs(Submitted):
 def make(engine):
     driver = HostDriver()
     graphs = HostEngineGraphs(EngineGraphs(engine, "cpu"), driver)
-    return DeviceGenerator(engine, graphs, driver, driver.new_stream())
+    return CapturedPipeline(engine, graphs, driver, driver.new_stream())
 
 
 @pytest.mark.parametrize("options", OPTIONS, ids=str)

@@ -8,7 +8,7 @@ from http_server import Gate, ask, running
 
 from adagen_rt import load
 from adagen_rt.engine.folder import open_engine
-from adagen_rt.pipeline.stepwise import Generator
+from adagen_rt.pipeline.stepwise import StepwisePipeline
 
 
 @dataclass(frozen=True)
@@ -39,10 +39,10 @@ def offline(judged_engine):
 @pytest.fixture(scope="module")
 def service(judged_engine):
     """A server of the engine ``tiny``, which has every graph."""
-    from adagen_rt.serving import Engine
+    from adagen_rt.serving import BatchEngine
     from adagen_rt.serving.http import Fleet, create_app
 
-    with Engine(judged_engine, threads=1) as engine:
+    with BatchEngine(judged_engine, threads=1) as engine:
         fleet = Fleet.of(engine)
         app = create_app(fleet)
         with running(app) as port:
@@ -54,15 +54,15 @@ def gated(judged_engine):
     """Returns a function that starts a server of a small engine, which a gate can hold."""
     from contextlib import ExitStack
 
-    from adagen_rt.serving import Engine
+    from adagen_rt.serving import BatchEngine
     from adagen_rt.serving.http import Fleet, Settings, create_app
 
     with ExitStack() as stack:
 
         def start(max_batch=1, max_queue=2, **settings):
             gate = Gate()
-            generator = Generator(open_engine(judged_engine), noise=gate)
-            engine = Engine(generator, max_batch=max_batch, max_queue=max_queue)
+            generator = StepwisePipeline(open_engine(judged_engine), noise=gate)
+            engine = BatchEngine(generator, max_batch=max_batch, max_queue=max_queue)
             stack.enter_context(engine)
             fleet = Fleet.of(engine)
             app = create_app(fleet, Settings(**settings))

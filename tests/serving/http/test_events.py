@@ -68,11 +68,11 @@ def test_a_sample_that_fails_says_so(tmp_path):
     from http_server import ask, running
     from tiny_engine import Options, build_tiny_engine
 
-    from adagen_rt.serving import Engine
+    from adagen_rt.serving import BatchEngine
     from adagen_rt.serving.http import Fleet, create_app
 
     folder = build_tiny_engine(tmp_path / "bad", Options(nan_logits=1))
-    with Engine(folder, threads=1) as engine, running(create_app(Fleet.of(engine))) as port:
+    with BatchEngine(folder, threads=1) as engine, running(create_app(Fleet.of(engine))) as port:
         text = ask(port, "POST", "/events", {"label": 1, "seed": 0}).body.decode()
         one = ask(port, "POST", "/v1/images/generations", {"prompt": 1})
         other = ask(port, "POST", "/v1/images/generations", {"prompt": 0})

@@ -28,7 +28,7 @@ def test_an_engine_that_fails_to_load_ends_the_server():
 
 
 def test_it_answers_while_engines_warm_up(judged_engine):
-    from adagen_rt.serving import Engine
+    from adagen_rt.serving import BatchEngine
     from adagen_rt.serving.http.server import Server
     from adagen_rt.serving.http.settings import Settings
 
@@ -36,7 +36,7 @@ def test_it_answers_while_engines_warm_up(judged_engine):
 
     def load():
         assert warm.wait(30)
-        return Engine(judged_engine, threads=1)
+        return BatchEngine(judged_engine, threads=1)
 
     statuses = []
     with socket.create_server(("127.0.0.1", 0)) as listener:

@@ -17,9 +17,9 @@ COMMAND = "from adagen_rt.cli import main; main()"
 SLOW = """
 import socket, sys, time
 from adagen_rt.engine.folder import open_engine
-from adagen_rt.pipeline.stepwise import Generator
+from adagen_rt.pipeline.stepwise import StepwisePipeline
 from adagen_rt.ops.noise import Philox
-from adagen_rt.serving import Engine
+from adagen_rt.serving import BatchEngine
 from adagen_rt.serving.http.logs import log_json
 from adagen_rt.serving.http.server import Server
 from adagen_rt.serving.http.settings import Settings
@@ -29,7 +29,7 @@ def slow(seeds, steps):
     return Philox(seeds, steps)
 
 log_json()
-load = lambda: Engine(Generator(open_engine(sys.argv[1]), noise=slow), max_batch=1)
+load = lambda: BatchEngine(StepwisePipeline(open_engine(sys.argv[1]), noise=slow), max_batch=1)
 server = Server({"tiny": load}, Settings())
 sys.exit(server.serve_on(socket.create_server(("127.0.0.1", 0))))
 """

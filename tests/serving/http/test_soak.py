@@ -164,10 +164,10 @@ def resident():
 
 
 def test_a_thousand_requests(judged_engine, offline):
-    from adagen_rt.serving import Engine, Job
+    from adagen_rt.serving import BatchEngine, Job
     from adagen_rt.serving.http import Fleet, create_app
 
-    with Engine(judged_engine, max_batch=8, max_queue=12, threads=1) as engine:
+    with BatchEngine(judged_engine, max_batch=8, max_queue=12, threads=1) as engine:
         with running(create_app(Fleet.of(engine))) as port:
             asyncio.run(Soak(port).run(seed=0, requests=WARMUP))
             gc.collect()

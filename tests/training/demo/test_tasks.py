@@ -5,6 +5,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
+from adagen_rt.training.policy.samples import sample_images
 from tiny_recipes import tiny_recipe
 
 from adagen_rt.evaluation.data import Images
@@ -23,7 +24,6 @@ from adagen_rt.training.demo.loop import LoopConfig
 from adagen_rt.training.demo.objectives import LABEL_DROPOUT, DiTTask, MaskGITTask, SiTTask
 from adagen_rt.training.demo.tokenizers import TrainableVQ, VQTask, calibrate
 from adagen_rt.training.policy.environment import Environment
-from adagen_rt.training.policy.samples import sample_images
 from adagen_rt.training.random import keyed_generator
 
 

@@ -7,7 +7,7 @@ from tiny_recipes import FAMILIES, tiny_environment, tiny_networks, tiny_recipe
 
 from adagen_rt.export.description import describe_model
 from adagen_rt.export.pipeline import export_networks
-from adagen_rt.pipeline.stepwise import Generator
+from adagen_rt.pipeline.stepwise import StepwisePipeline
 from adagen_rt.training.policy.environment import Environment
 from adagen_rt.training.policy.rollout import (
     Exploration,
@@ -43,7 +43,7 @@ def engine_run(family, folder):
     """The same samples from an exported engine: final latents, and raw actions' results."""
     recipe = tiny_recipe(family)
     engine = export_networks(recipe, lambda: tiny_networks(recipe), folder)
-    generator = Generator(engine)
+    generator = StepwisePipeline(engine)
     loop = generator.make_loop(recipe.schedule.steps)
     state, decisions = loop.start(np.arange(5), LABELS.numpy(), SEEDS.numpy())
     done, schedule = {}, [decision.actions for decision in decisions]

@@ -5,17 +5,15 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from adagen_rt.errors import EngineError
-from adagen_rt.pipeline.stepwise import Generator
+from adagen_rt.pipeline.base import Pipeline
+from adagen_rt.sampling.params import SamplingParams
 from adagen_rt.sampling.result import Step
-
-if TYPE_CHECKING:
-    from adagen_rt.pipeline.captured import DeviceGenerator
 
 PERCENTILES = (50, 90, 99)
 #: The parts that a generation measures itself; what they leave of its time is the host's.
@@ -28,16 +26,20 @@ class Plan:
     """What is measured at each batch size.
 
     Attributes:
-        steps: Backbone evaluations.
-        static: Run the static schedule and do not ask the policy.
+        params: How images are made, complete and checked.
         warmups: Generations made first and not counted.
         repeats: Generations counted.
     """
 
-    steps: int
-    static: bool
+    params: SamplingParams
     warmups: int
     repeats: int
+
+    @property
+    def steps(self) -> int:
+        """Backbone evaluations."""
+        assert self.params.steps is not None  # a checked object has them
+        return self.params.steps
 
 
 @dataclass(frozen=True)
@@ -76,7 +78,7 @@ class Measurement:
 
 
 def measure(
-    generator: Generator | DeviceGenerator,
+    pipeline: Pipeline,
     batch: int,
     plan: Plan,
     progress: Callable[[Step], object],
@@ -87,7 +89,7 @@ def measure(
         EngineError: A sample met a non-finite number and was not generated to its end.
     """
     runs = [
-        _generate(generator, batch, plan, number, progress)
+        _generate(pipeline, batch, plan, number, progress)
         for number in range(plan.warmups + plan.repeats)
     ][plan.warmups :]
     laps = np.stack(runs)
@@ -96,14 +98,14 @@ def measure(
 
 
 def _generate(
-    generator: Generator | DeviceGenerator,
+    pipeline: Pipeline,
     batch: int,
     plan: Plan,
     number: int,
     progress: Callable[[Step], object],
 ) -> npt.NDArray[np.float64]:
     """Seconds of one generation by row and part, (steps + 1, parts and host) float64."""
-    labels = [place % generator.manifest.class_count for place in range(batch)]
+    samples = pipeline.manifest.condition.examples(batch)
     seeds = range(number * batch, (number + 1) * batch)
     marks: list[tuple[float, dict[str, float]]] = [(time.perf_counter(), {})]
 
@@ -111,13 +113,11 @@ def _generate(
         marks.append((time.perf_counter(), step.seconds))
         progress(step)
 
-    result = generator.generate(
-        labels, seeds, steps=plan.steps, static=plan.static, batch_size=batch, progress=watch
-    )
+    result = pipeline.generate(samples, seeds, plan.params, batch_size=batch, progress=watch)
     end = (time.perf_counter(), dict(result.timings.seconds))
     for place, step in result.failures.items():
         raise EngineError(
-            f"{generator.engine.path}: label {labels[place]}, seed {seeds[place]}: met a "
+            f"{pipeline.engine.path}: sample {samples[place]}, seed {seeds[place]}: met a "
             f"non-finite number at step {step}, expected a whole generation"
         )
     return _laps(marks, end, plan.steps)

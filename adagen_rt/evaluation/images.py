@@ -1,0 +1,92 @@
+"""Images that are to be scored."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import numpy as np
+from tqdm import tqdm
+
+from adagen_rt.engine.manifest import Manifest
+from adagen_rt.engine.schedule import (
+    Constant,
+    Cosine,
+    Linear,
+    ScheduleSpec,
+    StaticSchedule,
+)
+from adagen_rt.errors import InputError
+from adagen_rt.sampling.params import SamplingParams
+from adagen_rt.sampling.request import Request, make_request
+from adagen_rt.sampling.result import Result, Step
+from adagen_rt.sampling.sampler import Progress
+
+
+class Source(Protocol):
+    """Makes images: a pipeline of any backend, or a sampler."""
+
+    @property
+    def manifest(self) -> Manifest:
+        """What is generated, and with which schedules."""
+
+    def run(
+        self, request: Request, *, batch_size: int = 16, progress: Progress | None = None
+    ) -> Result:
+        """Make the images of a checked request."""
+
+
+def draw_request(
+    manifest: Manifest, count: int, seed: int, params: SamplingParams | None = None
+) -> Request:
+    """Ask for the images of an evaluation: all conditions in turn, seeds from `seed` million on.
+
+    Training and searching use small seeds and random ones; these are new to a policy.
+
+    Args:
+        manifest: The engine's.
+        count: How many images.
+        seed: Which.
+        params: How they are made.
+
+    Raises:
+        AdagenError: The engine cannot do what the parameters say.
+    """
+    seeds = np.arange(count) + 1_000_000 * (seed + 1)
+    return make_request(manifest, manifest.condition.examples(count), seeds.tolist(), params)
+
+
+def make_images(source: Source, request: Request, batch_size: int, title: str) -> Result:
+    """Make the images of a request, with a progress bar of that title."""
+    total = len(request) * request.steps * request.params.best_of
+    # leave=None: a bar inside of another goes when it is full.
+    with tqdm(total=total, unit="step", desc=title, mininterval=1.0, leave=None) as bar:
+
+        def tick(step: Step) -> None:
+            bar.update(step.advanced)
+
+        return source.run(request, batch_size=batch_size, progress=tick)
+
+
+def guided(spec: ScheduleSpec, factor: float) -> ScheduleSpec:
+    """Multiply the hand-made schedule's guidance.
+
+    Raises:
+        InputError: That guidance has no number that could be multiplied.
+    """
+    statics = [
+        _scaled(action.static, factor) if action.name == "guidance_scale" else action.static
+        for action in spec.actions
+    ]
+    return spec if factor == 1 else spec.under(statics)
+
+
+def _scaled(static: StaticSchedule, factor: float) -> StaticSchedule:
+    match static:
+        case Constant():
+            return Constant(value=static.value * factor)
+        case Linear():
+            return Linear(start=static.start * factor, stop=static.stop * factor)
+        case Cosine():
+            raise InputError("guidance", factor, "1: a cosine's height cannot be changed")
+        case _:
+            return static.model_copy(update={"scale": static.scale * factor})

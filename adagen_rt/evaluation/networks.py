@@ -1,0 +1,74 @@
+"""Samplers over PyTorch: networks as the trainer runs them, or an engine's own graphs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import nn
+
+from adagen_rt.backends.torch.onnx_module import OnnxModule
+from adagen_rt.backends.torch.sessions import Function, device_memory, torch_sessions
+from adagen_rt.engine.folder import EngineFolder
+from adagen_rt.engine.manifest import Manifest
+from adagen_rt.models.policy import FirstColumn, PolicyNetwork
+from adagen_rt.models.reward_model import RewardModel
+from adagen_rt.ops.reference import ReferenceOps
+from adagen_rt.sampling.assembly import Assembly
+from adagen_rt.sampling.sampler import Sampler
+
+
+def network_sampler(
+    manifest: Manifest,
+    backbone: nn.Module,
+    decoder: nn.Module,
+    others: Mapping[str, Any],
+    device: str = "cpu",
+) -> Sampler:
+    """Make a sampler of the networks that an engine is made of, on any device.
+
+    Args:
+        manifest: What they are.
+        backbone: The generator.
+        decoder: Makes the images.
+        others: Those of `policy`, `fidelity_policy`, `critic` and `reward` (the discriminator)
+            that there are.
+        device: PyTorch's name of a device.
+    """
+    model = manifest.plugin.model()
+    functions = dict(model.functions(_frozen(backbone, device), _frozen(decoder, device)))
+    for name, network in others.items():
+        module: nn.Module
+        if isinstance(network, PolicyNetwork):
+            module = model.policy_module(network, manifest.family)
+            module = FirstColumn(module) if name == "critic" else module
+        else:
+            module = RewardModel(network)
+        functions[name] = _frozen(module, device)
+    return _sampler(manifest.with_graphs(functions), functions, device)
+
+
+def graph_sampler(engine: EngineFolder, manifest: Manifest, device: str) -> Sampler:
+    """Make a sampler of an engine's own graphs, run by PyTorch: what users run, on a GPU.
+
+    Args:
+        engine: Opened.
+        manifest: Its own, or a changed one.
+        device: PyTorch's name of a device.
+    """
+    # Convolutions would round their inputs to TensorFloat-32, as no CPU does.
+    torch.backends.cudnn.allow_tf32 = False
+    functions = {
+        name: _frozen(OnnxModule(engine.graph_file(name)), device) for name in manifest.graphs
+    }
+    return _sampler(manifest, functions, device)
+
+
+def _frozen(module: nn.Module, device: str) -> Any:
+    return module.eval().requires_grad_(False).to(device)
+
+
+def _sampler(manifest: Manifest, functions: Mapping[str, Function], device: str) -> Sampler:
+    sessions = torch_sessions(manifest, functions)
+    return Sampler(Assembly(manifest, sessions, ReferenceOps()), device_memory(device))

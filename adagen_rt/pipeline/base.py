@@ -1,0 +1,170 @@
+"""What every pipeline offers, and which options it has."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from adagen_rt.engine.folder import EngineFolder
+from adagen_rt.engine.manifest import Manifest
+from adagen_rt.errors import InputError, as_integer
+from adagen_rt.sampling.params import SamplingParams
+from adagen_rt.sampling.request import MAX_BATCH, Request, make_request
+from adagen_rt.sampling.result import Images, Result, Step
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from adagen_rt.sampling.params import SamplingOptions
+    from adagen_rt.sampling.sampler import Sampler
+
+Progress = Callable[[Step], object]
+
+
+@dataclass(frozen=True)
+class Capabilities:
+    """What an implementation can do.
+
+    Attributes:
+        streams: Whether the host sees every step: previews, profiles, a server's slots.
+        refines: Whether several actions can be tried at a policy call.
+        batches: Batch sizes that it runs, ascending; empty for any.
+    """
+
+    streams: bool = True
+    refines: bool = True
+    batches: tuple[int, ...] = ()
+
+    def check(self, backend: str, params: SamplingParams, *, streams: str | None = None) -> None:
+        """Refuse what the implementation lacks; the one place where that is done.
+
+        Args:
+            backend: What the user calls it.
+            params: How images are to be made.
+            streams: The option for which every step has to be seen, if any.
+
+        Raises:
+            InputError: It lacks something.
+        """
+        if streams is not None and not self.streams:
+            expected = "the backend onnxruntime or openvino, which go step by step"
+            raise InputError(streams, backend, expected)
+        if params.refine != 1 and not self.refines:
+            expected = f"1 with the backend {backend}; onnxruntime and openvino have it"
+            raise InputError("refine", params.refine, expected)
+
+
+class Pipeline(ABC):
+    """An engine ready to generate.
+
+    One thread at a time: calls share the graphs' buffers.
+
+    Args:
+        engine: A checked engine folder.
+        backend: What the user calls who executes the graphs.
+        capabilities: What the implementation can do.
+
+    Attributes:
+        engine: The engine folder.
+        manifest: What the engine is.
+        backend: Who executes the graphs.
+        capabilities: What the implementation can do.
+    """
+
+    def __init__(self, engine: EngineFolder, backend: str, capabilities: Capabilities) -> None:
+        self.engine = engine
+        self.manifest: Manifest = engine.manifest
+        self.backend = backend
+        self.capabilities = capabilities
+
+    @property
+    def has_policy(self) -> bool:
+        """Whether the engine chooses per sample, or only knows its static schedules."""
+        return self.manifest.adaptive
+
+    def generate(
+        self,
+        labels: Sequence[int | str],
+        seeds: Sequence[int] | None = None,
+        params: SamplingParams | None = None,
+        *,
+        batch_size: int = 16,
+        progress: Progress | None = None,
+        **options: Unpack[SamplingOptions],
+    ) -> Result:
+        """Generate one image for each label.
+
+        Args:
+            labels: Class numbers or names.
+            seeds: One integer from 0 to 2**63 - 1 for each label; None draws them.
+            params: How images are made.
+            batch_size: Samples that are generated together, 1 to 4096.
+            progress: Called after every step; where the host sees no step, after every batch.
+            **options: Fields of `SamplingParams`, which win over those of ``params``.
+
+        Raises:
+            InputError: An argument is out of its range, or the backend lacks it.
+            EngineError: The engine lacks a graph that an argument needs.
+            DeviceError: A GPU fails, or has too little memory.
+        """
+        request = make_request(self.manifest, labels, seeds, params, options)
+        return self.run(request, batch_size=batch_size, progress=progress)
+
+    def stream(
+        self,
+        labels: Sequence[int | str],
+        seeds: Sequence[int] | None = None,
+        params: SamplingParams | None = None,
+        **options: Unpack[SamplingOptions],
+    ) -> Iterator[Step]:
+        """Generate one batch and yield after every step; arguments as for `generate`.
+
+        Raises:
+            InputError: As for `generate`; also best-of, for which image is kept is known only
+                when all are done, and a backend whose steps the host does not see.
+        """
+        request = make_request(self.manifest, labels, seeds, params, options)
+        self.capabilities.check(self.backend, request.params, streams="stream")
+        if request.params.best_of != 1:
+            expected = "1 in a stream: which image is kept is known at the end"
+            raise InputError("best_of", request.params.best_of, expected)
+        return self.sampler.stream(request)
+
+    def run(
+        self, request: Request, *, batch_size: int = 16, progress: Progress | None = None
+    ) -> Result:
+        """Make the images of a request that `make_request` has checked against this engine."""
+        as_integer("batch_size", batch_size, 1, MAX_BATCH)
+        self.capabilities.check(self.backend, request.params)
+        return self._run(request, batch_size, progress)
+
+    @abstractmethod
+    def _run(self, request: Request, batch_size: int, progress: Progress | None) -> Result: ...
+
+    @property
+    def sampler(self) -> Sampler:
+        """The graphs for callers that manage slots and steps themselves.
+
+        Raises:
+            InputError: The host does not see this backend's steps.
+        """
+        self.capabilities.check(self.backend, SamplingParams(), streams="backend")
+        raise NotImplementedError
+
+    @abstractmethod
+    def score(
+        self, images: Images, labels: Sequence[int | str], batch_size: int = 16
+    ) -> npt.NDArray[np.float32]:
+        """Ask the engine's reward model about images (B, height, width, channels)."""
+
+    def facts(self) -> dict[str, Any]:
+        """Tell who runs the graphs and what bounds it, for reports."""
+        return {"backend": self.backend}
+
+    def close(self) -> None:
+        """Give memory back; nothing is generated after it."""

@@ -1,0 +1,262 @@
+"""Sampling parameters: every option of a generation, each in one place.
+
+A field below is the option: its name is that of the Python keyword, of the HTTP field and, with
+dashes, of the command line's option; its row says what may be asked for and what it means.
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
+from typing import Any, Literal, TypedDict, get_args
+
+import numpy as np
+
+from adagen_rt.engine.manifest import Manifest
+from adagen_rt.errors import EngineError, InputError, as_integer
+
+MAX_STEPS = 1000
+#: Candidates of one sample, at a step or in all.
+MAX_CANDIDATES = 64
+
+ScheduleName = Literal["policy", "static", "tuned"]
+SCHEDULES: tuple[ScheduleName, ...] = get_args(ScheduleName)
+
+
+@dataclass(frozen=True)
+class Row:
+    """What may be asked for in one field.
+
+    Attributes:
+        kind: ``int``, ``float`` or ``str``.
+        text: What it means, in a few sentences.
+        low: Smallest number.
+        high: Largest number.
+        choices: Words, where it is one.
+        graph: The graph without which an engine has only the default.
+    """
+
+    kind: type[int] | type[float] | type[str]
+    text: str
+    low: int = 0
+    high: int = 0
+    choices: tuple[str, ...] = ()
+    graph: str | None = None
+
+    def check(self, name: str, value: Any) -> None:
+        """Refuse what is out of range.
+
+        Raises:
+            InputError: It is.
+        """
+        if self.choices:
+            if not isinstance(value, str) or value not in self.choices:
+                raise InputError(name, value, f"one of {', '.join(self.choices)}")
+        elif self.kind is int:
+            as_integer(name, value, self.low, self.high)
+        else:
+            _check_numbers(name, value, self.low, self.high)
+
+
+def _check_numbers(name: str, value: Any, low: float, high: float) -> None:
+    """Refuse numbers, one or several, that are not between two others."""
+    expected = f"a number from {low} to {high}, or one for each sample"
+    try:
+        numbers = np.asarray(value)
+    except ValueError:  # sequences of several lengths
+        raise InputError(name, value, expected) from None
+    if numbers.dtype.kind not in "iuf" or numbers.ndim > 1:
+        raise InputError(name, value, expected)
+    inside = (numbers >= low) & (numbers <= high)
+    if not inside.all():
+        raise InputError(name, float(numbers[~inside].ravel()[0]), expected)
+
+
+def _option(default: Any, kind: type[Any], text: str, **limits: Any) -> Any:
+    return field(default=default, metadata={"row": Row(kind, text, **limits)})
+
+
+@dataclass(frozen=True)
+class SamplingParams:
+    """How images are made; what is not given is the engine's own choice.
+
+    Attributes:
+        steps: Backbone evaluations, 1 to 1000; None takes what the policy was trained for. With
+            another number, the policy sees the corresponding step of its own schedule. The field
+            calls them `num_inference_steps`; DiT's and SiT's usual solver takes two for a step of
+            its own, so that the number must be even.
+        schedule: ``"policy"`` asks the policy network for each sample, ``"static"`` runs the
+            hand-made schedule, ``"tuned"`` the best static one that a search found. None takes the
+            policy, or in an engine without one the hand-made schedule.
+        fidelity: From 0, the adversarially trained policy, to 1, the one trained for fidelity;
+            for all samples or one for each.
+        refine: Actions that are tried at every policy call, 1 to 64; the critic keeps one.
+        best_of: Images that are made of each sample, 1 to 64; the reward model keeps one.
+    """
+
+    steps: int | None = _option(
+        None, int, "Backbone evaluations; default: the engine's own.", low=1, high=MAX_STEPS
+    )
+    schedule: ScheduleName | None = _option(
+        None,
+        str,
+        "Who chooses the parameters of a step: the policy, the hand-made static schedule, or the "
+        "tuned one that a search found best. Default: the policy, where there is one.",
+        choices=SCHEDULES,
+    )
+    fidelity: float | Sequence[float] = _option(
+        0.0,
+        float,
+        "From 0, the adversarially trained policy (diverse), to 1, the one trained for fidelity.",
+        high=1,
+        graph="fidelity_policy",
+    )
+    refine: int = _option(
+        1,
+        int,
+        "Actions tried at each step, of which the critic keeps one; costs as many times as much.",
+        low=1,
+        high=MAX_CANDIDATES,
+        graph="critic",
+    )
+    best_of: int = _option(
+        1,
+        int,
+        "Images made of each, of which the reward model keeps one; costs as many times as much. "
+        "Try 2: among many it prefers too few kinds.",
+        low=1,
+        high=MAX_CANDIDATES,
+        graph="reward",
+    )
+
+    @property
+    def blended(self) -> bool:
+        """Whether any sample follows the fidelity policy."""
+        return bool(np.any(np.asarray(self.fidelity)))
+
+    def changed(self) -> dict[str, Any]:
+        """List the fields that differ from their defaults."""
+        return {
+            option.name: value
+            for option in fields(self)
+            if not np.array_equal(value := getattr(self, option.name), option.default)  # type: ignore[arg-type]
+        }
+
+    def check(self, manifest: Manifest) -> SamplingParams:
+        """Check everything against an engine, and fill in the engine's own choices.
+
+        Raises:
+            InputError: A field is out of its range, or contradicts another.
+            EngineError: The engine lacks a graph that a field needs.
+        """
+        for name, value in self.changed().items():
+            ROWS[name].check(name, value)
+        complete = replace(
+            self,
+            steps=check_steps(manifest, self.steps),
+            schedule=_check_schedule(manifest, self.schedule),
+        )
+        complete._check_graphs(manifest)
+        return complete
+
+    def _check_graphs(self, manifest: Manifest) -> None:
+        """Refuse what this engine has no graph for, and what would change a schedule as it is."""
+        for name, value in self.changed().items():
+            graph = ROWS[name].graph
+            if graph is None:
+                continue
+            if graph not in manifest.graphs:
+                raise EngineError(
+                    f"{manifest.name}: {name} needs the graph {graph!r}, which this engine lacks; "
+                    f"name its weights as files.{graph} in the recipe and export again"
+                )
+            if self.schedule != "policy" and name != "best_of":
+                expected = f"{ROWS[name].low} with a static schedule: no policy is asked"
+                raise InputError(name, _largest(value), expected)
+
+
+#: The row of each field by its name.
+ROWS: dict[str, Row] = {option.name: option.metadata["row"] for option in fields(SamplingParams)}
+
+
+class SamplingOptions(TypedDict, total=False):
+    """The fields of `SamplingParams` as keywords, and an old one that goes with this version."""
+
+    steps: int | None
+    schedule: ScheduleName | None
+    fidelity: float | Sequence[float]
+    refine: int
+    best_of: int
+    static: bool | Literal["tuned"]
+
+
+def make_params(params: SamplingParams | None, options: Mapping[str, Any]) -> SamplingParams:
+    """Join an object and keywords; a keyword wins.
+
+    Raises:
+        InputError: There is no such keyword.
+    """
+    if params is not None and not isinstance(params, SamplingParams):
+        raise InputError("params", type(params).__name__, "SamplingParams")
+    given = dict(options)
+    if "static" in given:
+        given.setdefault("schedule", schedule_of_static(given.pop("static")))
+    for name in given.keys() - ROWS.keys():
+        raise InputError(name, given[name], f"one of the options {', '.join(ROWS)}")
+    return replace(params or SamplingParams(), **given)
+
+
+def schedule_of_static(static: Any) -> ScheduleName | None:
+    """Translate the old keyword ``static``: a flag, or ``"tuned"``.
+
+    Raises:
+        InputError: It is neither.
+    """
+    warnings.warn(
+        "static= is deprecated; use schedule='static' or schedule='tuned'",
+        DeprecationWarning,
+        stacklevel=4,
+    )
+    if isinstance(static, (bool, np.bool_)):
+        return "static" if static else None
+    if isinstance(static, str) and static == "tuned":
+        return "tuned"
+    raise InputError("static", static, "True, False or 'tuned'")
+
+
+def check_steps(manifest: Manifest, steps: int | None) -> int:
+    """Return ``steps`` if this engine can take that many; None gives its own."""
+    if steps is None:
+        return manifest.schedule.steps
+    number = as_integer("steps", steps, 1, MAX_STEPS)
+    expected = manifest.family.check_steps(number)
+    if expected is not None:
+        raise InputError("steps", steps, expected)
+    return number
+
+
+def schedule_names(manifest: Manifest) -> tuple[ScheduleName, ...]:
+    """List the schedules that an engine has."""
+    tuned = manifest.schedule.tuned is not None
+    there = {"static": True, "tuned": tuned, "policy": manifest.adaptive}
+    return tuple(name for name in SCHEDULES if there[name])
+
+
+def _check_schedule(manifest: Manifest, schedule: ScheduleName | None) -> ScheduleName:
+    names = schedule_names(manifest)
+    if schedule is None:
+        return names[0]
+    if schedule not in names:
+        missing = {
+            "tuned": "an engine whose static schedule was searched",
+            "policy": "an engine with a policy",
+        }
+        raise InputError("schedule", schedule, missing.get(schedule, ", ".join(names)))
+    return schedule
+
+
+def _largest(value: Any) -> Any:
+    largest = np.asarray(value).max()
+    return int(largest) if math.isclose(largest, int(largest)) else float(largest)

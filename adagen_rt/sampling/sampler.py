@@ -1,0 +1,159 @@
+"""From a request to its images, step by step: what pipelines, servers and scores have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from adagen_rt.engine.manifest import Manifest
+from adagen_rt.ops.reference import to_pixels
+from adagen_rt.sampling.assembly import Assembly
+from adagen_rt.sampling.best_of import Keeper, Rewards, score_images
+from adagen_rt.sampling.driver import Stepped, drive
+from adagen_rt.sampling.loop import Decision, Loop
+from adagen_rt.sampling.memory import HOST, Memory
+from adagen_rt.sampling.params import SamplingParams
+from adagen_rt.sampling.request import Request
+from adagen_rt.sampling.result import Images, Result, Snapshot, Step, Trace, blank_images
+from adagen_rt.sampling.rule import State
+from adagen_rt.types import Arrays
+
+Progress = Callable[[Step], object]
+
+
+class Sampler:
+    """Graphs that images can be made with, on the host or as tensors of a device.
+
+    Calls share nothing but the graphs' buffers; for that reason, one thread at a time.
+
+    Args:
+        assembly: The graphs.
+        memory: Where their arrays live.
+    """
+
+    def __init__(self, assembly: Assembly, memory: Memory = HOST) -> None:
+        self.assembly = assembly
+        self.memory = memory
+
+    @property
+    def manifest(self) -> Manifest:
+        """What the graphs are."""
+        return self.assembly.manifest
+
+    def run(
+        self, request: Request, *, batch_size: int = 16, progress: Progress | None = None
+    ) -> Result:
+        """Make the images of a request.
+
+        Args:
+            request: The samples.
+            batch_size: Samples that are generated together.
+            progress: Called after every step.
+        """
+        if request.params.best_of == 1:
+            return self._make(self._loop(request), batch_size, progress, request)
+        return self.keeper(request, batch_size, progress).best_of(request.params.best_of)
+
+    def stream(self, request: Request) -> Iterator[Step]:
+        """Make one batch and yield after every step; of best-of, the first candidates."""
+        return self._steps(self._loop(request), request, np.arange(len(request)), [])
+
+    def keeper(
+        self, request: Request, batch_size: int = 16, progress: Progress | None = None
+    ) -> Keeper:
+        """Make candidates of the samples one after the other; arguments as for `run`."""
+        loop = self._loop(request)
+
+        def score(result: Result) -> Rewards:
+            with loop.timings.measure("reward"):
+                return self.score(result.images, result.rows, batch_size)
+
+        return Keeper(request, partial(self._make, loop, batch_size, progress), score)
+
+    def loop(self, params: SamplingParams, fidelity: npt.NDArray[np.float32] | None = None) -> Loop:
+        """Make a loop, for callers that manage slots themselves.
+
+        Args:
+            params: Complete and checked.
+            fidelity: Shares of the fidelity policy by a sample's place (N,), which the caller may
+                change between steps; None where nobody follows it.
+        """
+        return self.assembly.loop(params, None if fidelity is None else self.memory.put(fidelity))
+
+    def decode(self, loop: Loop, snapshot: Snapshot) -> Images:
+        """Decode slots, finished or not: (B, height, width, channels) uint8."""
+        with loop.timings.measure("decoder"):
+            image = self.assembly.sessions["decoder"].run(snapshot.latents)["image"]
+            low, high = self.manifest.image.pixel_range
+            return self.memory.get(to_pixels(image, low, high))
+
+    def score(self, images: Images, rows: Arrays, batch_size: int = 16) -> Rewards:
+        """Ask the reward model about images (B, height, width, channels): rewards (B,)."""
+        run, memory = self.assembly.sessions["reward"].run, self.memory
+
+        def host_run(inputs: Arrays) -> Arrays:
+            outputs = run({name: memory.put(values) for name, values in inputs.items()})
+            return {name: memory.get(values) for name, values in outputs.items()}
+
+        return score_images(host_run, images, rows, batch_size)
+
+    def _loop(self, request: Request) -> Loop:
+        return self.loop(request.params, request.fidelity if request.params.blended else None)
+
+    def _make(
+        self, loop: Loop, batch_size: int, progress: Progress | None, request: Request
+    ) -> Result:
+        """One image of every sample."""
+        trace = Trace(request, loop.schedule.spec.names, loop.schedule.calls)
+        images, failures = blank_images(len(request), self.manifest.image), dict[int, int]()
+        for first in range(0, len(request), batch_size):
+            index = np.arange(first, min(first + batch_size, len(request)))
+            done: list[Snapshot] = []
+            for step in self._steps(loop, request, index, done):
+                for decision in step.decisions:
+                    trace.record(decision)
+                if progress is not None:
+                    progress(step)
+            finished = Snapshot.join(done)
+            failures |= finished.failures()
+            images[finished.index] = self.decode(loop, finished)
+        images[list(failures)] = 0
+        seeds, schedule = request.seeds, trace.schedule
+        return Result(images, request.rows, seeds, schedule, failures, loop.timings)
+
+    def _steps(
+        self, loop: Loop, request: Request, index: npt.NDArray[np.int64], done: list[Snapshot]
+    ) -> Iterator[Step]:
+        """Run one batch to its end; slots that end move to ``done``."""
+        batch, put = request.take(index), self.memory.put
+        rows = {name: put(values) for name, values in batch.rows.items()}
+        for stepped in drive(loop, put(index), rows, put(batch.seeds)):
+            if len(stepped.ended):
+                done.append(Snapshot.of(stepped.ended, loop.rule, self.memory))
+            yield self._step(loop, request.steps, stepped, tuple(done))
+
+    def _step(self, loop: Loop, steps: int, stepped: Stepped, done: tuple[Snapshot, ...]) -> Step:
+        saved = steps * len(stepped.ended) - int(self.memory.get(stepped.ended.step).sum())
+        return Step(
+            number=stepped.number,
+            steps=steps,
+            decisions=tuple(self._fetch(decision) for decision in stepped.decisions),
+            running=self.memory.get(stepped.running.index),
+            advanced=len(stepped.ended) + len(stepped.running) + saved,
+            seconds=dict(loop.timings.seconds),
+            preview=partial(self._preview, loop, done, stepped.running),
+        )
+
+    def _fetch(self, decision: Decision) -> Decision:
+        get = self.memory.get
+        actions = {name: get(values) for name, values in decision.actions.items()}
+        return Decision(get(decision.index), get(decision.call), actions)
+
+    def _preview(self, loop: Loop, done: tuple[Snapshot, ...], state: State) -> Images:
+        running = [Snapshot.of(state, loop.rule, self.memory)] if len(state) else []
+        everyone: Any = Snapshot.join([*done, *running])
+        return self.decode(loop, everyone)[np.argsort(everyone.index)]

@@ -1,0 +1,50 @@
+"""The sampling parameters as fields of a request's body, made of the rows of `SamplingParams`."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, create_model
+
+from adagen_rt.sampling.params import ROWS, SCHEDULES, SamplingParams
+
+
+class _Options(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+    static: bool | Literal["tuned"] | None = Field(
+        None, deprecated=True, description="An older form of schedule: true, or tuned."
+    )
+
+    def params(self) -> SamplingParams:
+        """These alone, without what an API adds to them."""
+        given = {name: getattr(self, name) for name in ROWS}
+        if self.static and given["schedule"] is None:
+            given["schedule"] = "static" if self.static is True else self.static
+        return SamplingParams(**given)
+
+
+def _field(name: str, default: Any) -> Any:
+    """One field as pydantic declares it: its type, and default, range and meaning."""
+    row = ROWS[name]
+    kind: Any = Literal[SCHEDULES] if row.choices else row.kind
+    limits: dict[str, Any] = {} if row.choices else {"ge": row.low, "le": row.high}
+    declared = kind if default is not None else kind | None
+    return declared, Field(default, description=row.text, **limits)
+
+
+if TYPE_CHECKING:
+
+    class Options(_Options):
+        """How images are made; every API takes these under the same names."""
+
+        steps: int | None = None
+
+else:
+    Options = create_model(
+        "Options",
+        __base__=_Options,
+        __doc__="How images are made; every API takes these under the same names.",
+        **{option.name: _field(option.name, option.default) for option in fields(SamplingParams)},
+    )
