@@ -153,12 +153,12 @@ def baseline(
     def run() -> Tensor:
         with torch.device(device):
             loop, numbers = environment.loop(ask), torch.arange(batch)
-            state, _ = loop.start(numbers, numbers % 10, numbers)
+            state, _ = loop.start(numbers, {"labels": numbers % 10}, numbers)
             if hasattr(state, "cache"):
                 # Kept as the backbone wants it, instead of cast at every scale.
                 state = replace(state, cache=state.cache.to(model.dtype))
-            for _ in range(environment.family.steps):
+            for _ in range(loop.rule.steps):
                 state, _ = loop.step(state)
-            return environment.decode(loop.family.latents(state)).cpu()
+            return environment.decode(loop.rule.latents(state)).cpu()
 
     return run

@@ -17,7 +17,6 @@ from adagen_rt.export.networks import Networks, seed_networks
 from adagen_rt.export.recipe import Recipe, load_recipe
 from adagen_rt.program import Program, Runner, build_program
 from adagen_rt.program.builder import Setting
-from adagen_rt.program.runner import Capture
 from adagen_rt.training.policy.environment import Environment
 
 RECIPES = Path(__file__).parents[1] / "export"
@@ -34,9 +33,9 @@ class Place:
     torch_device: str
 
     @property
-    def capture(self) -> Capture:
-        """PyTorch on the CPU works at once: nothing of it could wait for a replay."""
-        return "whole" if self.torch_device == "cuda" else "none"
+    def captures(self) -> bool:
+        """Whether programs can be captured; PyTorch on the CPU works at once, and never waits."""
+        return self.torch_device == "cuda"
 
 
 class Model:
@@ -71,15 +70,14 @@ class Model:
 
     def runner(self, program: Program) -> Runner:
         """Warmed, and captured where that is possible."""
-        return Runner(program, self.place.driver, self.place.stream, self.place.capture)
+        return Runner(program, self.place.driver, self.place.stream, capture=self.place.captures)
 
 
 def only(program: Program, labels: Collection[str]) -> Program:
     """The same program with nothing but the ops of these labels."""
-    parts = [tuple(op for op in part if op.label in labels) for part in program.parts]
-    return replace(program, begin=parts[0], steps=tuple(parts[1:-1]), end=parts[-1])
+    return replace(program, ops=tuple(op for op in program.ops if op.label in labels))
 
 
 def request(batch: int) -> tuple[Any, Any]:
-    """Labels and seeds."""
-    return np.arange(batch) % 10, np.arange(batch) + 2**40
+    """Rows and seeds."""
+    return {"labels": np.arange(batch) % 10}, np.arange(batch) + 2**40

@@ -53,17 +53,17 @@ def engines(driver: Driver, quick: bool) -> Iterator[Row]:
 
     # Convolutions would round their inputs to TensorFloat-32, which the CPU does not.
     torch.backends.cudnn.allow_tf32 = False
-    labels, seeds = request(3)
+    rows, seeds = request(3)
     for name in FASHION[: 1 if quick else None]:
         model = Model(name, _place(driver), torch.float32)
-        outcome = model.runner(model.program(3)).run(labels, seeds)
+        outcome = model.runner(model.program(3)).run(rows, seeds)
         with tempfile.TemporaryDirectory() as folder:
             engine = export_networks(
                 model.recipe,
                 lambda m=model: seed_networks(m.recipe, "gpu-check"),
                 Path(folder) / name,
             )
-            expected = StepwisePipeline(engine).generate(labels.tolist(), seeds.tolist())
+            expected = StepwisePipeline(engine).generate(rows["labels"].tolist(), seeds.tolist())
         yield name, *_compared(outcome, expected)
 
 
@@ -176,7 +176,7 @@ def _parts(driver: Driver, name: str) -> str:
     program = model.program(1)
     # The whole first: each kind alone then finds in its buffers what the others left there.
     model.runner(program)
-    counts = Counter(op.label for part in program.parts for op in part)
+    counts = Counter(op.label for op in program.ops)
     runners = {label: model.runner(only(program, [label])) for label in counts}
     calls = {label: partial(runner.run, *request(1)) for label, runner in runners.items()}
     medians = interleaved_medians(calls)

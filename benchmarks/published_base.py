@@ -69,7 +69,8 @@ class Published:
 
     def null(self, labels: Tensor) -> Tensor:
         """The null label for each of labels (B,)."""
-        return torch.full_like(labels, self.manifest.class_count)
+        null: Tensor = self.manifest.condition.null({"labels": labels})["labels"]
+        return null
 
 
 class Actions:

@@ -31,7 +31,6 @@ import click
 import torch
 from quality_plots import save_pictures, save_plots
 from quality_rows import Measured, Row
-from quality_sources import Maker, title
 from quality_tables import COLUMNS, TABLES, plan, tabulate
 from timing import conditions, print_report
 from tqdm import tqdm
@@ -40,12 +39,13 @@ from adagen_rt.cli.support.judges import check_judged
 from adagen_rt.cli.support.plots import check_plot
 from adagen_rt.errors import AdagenError, InputError
 from adagen_rt.evaluation.judge import load_judge
-from adagen_rt.evaluation.sources import Source
+from adagen_rt.evaluation.sources import SourceOpener, title
 from adagen_rt.files import check_writable
 from adagen_rt.pipeline.load import check_threads
 from adagen_rt.errors import as_integer
 from adagen_rt.sampling.params import MAX_STEPS
 from adagen_rt.sampling.request import MAX_BATCH
+from adagen_rt.sampling.sampler import Sampler
 
 ENGINES = "fashion-maskgit,fashion-dit,fashion-sit,fashion-var"
 #: Precision and recall need neighbours.
@@ -66,7 +66,8 @@ class Settings:
     tables: tuple[str, ...]
     data: Path
     engines: tuple[str, ...]
-    maker: Maker
+    opener: SourceOpener
+    batch_size: int
     count: int
     seeds: tuple[int, ...]
     more: tuple[int, ...]
@@ -81,16 +82,16 @@ def make_settings(options: dict[str, Any]) -> Settings:
         AdagenError: One of them is no good.
     """
     tables = tuple(name for name in TABLES if options.pop(name)) or TABLES[:1]
-    names = ("runs", "device", "batch_size", "threads", "std")
-    maker = Maker(**{name: options.pop(name) for name in names})
-    check_threads(maker.threads)
+    names = ("runs", "device", "threads", "std")
+    opener = SourceOpener(**{name: options.pop(name) for name in names})
+    check_threads(opener.threads)
     options["engines"] = tuple(options["engines"].split(","))
     options["seeds"] = _numbers("seeds", options["seeds"], 0, 1_000_000)
     options["more"] = _numbers("more", options["more"], 1, MAX_STEPS) if options["more"] else ()
     check_plot(options["plot"], folder=True)
     if options["keep"] is not None:
         check_writable("keep", options["keep"])
-    return Settings(tables, maker=maker, **options)
+    return Settings(tables, opener=opener, **options)
 
 
 def _numbers(field: str, text: str, low: int, high: int) -> tuple[int, ...]:
@@ -103,22 +104,22 @@ def _numbers(field: str, text: str, low: int, high: int) -> tuple[int, ...]:
 def measure(settings: Settings) -> tuple[list[Row], dict[str, Any]]:
     """All rows of the tables, and what holds for all of them."""
     # All engines first: a wrong name is told before the judge has looked at the real images.
-    sources = [settings.maker.open(name) for name in settings.engines]
+    sources = [settings.opener.open(name) for name in settings.engines]
     for source in sources:
         check_judged("engines", source.manifest.image)
-    judge = load_judge(settings.data, settings.maker.device)
-    facts = conditions(settings.maker.threads) | settings.maker.describe()
+    judge = load_judge(settings.data, settings.opener.device)
+    facts = conditions(settings.opener.threads) | settings.opener.describe()
     facts |= {"judge": judge.describe()}
-    measured = Measured(judge, settings.count, str(settings.maker), settings.keep)
+    measured = Measured(judge, settings.count, settings.batch_size, str(settings.opener), settings.keep)
     rows = []
     for source in sources:
         rows += _engine_rows(source, measured, settings)
         if settings.plot is not None and "fidelity" in settings.tables:
-            save_pictures(source, settings.plot)
+            save_pictures(source, settings.batch_size, settings.plot)
     return rows, facts
 
 
-def _engine_rows(source: Source, measured: Measured, settings: Settings) -> list[Row]:
+def _engine_rows(source: Sampler, measured: Measured, settings: Settings) -> list[Row]:
     rows, name = [], title(source.manifest)
     for table in settings.tables:
         lines = plan(table, source, settings.more)
@@ -150,7 +151,7 @@ def main(**options: Any) -> None:
     """Score images; a table, and last a line of JSON."""
     try:
         settings = make_settings(options)
-        torch.set_num_threads(settings.maker.threads)
+        torch.set_num_threads(settings.opener.threads)
         rows, facts = measure(settings)
     except AdagenError as error:
         raise click.UsageError(str(error)) from error

@@ -7,12 +7,13 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
 from kept import Row
 
-from adagen_rt.evaluation.choices import Choice
-from adagen_rt.evaluation.sources import Source
-from adagen_rt.training.checkpoint import replace_atomically
+from adagen_rt.evaluation.judge import to_unit
+from adagen_rt.files import replace_file
+from adagen_rt.sampling.params import SamplingParams
+from adagen_rt.sampling.request import make_request
+from adagen_rt.sampling.sampler import Sampler
 from adagen_rt.training.grid import save_grid
 
 GRID_ROWS, GRID_COLUMNS = 8, 10
@@ -29,14 +30,17 @@ def save_plots(rows: Sequence[Row], folder: Path) -> None:
             _save(chosen, folder / f"{table}.png", draw)
 
 
-def save_pictures(source: Source, folder: Path) -> None:
-    """The same samples, a column a class, at both ends of fidelity."""
-    classes = min(source.manifest.class_count, GRID_COLUMNS)
-    seeds = torch.arange(classes * GRID_ROWS)
+def save_pictures(source: Sampler, batch_size: int, folder: Path) -> None:
+    """The same samples, a column a condition, at both ends of fidelity."""
+    condition = source.manifest.condition
+    columns = min(condition.variety, GRID_COLUMNS)
+    samples = condition.examples(columns) * GRID_ROWS
     for share in (0.0, 1.0):
-        made = source.make(Choice(fidelity=share), seeds % classes, seeds, lambda count: None)
+        params = SamplingParams(fidelity=share)
+        request = make_request(source.manifest, samples, range(len(samples)), params)
+        made = source.run(request, batch_size=batch_size)
         path = folder / f"{source.manifest.name}-fidelity-{share:g}.png"
-        save_grid(made.images, path, columns=classes)
+        save_grid(to_unit(made.images), path, columns=columns)
 
 
 def _save(rows: Sequence[Row], path: Path, draw: Callable[[Any, Sequence[Row]], None]) -> None:
@@ -54,7 +58,7 @@ def _save(rows: Sequence[Row], path: Path, draw: Callable[[Any, Sequence[Row]], 
         draw(axes, [row for row in rows if row["engine"] == engine])
         axes.set_title(engine)
         axes.legend()
-    replace_atomically(path, lambda temporary: figure.savefig(temporary, format="png", dpi=120))
+    replace_file(path, lambda temporary: figure.savefig(temporary, format="png", dpi=120))
 
 
 def _draw_steps(axes: Any, rows: Sequence[Row]) -> None:

@@ -6,39 +6,44 @@ from dataclasses import asdict
 from pathlib import Path
 
 from kept import Row, keep_row, read_rows
-from quality_best_of import Candidates
-from quality_sources import title
 from quality_tables import SCORES, Line
 
+from adagen_rt.evaluation.images import draw_request, make_images
 from adagen_rt.evaluation.judge import Judge
-from adagen_rt.evaluation.sources import Made, Source, make_samples
+from adagen_rt.evaluation.sources import guided_sampler, title
+from adagen_rt.sampling.best_of import Keeper
+from adagen_rt.sampling.result import Result
+from adagen_rt.sampling.sampler import Sampler
 
 
 class Measured:
-    """Scores of choices; tables that have a line in common share its rows.
+    """Scores of lines; tables that have a line in common share its rows.
 
     Args:
         judge: Gives the scores.
         count: Images a row.
+        batch_size: Images made together.
         maker: Who makes the images, in words.
         keep: JSON lines of finished rows, read once and then added to; None keeps none.
     """
 
-    def __init__(self, judge: Judge, count: int, maker: str, keep: Path | None) -> None:
-        self._judge, self._count, self._keep = judge, count, keep
+    def __init__(
+        self, judge: Judge, count: int, batch_size: int, maker: str, keep: Path | None
+    ) -> None:
+        self._judge, self._count, self._batch_size, self._keep = judge, count, batch_size, keep
         self._conditions = {"maker": maker, "judge": judge.describe(), "count": count}
         self._rows = read_rows(keep)
-        self._candidates: dict[tuple[str, int], Candidates] = {}
+        self._keepers: dict[tuple[str, int], Keeper] = {}
 
-    def row(self, source: Source, line: Line, seed: int) -> Row:
-        """Scores, backbone rows an image and failures of a line's choice.
+    def row(self, source: Sampler, line: Line, seed: int) -> Row:
+        """Scores, backbone rows an image and failures of a line.
 
         Raises:
-            AdagenError: The source cannot do what the choice says.
+            AdagenError: The source cannot do what the line says.
         """
         key = self._conditions | {"engine": title(source.manifest), "seed": seed}
-        key |= asdict(line.choice) | {"best_of": line.best_of}
-        key["std"] = source.manifest.refinement_std if line.choice.refine > 1 else None
+        key |= asdict(line.params) | {"guidance": line.guidance}
+        key["std"] = source.manifest.refinement_std if line.params.refine > 1 else None
         found = next((row for row in self._rows if key.items() <= row.items()), None)
         if found is None:
             found = key | self._measure(source, line, seed)
@@ -46,19 +51,23 @@ class Measured:
             keep_row(self._keep, found)
         return found
 
-    def _measure(self, source: Source, line: Line, seed: int) -> Row:
-        made = self._make(source, line, seed)
-        score = asdict(self._judge.score(made.images, made.labels.numpy()))
-        facts = {"rows": made.rows / self._count, "failures": int(made.failed.sum())}
+    def _measure(self, source: Sampler, line: Line, seed: int) -> Row:
+        result = self._make(source, line, seed)
+        score = asdict(self._judge.score_result(result))
+        rows = result.timings.backbone_rows / self._count
+        facts = {"rows": rows, "failures": len(result.failures)}
         return {name: score[name] for name in SCORES} | facts
 
-    def _make(self, source: Source, line: Line, seed: int) -> Made:
-        if line.best_of == 1:
+    def _make(self, source: Sampler, line: Line, seed: int) -> Result:
+        guided = guided_sampler(source, line.guidance)
+        request = draw_request(guided.manifest, self._count, seed, line.params)
+        number = request.params.best_of
+        if number == 1:
             bar = f"{line.kind} {line.value:g}, seed {seed}"
-            return make_samples(source, line.choice, self._count, seed, bar)
-        # The lines of an engine come with a growing N and share their choice.
-        name = title(source.manifest)
-        if (name, seed) not in self._candidates:
-            made = Candidates(source, line.choice, self._count, seed)
-            self._candidates[name, seed] = made
-        return self._candidates[name, seed].best_of(line.best_of)
+            return make_images(guided, request, self._batch_size, bar)
+        # The lines of an engine come with a growing N, and differ in nothing else.
+        key = title(source.manifest), seed
+        if key not in self._keepers:
+            self._keepers[key] = guided.keeper(request, self._batch_size)
+        return self._keepers[key].best_of(number)
+

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import mean
 
 from kept import Row
 
-from adagen_rt.evaluation.choices import Choice
-from adagen_rt.evaluation.sources import Source
+from adagen_rt.sampling.params import SamplingParams, schedule_names
+from adagen_rt.sampling.sampler import Sampler
 
 TABLES = ("schedules", "refine", "fidelity")
 SCORES = ("fid", "kid", "precision", "recall", "accuracy")
@@ -23,17 +23,17 @@ class Line:
     Attributes:
         kind: The curve that it is a point of.
         value: Where on it.
-        choice: How its images are made.
-        best_of: Images made of each sample, of which the reward model keeps one.
+        params: How its images are made.
+        guidance: Factor of the hand-made schedule's guidance.
     """
 
     kind: str
     value: float
-    choice: Choice
-    best_of: int = 1
+    params: SamplingParams
+    guidance: float = 1.0
 
 
-def plan(table: str, source: Source, more: Sequence[int]) -> Sequence[Line]:
+def plan(table: str, source: Sampler, more: Sequence[int]) -> Sequence[Line]:
     """The lines of one table for one engine.
 
     Args:
@@ -46,24 +46,30 @@ def plan(table: str, source: Source, more: Sequence[int]) -> Sequence[Line]:
     return REFINE if table == "refine" else FIDELITY
 
 
-def _schedules(source: Source, more: Sequence[int]) -> list[Line]:
+def _schedules(source: Sampler, more: Sequence[int]) -> list[Line]:
     own = source.manifest.schedule.steps
-    lines = [Line(name, own, Choice(name)) for name in source.schedules]
-    if source.manifest.family.family != "var":
-        steps = [own * factor for factor in more]
-        lines += [Line("static", count, Choice("static", count)) for count in steps]
-    return lines
+    names = sorted(schedule_names(source.manifest), key=("static", "tuned", "policy").index)
+    lines = [Line(name, own, SamplingParams(schedule=name)) for name in names]
+    steps = [own * factor for factor in more]
+    # VAR takes no other number of steps than its scales.
+    taken = [count for count in steps if source.manifest.family.check_steps(count) is None]
+    static = SamplingParams(schedule="static")
+    return lines + [Line("static", count, replace(static, steps=count)) for count in taken]
 
 
+POLICY = SamplingParams(schedule="policy")
 REFINE = (
-    Line("policy", 1, Choice()),
-    *(Line("refine", count, Choice(refine=count)) for count in (2, 4)),
-    *(Line("best-of", count, Choice(), count) for count in (2, 4, 8)),
+    Line("policy", 1, POLICY),
+    *(Line("refine", count, replace(POLICY, refine=count)) for count in (2, 4)),
+    *(Line("best-of", count, replace(POLICY, best_of=count)) for count in (2, 4, 8)),
 )
 FIDELITY = (
-    *(Line("fidelity", share, Choice(fidelity=share)) for share in (0.0, 0.25, 0.5, 0.75, 1.0)),
     *(
-        Line("static guidance", factor, Choice("static", guidance=factor))
+        Line("fidelity", share, replace(POLICY, fidelity=share))
+        for share in (0.0, 0.25, 0.5, 0.75, 1.0)
+    ),
+    *(
+        Line("static guidance", factor, SamplingParams(schedule="static"), factor)
         for factor in (1.0, 1.5, 2.0, 3.0, 4.0)
     ),
 )

@@ -110,7 +110,7 @@ def main(engine: str, images: int, clients: int, threads: int | None, repeats: i
     """Print milliseconds of an image by each way to get it."""
     workers = check_threads(threads)
     generator = load(engine, threads=workers)
-    labels = [i % generator.manifest.class_count for i in range(images)]
+    labels = generator.manifest.condition.examples(images)
     with (
         BatchEngine(engine, max_batch=BATCH, max_queue=images, threads=workers) as core,
         server(engine, workers, images) as place,
