@@ -99,7 +99,7 @@ struct Normal {
 };
 void normal(const Normal& op, int threads);
 
-// One policy call of every sample: adagen_rt/schedule.py is the specification. It also moves
+// One policy call of every sample: adagen_rt/engine/schedule.py is the specification. It also moves
 // the counters, so that nothing but `call` tells which step a sample is at.
 struct Schedule {
   const float* raw;       // (batch, actions), or null for zeros
@@ -122,7 +122,7 @@ struct Schedule {
 };
 void schedule(const Schedule& op, int threads);
 
-// The family rule on times of DiT and SiT: adagen_rt/families/diffusion.py is the specification.
+// The family rule on times of DiT and SiT: adagen_rt/families/diffusion/rule.py is the specification.
 struct SolverTimes {
   const float* chosen;       // (batch): what the policy chose
   const std::int64_t* step;  // (batch)
@@ -136,7 +136,7 @@ struct SolverTimes {
 };
 void solver_times(const SolverTimes& op, int threads);
 
-// From a decoder's image to bytes: adagen_rt/result.py is the specification.
+// From a decoder's image to bytes: adagen_rt/ops/reference.py is the specification.
 struct Pixels {
   const void* image;  // (batch, channels, pixels)
   Dtype dtype;

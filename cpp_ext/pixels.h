@@ -1,4 +1,4 @@
-// From a decoder's output to bytes; adagen_rt/result.py is the specification.
+// From a decoder's output to bytes; adagen_rt/ops/reference.py is the specification.
 #pragma once
 
 #include "half.h"

@@ -1,4 +1,4 @@
-// The times of DiT and SiT; adagen_rt/families/diffusion.py is the specification.
+// The times of DiT and SiT; adagen_rt/families/diffusion/rule.py is the specification.
 #pragma once
 
 #include "ops.h"

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from adagen_rt import _kernels
 from adagen_rt.errors import InputError
+from adagen_rt.ops import structs
 from adagen_rt.ops.noise import Injected, Noise, Philox
 from adagen_rt.ops.solver import Process
 
@@ -17,7 +19,7 @@ Floats = NDArray[np.float32]
 Integers = NDArray[np.int64]
 Shape = tuple[int, ...]
 
-_Number = TypeVar("_Number", np.float32, np.int64)
+_FLOAT32, _INT64 = np.dtype(np.float32), np.dtype(np.int64)
 
 MAX_THREADS = 256
 
@@ -53,23 +55,20 @@ class CpuOps:
     ) -> tuple[Integers, Floats]:
         """Sample the masked tokens and say how confident each is (MaskGIT)."""
         batch, count, _ = shape = _logits_shape(cond)
+        held = _Held()
         sampled = np.empty((batch, count), np.int64)
         confidence = np.empty((batch, count), np.float32)
-        drawn = _noise(noise, shape)
-        _kernels.guided_sample(
-            _floats("cond", cond, shape),
-            _floats("null", null, shape),
-            _floats("guidance", guidance, (batch,)),
-            _floats("temperature", temperature, (batch,)),
-            _floats("confidence_temperature", confidence_temperature, (batch,)),
-            _integers("tokens", tokens, (batch, count)),
+        op = structs.GuidedSample(
+            _logits(held, cond, null, guidance, shape),
+            held.floats("temperature", temperature, (batch,)),
+            held.floats("confidence_temperature", confidence_temperature, (batch,)),
+            held.integers("tokens", tokens, (batch, count)),
             mask_id,
-            *drawn,
-            _confidence_noise(noise, (batch, count)),
-            sampled,
-            confidence,
-            self.threads,
+            _noise(held, noise, shape, confidences=True),
+            sampled.ctypes.data,
+            confidence.ctypes.data,
         )
+        _kernels.launch("guided_sample", bytes(op), self.threads)
         return sampled, confidence
 
     def remask(
@@ -77,15 +76,18 @@ class CpuOps:
     ) -> Integers:
         """Mask the least confident tokens again (MaskGIT)."""
         shape = _shape("confidence", confidence, 2)
+        held = _Held()
         masked = np.empty(shape, np.int64)
-        _kernels.remask(
-            _integers("sampled", sampled, shape),
-            _floats("confidence", confidence, shape),
-            _floats("mask_ratio", mask_ratio, shape[:1]),
+        op = structs.Remask(
+            held.integers("sampled", sampled, shape),
+            held.floats("confidence", confidence, shape),
+            held.floats("mask_ratio", mask_ratio, shape[:1]),
             mask_id,
-            masked,
-            self.threads,
+            *shape,
+            1,
+            masked.ctypes.data,
         )
+        _kernels.launch("remask", bytes(op), self.threads)
         return masked
 
     def sample_top_k_top_p(
@@ -100,18 +102,17 @@ class CpuOps:
     ) -> Integers:
         """Sample tokens from the truncated distribution (VAR)."""
         batch, count, _ = shape = _logits_shape(cond)
+        held = _Held()
         sampled = np.empty((batch, count), np.int64)
-        _kernels.sample_top_k_top_p(
-            _floats("cond", cond, shape),
-            _floats("null", null, shape),
-            _floats("guidance", guidance, (batch,)),
-            _floats("top_k", top_k, (batch,)),
-            _floats("top_p", top_p, (batch,)),
-            _floats("temperature", temperature, (batch,)),
-            *_noise(noise, shape),
-            sampled,
-            self.threads,
+        op = structs.SampleTopKTopP(
+            _logits(held, cond, null, guidance, shape),
+            held.floats("top_k", top_k, (batch,)),
+            held.floats("top_p", top_p, (batch,)),
+            held.floats("temperature", temperature, (batch,)),
+            _noise(held, noise, shape, confidences=False),
+            sampled.ctypes.data,
         )
+        _kernels.launch("sample_top_k_top_p", bytes(op), self.threads)
         return sampled
 
     def solver_update(
@@ -127,51 +128,71 @@ class CpuOps:
         process: Process,
     ) -> tuple[Floats, Floats, Floats]:
         """Advance latents by one evaluation of the second-order solver (DiT, SiT)."""
-        if process not in ("vp", "linear"):
+        if process not in structs.PROCESSES:
             raise InputError("process", process, "'vp' or 'linear'")
-        shape = _shape("x", x, 4)
+        batch, channels, height, width = shape = _shape("x", x, 4)
+        held = _Held()
         results = (np.empty(shape, np.float32), np.empty(shape, np.float32))
         data = np.empty(shape, np.float32)
-        _kernels.solver_update(
-            _floats("x", x, shape),
-            _floats("anchor", anchor, shape),
-            _floats("anchor_data", anchor_data, shape),
-            _floats("cond", cond, shape),
-            _floats("null", null, shape),
-            _floats("guidance", guidance, shape[:1]),
-            _floats("times", times, (shape[0], 3)),
-            _integers("phase", phase, shape[:1]),
-            process == "linear",
-            *results,
-            data,
-            self.threads,
+        op = structs.SolverUpdate(
+            held.floats("x", x, shape),
+            held.floats("anchor", anchor, shape),
+            held.floats("anchor_data", anchor_data, shape),
+            held.floats("cond", cond, shape),
+            held.floats("null", null, shape),
+            held.floats("guidance", guidance, (batch,)),
+            held.floats("times", times, (batch, 3)),
+            held.integers("phase", phase, (batch,)),
+            structs.PROCESSES[process],
+            structs.DTYPES["float32"],
+            batch,
+            channels,
+            height * width,
+            1,
+            *(result.ctypes.data for result in (*results, data)),
         )
+        _kernels.launch("solver_update", bytes(op), self.threads)
         return (*results, data)
 
     def normal(self, seeds: Integers, shape: Shape) -> Floats:
         """Draw the initial latents."""
-        seeds = _integers("seeds", seeds, _shape("seeds", seeds, 1))
-        values = np.empty((seeds.shape[0], *shape), np.float32)
-        _kernels.normal(seeds, values, self.threads)
+        (batch,) = _shape("seeds", seeds, 1)
+        held = _Held()
+        values = np.empty((batch, *shape), np.float32)
+        op = structs.Normal(
+            held.integers("seeds", seeds, (batch,)), batch, math.prod(shape), 1, values.ctypes.data
+        )
+        _kernels.launch("normal", bytes(op), self.threads)
         return values
 
 
-def _array(name: str, value: Any, shape: Shape, dtype: type[_Number]) -> NDArray[_Number]:
-    """Return ``value`` in C order if it has this shape and dtype; else raise."""
-    expected = f"{np.dtype(dtype)} of shape {shape}"
-    if not isinstance(value, np.ndarray):
-        raise InputError(name, type(value).__name__, f"a NumPy array, {expected}")
-    if value.dtype != dtype or value.shape != shape:
-        raise InputError(name, f"{value.dtype} of shape {value.shape}", expected)
-    return np.ascontiguousarray(value)
+class _Held:
+    """Checks the arrays that a struct points to, and keeps them until its op has run.
 
+    An array of another layout is copied; nobody but this holds the copy.
+    """
 
-def _floats(name: str, value: Any, shape: Shape) -> Floats:
-    return _array(name, value, shape, np.float32)
+    def __init__(self) -> None:
+        self._arrays: list[NDArray[Any]] = []
 
+    def floats(self, name: str, value: Any, shape: Shape) -> int:
+        """The address of a float32 array of this shape."""
+        return self._hold(name, value, shape, _FLOAT32)
 
-def _integers(name: str, value: Any, shape: Shape) -> Integers:
-    return _array(name, value, shape, np.int64)
+    def integers(self, name: str, value: Any, shape: Shape) -> int:
+        """The address of an int64 array of this shape."""
+        return self._hold(name, value, shape, _INT64)
+
+    def _hold(self, name: str, value: Any, shape: Shape, dtype: np.dtype[Any]) -> int:
+        if not isinstance(value, np.ndarray):
+            got, expected = type(value).__name__, f"a NumPy array, {dtype} of shape {shape}"
+            raise InputError(name, got, expected)
+        if value.dtype != dtype or value.shape != shape:
+            got, expected = f"{value.dtype} of shape {value.shape}", f"{dtype} of shape {shape}"
+            raise InputError(name, got, expected)
+        array = np.ascontiguousarray(value)
+        self._arrays.append(array)
+        return array.ctypes.data
 
 
 def _shape(name: str, value: Any, ndim: int) -> Shape:
@@ -190,17 +211,29 @@ def _logits_shape(cond: Any) -> tuple[int, int, int]:
     return batch, tokens, vocabulary
 
 
-def _noise(noise: Noise, shape: Shape) -> tuple[Integers | None, Integers | None, Floats | None]:
-    """Return (seeds, steps, token Gumbel), of which the kernels use the first two or the last."""
-    if isinstance(noise, Injected):
-        return None, None, _floats("noise.token", noise.token, shape)
-    if not isinstance(noise, Philox):
-        raise InputError("noise", type(noise).__name__, "Philox or Injected")
-    seeds = _integers("noise.seeds", noise.seeds, shape[:1])
-    return seeds, _integers("noise.steps", noise.steps, shape[:1]), None
+def _logits(
+    held: _Held, cond: Floats, null: Floats, guidance: Floats, shape: tuple[int, int, int]
+) -> structs.Logits:
+    """The logits (B, N, V) of both halves, and the guidance that combines them."""
+    return structs.Logits(
+        held.floats("cond", cond, shape),
+        held.floats("null", null, shape),
+        held.floats("guidance", guidance, shape[:1]),
+        1.0,
+        structs.DTYPES["float32"],
+        *shape,
+    )
 
 
-def _confidence_noise(noise: Noise, shape: Shape) -> Floats | None:
+def _noise(held: _Held, noise: Noise, shape: Shape, *, confidences: bool) -> structs.BatchNoise:
+    """The streams to draw from, or the noise that was injected for logits (B, N, V)."""
     if isinstance(noise, Philox):
-        return None
-    return _floats("noise.confidence", noise.confidence, shape)
+        seeds = held.integers("noise.seeds", noise.seeds, shape[:1])
+        return structs.BatchNoise(seeds, held.integers("noise.steps", noise.steps, shape[:1]))
+    if not isinstance(noise, Injected):
+        raise InputError("noise", type(noise).__name__, "Philox or Injected")
+    token = held.floats("noise.token", noise.token, shape)
+    if not confidences:
+        return structs.BatchNoise(token=token)
+    confidence = held.floats("noise.confidence", noise.confidence, shape[:2])
+    return structs.BatchNoise(token=token, confidence=confidence)

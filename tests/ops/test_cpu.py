@@ -160,17 +160,44 @@ def test_a_sample_alone_equals_itself_in_a_batch():
 
 
 def test_an_empty_batch_is_an_empty_result():
-    case = row_of(guided_case((1, 4, 8)), 5)
-    assert CPU.guided_sample(**case)[0].shape == (0, 4)
+    case, truncated = (row_of(make((1, 4, 8)), 5) for make in (guided_case, truncated_case))
+    sampled, confidence = CPU.guided_sample(**case)
+    assert sampled.shape == (0, 4)
+    assert CPU.remask(sampled, confidence, floats(), 8).shape == (0, 4)
+    assert CPU.sample_top_k_top_p(**truncated).shape == (0, 4)
+    assert CPU.solver_update(**solver_case("vp", batch=0))[0].shape == (0, 4, 5, 7)
     assert CPU.normal(np.zeros(0, np.int64), (2, 2)).shape == (0, 2, 2)
+    assert CPU.normal(np.zeros(3, np.int64), (2, 0)).shape == (3, 2, 0)
 
 
-def test_inputs_of_another_layout_are_copied():
-    case = guided_case((2, 5, 16))
-    expected = CPU.guided_sample(**case)
-    case["cond"] = np.asfortranarray(case["cond"])
-    case["tokens"].flags.writeable = False
-    assert all(map(np.array_equal, CPU.guided_sample(**case), expected))
+def strided(array):
+    """Return the same numbers with a gap after each, which may not be written."""
+    spread = np.repeat(array, 2, axis=-1)[..., ::2]
+    spread.flags.writeable = False
+    return spread
+
+
+def other_layout(case):
+    """Return a case with a gap after every number of every array, those of the noise too."""
+    spread = {k: strided(v) if isinstance(v, np.ndarray) else v for k, v in case.items()}
+    if "noise" in case:
+        spread["noise"] = type(case["noise"])(*map(strided, vars(case["noise"]).values()))
+    return spread
+
+
+@pytest.mark.parametrize(
+    ("op", "case"),
+    [
+        ("guided_sample", guided_case((3, 5, 64))),
+        ("guided_sample", guided_case((3, 5, 64), noise=injected)),
+        ("sample_top_k_top_p", truncated_case((3, 5, 64))),
+        ("solver_update", solver_case("vp", shape=(4, 32, 32))),
+        ("normal", {"seeds": np.arange(1000), "shape": (3,)}),
+    ],
+)
+def test_inputs_of_another_layout_are_copied(op, case):
+    ours, expected = (getattr(CPU, op)(**arguments) for arguments in (other_layout(case), case))
+    assert np.array_equal(ours, expected)
 
 
 @pytest.mark.parametrize(
