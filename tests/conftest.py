@@ -33,8 +33,8 @@ def judged_engine(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def judged_generator(judged_engine):
-    """Its generator, with one thread; what tests change in it they put back."""
+def judged_pipeline(judged_engine):
+    """Its pipeline, with one thread; what tests change in it they put back."""
     return adagen_rt.load(judged_engine, threads=1)
 
 

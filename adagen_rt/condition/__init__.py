@@ -38,6 +38,6 @@ def parse_condition(section: Any) -> ConditionSpec:
         ValueError: There is no such kind, or a field is wrong.
     """
     kind = section.get("kind") if isinstance(section, dict) else None
-    if kind not in KINDS:
+    if not isinstance(kind, str) or kind not in KINDS:
         raise ValueError(f"kind: got {kind!r}, expected one of {', '.join(KINDS)}")
     return KINDS[kind].model_validate(section)

@@ -15,6 +15,8 @@ from adagen_rt.types import Arrays
 
 #: Class names shown in a summary; ImageNet has a thousand.
 SHOWN_NAMES = 12
+#: Digits that a class's number may be written with.
+MAX_DIGITS = 20
 
 
 class ClassLabels(ConditionSpec):
@@ -86,7 +88,8 @@ class ClassLabels(ConditionSpec):
         names = [name.casefold() for name in self.names]
         if label.casefold() in names:
             return names.index(label.casefold())
-        if label.isdecimal():
+        # Python does not read numbers of thousands of digits.
+        if label.isdecimal() and len(label) <= MAX_DIGITS:
             return as_integer("label", int(label), 0, self.count - 1)
         known = ", ".join(self.names) or "this engine's classes have no names"
         raise InputError("label", label, f"0 to {self.count - 1} or a name: {known}")

@@ -118,8 +118,11 @@ class Manifest(Spec):
         if "condition" in rest:
             raise ValueError("condition: got a section and class_count, expected one of the two")
         names = content.get("class_names", ())
-        rest["condition"] = {"kind": "class", "count": content["class_count"], "names": names}
-        return rest
+        section = {"kind": "class", "count": content["class_count"], "names": names}
+        try:
+            return {**rest, "condition": parse_condition(section)}
+        except ValidationError as error:
+            raise ValueError(f"class_count, class_names: {describe_faults(error)}") from None
 
     @field_validator("family", mode="before")
     @classmethod
@@ -127,7 +130,7 @@ class Manifest(Spec):
         if not isinstance(value, dict):
             return value
         try:
-            return find_family(value.get("family", "")).Spec.model_validate(value)
+            return find_family(str(value.get("family"))).Spec.model_validate(value)
         except ValidationError as error:
             raise ValueError(describe_faults(error)) from None
 

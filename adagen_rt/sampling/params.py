@@ -217,7 +217,7 @@ def schedule_of_static(static: Any) -> ScheduleName | None:
     warnings.warn(
         "static= is deprecated; use schedule='static' or schedule='tuned'",
         DeprecationWarning,
-        stacklevel=4,
+        stacklevel=5,  # who calls the method that has the keyword
     )
     if isinstance(static, (bool, np.bool_)):
         return "static" if static else None

@@ -39,7 +39,7 @@ def folder(make):
 
 
 @pytest.fixture
-def generator(folder):
+def pipeline(folder):
     return adagen_rt.load(folder, backend="tensorrt")
 
 
@@ -60,10 +60,10 @@ def assert_alike(result, expected):
 
 @pytest.mark.parametrize("count", [1, 3, 7])
 @pytest.mark.parametrize("options", [{}, {"static": True}, {"steps": 3}], ids=str)
-def test_it_generates_what_the_cpu_does(folder, generator, count, options):
+def test_it_generates_what_the_cpu_does(folder, pipeline, count, options):
     request = LABELS[:count], SEEDS[:count]
     expected = adagen_rt.load(folder, threads=1).generate(*request, **options)
-    assert_alike(generator.generate(*request, **options), expected)
+    assert_alike(pipeline.generate(*request, **options), expected)
 
 
 @pytest.mark.parametrize(
@@ -92,35 +92,35 @@ def test_a_failed_candidate_never_wins(make):
 
 
 def test_every_candidate_is_timed_and_counted(make):
-    generator = adagen_rt.load(make(judges=True), backend="tensorrt")
-    one = generator.generate(LABELS[:4], SEEDS[:4]).timings
-    three = generator.generate(LABELS[:4], SEEDS[:4], best_of=3).timings
+    pipeline = adagen_rt.load(make(judges=True), backend="tensorrt")
+    one = pipeline.generate(LABELS[:4], SEEDS[:4]).timings
+    three = pipeline.generate(LABELS[:4], SEEDS[:4], best_of=3).timings
     assert three.backbone_rows == 3 * one.backbone_rows
     assert {"device", "reward"} <= set(three.seconds)
 
 
 def test_nobody_pays_for_fidelity_who_does_not_ask_for_it(make, driver):
-    generator = adagen_rt.load(make(judges=True), backend="tensorrt")
-    generator.generate([0], [1], fidelity=0.5)
-    generator.generate([0], [1])
+    pipeline = adagen_rt.load(make(judges=True), backend="tensorrt")
+    pipeline.generate([0], [1], fidelity=0.5)
+    pipeline.generate([0], [1])
     driver.calls.clear()
-    generator.generate([0], [1])
+    pipeline.generate([0], [1])
     assert driver.calls.count("upload") == 1
-    generator.generate([0], [1], fidelity=0.5)
+    pipeline.generate([0], [1], fidelity=0.5)
     assert driver.calls.count("upload") == 3
 
 
-def test_without_a_second_policy_it_says_so(generator):
+def test_without_a_second_policy_it_says_so(pipeline):
     with pytest.raises(EngineError, match="fidelity_policy"):
-        generator.generate([0], [1], fidelity=0.5)
+        pipeline.generate([0], [1], fidelity=0.5)
 
 
 def test_an_engine_without_a_policy_runs_its_static_schedule(make):
     folder = make(policy=False)
-    generator = adagen_rt.load(folder, backend="tensorrt")
-    assert not generator.has_policy
+    pipeline = adagen_rt.load(folder, backend="tensorrt")
+    assert not pipeline.has_policy
     expected = adagen_rt.load(folder, threads=1).generate(LABELS, SEEDS)
-    assert_alike(generator.generate(LABELS, SEEDS), expected)
+    assert_alike(pipeline.generate(LABELS, SEEDS), expected)
 
 
 def test_the_tuned_schedule_is_run(make, monkeypatch):
@@ -129,18 +129,18 @@ def test_the_tuned_schedule_is_run(make, monkeypatch):
     spec = SCHEDULE.model_copy(update={"tuned": (*tuned, SCHEDULE.actions[2].static)})
     made = {}
     for backend in ("onnxruntime", "tensorrt"):
-        generator = adagen_rt.load(folder, backend=backend)
-        generator.manifest = generator.manifest.model_copy(update={"schedule": spec})
+        pipeline = adagen_rt.load(folder, backend=backend)
+        pipeline.manifest = pipeline.manifest.model_copy(update={"schedule": spec})
         if backend == "onnxruntime":
-            object.__setattr__(generator._assembly, "manifest", generator.manifest)
-        made[backend] = generator.generate(LABELS, SEEDS, schedule="tuned")
+            object.__setattr__(pipeline._assembly, "manifest", pipeline.manifest)
+        made[backend] = pipeline.generate(LABELS, SEEDS, schedule="tuned")
     assert_alike(made["tensorrt"], made["onnxruntime"])
     assert np.unique(made["tensorrt"].schedule["guidance_scale"]).size == 1
 
 
-def test_without_a_tuned_schedule_it_says_so(generator):
+def test_without_a_tuned_schedule_it_says_so(pipeline):
     with pytest.raises(InputError, match="tuned"):
-        generator.generate([0], schedule="tuned")
+        pipeline.generate([0], schedule="tuned")
 
 
 def test_failures_are_reported_and_black(make):
@@ -151,47 +151,47 @@ def test_failures_are_reported_and_black(make):
     assert not result.images[[1, 4]].any()
 
 
-def test_the_smallest_plans_that_hold_a_batch_run_it(generator, driver):
-    result = generator.generate(LABELS, SEEDS, batch_size=4)
+def test_the_smallest_plans_that_hold_a_batch_run_it(pipeline, driver):
+    result = pipeline.generate(LABELS, SEEDS, batch_size=4)
     # Four samples, then three and a repeat of one.
     assert result.timings.backbone_rows == 2 * STEPS * 8
-    assert generator.generate(LABELS[:1], SEEDS[:1]).timings.backbone_rows == 2 * STEPS
-    assert generator.generate(LABELS[:2], SEEDS[:2]).timings.backbone_rows == 2 * STEPS * 2
+    assert pipeline.generate(LABELS[:1], SEEDS[:1]).timings.backbone_rows == 2 * STEPS
+    assert pipeline.generate(LABELS[:2], SEEDS[:2]).timings.backbone_rows == 2 * STEPS * 2
 
 
-def test_batches_are_no_larger_than_asked_for(generator):
-    result = generator.generate(LABELS[:4], SEEDS[:4], batch_size=1)
+def test_batches_are_no_larger_than_asked_for(pipeline):
+    result = pipeline.generate(LABELS[:4], SEEDS[:4], batch_size=1)
     assert result.timings.backbone_rows == 2 * STEPS * 4
-    assert_alike(result, generator.generate(LABELS[:4], SEEDS[:4]))
+    assert_alike(result, pipeline.generate(LABELS[:4], SEEDS[:4]))
 
 
-def test_timings_tell_the_capture_from_the_device(generator):
-    first = generator.generate(LABELS, SEEDS).timings.seconds
+def test_timings_tell_the_capture_from_the_device(pipeline):
+    first = pipeline.generate(LABELS, SEEDS).timings.seconds
     assert set(first) == {"capture", "device"}
-    assert set(generator.generate(LABELS, SEEDS).timings.seconds) == {"device"}
+    assert set(pipeline.generate(LABELS, SEEDS).timings.seconds) == {"device"}
 
 
-def test_a_captured_program_is_replayed_and_not_built_again(generator, driver):
-    generator.generate(LABELS[:4], SEEDS[:4])
+def test_a_captured_program_is_replayed_and_not_built_again(pipeline, driver):
+    pipeline.generate(LABELS[:4], SEEDS[:4])
     driver.calls.clear()
-    generator.generate(LABELS[3:], SEEDS[3:])
+    pipeline.generate(LABELS[3:], SEEDS[3:])
     assert driver.calls == ["activate", "upload", "replay", *["download"] * 3, "synchronize"]
 
 
-def test_memory_stays_bounded_over_many_settings(generator, driver, monkeypatch):
+def test_memory_stays_bounded_over_many_settings(pipeline, driver, monkeypatch):
     monkeypatch.setattr(captured, "MAX_PROGRAMS", 2)
     sizes = []
     for steps in (1, 2, 3, 4, 5, 6):
-        generator.generate([0], [1], steps=steps)
+        pipeline.generate([0], [1], steps=steps)
         sizes.append((len(driver._memory), len(driver._graphs)))
     assert sizes[1:] == [sizes[1]] * 5
-    generator.close()
+    pipeline.close()
     assert (len(driver._memory), len(driver._graphs)) == (0, 0)
 
 
-def test_progress_is_told_of_every_batch(generator):
+def test_progress_is_told_of_every_batch(pipeline):
     told = []
-    result = generator.generate(LABELS, SEEDS, progress=told.append)
+    result = pipeline.generate(LABELS, SEEDS, progress=told.append)
     assert [step.advanced for step in told] == [4 * STEPS, 3 * STEPS]
     assert [step.number for step in told] == [STEPS, STEPS]
     np.testing.assert_array_equal(told[1].preview(), result.images[4:])
@@ -213,18 +213,18 @@ def test_progress_is_told_of_every_batch(generator):
     ],
 )
 def test_what_is_not_supported_is_refused(make, driver, options, named):
-    generator = adagen_rt.load(make(judges=True), backend="tensorrt")
+    pipeline = adagen_rt.load(make(judges=True), backend="tensorrt")
     driver.calls.clear()
     with pytest.raises(InputError, match=named):
-        generator.generate([0], [1], **options)
+        pipeline.generate([0], [1], **options)
     assert driver.calls == []
 
 
-def test_there_are_no_steps_to_stream(generator):
+def test_there_are_no_steps_to_stream(pipeline):
     with pytest.raises(
         InputError, match="stream: got 'tensorrt', expected the backend onnxruntime"
     ):
-        generator.stream([0])
+        pipeline.stream([0])
 
 
 @pytest.mark.parametrize("option", [{"threads": 2}, {"provider": "cuda"}])
@@ -284,7 +284,7 @@ def test_compiled_kernels_are_kept_even_if_the_folder_cannot_be_written(
 
 @pytest.mark.parametrize("refused", ["allocate", "begin_capture", "launch"])
 def test_what_fails_while_it_is_made_leaves_no_memory_behind(
-    generator, driver, monkeypatch, refused
+    pipeline, driver, monkeypatch, refused
 ):
     held, real, calls = len(driver._memory), getattr(driver, refused), []
 
@@ -297,6 +297,6 @@ def test_what_fails_while_it_is_made_leaves_no_memory_behind(
     with monkeypatch.context() as patch:
         patch.setattr(driver, refused, fail_later)
         with pytest.raises(DeviceError, match="OUT_OF_MEMORY"):
-            generator.generate([0], [1])
+            pipeline.generate([0], [1])
     assert len(driver._memory) == held
-    assert generator.generate([0], [1]).images.any()
+    assert pipeline.generate([0], [1]).images.any()

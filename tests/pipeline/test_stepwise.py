@@ -11,13 +11,13 @@ SEEDS = [5, 6, 7, 2**63 - 1, 0]
 
 
 @pytest.fixture(scope="module")
-def generator(tiny_engine):
+def pipeline(tiny_engine):
     return adagen_rt.load(tiny_engine, threads=1)
 
 
 @pytest.fixture(scope="module")
-def result(generator):
-    return generator.generate(LABELS, SEEDS)
+def result(pipeline):
+    return pipeline.generate(LABELS, SEEDS)
 
 
 def altered(tmp_path, **options):
@@ -42,29 +42,29 @@ def test_a_result_says_what_was_made(result):
     assert {"backbone", "policy", "sampling", "decoder"} <= set(result.timings.seconds)
 
 
-def test_names_stand_for_numbers(generator, result):
-    equal(generator.generate([CLASSES[label] for label in LABELS], SEEDS), result)
+def test_names_stand_for_numbers(pipeline, result):
+    equal(pipeline.generate([CLASSES[label] for label in LABELS], SEEDS), result)
 
 
-def test_drawn_seeds_reproduce_their_images(generator):
-    drawn = generator.generate(LABELS)
-    equal(generator.generate(LABELS, drawn.seeds.tolist()), drawn)
+def test_drawn_seeds_reproduce_their_images(pipeline):
+    drawn = pipeline.generate(LABELS)
+    equal(pipeline.generate(LABELS, drawn.seeds.tolist()), drawn)
 
 
 @pytest.mark.parametrize("place", range(5))
-def test_a_sample_alone_equals_itself_in_a_batch(generator, result, place):
-    alone = generator.generate([LABELS[place]], [SEEDS[place]])
+def test_a_sample_alone_equals_itself_in_a_batch(pipeline, result, place):
+    alone = pipeline.generate([LABELS[place]], [SEEDS[place]])
     np.testing.assert_array_equal(alone.images[0], result.images[place])
 
 
 @pytest.mark.parametrize("batch_size", [1, 2, 3])
-def test_batches_do_not_change_images(generator, result, batch_size):
-    equal(generator.generate(LABELS, SEEDS, batch_size=batch_size), result)
+def test_batches_do_not_change_images(pipeline, result, batch_size):
+    equal(pipeline.generate(LABELS, SEEDS, batch_size=batch_size), result)
 
 
-def test_order_does_not_change_images(generator, result):
+def test_order_does_not_change_images(pipeline, result):
     order = [3, 0, 4, 2, 1]
-    mixed = generator.generate([LABELS[i] for i in order], [SEEDS[i] for i in order])
+    mixed = pipeline.generate([LABELS[i] for i in order], [SEEDS[i] for i in order])
     np.testing.assert_array_equal(mixed.images, result.images[order])
 
 
@@ -76,49 +76,49 @@ def test_the_policy_adapts_to_the_sample(result):
     assert all(np.ptp(values, axis=1).max() > 0 for values in result.schedule.values())
 
 
-def test_static_equals_an_engine_without_a_policy(generator, static_engine):
+def test_static_equals_an_engine_without_a_policy(pipeline, static_engine):
     bare = adagen_rt.load(static_engine, threads=1)
-    assert generator.has_policy
+    assert pipeline.has_policy
     assert not bare.has_policy
-    static = generator.generate(LABELS, SEEDS, schedule="static")
+    static = pipeline.generate(LABELS, SEEDS, schedule="static")
     equal(static, bare.generate(LABELS, SEEDS))
     for action in SCHEDULE.actions:
         values = static.schedule[action.name][:, 0]
         np.testing.assert_allclose(values, action.static.values(STEPS, STEPS), rtol=1e-3)
 
 
-def test_a_policy_of_zeros_is_the_static_schedule(generator, tmp_path):
+def test_a_policy_of_zeros_is_the_static_schedule(pipeline, tmp_path):
     zeros = altered(tmp_path, policy_scale=0.0)
-    equal(zeros.generate(LABELS, SEEDS), generator.generate(LABELS, SEEDS, schedule="static"))
+    equal(zeros.generate(LABELS, SEEDS), pipeline.generate(LABELS, SEEDS, schedule="static"))
 
 
 @pytest.mark.parametrize("steps", [1, 3, 9])
-def test_steps_may_differ_from_the_trained_ones(generator, steps):
-    result = generator.generate(LABELS, SEEDS, steps=steps)
+def test_steps_may_differ_from_the_trained_ones(pipeline, steps):
+    result = pipeline.generate(LABELS, SEEDS, steps=steps)
     assert all(values.shape == (steps, 5) for values in result.schedule.values())
     assert not result.failures
 
 
-def test_other_steps_see_the_corresponding_policy_step(generator, monkeypatch):
+def test_other_steps_see_the_corresponding_policy_step(pipeline, monkeypatch):
     asked = []
-    policy = generator._graphs["policy"]
+    policy = pipeline._graphs["policy"]
 
     class Spy:
         def run(self, inputs):
             asked.append(int(inputs["step"][0]))
             return policy.run(inputs)
 
-    monkeypatch.setitem(generator._graphs, "policy", Spy())
-    generator.generate([0], [0], steps=8, static=False)
+    monkeypatch.setitem(pipeline._graphs, "policy", Spy())
+    pipeline.generate([0], [0], steps=8, static=False)
     assert asked == [0, 0, 1, 1, 2, 2, 3, 3][: len(asked)]
     assert len(asked) > 4
 
 
 def test_finished_samples_cost_nothing_more(static_engine):
-    generator = adagen_rt.load(static_engine, threads=1)
+    pipeline = adagen_rt.load(static_engine, threads=1)
     # Of 16 tokens, the cosine leaves less than one to mask some steps before the end.
     steps = 60
-    result = generator.generate(LABELS, SEEDS, steps=steps, batch_size=5)
+    result = pipeline.generate(LABELS, SEEDS, steps=steps, batch_size=5)
     ratios = SCHEDULE.actions[0].static.values(steps, steps)
     needed = int(np.argmax(np.floor(16 * ratios) == 0)) + 1
     assert needed < steps
@@ -148,8 +148,8 @@ def test_extreme_policies_still_give_images(tmp_path):
     assert not wild.failures
 
 
-def test_streaming_shows_each_step(generator, result):
-    seen = list(generator.stream(LABELS, SEEDS))
+def test_streaming_shows_each_step(pipeline, result):
+    seen = list(pipeline.stream(LABELS, SEEDS))
     assert [step.number for step in seen] == list(range(1, len(seen) + 1))
     assert sum(step.advanced for step in seen) == STEPS * len(LABELS)
     assert not len(seen[-1].running)
@@ -164,15 +164,15 @@ def test_streaming_survives_failed_samples(tmp_path):
     assert seen[-1].preview().shape[0] == len(LABELS)
 
 
-def test_streaming_refuses_bad_input_at_once(generator):
+def test_streaming_refuses_bad_input_at_once(pipeline):
     with pytest.raises(InputError, match="steps"):
-        generator.stream([0], steps=0)
+        pipeline.stream([0], steps=0)
 
 
 @pytest.mark.parametrize("batch_size", [0, -1, 10**9, 1.5])
-def test_bad_batch_sizes_are_refused(generator, batch_size):
+def test_bad_batch_sizes_are_refused(pipeline, batch_size):
     with pytest.raises(InputError, match="batch_size"):
-        generator.generate([0], batch_size=batch_size)
+        pipeline.generate([0], batch_size=batch_size)
 
 
 @pytest.mark.parametrize("threads", [0, -1, 10**6, "2"])
@@ -190,7 +190,7 @@ def test_an_engine_of_other_actions_is_refused(tmp_path, monkeypatch):
         adagen_rt.load(folder)
 
 
-def test_the_schedule_is_in_the_order_of_the_columns(generator, result):
+def test_the_schedule_is_in_the_order_of_the_columns(pipeline, result):
     raw = np.zeros((1, len(SCHEDULE.actions)), np.float32)
     first, _ = Schedule(SCHEDULE, STEPS, STEPS).decide(raw, np.array([0]), raw)
     assert list(first) == list(result.schedule)

@@ -3,21 +3,23 @@ import pytest
 from tiny_engine import Options, build_tiny_engine
 
 import adagen_rt
-from adagen_rt.sampling.best_of import candidate_seeds, keep_best
+from adagen_rt.sampling.best_of import Best, Keeper, candidate_seeds
+from adagen_rt.sampling.params import SamplingParams
+from adagen_rt.sampling.request import make_request
 
 LABELS, SEEDS, COUNT = [0, 1, 2, 0], [5, 6, 7, 2**63 - 1], 4
 
 
 @pytest.fixture(scope="module")
-def best(judged_generator):
-    return judged_generator.generate(LABELS, SEEDS, best_of=COUNT)
+def best(judged_pipeline):
+    return judged_pipeline.generate(LABELS, SEEDS, best_of=COUNT)
 
 
 @pytest.fixture(scope="module")
-def candidates(judged_generator):
+def candidates(judged_pipeline):
     """Each candidate by itself."""
     seeds = [candidate_seeds(np.array(SEEDS), number) for number in range(COUNT)]
-    return [judged_generator.generate(LABELS, part.tolist()) for part in seeds]
+    return [judged_pipeline.generate(LABELS, part.tolist()) for part in seeds]
 
 
 def brightness(result):
@@ -25,8 +27,8 @@ def brightness(result):
     return result.images.mean(axis=(1, 2, 3)) / 255
 
 
-def test_one_candidate_is_no_choice(judged_generator, candidates):
-    same = judged_generator.generate(LABELS, SEEDS, best_of=1)
+def test_one_candidate_is_no_choice(judged_pipeline, candidates):
+    same = judged_pipeline.generate(LABELS, SEEDS, best_of=1)
     np.testing.assert_array_equal(same.images, candidates[0].images)
     assert same.rewards is None
 
@@ -62,8 +64,8 @@ def test_rewards_are_those_of_the_images(best):
     assert offsets[0] != pytest.approx(offsets[1], abs=1e-3)
 
 
-def test_the_seed_given_back_makes_the_image_again(judged_generator, best):
-    again = judged_generator.generate(LABELS, best.seeds.tolist())
+def test_the_seed_given_back_makes_the_image_again(judged_pipeline, best):
+    again = judged_pipeline.generate(LABELS, best.seeds.tolist())
     np.testing.assert_array_equal(again.images, best.images)
 
 
@@ -74,12 +76,12 @@ def test_the_cost_is_counted(best, candidates):
 
 
 @pytest.mark.parametrize("batch_size", [1, 3])
-def test_batches_do_not_change_the_choice(judged_generator, best, batch_size):
-    again = judged_generator.generate(LABELS, SEEDS, best_of=COUNT, batch_size=batch_size)
+def test_batches_do_not_change_the_choice(judged_pipeline, best, batch_size):
+    again = judged_pipeline.generate(LABELS, SEEDS, best_of=COUNT, batch_size=batch_size)
     np.testing.assert_array_equal(again.images, best.images)
 
 
-def test_the_order_of_channels_and_of_bytes(judged_generator, best):
+def test_the_order_of_channels_and_of_bytes(judged_pipeline, best):
     seen = {}
 
     class Spy:
@@ -87,9 +89,9 @@ def test_the_order_of_channels_and_of_bytes(judged_generator, best):
             seen.update(feeds)
             return {"reward": np.zeros(len(feeds["labels"]), np.float32)}
 
-    graphs = judged_generator._graphs
+    graphs = judged_pipeline.sampler.assembly.sessions
     original, graphs["reward"] = graphs["reward"], Spy()
-    first = judged_generator.generate(LABELS, SEEDS, best_of=2)
+    first = judged_pipeline.generate(LABELS, SEEDS, best_of=2)
     graphs["reward"] = original
     assert seen["image"].shape == (4, 1, 4, 4)
     assert seen["image"].dtype == np.float32
@@ -98,21 +100,53 @@ def test_the_order_of_channels_and_of_bytes(judged_generator, best):
     np.testing.assert_array_equal(first.seeds, SEEDS)  # the first wins where nothing is better
 
 
-def test_a_candidate_without_a_reward_never_wins(judged_generator):
+def test_a_candidate_without_a_reward_never_wins(judged_pipeline):
     request_seeds = np.array(SEEDS)
     rewards = iter([[np.nan, 1, np.nan, 0], [0.5, np.nan, np.nan, -1]])
-    from adagen_rt.sampling.request import make_request
-
-    request = make_request(judged_generator.manifest, LABELS, SEEDS, None, best_of=2)
-    kept = keep_best(
+    request = make_request(judged_pipeline.manifest, LABELS, SEEDS, SamplingParams(best_of=2))
+    keeper = Keeper(
         request,
-        lambda part: judged_generator.generate(LABELS, part.seeds.tolist()),
+        lambda part: judged_pipeline.generate(LABELS, part.seeds.tolist()),
         lambda result: np.array(next(rewards), np.float32),
     )
+    kept = keeper.best_of(2)
     derived = candidate_seeds(request_seeds, 1)
     expected = [derived[0], *request_seeds[1:]]
     np.testing.assert_array_equal(kept.seeds, expected)
     np.testing.assert_array_equal(kept.rewards, [0.5, 1, np.nan, 0])
+
+
+def test_more_candidates_go_on_from_fewer(judged_pipeline, best):
+    request = make_request(judged_pipeline.manifest, LABELS, SEEDS, SamplingParams(best_of=COUNT))
+    keeper, made = judged_pipeline.sampler.keeper(request), []
+    make = keeper._make
+    keeper._make = lambda part: made.append(part.seeds) or make(part)
+    for number in (1, 2, COUNT):
+        kept = keeper.best_of(number)
+        assert len(made) == number
+        fewer = judged_pipeline.generate(LABELS, SEEDS, best_of=number)
+        np.testing.assert_array_equal(kept.images, fewer.images)
+    np.testing.assert_array_equal(kept.images, best.images)
+    np.testing.assert_array_equal(kept.rewards, best.rewards)
+
+
+def test_candidates_may_come_in_any_order():
+    nan = np.nan
+    table = [[nan, 1, nan, 0, 2], [0.5, 1, nan, -1, 2], [0.5, nan, nan, 1, nan]]
+    rewards = np.array(table, np.float32)
+    for order in ((0, 1, 2), (2, 1, 0), (1, 2, 0), (2, 0, 1)):
+        best = Best(5)
+        for number in order:
+            best.offer(number, rewards[number])
+        np.testing.assert_array_equal(best.numbers, [1, 0, 0, 2, 0])
+        np.testing.assert_array_equal(best.rewards, [0.5, 1, nan, 1, 2])
+
+
+def test_an_offer_says_where_it_is_kept():
+    best = Best(3)
+    assert best.offer(1, np.array([1, 1, np.nan], np.float32)).all()
+    assert best.offer(0, np.array([0, 1, np.nan], np.float32)).tolist() == [False, True, True]
+    assert best.offer(2, np.array([1, 2, -9], np.float32)).tolist() == [False, True, True]
 
 
 def test_a_failed_sample_is_reported(tmp_path):
@@ -123,15 +157,15 @@ def test_a_failed_sample_is_reported(tmp_path):
     assert np.isfinite(broken.rewards[[0, 2, 3]]).all()
 
 
-def test_with_refinement_and_fidelity(judged_generator):
+def test_with_refinement_and_fidelity(judged_pipeline):
     choices = {"refine": 2, "fidelity": 0.5}
-    both = judged_generator.generate(LABELS, SEEDS, best_of=2, **choices)
-    again = judged_generator.generate(LABELS, both.seeds.tolist(), **choices)
+    both = judged_pipeline.generate(LABELS, SEEDS, best_of=2, **choices)
+    again = judged_pipeline.generate(LABELS, both.seeds.tolist(), **choices)
     np.testing.assert_array_equal(both.images, again.images)
 
 
-def test_a_static_schedule_has_a_best_too(judged_generator):
-    best = judged_generator.generate(LABELS, SEEDS, best_of=2, schedule="static")
-    plain = judged_generator.generate(LABELS, SEEDS, schedule="static")
+def test_a_static_schedule_has_a_best_too(judged_pipeline):
+    best = judged_pipeline.generate(LABELS, SEEDS, best_of=2, schedule="static")
+    plain = judged_pipeline.generate(LABELS, SEEDS, schedule="static")
     assert (brightness(best) >= brightness(plain)).all()
     assert (brightness(best) > brightness(plain)).any()

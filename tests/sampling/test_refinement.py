@@ -2,6 +2,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from loops import begin, make_loop
 from tiny_engine import SCHEDULE, STD, STEPS, Options, build_tiny_engine
 
 import adagen_rt
@@ -16,13 +17,13 @@ ACTIONS = len(SCHEDULE.actions)
 
 
 @pytest.fixture(scope="module")
-def plain(judged_generator):
-    return judged_generator.generate(LABELS, SEEDS)
+def plain(judged_pipeline):
+    return judged_pipeline.generate(LABELS, SEEDS)
 
 
 @pytest.fixture(scope="module")
-def refined(judged_generator):
-    return judged_generator.generate(LABELS, SEEDS, refine=3)
+def refined(judged_pipeline):
+    return judged_pipeline.generate(LABELS, SEEDS, refine=3)
 
 
 @pytest.fixture
@@ -35,7 +36,7 @@ def altered(tmp_path):
 
 
 def starting(loop):
-    return loop.start(np.arange(5), np.array(LABELS), np.array(SEEDS))[0]
+    return begin(loop, LABELS, SEEDS)[0]
 
 
 def run(loop, state):
@@ -49,8 +50,8 @@ def run(loop, state):
     return [done[place] for place in sorted(done)], decisions
 
 
-def test_one_candidate_is_no_refinement(judged_generator, plain):
-    same = judged_generator.generate(LABELS, SEEDS, refine=1)
+def test_one_candidate_is_no_refinement(judged_pipeline, plain):
+    same = judged_pipeline.generate(LABELS, SEEDS, refine=1)
     np.testing.assert_array_equal(same.images, plain.images)
     assert same.timings.backbone_rows == plain.timings.backbone_rows
 
@@ -68,23 +69,23 @@ def test_without_a_preference_the_policys_own_action_stands(altered, plain):
         np.testing.assert_allclose(indifferent.schedule[name], values, rtol=1e-5)
 
 
-def test_the_winner_is_the_candidate_that_the_critic_values_most(judged_generator):
+def test_the_winner_is_the_candidate_that_the_critic_values_most(judged_pipeline):
     """The first step again, one candidate at a time."""
-    loop, graphs = judged_generator.make_loop(STEPS), judged_generator._graphs
+    loop, graphs = make_loop(judged_pipeline), judged_pipeline.sampler.assembly.sessions
     state = starting(loop)
-    outputs = {k: v.copy() for k, v in loop.backbone(loop.family.observe(state)).items()}
-    raw = loop.policy(loop.family.features(state, outputs), state.step).copy()
+    outputs = {k: v.copy() for k, v in loop.backbone(loop.rule.observe(state)).items()}
+    raw = loop.policy(loop.rule.features(state, outputs), state.step).copy()
     noise = STD * normals(state.seeds, state.step, Purpose.ACTION, 2 * ACTIONS)
     values, actions = [], []
     for shift in (0.0, noise[:, :ACTIONS], noise[:, ACTIONS:]):
         tried, decision = Loop._move(loop, state, raw + shift, state.step, outputs)
-        seen = loop.backbone(loop.family.observe(tried))["features"][:5]
+        seen = loop.backbone(loop.rule.observe(tried))["features"][:5]
         critic = graphs["critic"].run({"features": seen, "step": state.step + 1})
         values.append(critic["value"].copy())
         actions.append(decision.actions["guidance_scale"])
     best = np.argmax(values, axis=0)
     assert len(set(best.tolist())) > 1
-    refined = judged_generator.make_loop(STEPS, refine=3)
+    refined = make_loop(judged_pipeline, refine=3)
     _, decision = refined.step(starting(refined))
     expected = np.stack(actions)[best, np.arange(5)]
     np.testing.assert_allclose(decision.actions["guidance_scale"], expected, rtol=1e-5)
@@ -96,25 +97,25 @@ def test_the_cost_is_counted(refined, plain):
 
 
 @pytest.mark.parametrize("place", range(5))
-def test_a_sample_alone_equals_itself_in_a_batch(judged_generator, refined, place):
-    alone = judged_generator.generate([LABELS[place]], [SEEDS[place]], refine=3)
+def test_a_sample_alone_equals_itself_in_a_batch(judged_pipeline, refined, place):
+    alone = judged_pipeline.generate([LABELS[place]], [SEEDS[place]], refine=3)
     np.testing.assert_array_equal(alone.images[0], refined.images[place])
 
 
 @pytest.mark.parametrize("batch_size", [1, 2])
-def test_batches_do_not_change_images(judged_generator, refined, batch_size):
-    again = judged_generator.generate(LABELS, SEEDS, refine=3, batch_size=batch_size)
+def test_batches_do_not_change_images(judged_pipeline, refined, batch_size):
+    again = judged_pipeline.generate(LABELS, SEEDS, refine=3, batch_size=batch_size)
     np.testing.assert_array_equal(again.images, refined.images)
 
 
-def test_streaming_refines_too(judged_generator, refined):
-    *_, last = judged_generator.stream(LABELS, SEEDS, refine=3)
+def test_streaming_refines_too(judged_pipeline, refined):
+    *_, last = judged_pipeline.stream(LABELS, SEEDS, refine=3)
     np.testing.assert_array_equal(last.preview(), refined.images)
 
 
 @pytest.mark.parametrize("steps", [1, 3, 9])
-def test_other_numbers_of_steps(judged_generator, steps):
-    result = judged_generator.generate(LABELS, SEEDS, refine=2, steps=steps)
+def test_other_numbers_of_steps(judged_pipeline, steps):
+    result = judged_pipeline.generate(LABELS, SEEDS, refine=2, steps=steps)
     assert not result.failures
     assert result.timings.backbone_rows <= 2 * 5 * (1 + 2 * (steps - 1))
 
@@ -125,8 +126,8 @@ def test_more_candidates_begin_with_the_same():
     np.testing.assert_array_equal(many[:, :ACTIONS], few)
 
 
-def test_candidates_that_have_finished_cost_nothing(judged_generator):
-    loop = judged_generator.make_loop(60, refine=3)
+def test_candidates_that_have_finished_cost_nothing(judged_pipeline):
+    loop = make_loop(judged_pipeline, steps=60, refine=3)
     backbone, calls = loop.backbone, []
 
     def count(feeds):
@@ -140,16 +141,16 @@ def test_candidates_that_have_finished_cost_nothing(judged_generator):
     assert loop.timings.backbone_rows == sum(calls) < 2 * 5 * (1 + 3 * 59)
 
 
-def test_where_the_own_candidate_finishes_it_stands(judged_generator):
+def test_where_the_own_candidate_finishes_it_stands(judged_pipeline):
     """A schedule that leaves nothing masked ends at once, whatever the others would do."""
-    loop = judged_generator.make_loop(STEPS, refine=8)
+    loop = make_loop(judged_pipeline, refine=8)
     statics = (Constant(value=1e-3), *(action.static for action in SCHEDULE.actions[1:]))
     loop.schedule = Schedule(SCHEDULE.under(statics), STEPS, STEPS)
     loop.policy = lambda features, call: np.zeros((len(call), ACTIONS), np.float32)
     loop.refinement = replace(loop.refinement, std=20.0)
     state, decision = loop.step(starting(loop))
     assert loop.timings.backbone_rows > 2 * 5  # some of the others would go on
-    assert loop.family.finished(state).all()
+    assert loop.rule.finished(state).all()
     np.testing.assert_allclose(decision.actions["mask_ratio"], 1e-3, rtol=1e-3)
 
 
@@ -159,8 +160,8 @@ def test_a_non_finite_number_fails_its_sample_alone(altered, refined):
     np.testing.assert_array_equal(broken.images[[0, 2, 3]], refined.images[[0, 2, 3]])
 
 
-def test_a_candidate_without_a_value_is_out(judged_generator, plain):
-    loop = judged_generator.make_loop(STEPS, refine=3)
+def test_a_candidate_without_a_value_is_out(judged_pipeline, plain):
+    loop = make_loop(judged_pipeline, refine=3)
     blind = Refinement(3, STD, lambda seen, call: np.full(len(call), np.nan, np.float32))
     loop.refinement = blind
     _, decisions = run(loop, starting(loop))
@@ -169,10 +170,10 @@ def test_a_candidate_without_a_value_is_out(judged_generator, plain):
             np.testing.assert_allclose(values, plain.schedule[name][call], rtol=1e-5)
 
 
-def test_one_loop_may_hold_several_states(judged_generator):
-    alone = judged_generator.make_loop(STEPS, refine=3)
+def test_one_loop_may_hold_several_states(judged_pipeline):
+    alone = make_loop(judged_pipeline, refine=3)
     expected, _ = run(alone, starting(alone))
-    loop = judged_generator.make_loop(STEPS, refine=3)
+    loop = make_loop(judged_pipeline, refine=3)
     first, second = starting(loop), starting(loop)
     first, _ = loop.step(first)
     second, _ = loop.step(second)
@@ -181,8 +182,8 @@ def test_one_loop_may_hold_several_states(judged_generator):
     assert first_tokens == second_tokens == expected
 
 
-def test_a_state_that_was_not_split_is_evaluated_afresh(judged_generator):
-    whole, halves = (judged_generator.make_loop(STEPS, refine=3) for _ in range(2))
+def test_a_state_that_was_not_split_is_evaluated_afresh(judged_pipeline):
+    whole, halves = (make_loop(judged_pipeline, refine=3) for _ in range(2))
     state, _ = whole.step(starting(whole))
     other, _ = halves.step(starting(halves))
     _, decision = whole.step(state)
