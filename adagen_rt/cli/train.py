@@ -87,7 +87,8 @@ def classifier(
 
     from adagen_rt.evaluation.data import load_fashion_mnist
     from adagen_rt.evaluation.examiner import Examiner
-    from adagen_rt.models.classifier import Classifier, ClassifierTask, train_classifier
+    from adagen_rt.models.classifier import Classifier
+    from adagen_rt.training.demo.classifier import ClassifierTask, train_classifier
 
     torch.manual_seed(0)
     network = Classifier() if role == "classifier" else Examiner()

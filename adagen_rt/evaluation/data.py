@@ -10,27 +10,10 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from adagen_rt.engine.manifest import ImageSpec
 from adagen_rt.errors import InputError
+from adagen_rt.models.known_images import BORDER
 
-CLASS_NAMES = (
-    "t-shirt",
-    "trouser",
-    "pullover",
-    "dress",
-    "coat",
-    "sandal",
-    "shirt",
-    "sneaker",
-    "bag",
-    "ankle-boot",
-)
 SPLITS = {"train": "train", "test": "t10k"}
-# 28 x 28 images do not halve three times; a border of two black pixels makes them 32 x 32.
-BORDER = 2
-SIDE, CHANNELS = 28 + 2 * BORDER, 1
-#: All that the networks trained on these images know, in words.
-KNOWN_IMAGES = f"{SIDE} x {SIDE} grey ones"
 UNSIGNED_BYTE = 0x08
 WHERE_TO_GET = (
     "install the Debian package dataset-fashion-mnist, or download the four files from "
@@ -49,11 +32,6 @@ class Images:
 
     pixels: npt.NDArray[np.uint8]
     labels: npt.NDArray[np.int64]
-
-
-def are_known(image: ImageSpec) -> bool:
-    """Whether networks that were trained on these images can look at a generator's."""
-    return (image.size, image.channels) == (SIDE, CHANNELS)
 
 
 def load_fashion_mnist(folder: str | Path, split: str) -> Images:

@@ -12,8 +12,8 @@ from pathlib import Path
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from adagen_rt.evaluation.data import CLASS_NAMES
 from adagen_rt.models.classifier import load_network
+from adagen_rt.models.known_images import CLASS_NAMES
 
 #: Weights of the examiner that every published score was measured with.
 WEIGHTS = Path(__file__).parent / "assets" / "fashion_examiner.safetensors"

@@ -14,9 +14,8 @@ from adagen_rt.export.recipe import Recipe
 from adagen_rt.export.reward import make_discriminator
 from adagen_rt.models.checkpoint import load_state, load_strict
 from adagen_rt.models.discriminator import Discriminator
-from adagen_rt.models.policy import PolicyConfig, PolicyNetwork
+from adagen_rt.models.policy import PolicyConfig, PolicyNetwork, make_critic
 from adagen_rt.models.seeded import seeded_fill
-from adagen_rt.training.policy.ppo import make_critic
 
 #: A seeded policy's last layer, which a fresh policy has at zero, is scaled by this.
 SEEDED_POLICY_SCALE = 0.5

@@ -6,7 +6,6 @@ import torch
 from torch.nn.utils import parametrize
 
 from adagen_rt.errors import RecipeError
-from adagen_rt.evaluation.data import CHANNELS, KNOWN_IMAGES, SIDE, are_known
 from adagen_rt.export.description import describe_image
 from adagen_rt.export.examples import ROWS, plan_rows, uniform
 from adagen_rt.export.onnx_export import GraphPlan
@@ -14,6 +13,7 @@ from adagen_rt.export.recipe import Recipe
 from adagen_rt.models.classifier import load_classifier
 from adagen_rt.models.discriminator import Discriminator
 from adagen_rt.models.features import ClassifierFeatures
+from adagen_rt.models.known_images import CHANNELS, KNOWN_IMAGES, SIDE, are_known
 from adagen_rt.models.reward_model import RewardModel
 
 

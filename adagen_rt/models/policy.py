@@ -6,7 +6,7 @@ means, residual, smoothing and activation, is the runtime's `adagen_rt.engine.sc
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
@@ -105,6 +105,11 @@ class PolicyNetwork(nn.Module):
         x = F.gelu(self.adaLN3(self.linear2(x), embedding))
         raw: Tensor = self.linear3(x)
         return raw
+
+
+def make_critic(policy: PolicyNetwork) -> PolicyNetwork:
+    """Make a network of the policy's architecture with one output, which starts at zero."""
+    return PolicyNetwork(replace(policy.config, actions=1))
 
 
 class MultiScalePolicy(nn.Module):

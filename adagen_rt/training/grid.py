@@ -6,12 +6,12 @@ from pathlib import Path
 
 from torch import Tensor
 
+from adagen_rt.files import replace_file
 from adagen_rt.sampling.picture import to_picture
-from adagen_rt.training.checkpoint import replace_atomically
 
 
 def save_grid(images: Tensor, path: Path, columns: int = 10) -> None:
-    """Writes images (N, c, H, W) in [0, 1], row by row."""
+    """Write images (N, c, H, W) in [0, 1], row by row."""
     count, channels, height, width = images.shape
     rows = -(-count // columns)
     canvas = images.new_zeros(channels, rows * height, columns * width)
@@ -20,4 +20,4 @@ def save_grid(images: Tensor, path: Path, columns: int = 10) -> None:
         canvas[:, top : top + height, left : left + width] = image
     pixels = (canvas.clamp(0, 1) * 255).round().byte().permute(1, 2, 0).cpu().numpy()
     picture = to_picture(pixels)
-    replace_atomically(path, lambda temporary: picture.save(temporary, format="png"))
+    replace_file(path, lambda temporary: picture.save(temporary, format="png"))

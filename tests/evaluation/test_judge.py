@@ -13,11 +13,10 @@ from adagen_rt.models.classifier import (
     FEATURES,
     WEIGHTS,
     Classifier,
-    ClassifierTask,
     judge,
     load_classifier,
-    train_classifier,
 )
+from adagen_rt.training.demo.classifier import ClassifierTask, train_classifier
 from adagen_rt.training.random import keyed_generator
 
 

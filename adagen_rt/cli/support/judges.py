@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from adagen_rt.engine.manifest import ImageSpec, Manifest
 from adagen_rt.errors import InputError
-from adagen_rt.evaluation.data import KNOWN_IMAGES, are_known
+from adagen_rt.models.known_images import KNOWN_IMAGES, are_known
 
 if TYPE_CHECKING:
     from adagen_rt.evaluation.judge import Judge

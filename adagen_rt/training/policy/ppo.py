@@ -10,14 +10,13 @@ would bring tensordict, a C++ extension and its own collectors for them.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from adagen_rt.errors import InputError
-from adagen_rt.models.policy import PolicyNetwork
 from adagen_rt.training.policy.parallel import Workers, step_if_finite
 from adagen_rt.training.policy.rollout import Trajectories, ask, gaussian_entropy, gaussian_log_prob
 
@@ -121,11 +120,6 @@ def ppo_loss(
     divergence = _mean(ratio - 1 - log_ratio, batch.valid)
     total = policy + config.value * error - config.entropy * entropy
     return Losses(total, policy, error, clipped, divergence)
-
-
-def make_critic(policy: PolicyNetwork) -> PolicyNetwork:
-    """A network of the policy's architecture with one output, which starts at zero."""
-    return PolicyNetwork(replace(policy.config, actions=1))
 
 
 class PPO:

@@ -7,8 +7,8 @@ torch = pytest.importorskip("torch")
 from tiny_recipes import tiny_environment, tiny_networks, tiny_recipe
 
 from adagen_rt.errors import InputError
-from adagen_rt.models.policy import PolicyConfig, PolicyNetwork
-from adagen_rt.training.policy.ppo import PPO, Batch, PPOConfig, make_critic, ppo_loss
+from adagen_rt.models.policy import PolicyConfig, PolicyNetwork, make_critic
+from adagen_rt.training.policy.ppo import PPO, Batch, PPOConfig, ppo_loss
 from adagen_rt.training.policy.rollout import Exploration, rollout
 from adagen_rt.training.random import keyed_generator
 
