@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from adagen_rt.backends.torch.modules import TorchGraphs, network_calls
+from adagen_rt.backends.torch.modules import TorchGraphs, cast_networks, network_calls
 from adagen_rt.cuda import Driver
 from adagen_rt.export.description import describe_model
 from adagen_rt.export.networks import Networks, seed_networks
@@ -52,18 +52,15 @@ class Model:
         self.place, self.dtype = place, dtype
         self.manifest = describe_model(self.recipe)
         networks: Networks = seed_networks(self.recipe, "gpu-check")
-        self.backbone = networks.backbone.to(dtype)
-        self.decoder: Any = networks.decoder.to(dtype)
-        if self.recipe.family == "var":
-            self.decoder.quantize.float()
+        self.backbone, self.decoder = networks.backbone, networks.decoder
+        cast_networks(self.manifest, self.backbone, self.decoder, dtype)
         environment = Environment(self.manifest, self.backbone, self.decoder, place.torch_device)
         self.policy = networks.policy and environment.multi_scale(networks.policy).eval()
 
     def program(self, batch: int, compiled: frozenset[str] = frozenset()) -> Program:
         """The device program; ``compiled`` names the graphs that ``torch.compile`` is given."""
-        family = self.recipe.family
-        calls = network_calls(family, self.backbone, self.decoder, self.policy, self.dtype)
-        graphs = TorchGraphs(family, calls, self.dtype, self.place.torch_device, compiled)
+        calls = network_calls(self.manifest, self.backbone, self.decoder, self.policy, self.dtype)
+        graphs = TorchGraphs(self.manifest, calls, self.dtype, self.place.torch_device, compiled)
         driver, stream = self.place.driver, self.place.stream
         steps, policies = self.recipe.schedule.steps, () if self.policy is None else ("policy",)
         return build_program(Setting(self.manifest, graphs, driver, stream, batch, steps, policies))

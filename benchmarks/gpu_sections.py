@@ -47,8 +47,8 @@ def engines(driver: Driver, quick: bool) -> Iterator[Row]:
     import torch
     from gpu_programs import Model, request
 
+    from adagen_rt.export.engine import export_networks
     from adagen_rt.export.networks import seed_networks
-    from adagen_rt.export.pipeline import export_networks
     from adagen_rt.pipeline.stepwise import StepwisePipeline
 
     # Convolutions would round their inputs to TensorFloat-32, which the CPU does not.

@@ -2,45 +2,99 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
-from adagen_rt.export.onnx_export import GraphPlan
-from adagen_rt.export.recipe import Recipe
+from adagen_rt.condition import ConditionSpec
+from adagen_rt.engine.contracts import GraphContract
+from adagen_rt.export.onnx_export import GraphPlan, Method
 
 #: Rows of the example inputs: more than one, or the tracer takes the axis for constant.
 ROWS = 2
 
 
-def plan_rows(name: str, module: nn.Module, inputs: dict[str, Tensor], *outputs: str) -> GraphPlan:
-    """A graph in which the first axis of every input is the batch."""
-    dynamic = {key: {0: "rows"} for key in inputs}
-    return GraphPlan(name, module, inputs, outputs, dynamic)
+@dataclass(frozen=True)
+class Examples:
+    """Inputs of a graph, in any order.
+
+    Attributes:
+        inputs: Example inputs by name; dynamic axes have at least 2 entries.
+        dynamic: Named dynamic axes of each input; None for rows in the first axis of each.
+        calls: Inputs of every call that one image takes, where calls differ in size.
+    """
+
+    inputs: dict[str, Tensor]
+    dynamic: dict[str, dict[int, str]] | None = None
+    calls: tuple[dict[str, Tensor], ...] = ()
+
+
+def make_plan(
+    name: str, function: Callable[..., Any], contract: GraphContract, examples: Examples
+) -> GraphPlan:
+    """Plan the export of a graph, inputs and outputs in the order of its contract.
+
+    Args:
+        name: The graph.
+        function: What computes it: a module, or a module's method.
+        contract: Its tensors.
+        examples: Inputs to trace it with.
+    """
+    names = [key for key in contract.inputs if key in examples.inputs]
+    dynamic = examples.dynamic
+    return GraphPlan(
+        name=name,
+        module=_as_module(function),
+        inputs={key: examples.inputs[key] for key in names},
+        outputs=contract.outputs,
+        dynamic={key: {0: "rows"} for key in names} if dynamic is None else dynamic,
+        calls=tuple({key: call[key] for key in names} for call in examples.calls),
+    )
+
+
+def _as_module(function: Any) -> nn.Module:
+    if isinstance(function, nn.Module):
+        return function
+    return Method(function.__self__, function.__name__)
 
 
 def normal(*shape: int) -> Tensor:
-    """Standard normal numbers."""
+    """Draw standard normal numbers."""
     return torch.randn(shape, generator=_generator())
 
 
 def uniform(*shape: int) -> Tensor:
-    """Numbers from 0 to 1."""
+    """Draw numbers from 0 to 1."""
     return torch.rand(shape, generator=_generator())
 
 
 def integers(high: int, *shape: int) -> Tensor:
-    """Integers from 0 to `high - 1`."""
+    """Draw integers from 0 to `high - 1`."""
     return torch.randint(high, shape, generator=_generator())
 
 
 def masked(tokens: Tensor, mask_id: int) -> Tensor:
-    """Tokens of which about half are masked."""
+    """Mask about half of the tokens."""
     return torch.where(torch.rand(tokens.shape, generator=_generator()) < 0.5, mask_id, tokens)
 
 
-def labels(recipe: Recipe) -> Tensor:
-    """One real class and the null class."""
-    return torch.tensor([0, recipe.class_count])
+def condition_rows(spec: ConditionSpec, *, null: bool = True) -> dict[str, Tensor]:
+    """Make rows of a condition.
+
+    Args:
+        spec: The kind of condition.
+        null: Whether the second row is the first one's null twin.
+    """
+    rows = spec.parse(spec.examples(ROWS))
+    tensors = {name: torch.from_numpy(values) for name, values in rows.items()}
+    if not null:
+        return tensors
+    first = {name: values[: ROWS // 2] for name, values in tensors.items()}
+    twins = spec.null(first)
+    return {name: torch.cat([values, twins[name]]) for name, values in first.items()}
 
 
 def _generator() -> torch.Generator:

@@ -1,83 +1,57 @@
-"""Which graphs each family's engine has, and example inputs to trace them with."""
+"""Which graphs a recipe's engine has, and example inputs to trace them with."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
 
-from adagen_rt.export.examples import ROWS, integers, labels, masked, normal, plan_rows
+from adagen_rt.engine.contracts import GraphContract
+from adagen_rt.export.examples import make_plan
 from adagen_rt.export.networks import Networks
-from adagen_rt.export.onnx_export import GraphPlan, Method
+from adagen_rt.export.onnx_export import GraphPlan
 from adagen_rt.export.recipe import Recipe
 from adagen_rt.export.reward import plan_reward
-from adagen_rt.families.var.export import var_graphs, var_policy
 from adagen_rt.models.policy import PolicyNetwork
 
 
 def plan_graphs(recipe: Recipe, networks: Networks) -> list[GraphPlan]:
-    """The graphs of an engine, small ones first so that faults show early."""
-    families = {"maskgit": _maskgit, "var": var_graphs, "dit": _diffusion, "sit": _diffusion}
-    graphs = families[recipe.family](recipe, networks)
-    optional = networks.optional()
+    """Plan the graphs of an engine, small ones first so that faults show early."""
     small = [
         plan_policy(recipe, network, name)
-        for name, network in optional.items()
+        for name, network in networks.optional().items()
         if isinstance(network, PolicyNetwork)
     ]
     if networks.reward is not None:
-        small.append(plan_reward(recipe, networks.reward))
-    return [*small, *graphs]
-
-
-def _maskgit(recipe: Recipe, networks: Networks) -> list[GraphPlan]:
-    config = recipe.backbone
-    tokens = integers(config.vocabulary, ROWS, config.tokens)
-    return [
-        plan_rows(
-            "decoder", Method(networks.decoder, "decode_tokens"), {"tokens": tokens}, "image"
-        ),
-        plan_rows(
-            "backbone",
-            networks.backbone,
-            {"tokens": masked(tokens, config.vocabulary), "labels": labels(recipe)},
-            "logits",
-            "features",
-        ),
-    ]
-
-
-def _diffusion(recipe: Recipe, networks: Networks) -> list[GraphPlan]:
-    config = recipe.backbone
-    x = normal(ROWS, config.channels, config.size, config.size)
-    return [
-        plan_rows("decoder", Method(networks.decoder, "decode"), {"latents": x}, "image"),
-        plan_rows(
-            "backbone",
-            networks.backbone,
-            {"x": x, "t": torch.linspace(0.25, 0.75, ROWS), "labels": labels(recipe)},
-            "prediction",
-            "features",
-        ),
-    ]
+        contract = _contracts(recipe)["reward"]
+        small.append(plan_reward(recipe, networks.reward, contract))
+    return [*small, *_generator_graphs(recipe, networks)]
 
 
 def plan_policy(recipe: Recipe, network: PolicyNetwork, name: str = "policy") -> GraphPlan:
-    """A policy's or critic's graph, tabulated for the calls of the recipe's schedule."""
-    steps, width = recipe.schedule.steps, recipe.backbone.width
-    tabulate_steps(network, steps if recipe.family in ("maskgit", "var") else steps + 1)
-    if recipe.family == "var":
-        plan = var_policy(recipe, network, name)
-    else:
-        inputs = {
-            "features": normal(ROWS, network.config.grid**2, width),
-            "step": torch.arange(ROWS),
-        }
-        plan = plan_rows(name, network, inputs, "raw")
-    if name != "critic":
-        return plan
-    return replace(plan, module=FirstColumn(plan.module), outputs=("value",))
+    """Plan a policy's or critic's graph, tabulated for the calls of the recipe's schedule."""
+    model, spec = recipe.model, recipe.model.describe(recipe)
+    tabulate_steps(network, spec.calls(recipe.schedule.steps))
+    module = model.policy_module(network, spec)
+    if name == "critic":
+        module = FirstColumn(module)
+    return make_plan(name, module, _contracts(recipe)[name], model.policy_examples(recipe))
+
+
+def _generator_graphs(recipe: Recipe, networks: Networks) -> list[GraphPlan]:
+    """Plan the graphs that are the family's own."""
+    contracts = _contracts(recipe)
+    functions = recipe.model.functions(networks.backbone, networks.decoder)
+    examples = recipe.model.examples(recipe, functions)
+    return [
+        make_plan(name, functions[name], contracts[name], inputs)
+        for name, inputs in examples.items()
+    ]
+
+
+def _contracts(recipe: Recipe) -> Mapping[str, GraphContract]:
+    return recipe.model.describe(recipe).contracts(recipe.condition)
 
 
 class FirstColumn(nn.Module):
@@ -88,7 +62,7 @@ class FirstColumn(nn.Module):
         self.module = module
 
     def forward(self, *inputs: Tensor) -> Tensor:
-        """(B,)."""
+        """Give the column (B,)."""
         column: Tensor = self.module(*inputs)
         return column[:, 0]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,13 +18,6 @@ from adagen_rt.models.seeded import seeded_fill
 
 #: A seeded policy's last layer, which a fresh policy has at zero, is scaled by this.
 SEEDED_POLICY_SCALE = 0.5
-#: The published decoders' tags in the golden numbers; VAR's belongs to its family.
-_DECODER_TAGS = {
-    "maskgit": "vqgan",
-    "dit": "autoencoder_kl",
-    "sit": "autoencoder_kl",
-    "var": "var/vae",
-}
 
 
 @dataclass(frozen=True)
@@ -50,14 +42,14 @@ class Networks:
     reward: Discriminator | None = None
 
     def optional(self) -> dict[str, nn.Module]:
-        """Those of the networks that an engine can do without, by name, that there are."""
+        """List, by name, the networks that there are and that an engine can do without."""
         names = ("policy", "fidelity_policy", "critic", "reward")
         found = {name: getattr(self, name) for name in names}
         return {name: network for name, network in found.items() if network is not None}
 
 
 def load_networks(recipe: Recipe, weights: Path, fidelity: Path | None = None) -> Networks:
-    """Networks with the weights of the recipe's files in a folder.
+    """Load networks with the weights of the recipe's files in a folder.
 
     Args:
         recipe: What they are.
@@ -82,10 +74,10 @@ def load_networks(recipe: Recipe, weights: Path, fidelity: Path | None = None) -
 
 
 def seed_networks(recipe: Recipe, tag: str) -> Networks:
-    """Networks of the recipe's sizes, filled by the golden rule; no files are needed."""
+    """Make networks of the recipe's sizes, filled by the golden rule; no files are needed."""
     networks = _complete(recipe, recipe.make_backbone(), recipe.make_decoder())
     seeded_fill(networks.backbone, tag, f"{recipe.family}/backbone")
-    seeded_fill(networks.decoder, tag, _DECODER_TAGS[recipe.family])
+    seeded_fill(networks.decoder, tag, recipe.model.decoder.tag)
     for name, network in networks.optional().items():
         scales = {"linear3.weight": SEEDED_POLICY_SCALE}
         seeded_fill(network, tag, f"{recipe.family}/{name}", scales=scales)
@@ -93,7 +85,7 @@ def seed_networks(recipe: Recipe, tag: str) -> Networks:
 
 
 def _complete(recipe: Recipe, backbone: nn.Module, decoder: nn.Module) -> Networks:
-    """A generator and, fresh, the optional networks that the recipe has."""
+    """Join a generator and, fresh, the optional networks that the recipe has."""
     files, policy = recipe.files, make_policy(recipe)
     return Networks(
         backbone,
@@ -106,25 +98,16 @@ def _complete(recipe: Recipe, backbone: nn.Module, decoder: nn.Module) -> Networ
 
 
 def make_policy(recipe: Recipe) -> PolicyNetwork | None:
-    """A fresh policy, whose output is zero: the static schedule."""
+    """Make a fresh policy, whose output is zero: the static schedule."""
     if recipe.policy is None:
         return None
     config = PolicyConfig(
         actions=len(recipe.schedule.actions),
-        features=recipe.backbone.width,
-        grid=feature_grid(recipe),
+        features=recipe.model.feature_width(recipe),
+        grid=recipe.model.feature_grid(recipe),
         hidden=recipe.policy.hidden,
     )
     return PolicyNetwork(config)
-
-
-def feature_grid(recipe: Recipe) -> int:
-    """Side of the feature map that the policy reads."""
-    if recipe.family == "maskgit":
-        return math.isqrt(recipe.backbone.tokens)
-    if recipe.family == "var":
-        return int(recipe.backbone.scales[-1])
-    return int(recipe.backbone.grid)
 
 
 def _load(module: nn.Module, path: Path) -> None:

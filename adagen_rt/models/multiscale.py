@@ -169,10 +169,10 @@ class MultiScaleVQVAE(nn.Module):
         """Images (B, c, H, W) to tokens of all scales (B, N), coarse to fine."""
         return self.quantize.tokenize(self.latents(images))
 
-    def decode(self, f_hat: Tensor) -> Tensor:
-        """A sum of refined scales (B, latent_channels, h, w) to images, clamped to [-1, 1]."""
-        return torch.clamp(self.decode_raw(f_hat), -1.0, 1.0)
+    def decode(self, latents: Tensor) -> Tensor:
+        """Decode sums of refined scales (B, latent_channels, h, w) to images within [-1, 1]."""
+        return torch.clamp(self.decode_raw(latents), -1.0, 1.0)
 
-    def decode_raw(self, f_hat: Tensor) -> Tensor:
-        """`decode` without the clamp, whose zero gradient would stop training."""
-        return self.decoder(self.post_quant_conv(f_hat))
+    def decode_raw(self, latents: Tensor) -> Tensor:
+        """Decode without the clamp, whose zero gradient would stop training."""
+        return self.decoder(self.post_quant_conv(latents))

@@ -98,5 +98,5 @@ def test_maskgit_wastes_one_conditional_evaluation(baseline):
     network, rows = generator.backbone, []
     generator.backbone = lambda tokens, labels: rows.append(labels) or network(tokens, labels)
     make_latents(generator, torch.tensor([1]), TorchRandom())
-    null = [bool(labels == recipe.class_count) for labels in rows]
+    null = [bool(labels == recipe.condition.count) for labels in rows]
     assert (null.count(False), null.count(True)) == (5, 4)

@@ -128,7 +128,7 @@ def test_colour_images_are_judged_through_a_vision_transformer(run, tmp_path):
         save_weights(getattr(networks, name).state_dict(), path)
     content = recipe.model_dump(mode="json", exclude_none=True)
     (tmp_path / "colour.yaml").write_text(yaml.safe_dump(content))
-    for label in range(recipe.class_count):
+    for label in range(recipe.condition.count):
         (tmp_path / "data" / f"n{label}").mkdir(parents=True)
         Image.new("RGB", (40, 50), (9 * label, 80, 200)).save(tmp_path / f"data/n{label}/a.png")
     save_file(ViT(ViTConfig(64, 4, 1, 8, 2)).state_dict(), tmp_path / "vit.safetensors")

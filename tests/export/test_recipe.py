@@ -37,7 +37,7 @@ def test_every_recipe_parses_and_lays_out_its_networks(path):
     recipe = load_recipe(path)
     assert recipe.name == path.stem
     with torch.device("meta"):
-        assert recipe.make_backbone().config.classes == recipe.class_count
+        assert recipe.make_backbone().config.classes == recipe.condition.count
         recipe.make_decoder()
 
 
@@ -48,7 +48,7 @@ def test_there_are_four_demo_recipes():
 @pytest.mark.parametrize("path", FASHION, ids=lambda path: path.stem)
 def test_demo_recipes_say_how_they_are_trained(path):
     recipe = load_recipe(path)
-    assert len(recipe.class_names) == 10
+    assert len(recipe.condition.names) == 10
     for settings in (recipe.training.tokenizer, recipe.training.generator):
         assert build(LoopConfig, settings).steps > 100
 
@@ -59,7 +59,7 @@ def test_demo_recipes_say_how_they_are_trained(path):
         ({"famly": "maskgit"}, "famly: Extra inputs are not permitted"),
         ({"name": None}, "name: Field required"),
         ({"name": "../up"}, "name: String should match"),
-        ({"family": "gan"}, "family: Input should be"),
+        ({"family": "gan"}, "family: got 'gan', expected one of maskgit, var, dit, sit"),
         ({"backbone__wdith": 3}, "backbone: wdith: unknown key, expected one of width, depth"),
         ({"backbone__width": "wide"}, "backbone: width: Input should be a valid integer"),
         ({"backbone__depth": 4}, "backbone: depth: got 4, expected an odd number"),

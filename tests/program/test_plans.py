@@ -10,7 +10,7 @@ from tiny_recipes import FAMILIES, tiny_networks, tiny_recipe
 
 import adagen_rt
 from adagen_rt.backends.tensorrt.build import build_plans
-from adagen_rt.export.pipeline import export_networks
+from adagen_rt.export.engine import export_networks
 
 LABELS, SEEDS = [3, 0, 9], [5, 2**63 - 1, 7]
 

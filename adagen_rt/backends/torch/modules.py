@@ -18,42 +18,18 @@ import torch
 from torch import Tensor, nn
 
 from adagen_rt.backends.base import TensorSpec
+from adagen_rt.engine.contracts import KEEP_FLOAT32
+from adagen_rt.engine.family import find_family
+from adagen_rt.engine.manifest import Manifest
 
 Call = Callable[..., Any]
-#: Outputs of every graph, in the order in which the networks return them.
-OUTPUTS = {
-    "maskgit": ("logits", "features"),
-    "dit": ("prediction", "features"),
-    "sit": ("prediction", "features"),
-    "var": ("logits", "features", "new_cache"),
-}
-_OTHERS = {
-    "decoder": ("image",),
-    "policy": ("raw",),
-    "condition": ("modulation", "head_modulation", "start"),
-    "refine": ("next_f_hat", "next_inputs"),
-}
-#: Tensors that have the networks' dtype; features are float32, as the policy is.
-TYPED = frozenset(
-    [
-        "logits",
-        "prediction",
-        "image",
-        "cache",
-        "new_cache",
-        "modulation",
-        "head_modulation",
-        "start",
-    ]
-)
-INTEGERS = frozenset(["tokens", "labels", "positions", "next_positions", "phi", "step"])
 
 
 class TorchGraphs:
     """The networks of one engine as ``DeviceGraphs``.
 
     Args:
-        family: The step rule that they serve.
+        manifest: What they are, as far as a recipe says.
         calls: What computes each graph, by the names of the graph's inputs.
         dtype: Dtype of the networks.
         device: Where they are, such as ``cuda``.
@@ -62,23 +38,23 @@ class TorchGraphs:
 
     def __init__(
         self,
-        family: str,
+        manifest: Manifest,
         calls: Mapping[str, Call],
         dtype: torch.dtype,
         device: str,
         compiled: frozenset[str] = frozenset(),
     ) -> None:
-        self._outputs = {"backbone": OUTPUTS[family], **_OTHERS}
+        self._contracts = manifest.family.contracts(manifest.condition)
         self._calls = {
             name: torch.compile(call) if name in compiled else call for name, call in calls.items()
         }
-        self._dtype = dtype
+        self._dtypes = tensor_dtypes(manifest, dtype)
         self._place = Place(device)
 
     def graph(self, name: str, shapes: Mapping[str, tuple[int, ...]]) -> TorchGraph:
-        """The graph at these shapes; runs once to learn its outputs' shapes."""
-        inputs = {key: TensorSpec(shape, self._dtype_of(key)) for key, shape in shapes.items()}
-        names = self._outputs[name]
+        """Make the graph at these shapes; it runs once to learn its outputs' shapes."""
+        inputs = {key: TensorSpec(shape, self._dtypes[key]) for key, shape in shapes.items()}
+        names = self._contracts[name].outputs
         return TorchGraph(self._calls[name], inputs, self._specs(name, inputs, names), self._place)
 
     def _specs(
@@ -86,14 +62,9 @@ class TorchGraphs:
     ) -> dict[str, TensorSpec]:
         results = self._place.try_out(self._calls[name], inputs)
         return {
-            key: TensorSpec(tuple(result.shape), self._dtype_of(key))
+            key: TensorSpec(tuple(result.shape), self._dtypes[key])
             for key, result in zip(names, results, strict=True)
         }
-
-    def _dtype_of(self, name: str) -> str:
-        if name in INTEGERS:
-            return "int64"
-        return str(self._dtype if name in TYPED else torch.float32).removeprefix("torch.")
 
 
 class TorchGraph:
@@ -114,7 +85,7 @@ class TorchGraph:
         self._written: list[Tensor] = []
 
     def bind(self, addresses: Mapping[str, int]) -> None:
-        """Tensors over memory that belongs to the caller."""
+        """Read and write memory that belongs to the caller."""
         view = self._place.view
         self._read = {name: view(addresses[name], spec) for name, spec in self.inputs.items()}
         self._written = [view(addresses[name], spec) for name, spec in self.outputs.items()]
@@ -150,7 +121,7 @@ class Place:
                 torch.cuda.synchronize(self.device)
 
     def try_out(self, call: Call, inputs: Mapping[str, TensorSpec]) -> tuple[Tensor, ...]:
-        """What a module gives for zeros; of use are the shapes."""
+        """Run a module on zeros; of use are the shapes."""
         with self.running(None):
             zeros = {
                 key: torch.zeros(spec.shape, dtype=getattr(torch, spec.dtype), device=self.device)
@@ -159,7 +130,7 @@ class Place:
             return _as_tuple(call(**zeros))
 
     def view(self, address: int, spec: TensorSpec) -> Tensor:
-        """A tensor over memory that belongs to the caller."""
+        """Make a tensor over memory that belongs to the caller."""
         dtype = getattr(torch, spec.dtype)
         if 0 in spec.shape:
             return torch.empty(spec.shape, dtype=dtype, device=self.device)
@@ -187,32 +158,71 @@ class _Exposed:
         }
 
 
+def tensor_dtypes(manifest: Manifest, dtype: torch.dtype) -> dict[str, str]:
+    """Give the dtypes of all tensors that pass through the graphs, by name.
+
+    What the networks make has their dtype, save what policies look at and what graphs make that
+    keep float32. So has memory that a graph extends: it takes ``cache`` and makes ``new_cache``.
+
+    Args:
+        manifest: What the networks are.
+        dtype: What they compute in.
+    """
+    spec, condition = manifest.family, manifest.condition
+    contracts = spec.contracts(condition)
+    made = {t for n, graph in contracts.items() if n not in KEEP_FLOAT32 for t in graph.outputs}
+    made -= set(spec.seen.split())
+    made |= {name.removeprefix("new_") for name in made}
+    integers = {*find_family(spec.family).model().integers, "step"}
+    every = {t for graph in contracts.values() for t in (*graph.inputs, *graph.outputs)}
+    dtypes = dict.fromkeys(every, "float32")
+    dtypes |= dict.fromkeys(made, str(dtype).removeprefix("torch."))
+    dtypes |= dict.fromkeys(integers, "int64")
+    return dtypes | {name: row.dtype for name, row in condition.tensors.items()}
+
+
+def cast_networks(manifest: Manifest, backbone: nn.Module, decoder: nn.Module, dtype: Any) -> None:
+    """Cast networks in place, save what computes graphs that keep float32.
+
+    Args:
+        manifest: What they are.
+        backbone: The generator.
+        decoder: The autoencoder.
+        dtype: What they are to compute in.
+    """
+    backbone.to(dtype)
+    decoder.to(dtype)
+    functions: Any = find_family(manifest.family.family).model().functions(backbone, decoder)
+    for name in functions.keys() & KEEP_FLOAT32:
+        getattr(functions[name], "__self__", functions[name]).float()
+
+
 def network_calls(
-    family: str,
+    manifest: Manifest,
     backbone: nn.Module,
-    decoder: Any,
+    decoder: nn.Module,
     policy: nn.Module | None,
     dtype: torch.dtype,
 ) -> dict[str, Call]:
-    """What computes each graph of a family.
+    """Find what computes each graph of a generator.
 
     Args:
-        family: The step rule.
+        manifest: What it is.
         backbone: The generator.
         decoder: The autoencoder.
         policy: The policy network as the family's features need it, or None.
         dtype: What the decoder computes in.
     """
-    calls: dict[str, Call] = {"backbone": backbone}
-    if policy is not None:
-        calls["policy"] = policy
-    if family == "maskgit":
-        return {**calls, "decoder": lambda tokens: decoder.decode_tokens(tokens)}
-    calls["decoder"] = lambda latents: decoder.decode(latents.to(dtype))
-    if family == "var":
-        condition: Any = backbone
-        calls |= {"condition": condition.condition, "refine": decoder.quantize.refine}
-    return calls
+    model = find_family(manifest.family.family).model()
+    calls: dict[str, Call] = dict(model.functions(backbone, decoder))
+    decode = calls["decoder"]
+
+    def cast_and_decode(**inputs: Tensor) -> Any:
+        cast = {n: x.to(dtype) if x.is_floating_point() else x for n, x in inputs.items()}
+        return decode(**cast)
+
+    calls["decoder"] = cast_and_decode
+    return calls if policy is None else {**calls, "policy": policy}
 
 
 def _as_tuple(results: Any) -> tuple[Tensor, ...]:

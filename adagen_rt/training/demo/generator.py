@@ -4,42 +4,27 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from adagen_rt.engine.family import find_family
 from adagen_rt.engine.manifest import Manifest
 from adagen_rt.errors import InputError
 from adagen_rt.evaluation.data import Images
-from adagen_rt.families.diffusion.network import DiT
-from adagen_rt.families.maskgit.network import MaskGIT
-from adagen_rt.families.var.network import VAR
-from adagen_rt.models.autoencoder import VQGAN, AutoencoderKL
 from adagen_rt.models.checkpoint import load_state, load_strict
 from adagen_rt.models.classifier import load_classifier
-from adagen_rt.models.multiscale import MultiScaleVQVAE
 from adagen_rt.training.checkpoint import save_weights
 from adagen_rt.training.demo.loop import LoopConfig, Trainer
-from adagen_rt.training.demo.objectives import DiTTask, GeneratorTask, MaskGITTask, SiTTask, VARTask
-from adagen_rt.training.demo.tokenizers import (
-    ImageTask,
-    KLTask,
-    MultiScaleTask,
-    TrainableVQ,
-    VQTask,
-    calibrate,
-    to_range,
-)
+from adagen_rt.training.demo.objectives import GeneratorTask
+from adagen_rt.training.demo.tokenizers import TASKS, ImageTask, to_range
 from adagen_rt.training.policy.environment import Environment
 from adagen_rt.training.policy.samples import preview_images
 
 CODES = "codes.safetensors"
 ENCODE_BATCH = 250
-CALIBRATION_IMAGES = 2000
-
-Autoencoder = VQGAN | AutoencoderKL | MultiScaleVQVAE
-Backbone = MaskGIT | DiT | VAR
 
 
 @dataclass(frozen=True)
@@ -62,30 +47,27 @@ class Stage:
 
 
 def train_tokenizer(
-    model: Autoencoder, images: Images, pixel_range: tuple[float, float], stage: Stage, file: str
+    model: nn.Module, images: Images, pixel_range: tuple[float, float], stage: Stage, file: str
 ) -> None:
-    """Trains an autoencoder and writes its averaged weights to `file` in the run's folder."""
+    """Train an autoencoder and write its averaged weights to `file` in the run's folder."""
     pixels = _pixels(images).to(stage.device)
     task = _tokenizer_task(model.to(stage.device), pixels, pixel_range)
     trainer = Trainer(task, stage.loop, stage.folder / "tokenizer", stage.resume)
-    trained = trainer.run(stage.max_minutes)
-    autoencoder = trained.model if isinstance(trained, TrainableVQ) else trained
-    if isinstance(autoencoder, AutoencoderKL):
-        calibrate(autoencoder, task.images(slice(0, CALIBRATION_IMAGES)))
+    autoencoder = task.finish(trainer.run(stage.max_minutes))
     save_weights(autoencoder.state_dict(), stage.folder / file)
     # Codes of an earlier tokenizer mean nothing to this one.
     (stage.folder / CODES).unlink(missing_ok=True)
 
 
 def train_backbone(
-    network: Backbone,
-    autoencoder: Autoencoder,
+    network: nn.Module,
+    autoencoder: nn.Module,
     images: Images,
     manifest: Manifest,
     stage: Stage,
     file: str,
 ) -> None:
-    """Trains a generator on encoded images and writes its averaged weights to `file`."""
+    """Train a generator on encoded images and write its averaged weights to `file`."""
     autoencoder.eval().requires_grad_(False).to(stage.device)
     pixel_range = manifest.image.pixel_range
     codes = _encode_once(autoencoder, images, pixel_range, stage.folder / CODES)
@@ -96,8 +78,8 @@ def train_backbone(
     save_weights(trainer.run(stage.max_minutes).state_dict(), stage.folder / file)
 
 
-def load_autoencoder(model: Autoencoder, path: Path) -> Autoencoder:
-    """Fills an autoencoder with the weights that `train_tokenizer` wrote."""
+def load_autoencoder(model: nn.Module, path: Path) -> nn.Module:
+    """Fill an autoencoder with the weights that `train_tokenizer` wrote."""
     if not path.is_file():
         raise InputError("--stage", "backbone", f"a trained tokenizer at {path}")
     load_strict(model, load_state(path))
@@ -105,42 +87,31 @@ def load_autoencoder(model: Autoencoder, path: Path) -> Autoencoder:
 
 
 def _tokenizer_task(
-    model: Autoencoder, pixels: Tensor, pixel_range: tuple[float, float]
+    model: nn.Module, pixels: Tensor, pixel_range: tuple[float, float]
 ) -> ImageTask:
     features = load_classifier().requires_grad_(False).to(pixels.device).maps
-    if isinstance(model, VQGAN):
-        return VQTask(model, pixels, *pixel_range, features)
-    if isinstance(model, AutoencoderKL):
-        return KLTask(model, pixels, *pixel_range, features)
-    return MultiScaleTask(model, pixels, *pixel_range, features)
+    return TASKS[type(model)](model, pixels, *pixel_range, features)
 
 
 def _generator_task(
-    network: Backbone,
-    autoencoder: Autoencoder,
+    network: nn.Module,
+    autoencoder: nn.Module,
     codes: Tensor,
     labels: Tensor,
     manifest: Manifest,
 ) -> GeneratorTask:
-    null_class = network.config.classes
-
     def preview(average: nn.Module) -> Tensor:
         return preview_images(Environment(manifest, average, autoencoder, str(codes.device)))
 
-    if isinstance(network, MaskGIT):
-        return MaskGITTask(network, codes, labels, null_class, preview)
-    if isinstance(network, DiT):
-        task = DiTTask if network.config.process == "vp" else SiTTask
-        return task(network, codes, labels, null_class, preview)
-    assert isinstance(autoencoder, MultiScaleVQVAE)
-    quantizer = autoencoder.quantize
-    return VARTask(network, codes, labels, null_class, preview, quantizer=quantizer)
+    null = manifest.condition.null({"labels": labels[:1]})["labels"]
+    model = find_family(manifest.family.family).model()
+    return model.task(network, autoencoder, codes, labels, int(null), preview)
 
 
 def _encode_once(
-    autoencoder: Autoencoder, images: Images, pixel_range: tuple[float, float], path: Path
+    autoencoder: nn.Module, images: Images, pixel_range: tuple[float, float], path: Path
 ) -> Tensor:
-    """Codes of all images, from the file of an earlier run if it is there."""
+    """Give the codes of all images, from the file of an earlier run if it is there."""
     if path.is_file():
         return load_state(path)["codes"]
     codes = encode_all(autoencoder, images, pixel_range)
@@ -151,10 +122,8 @@ def _encode_once(
 
 
 @torch.no_grad()
-def encode_all(
-    autoencoder: Autoencoder, images: Images, pixel_range: tuple[float, float]
-) -> Tensor:
-    """Codes or latents of all images."""
+def encode_all(autoencoder: Any, images: Images, pixel_range: tuple[float, float]) -> Tensor:
+    """Encode all images to codes or latents."""
     batches = _pixels(images).split(ENCODE_BATCH)
     where = next(autoencoder.parameters()).device
     progress = tqdm(batches, desc="encode", mininterval=5.0)

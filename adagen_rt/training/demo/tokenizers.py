@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -14,6 +15,8 @@ from adagen_rt.models.multiscale import MultiScaleVQVAE
 from adagen_rt.training.random import integers, normal
 
 PREVIEWS = 30
+#: Images that the latents' variance is measured on.
+CALIBRATION_IMAGES = 2000
 #: Weight of the perceptual distance beside the error of pixels, which is about as large.
 PERCEPTUAL_WEIGHT = 1.0
 
@@ -46,14 +49,19 @@ class ImageTask(ABC):
 
     @abstractmethod
     def loss(self, rows: Tensor, generator: torch.Generator) -> Tensor:
-        """The mean loss of the examples numbered `rows`."""
+        """Give the mean loss of the examples numbered `rows`."""
 
     @abstractmethod
     def reconstruct(self, network: nn.Module, images: Tensor) -> Tensor:
-        """Images after a round trip through the tokenizer, in the network's pixel range."""
+        """Send images on a round trip through the tokenizer, in the network's pixel range."""
+
+    def finish(self, trained: Any) -> nn.Module:
+        """Take the autoencoder out of the trained network, ready for a generator."""
+        autoencoder: nn.Module = trained
+        return autoencoder
 
     def error(self, decoded: Tensor, images: Tensor) -> Tensor:
-        """How far decoded images are from the originals, in pixels and in features."""
+        """Measure how far decoded images are from the originals, in pixels and in features."""
         decoded, images = (self.to_unit(part) for part in (decoded, images))
         error = reconstruction_error(decoded, images)
         if self.features is None:
@@ -61,15 +69,15 @@ class ImageTask(ABC):
         return error + PERCEPTUAL_WEIGHT * perceptual_distance(self.features, decoded, images)
 
     def to_unit(self, images: Tensor) -> Tensor:
-        """From the network's pixel range to [0, 1]."""
+        """Bring images from the network's pixel range to [0, 1]."""
         return (images - self.low) / (self.high - self.low)
 
     def images(self, rows: Tensor | slice) -> Tensor:
-        """Examples in the network's pixel range."""
+        """Give examples in the network's pixel range."""
         return to_range(self.pixels[rows], self.low, self.high)
 
     def preview(self, network: nn.Module) -> Tensor:
-        """Pairs of rows: originals above their reconstructions."""
+        """Draw pairs of rows: originals above their reconstructions."""
         images = self.images(slice(0, PREVIEWS))
         rows = (images, self.reconstruct(network, images))
         pairs = torch.stack([part.unflatten(0, (-1, 10)) for part in rows], dim=1)
@@ -77,7 +85,7 @@ class ImageTask(ABC):
 
 
 def to_range(pixels: Tensor, low: float, high: float) -> Tensor:
-    """Bytes to the pixel range of a network."""
+    """Bring bytes to the pixel range of a network."""
     return low + (high - low) / 255.0 * pixels.float()
 
 
@@ -102,7 +110,7 @@ class TrainableVQ(nn.Module):
 
     @torch.no_grad()
     def follow(self, columns: Tensor, indices: Tensor, generator: torch.Generator) -> None:
-        """Moves the codes towards the encoder outputs (M, width) assigned to them (M,)."""
+        """Move the codes towards the encoder outputs (M, width) assigned to them (M,)."""
         codes = self.model.quantize.embedding.weight
         hits = torch.bincount(indices, minlength=len(codes)).float()
         totals = torch.zeros_like(codes).index_add_(0, indices, columns)
@@ -150,6 +158,10 @@ class VQTask(ImageTask):
         """Through tokens and back."""
         return network.model.decode_tokens(network.model.encode(images))
 
+    def finish(self, trained: TrainableVQ) -> VQGAN:
+        """Let the running sums go."""
+        return trained.model
+
 
 class KLTask(ImageTask):
     """Reconstruction through a sampled continuous latent."""
@@ -173,6 +185,11 @@ class KLTask(ImageTask):
     def reconstruct(self, network: nn.Module, images: Tensor) -> Tensor:
         """Through the posterior's mean and back."""
         return network.decode(network.encode(images))
+
+    def finish(self, trained: AutoencoderKL) -> AutoencoderKL:
+        """Bring the latents to the variance that generators assume."""
+        calibrate(trained, self.images(slice(0, CALIBRATION_IMAGES)))
+        return trained
 
 
 class MultiScaleTask(ImageTask):
@@ -207,7 +224,7 @@ class MultiScaleTask(ImageTask):
     def _restart(
         self, tokens: list[Tensor], maps: Tensor, sums: list[Tensor], generator: torch.Generator
     ) -> None:
-        """Counts the hits of every scale and moves unused codes to where they are needed."""
+        """Count the hits of every scale and move unused codes to where they are needed."""
         quantize = self.network.quantize
         codes, hits = quantize.embedding.weight, quantize.ema_vocab_hit_SV
         for scale, indices in enumerate(tokens):
@@ -226,14 +243,22 @@ class MultiScaleTask(ImageTask):
         return network.decode(network.quantize.quantize(network.latents(images))[1][-1])
 
 
+#: How each kind of autoencoder is trained.
+TASKS: dict[type[nn.Module], Callable[..., ImageTask]] = {
+    VQGAN: VQTask,
+    AutoencoderKL: KLTask,
+    MultiScaleVQVAE: MultiScaleTask,
+}
+
+
 def reconstruction_error(decoded: Tensor, images: Tensor) -> Tensor:
-    """Squared and absolute error of pixels, about one for a network that outputs the mean."""
+    """Sum squared and absolute error of pixels, about one for a network that outputs the mean."""
     difference = decoded - images
     return 8.0 * difference.square().mean() + 1.0 * difference.abs().mean()
 
 
 def perceptual_distance(features: Maps, decoded: Tensor, images: Tensor) -> Tensor:
-    """Squared distance of feature maps, each place's channels scaled to length one.
+    """Average the squared distance of feature maps, each place's channels scaled to length one.
 
     Zhang et al., "The unreasonable effectiveness of deep features" (arXiv 1801.03924),
     equation 1, without learnt channel weights; averaged over places, then over the maps.
@@ -247,7 +272,7 @@ def perceptual_distance(features: Maps, decoded: Tensor, images: Tensor) -> Tens
 
 @torch.no_grad()
 def calibrate(model: AutoencoderKL, images: Tensor) -> None:
-    """Folds a factor into the 1 x 1 convolutions so that scaled latents have unit variance.
+    """Fold a factor into the 1 x 1 convolutions so that scaled latents have unit variance.
 
     The generators assume unit variance; `latent_scale` is a constant of the recipe, so the
     weights are what gives.

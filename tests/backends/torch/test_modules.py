@@ -8,9 +8,8 @@ import numpy as np
 from program.host import Submitted
 from tiny_recipes import FAMILIES, tiny_environment, tiny_networks, tiny_recipe
 
-from adagen_rt.backends.torch.modules import TorchGraphs, network_calls
+from adagen_rt.backends.torch.modules import TorchGraphs, cast_networks, network_calls
 from adagen_rt.cuda.host import HostDriver
-from adagen_rt.export.description import describe_model
 from adagen_rt.program import Runner, build_program
 from adagen_rt.program.builder import Setting
 
@@ -22,14 +21,13 @@ def make_runner(family, dtype):
     networks = tiny_networks(recipe)
     environment = tiny_environment(recipe, networks)
     policy = environment.multi_scale(networks.policy)
-    backbone, decoder = environment.backbone.to(dtype), environment.decoder.to(dtype)
-    if family == "var":
-        decoder.quantize.float()
-    calls = network_calls(family, backbone, decoder, policy, dtype)
+    manifest, generator = environment.manifest, (environment.backbone, environment.decoder)
+    cast_networks(manifest, *generator, dtype)
+    calls = network_calls(manifest, *generator, policy, dtype)
     driver = HostDriver()
-    graphs = Submitted(TorchGraphs(family, calls, dtype, "cpu"), driver)
+    graphs = Submitted(TorchGraphs(manifest, calls, dtype, "cpu"), driver)
     steps = recipe.schedule.steps
-    setting = Setting(describe_model(recipe), graphs, driver, 1, len(LABELS), steps, ("policy",))
+    setting = Setting(manifest, graphs, driver, 1, len(LABELS), steps, ("policy",))
     return Runner(build_program(setting), driver, 1), environment, policy
 
 

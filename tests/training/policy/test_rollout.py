@@ -6,7 +6,7 @@ torch = pytest.importorskip("torch")
 from tiny_recipes import FAMILIES, tiny_environment, tiny_networks, tiny_recipe
 
 from adagen_rt.export.description import describe_model
-from adagen_rt.export.pipeline import export_networks
+from adagen_rt.export.engine import export_networks
 from adagen_rt.pipeline.stepwise import StepwisePipeline
 from adagen_rt.training.policy.environment import Environment
 from adagen_rt.training.policy.rollout import (

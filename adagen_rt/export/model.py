@@ -1,0 +1,161 @@
+"""What the export, the trainers and the PyTorch backends know of a family's networks."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from adagen_rt.engine.family import FamilySpec
+from adagen_rt.errors import InputError
+from adagen_rt.export.examples import ROWS, Examples, normal
+
+if TYPE_CHECKING:
+    from adagen_rt.export.recipe import Recipe
+    from adagen_rt.models.policy import PolicyNetwork
+    from adagen_rt.training.demo.loop import Previewer
+    from adagen_rt.training.demo.objectives import GeneratorTask
+
+#: What computes each graph, by the names of the graph's inputs.
+Functions = Mapping[str, Callable[..., Any]]
+
+
+@dataclass(frozen=True)
+class DecoderKind:
+    """An autoencoder whose decoder makes a family's images.
+
+    Attributes:
+        name: Its name in recipes.
+        config: Its sizes, a dataclass.
+        network: The autoencoder.
+        tag: What the golden numbers call it, from which seeded weights follow.
+    """
+
+    name: str
+    config: type[Any]
+    network: type[nn.Module]
+    tag: str
+
+
+class FamilyModel(ABC):
+    """The half of a family that needs PyTorch.
+
+    The module `model` of a family's folder has an instance, `MODEL`.
+
+    Attributes:
+        config: Sizes of the backbone, a dataclass.
+        network: The backbone.
+        decoder: Makes the images.
+        solvers: Names of the solvers that a recipe can choose from.
+        integers: Inputs of its graphs that are whole numbers, besides the condition.
+    """
+
+    config: type[Any]
+    network: type[nn.Module]
+    decoder: DecoderKind
+    solvers: tuple[str, ...] = ()
+    integers: frozenset[str] = frozenset()
+
+    def defaults(self, family: str) -> dict[str, Any]:
+        """List the backbone's sizes that follow from a family's name."""
+        return {}
+
+    def check(self, recipe: Recipe) -> None:
+        """Refuse a recipe whose parts do not fit together.
+
+        Raises:
+            ValueError: They do not; the message names the field.
+        """
+        expect("backbone.classes", recipe.backbone.classes, recipe.condition.count)
+        if recipe.solver is not None and recipe.solver not in self.solvers:
+            expected = f"one of {', '.join(self.solvers)}" if self.solvers else "none here"
+            raise ValueError(f"solver: got {recipe.solver!r:.80}, expected {expected}")
+
+    @abstractmethod
+    def describe(self, recipe: Recipe) -> FamilySpec:
+        """Make the manifest's section."""
+
+    @abstractmethod
+    def feature_grid(self, recipe: Recipe) -> int:
+        """Give the side of the feature map that policies look at."""
+
+    def feature_width(self, recipe: Recipe) -> int:
+        """Give the width of that feature map."""
+        return int(recipe.backbone.width)
+
+    def image_size(self, recipe: Recipe) -> int:
+        """Give the side of the images, by default of one decoded place a feature."""
+        return self.feature_grid(recipe) * int(recipe.decoder.reduction)
+
+    @abstractmethod
+    def functions(self, backbone: Any, decoder: Any) -> Functions:
+        """Find what computes each of the family's own graphs.
+
+        Args:
+            backbone: The generator.
+            decoder: The autoencoder.
+
+        Returns:
+            Modules, or methods of modules. They take the graph's inputs by name, and by position
+            in the contract's order; they give its outputs in the contract's order.
+        """
+
+    @abstractmethod
+    def examples(self, recipe: Recipe, functions: Functions) -> dict[str, Examples]:
+        """Make example inputs of each of the family's own graphs.
+
+        Graphs are exported in this order: small ones first, so that faults show early.
+        """
+
+    def policy_examples(self, recipe: Recipe) -> Examples:
+        """Make example inputs of a policy."""
+        shape = self.feature_grid(recipe) ** 2, self.feature_width(recipe)
+        return Examples({"features": normal(ROWS, *shape), "step": torch.arange(ROWS)})
+
+    def policy_module(self, network: PolicyNetwork, spec: Any) -> nn.Module:
+        """Fit a policy network to the family's features; its parameters stay the same.
+
+        Args:
+            network: A policy, or a critic.
+            spec: The manifest's section.
+        """
+        return network
+
+    def task(
+        self,
+        network: Any,
+        decoder: Any,
+        codes: Tensor,
+        labels: Tensor,
+        null_class: int,
+        previewer: Previewer | None = None,
+    ) -> GeneratorTask:
+        """Make the training task of the backbone; arguments as of `GeneratorTask`.
+
+        Args:
+            network: The backbone.
+            decoder: The autoencoder that made the codes.
+            codes: Encoded images.
+            labels: Their classes.
+            null_class: The label that stands for no class.
+            previewer: Draws images with a network.
+
+        Raises:
+            InputError: Nobody has written one.
+        """
+        name = type(self).__name__
+        raise InputError("family", name, "one that says how its backbone is trained")
+
+
+def expect(field: str, got: object, expected: object) -> None:
+    """Refuse a recipe's field that has another value than is expected.
+
+    Raises:
+        ValueError: It has.
+    """
+    if got != expected:
+        raise ValueError(f"{field}: got {got!r}, expected {expected!r}")

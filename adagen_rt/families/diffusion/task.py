@@ -1,0 +1,33 @@
+"""How DiT and SiT are trained: latents get noisy, and what made them so is predicted."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from adagen_rt.families.diffusion.network import DiT
+from adagen_rt.ops.solver import scales
+from adagen_rt.training.demo.objectives import GeneratorTask
+from adagen_rt.training.random import normal, uniform
+
+
+class DiffusionTask(GeneratorTask):
+    """Squared error of a prediction at a uniform time.
+
+    Under the variance-preserving process the noise is predicted (DiT, arXiv 2212.09748), on the
+    straight path the velocity from noise to data (SiT, arXiv 2401.08740).
+    """
+
+    network: DiT
+
+    def loss(self, rows: Tensor, generator: torch.Generator) -> Tensor:
+        """Mix data and noise, and predict."""
+        latents, labels = self.examples(rows, generator)
+        time = uniform((len(rows),), generator)
+        noise = normal(latents.shape, generator)
+        process = self.network.config.process
+        signal, spread = scales(time[:, None, None, None], process)
+        prediction, _ = self.network(signal * latents + spread * noise, time, labels)
+        target = noise if process == "vp" else latents - noise
+        return F.mse_loss(prediction.float(), target)

@@ -1,0 +1,61 @@
+"""MaskGIT with PyTorch: how its networks are described, exported and trained."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+from adagen_rt.export.examples import ROWS, Examples, condition_rows, integers, masked
+from adagen_rt.export.model import DecoderKind, FamilyModel, Functions, expect
+from adagen_rt.families.maskgit.network import MaskGIT, MaskGITConfig
+from adagen_rt.families.maskgit.spec import MaskGITSpec
+from adagen_rt.models.autoencoder import VQGAN, VQGANConfig
+
+if TYPE_CHECKING:
+    from adagen_rt.export.recipe import Recipe
+    from adagen_rt.families.maskgit.task import MaskGITTask
+
+
+class MaskGITModel(FamilyModel):
+    """A U-ViT over the tokens of a VQGAN."""
+
+    config, network = MaskGITConfig, MaskGIT
+    decoder = DecoderKind("vqgan", VQGANConfig, VQGAN, tag="vqgan")
+    integers = frozenset({"tokens"})
+
+    def check(self, recipe: Recipe) -> None:
+        """See `FamilyModel`."""
+        super().check(recipe)
+        expect("backbone.vocabulary", recipe.backbone.vocabulary, recipe.decoder.vocabulary)
+
+    def describe(self, recipe: Recipe) -> MaskGITSpec:
+        """See `FamilyModel`."""
+        config = recipe.backbone
+        return MaskGITSpec(tokens=config.tokens, vocabulary=config.vocabulary)
+
+    def feature_grid(self, recipe: Recipe) -> int:
+        """See `FamilyModel`; a feature a token."""
+        return math.isqrt(recipe.backbone.tokens)
+
+    def functions(self, backbone: Any, decoder: Any) -> Functions:
+        """See `FamilyModel`."""
+        return {"backbone": backbone, "decoder": decoder.decode_tokens}
+
+    def examples(self, recipe: Recipe, functions: Functions) -> dict[str, Examples]:
+        """See `FamilyModel`."""
+        config = recipe.backbone
+        tokens = integers(config.vocabulary, ROWS, config.tokens)
+        seen = {"tokens": masked(tokens, config.vocabulary)}
+        return {
+            "decoder": Examples({"tokens": tokens}),
+            "backbone": Examples({**seen, **condition_rows(recipe.condition)}),
+        }
+
+    def task(self, network: MaskGIT, decoder: VQGAN, *examples: Any) -> MaskGITTask:
+        """See `FamilyModel`."""
+        from adagen_rt.families.maskgit.task import MaskGITTask
+
+        return MaskGITTask(network, *examples)
+
+
+MODEL = MaskGITModel()

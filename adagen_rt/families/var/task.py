@@ -1,0 +1,44 @@
+"""How VAR is trained: every scale is predicted from the true tokens of those before it."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from adagen_rt.families.var.network import VAR
+from adagen_rt.models.multiscale import MultiScaleQuantizer
+from adagen_rt.training.demo.loop import Previewer
+from adagen_rt.training.demo.objectives import GeneratorTask
+
+
+class VARTask(GeneratorTask):
+    """Cross entropy of every scale's tokens given the coarser ones (arXiv 2404.02905).
+
+    Args:
+        quantizer: The tokenizer's quantiser, which makes the inputs of tokens.
+    """
+
+    network: VAR
+
+    def __init__(
+        self,
+        network: VAR,
+        codes: Tensor,
+        labels: Tensor,
+        null_class: int,
+        previewer: Previewer | None = None,
+        *,
+        quantizer: MultiScaleQuantizer,
+    ) -> None:
+        super().__init__(network, codes, labels, null_class, previewer)
+        self.quantizer = quantizer
+
+    def loss(self, rows: Tensor, generator: torch.Generator) -> Tensor:
+        """Predict all scales at once."""
+        tokens, labels = self.examples(rows, generator)
+        tokens = tokens.long()
+        with torch.no_grad():
+            inputs, _ = self.quantizer.teacher_inputs(tokens)
+        logits = self.network.teacher(labels, inputs)
+        return F.cross_entropy(logits.float().flatten(0, 1), tokens.flatten())
