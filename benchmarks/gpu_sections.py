@@ -43,7 +43,7 @@ def kernels(driver: Driver, quick: bool) -> Iterator[Row]:
 
 
 def engines(driver: Driver, quick: bool) -> Iterator[Row]:
-    """The captured loop against ``StepwisePipeline`` on the CPU, for the same networks and seeds."""
+    """The captured loop against the pipeline on the CPU, for the same networks and seeds."""
     import torch
     from gpu_programs import Model, request
 

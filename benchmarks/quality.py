@@ -37,12 +37,11 @@ from tqdm import tqdm
 
 from adagen_rt.cli.support.judges import check_judged
 from adagen_rt.cli.support.plots import check_plot
-from adagen_rt.errors import AdagenError, InputError
+from adagen_rt.errors import AdagenError, InputError, as_integer
 from adagen_rt.evaluation.judge import load_judge
 from adagen_rt.evaluation.sources import SourceOpener, title
 from adagen_rt.files import check_writable
 from adagen_rt.pipeline.load import check_threads
-from adagen_rt.errors import as_integer
 from adagen_rt.sampling.params import MAX_STEPS
 from adagen_rt.sampling.request import MAX_BATCH
 from adagen_rt.sampling.sampler import Sampler
@@ -110,7 +109,9 @@ def measure(settings: Settings) -> tuple[list[Row], dict[str, Any]]:
     judge = load_judge(settings.data, settings.opener.device)
     facts = conditions(settings.opener.threads) | settings.opener.describe()
     facts |= {"judge": judge.describe()}
-    measured = Measured(judge, settings.count, settings.batch_size, str(settings.opener), settings.keep)
+    measured = Measured(
+        judge, settings.count, settings.batch_size, str(settings.opener), settings.keep
+    )
     rows = []
     for source in sources:
         rows += _engine_rows(source, measured, settings)

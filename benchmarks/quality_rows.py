@@ -70,4 +70,3 @@ class Measured:
         if key not in self._keepers:
             self._keepers[key] = guided.keeper(request, self._batch_size)
         return self._keepers[key].best_of(number)
-

@@ -38,7 +38,9 @@ HEADER = ("of", "size", "ms", "growth")
 Row = dict[str, Any]
 
 
-def generations(generator: StepwisePipeline, count: int, steps: int | None = None) -> Callable[[], object]:
+def generations(
+    generator: StepwisePipeline, count: int, steps: int | None = None
+) -> Callable[[], object]:
     """A call that generates ``count`` images at once."""
     labels = [n % 10 for n in range(count)]
     return partial(generator.generate, labels, [0] * count, steps=steps, batch_size=count)

@@ -6,7 +6,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from adagen_rt.backends.base import Backend
-from adagen_rt.errors import InputError
+from adagen_rt.errors import InputError, MissingExtraError
 
 if TYPE_CHECKING:
     from adagen_rt.engine.folder import EngineFolder
@@ -16,12 +16,12 @@ __all__ = ["BACKENDS", "DEVICE_BACKENDS", "Backend", "make_backend", "open_sessi
 #: Modules of the backends whose graphs run one by one over the host's arrays; each has
 #: `make_backend(threads, provider)`.
 HOST_BACKENDS = {"onnxruntime": "onnxruntime.session", "openvino": "openvino"}
-#: Modules of those that run whole generations on a GPU, see `adagen_rt.program`; each has
-#: `open_sessions(engine, backend)`.
+#: Modules of those that run whole generations on a GPU, see `adagen_rt.program`, and the extra
+#: that each needs; a module has `open_sessions(engine, backend)`.
 DEVICE_BACKENDS = {
-    "tensorrt": "tensorrt.runtime",
-    "tensorrt-rtx": "tensorrt.runtime",
-    "torch": "torch.engine",
+    "tensorrt": ("tensorrt.runtime", "tensorrt"),
+    "tensorrt-rtx": ("tensorrt.runtime", "tensorrt-rtx"),
+    "torch": ("torch.engine", "torch-cuda"),
 }
 BACKENDS = (*HOST_BACKENDS, *DEVICE_BACKENDS)
 
@@ -63,7 +63,12 @@ def open_sessions(engine: EngineFolder, backend: str) -> tuple[Any, Any, int]:
     """
     if backend not in DEVICE_BACKENDS:
         raise InputError("backend", backend, f"one of {', '.join(DEVICE_BACKENDS)}")
-    opened: tuple[Any, Any, int] = _module(DEVICE_BACKENDS[backend]).open_sessions(engine, backend)
+    name, extra = DEVICE_BACKENDS[backend]
+    try:
+        module = _module(name)
+    except ModuleNotFoundError as error:
+        raise MissingExtraError(str(error.name), extra) from None
+    opened: tuple[Any, Any, int] = module.open_sessions(engine, backend)
     return opened
 
 

@@ -106,7 +106,7 @@ class Manifest(Spec):
     refinement_std: float | None = Field(None, gt=0, le=100)
     graphs: dict[str, GraphSpec]
     dtype: Dtype
-    versions: dict[str, str] = {}
+    versions: dict[str, str] = Field({})
     files: dict[FileName, Sha256]
 
     @model_validator(mode="before")
@@ -193,7 +193,7 @@ class Manifest(Spec):
         return self.family.calls(self.schedule.steps)
 
     def with_graphs(self, names: Iterable[str]) -> Manifest:
-        """Copy it with graphs of which only the names are known, for networks that stand for them."""
+        """Copy it with graphs of which only the names are known: networks stand for them."""
         graph = GraphSpec.model_construct(file="", inputs=(), outputs=(), parameters=0)
         return self.model_copy(update={"graphs": dict.fromkeys(names, graph)})
 

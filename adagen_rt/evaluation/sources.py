@@ -71,9 +71,7 @@ class SourceOpener:
             recipe = with_fidelity(recipe, other)
         made = load_networks(recipe, folder, other)
         manifest = self._changed(describe_model(recipe))
-        return network_sampler(
-            manifest, made.backbone, made.decoder, made.optional(), self.device
-        )
+        return network_sampler(manifest, made.backbone, made.decoder, made.optional(), self.device)
 
     def _changed(self, manifest: Manifest) -> Manifest:
         if self.std is None:

@@ -12,7 +12,13 @@ from tempfile import TemporaryDirectory
 
 import torch
 
-from adagen_rt.engine.folder import Engine, check_target, open_engine, staged_folder, write_manifest
+from adagen_rt.engine.folder import (
+    MANIFEST,
+    EngineFolder,
+    open_engine,
+    staged_engine,
+    write_manifest,
+)
 from adagen_rt.engine.manifest import Dtype, GraphSpec, Manifest
 from adagen_rt.engine.precision import save_graph
 from adagen_rt.errors import InputError, RecipeError
@@ -29,6 +35,7 @@ from adagen_rt.export.onnx_export import (
 )
 from adagen_rt.export.recipe import Recipe, load_recipe
 from adagen_rt.export.verify import expectation, measure_error
+from adagen_rt.files import check_target
 from adagen_rt.quantization import quantize_engine
 
 Progress = Callable[[str], object]
@@ -45,7 +52,7 @@ def export_engine(
     seeded: str | None = None,
     dtype: Dtype = "float32",
     progress: Progress = lambda message: None,
-) -> Engine:
+) -> EngineFolder:
     """Export a model to an engine folder, whole or not at all.
 
     Args:
@@ -82,9 +89,9 @@ def export_engine(
 
 def _export_integers(
     recipe: Recipe, make: Callable[[], Networks], out: Path, progress: Progress
-) -> Engine:
+) -> EngineFolder:
     """Export in float32 beside ``out``, and from there with integer weights."""
-    check_target(out)
+    check_target(out, MANIFEST)
     out.parent.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(prefix=f".{out.name}.", dir=out.parent) as scratch:
         exact = export_networks(recipe, make, Path(scratch) / "float32", progress=progress)
@@ -118,12 +125,12 @@ def export_networks(
     *,
     dtype: Dtype = "float32",
     progress: Progress = lambda message: None,
-) -> Engine:
+) -> EngineFolder:
     """Export the networks that `make` gives; other arguments as for `export_engine`.
 
     It is called once, so that the weights can be let go before ONNX Runtime loads its own.
     """
-    with staged_folder(Path(out)) as folder:
+    with staged_engine(Path(out)) as folder:
         progress("making the networks")
         plans = plan_graphs(recipe, make())
         checks, graphs = [], {}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from adagen_rt.engine.contracts import GraphContract
 from adagen_rt.export.examples import make_plan
@@ -13,7 +13,7 @@ from adagen_rt.export.networks import Networks
 from adagen_rt.export.onnx_export import GraphPlan
 from adagen_rt.export.recipe import Recipe
 from adagen_rt.export.reward import plan_reward
-from adagen_rt.models.policy import PolicyNetwork
+from adagen_rt.models.policy import FirstColumn, PolicyNetwork
 
 
 def plan_graphs(recipe: Recipe, networks: Networks) -> list[GraphPlan]:
@@ -52,19 +52,6 @@ def _generator_graphs(recipe: Recipe, networks: Networks) -> list[GraphPlan]:
 
 def _contracts(recipe: Recipe) -> Mapping[str, GraphContract]:
     return recipe.model.describe(recipe).contracts(recipe.condition)
-
-
-class FirstColumn(nn.Module):
-    """A module of one output column (B, 1), without its second axis."""
-
-    def __init__(self, module: nn.Module) -> None:
-        super().__init__()
-        self.module = module
-
-    def forward(self, *inputs: Tensor) -> Tensor:
-        """Give the column (B,)."""
-        column: Tensor = self.module(*inputs)
-        return column[:, 0]
 
 
 def tabulate_steps(policy: PolicyNetwork, calls: int) -> None:

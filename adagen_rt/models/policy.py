@@ -150,3 +150,16 @@ class MultiScalePolicy(nn.Module):
     def resize(self, x: Tensor, positions: Tensor) -> Tensor:
         """Resize (B, n, C) of one scale to the policy's grid, (B, grid * grid, C)."""
         return self.table[positions].T @ x
+
+
+class FirstColumn(nn.Module):
+    """A module of one output column (B, 1), without its second axis: a critic's value."""
+
+    def __init__(self, module: nn.Module) -> None:
+        super().__init__()
+        self.module = module
+
+    def forward(self, *inputs: Tensor, **named: Tensor) -> Tensor:
+        """Give the column (B,)."""
+        column: Tensor = self.module(*inputs, **named)
+        return column[:, 0]

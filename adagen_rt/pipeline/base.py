@@ -166,5 +166,5 @@ class Pipeline(ABC):
         """Tell who runs the graphs and what bounds it, for reports."""
         return {"backend": self.backend}
 
-    def close(self) -> None:
+    def close(self) -> None:  # noqa: B027 (on the host there is nothing to give back)
         """Give memory back; nothing is generated after it."""

@@ -151,8 +151,11 @@ class SamplingParams:
             InputError: A field is out of its range, or contradicts another.
             EngineError: The engine lacks a graph that a field needs.
         """
-        for name, value in self.changed().items():
-            ROWS[name].check(name, value)
+        for option in fields(self):
+            value = getattr(self, option.name)
+            # True equals 1, and is refused all the same.
+            if value is not option.default:
+                ROWS[option.name].check(option.name, value)
         complete = replace(
             self,
             steps=check_steps(manifest, self.steps),

@@ -5,8 +5,8 @@ from __future__ import annotations
 import warnings
 from typing import Any
 
-from adagen_rt.serving.batch_engine import BatchEngine
-from adagen_rt.serving.job import Image, Job, Observer, Outcome, Progress, Stats
+from adagen_rt.serving.batching.engine import BatchEngine
+from adagen_rt.serving.batching.job import Image, Job, Observer, Outcome, Progress, Stats
 
 __all__ = ["BatchEngine", "Image", "Job", "Observer", "Outcome", "Progress", "Stats"]
 

@@ -5,9 +5,9 @@ from tiny_engine import Options, build_tiny_engine
 torch = pytest.importorskip("torch")
 
 from adagen_rt.evaluation.choices import Choice
-from adagen_rt.evaluation.sources import EngineSource, draw_requests
 
 import adagen_rt
+from adagen_rt.evaluation.sources import EngineSource, draw_requests
 
 COUNT, SEED = 7, 3
 

@@ -5,9 +5,9 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from adagen_rt.evaluation.choices import Choice
-from adagen_rt.evaluation.sources import EngineSource, draw_requests
 
 from adagen_rt.engine.folder import open_engine, shipped_engines
+from adagen_rt.evaluation.sources import EngineSource, draw_requests
 from adagen_rt.pipeline.stepwise import StepwisePipeline
 
 CHOICES = [

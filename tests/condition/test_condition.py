@@ -1,8 +1,14 @@
 import numpy as np
 import pytest
 
-from adagen_rt.condition import ClassLabels, Condition, Conditioner, count_rows, join_rows
-from adagen_rt.condition import take_rows
+from adagen_rt.condition import (
+    ClassLabels,
+    Condition,
+    Conditioner,
+    count_rows,
+    join_rows,
+    take_rows,
+)
 from adagen_rt.condition.rows import halves
 
 LABELS = ClassLabels(count=5)

@@ -1,5 +1,4 @@
 import pytest
-
 from family_specs import FAMILIES, family_spec
 
 from adagen_rt.engine import family

@@ -7,13 +7,13 @@ torch = pytest.importorskip("torch")
 
 from adagen_rt.evaluation.choices import Choice, guided, rescheduled
 from adagen_rt.evaluation.network_source import NetworkSource
-from adagen_rt.evaluation.sources import EngineSource, draw_requests, make_samples
 from tiny_engine import Options, build_tiny_engine
 from tiny_recipes import judged_recipe, tiny_networks
 
 import adagen_rt
 from adagen_rt.engine.schedule import Constant, Cosine, Linear, Ramp
 from adagen_rt.errors import InputError
+from adagen_rt.evaluation.sources import EngineSource, draw_requests, make_samples
 from adagen_rt.export.description import describe_model
 from adagen_rt.pipeline.stepwise import StepwisePipeline
 from adagen_rt.training.policy.search import draw_candidate

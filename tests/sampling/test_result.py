@@ -1,10 +1,11 @@
 import numpy as np
 import pytest
 
-from adagen_rt.engine.manifest import ImageSpec
+from adagen_rt.engine.folder import open_engine
+from adagen_rt.ops.reference import to_pixels
 from adagen_rt.sampling.loop import Decision
-from adagen_rt.sampling.request import Request
-from adagen_rt.sampling.result import Snapshot, Trace, to_pixels
+from adagen_rt.sampling.request import make_request
+from adagen_rt.sampling.result import Snapshot, Trace
 
 
 @pytest.mark.parametrize("pixel_range", [(0.0, 1.0), (-1.0, 1.0)])
@@ -12,14 +13,13 @@ def test_pixels_cover_the_range_and_are_clamped(pixel_range):
     low, high = pixel_range
     middle = (low + high) / 2
     image = np.array([low - 1, low, middle, high, high + 1], np.float32).reshape(1, 1, 1, 5)
-    spec = ImageSpec(size=5, channels=1, pixel_range=pixel_range)
-    np.testing.assert_array_equal(to_pixels(image, spec).ravel(), [0, 0, 128, 255, 255])
+    np.testing.assert_array_equal(to_pixels(image, low, high).ravel(), [0, 0, 128, 255, 255])
 
 
 def test_channels_come_last():
     image = np.zeros((2, 3, 4, 4), np.float32)
     image[:, 1] = 1
-    pixels = to_pixels(image, ImageSpec(size=4, channels=3))
+    pixels = to_pixels(image, 0, 1)
     assert pixels.shape == (2, 4, 4, 3)
     assert pixels.dtype == np.uint8
     np.testing.assert_array_equal(pixels[0, 0, 0], [0, 255, 0])
@@ -27,13 +27,12 @@ def test_channels_come_last():
 
 def test_non_finite_pixels_are_black_or_white():
     image = np.array([np.nan, np.inf, -np.inf], np.float32).reshape(1, 1, 1, 3)
-    pixels = to_pixels(image, ImageSpec(size=3, channels=1))
+    pixels = to_pixels(image, 0, 1)
     np.testing.assert_array_equal(pixels.ravel(), [0, 255, 0])
 
 
-def test_a_trace_has_nan_where_nothing_was_chosen():
-    zeros = np.zeros(3, np.int64)
-    request = Request(zeros, zeros, 2, zeros.astype(np.float32))
+def test_a_trace_has_nan_where_nothing_was_chosen(tiny_engine):
+    request = make_request(open_engine(tiny_engine).manifest, [0, 1, 2])
     trace = Trace(request, ("a",), 2)
     values = np.array([0.5, 0.25], np.float32)
     trace.record(Decision(np.array([2, 0]), np.array([0, 1]), {"a": values}))

@@ -154,7 +154,7 @@ def test_an_error_fails_its_batch_and_no_other_lane(fault, judged, monkeypatch):
 
 def test_a_deadline_that_passes_during_a_look_at_the_queue_is_not_lost(gated, monkeypatch):
     from adagen_rt.errors import DeadlineError
-    from adagen_rt.serving.order import Order
+    from adagen_rt.serving.batching.order import Order
 
     looks = []
 

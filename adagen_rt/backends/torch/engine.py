@@ -10,20 +10,20 @@ import torch
 from adagen_rt.backends.base import TensorSpec
 from adagen_rt.backends.torch.modules import Place, TorchGraph
 from adagen_rt.backends.torch.onnx_module import OnnxModule
-from adagen_rt.cuda import open_driver
-from adagen_rt.engine.folder import Engine
+from adagen_rt.cuda import Driver, open_driver
+from adagen_rt.engine.folder import EngineFolder
 from adagen_rt.errors import DeviceError
-from adagen_rt.pipeline.captured import DeviceGenerator
 
 #: Samples that programs are captured for.
 BATCHES = (1, 2, 4, 8, 16)
 
 
-def open_torch_generator(engine: Engine) -> DeviceGenerator:
-    """An engine ready to generate on this machine's first GPU.
+def open_sessions(engine: EngineFolder, backend: str) -> tuple[EngineGraphs, Driver, int]:
+    """Open an engine's graphs on this machine's first GPU; see `adagen_rt.backends`.
 
     Args:
         engine: A checked engine folder, in float32 or half precision.
+        backend: ``torch``.
 
     Raises:
         EngineError: An operator is not covered.
@@ -33,8 +33,7 @@ def open_torch_generator(engine: Engine) -> DeviceGenerator:
     driver = open_driver(extra="torch-cuda")
     if not torch.cuda.is_available():
         raise DeviceError("torch: this build of PyTorch cannot use the GPU")
-    graphs = EngineGraphs(engine, "cuda")
-    return DeviceGenerator(engine, graphs, driver, driver.new_stream())
+    return EngineGraphs(engine, "cuda"), driver, driver.new_stream()
 
 
 class EngineGraphs:
@@ -48,7 +47,7 @@ class EngineGraphs:
     backend = "torch"
     batches: tuple[int, ...] = BATCHES
 
-    def __init__(self, engine: Engine, device: str) -> None:
+    def __init__(self, engine: EngineFolder, device: str) -> None:
         self._specs = engine.manifest.graphs
         self._modules = {
             name: OnnxModule(engine.graph_file(name)).to(device) for name in self._specs

@@ -52,6 +52,7 @@ def save_images(path: Path, manifest: Manifest, result: Result, chosen: list[int
 
     Args:
         path: A name ending .png or .npz, or a folder.
+        manifest: The engine's.
         result: What was generated.
         chosen: Places of the images to write.
 
@@ -64,7 +65,7 @@ def save_images(path: Path, manifest: Manifest, result: Result, chosen: list[int
     if path.suffix == ".npz":
         rows = take_rows(result.rows, np.array(chosen))
         arrays = {"images": images, **rows, "seeds": result.seeds[chosen]}
-        replace_file(path, lambda temporary: np.savez_compressed(temporary, **arrays))  # type: ignore[arg-type]
+        replace_file(path, lambda temporary: np.savez_compressed(temporary, **arrays))
     else:
         columns = int(np.ceil(np.sqrt(len(images))))
         save_grid(path, images, columns)

@@ -13,8 +13,11 @@ from adagen_rt.sampling.params import ROWS, SCHEDULES, SamplingParams
 class _Options(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
+    # Marked in the schema alone: `deprecated=True` would warn whenever the server reads it.
     static: bool | Literal["tuned"] | None = Field(
-        None, deprecated=True, description="An older form of schedule: true, or tuned."
+        None,
+        description="An older form of schedule: true, or tuned.",
+        json_schema_extra={"deprecated": True},
     )
 
     def params(self) -> SamplingParams:

@@ -21,7 +21,6 @@ from adagen_rt.training.demo.loop import LoopConfig, Trainer
 from adagen_rt.training.demo.objectives import GeneratorTask
 from adagen_rt.training.demo.tokenizers import TASKS, ImageTask, to_range
 from adagen_rt.training.policy.environment import Environment
-from adagen_rt.training.policy.samples import preview_images
 
 CODES = "codes.safetensors"
 ENCODE_BATCH = 250
@@ -101,7 +100,7 @@ def _generator_task(
     manifest: Manifest,
 ) -> GeneratorTask:
     def preview(average: nn.Module) -> Tensor:
-        return preview_images(Environment(manifest, average, autoencoder, str(codes.device)))
+        return Environment(manifest, average, autoencoder, str(codes.device)).preview_images()
 
     null = manifest.condition.null({"labels": labels[:1]})["labels"]
     model = find_family(manifest.family.family).model()

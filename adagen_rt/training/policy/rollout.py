@@ -12,7 +12,6 @@ from torch import Tensor, nn
 from adagen_rt.condition import take_rows
 from adagen_rt.sampling.driver import drive
 from adagen_rt.sampling.loop import Decision, Loop
-from adagen_rt.sampling.rule import State
 from adagen_rt.training.policy.environment import Environment, Tensors
 
 
@@ -192,7 +191,7 @@ class _Recorder:
         values = torch.stack(list(decision.actions.values()), dim=-1)
         self.actions[int(decision.call[0]), decision.index] = values
 
-    def finish(self, ended: State, latents: Tensors) -> None:
+    def finish(self, ended: Any, latents: Tensors) -> None:
         """Keep the outcome of slots that are done."""
         self.failed[ended.index] = ended.failed
         for name, value in latents.items():
@@ -236,7 +235,8 @@ def _play(loop: Loop, recorder: _Recorder, index: Tensor, rows: Tensors, seeds: 
         for decision in stepped.decisions:
             recorder.note(decision)
         recorder.finish(stepped.ended, loop.rule.latents(stepped.ended))
-        recorder.asked = stepped.running.index
+        running: Any = stepped.running.index
+        recorder.asked = running
 
 
 def _split(latents: Tensors, size: int) -> list[Tensors]:

@@ -7,9 +7,9 @@ from collections.abc import Callable, Sequence
 
 from adagen_rt.errors import SampleError
 from adagen_rt.sampling.sampler import Sampler
-from adagen_rt.serving.group import End, Group
-from adagen_rt.serving.job import Image, Outcome, Pixels
-from adagen_rt.serving.order import Key, Order, Task
+from adagen_rt.serving.batching.group import End, Group
+from adagen_rt.serving.batching.job import Image, Outcome, Pixels
+from adagen_rt.serving.batching.order import Key, Order, Task
 
 #: Told how an order ended, with its image or what kept it from being made.
 Ended = Callable[[Order, Outcome, "Image | BaseException | None"], object]

@@ -12,7 +12,7 @@ from adagen_rt.sampling.best_of import Best, candidate_seeds
 from adagen_rt.sampling.loop import Decision
 from adagen_rt.sampling.params import SamplingParams, ScheduleName
 from adagen_rt.sampling.request import Request
-from adagen_rt.serving.job import Image, Job, Pixels, Schedule, Watch
+from adagen_rt.serving.batching.job import Image, Job, Pixels, Schedule, Watch
 
 
 @dataclass(frozen=True)

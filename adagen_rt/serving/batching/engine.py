@@ -18,9 +18,9 @@ from adagen_rt.pipeline.base import Pipeline
 from adagen_rt.pipeline.load import load
 from adagen_rt.sampling.params import SamplingParams
 from adagen_rt.sampling.request import MAX_BATCH, make_request
-from adagen_rt.serving.job import Image, Job, Observer, Outcome, Stats, Watch
-from adagen_rt.serving.order import Order, Task
-from adagen_rt.serving.scheduler import Scheduler
+from adagen_rt.serving.batching.job import Image, Job, Observer, Outcome, Stats, Watch
+from adagen_rt.serving.batching.order import Order, Task
+from adagen_rt.serving.batching.scheduler import Scheduler
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack

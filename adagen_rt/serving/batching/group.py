@@ -14,8 +14,8 @@ from adagen_rt.sampling.memory import HOST
 from adagen_rt.sampling.result import Snapshot
 from adagen_rt.sampling.rule import State
 from adagen_rt.sampling.sampler import Sampler
-from adagen_rt.serving.job import Pixels, Progress
-from adagen_rt.serving.order import Key, Task
+from adagen_rt.serving.batching.job import Pixels, Progress
+from adagen_rt.serving.batching.order import Key, Task
 
 _log = logging.getLogger(__name__)
 
