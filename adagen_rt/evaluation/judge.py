@@ -117,6 +117,8 @@ def load_judge(folder: str | Path, device: str = "cpu") -> Judge:
     return Judge(load_examiner(), load_fashion_mnist(folder, "train"), device)
 
 
-def to_unit(pixels: npt.NDArray[np.uint8]) -> Tensor:
-    """Bytes (N, 32, 32) or (N, 32, 32, 1) to the classifier's input (N, 1, 32, 32)."""
-    return torch.from_numpy(pixels.reshape(-1, 1, 32, 32)).float() / 255.0
+def to_unit(pixels: npt.NDArray[np.uint8] | Tensor) -> Tensor:
+    """Turn bytes (N, H, W) or (N, H, W, c) into images (N, c, H, W) in [0, 1]."""
+    tensor = torch.as_tensor(pixels)
+    channels = tensor[..., None] if tensor.ndim == 3 else tensor
+    return channels.movedim(-1, 1).float() / 255

@@ -69,7 +69,7 @@ class StepwisePipeline(Pipeline):
         self, images: Images, labels: Sequence[int | str], batch_size: int = 16
     ) -> npt.NDArray[np.float32]:
         """See `Pipeline`."""
-        return self._sampler.score(images, self.manifest.condition.parse(labels), batch_size)
+        return self._sampler.score_rows(images, self.manifest.condition.parse(labels), batch_size)
 
     def facts(self) -> dict[str, Any]:
         """See `Pipeline`."""

@@ -70,7 +70,7 @@ class Sampler:
 
         def score(result: Result) -> Rewards:
             with loop.timings.measure("reward"):
-                return self.score(result.images, result.rows, batch_size)
+                return self.score_rows(result.images, result.rows, batch_size)
 
         return Keeper(request, partial(self._make, loop, batch_size, progress), score)
 
@@ -91,7 +91,7 @@ class Sampler:
             low, high = self.manifest.image.pixel_range
             return self.memory.get(to_pixels(image, low, high))
 
-    def score(self, images: Images, rows: Arrays, batch_size: int = 16) -> Rewards:
+    def score_rows(self, images: Images, rows: Arrays, batch_size: int = 16) -> Rewards:
         """Ask the reward model about images (B, height, width, channels): rewards (B,)."""
         run, memory = self.assembly.sessions["reward"].run, self.memory
 

@@ -14,6 +14,7 @@ from adagen_rt.export.description import describe_model
 from adagen_rt.ops.noise import Philox
 from adagen_rt.ops.reference import normal
 from adagen_rt.pipeline.load import load
+from adagen_rt.sampling.params import SamplingParams
 
 LABELS, SEEDS = [3, 0, 7], [5, 6, 2**40]
 
@@ -58,11 +59,12 @@ class Keyed:
 def runtime_latents(engine):
     """What an exported engine gives its decoder."""
     generator = load(engine, threads=1)
-    loop = generator.make_loop(generator.manifest.schedule.steps)
-    state, _ = loop.start(np.arange(len(LABELS)), np.asarray(LABELS), np.asarray(SEEDS))
-    for _ in range(loop.family.steps):
+    loop = generator.sampler.loop(SamplingParams().check(generator.manifest))
+    rows = {"labels": np.asarray(LABELS)}
+    state, _ = loop.start(np.arange(len(LABELS)), rows, np.asarray(SEEDS))
+    for _ in range(loop.rule.steps):
         state, _ = loop.step(state)
-    (latents,) = loop.family.latents(state).values()
+    (latents,) = loop.rule.latents(state).values()
     return latents
 
 

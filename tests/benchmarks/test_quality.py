@@ -8,12 +8,14 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from adagen_rt.evaluation.choices import Choice
 from click.testing import CliRunner
 from tiny_engine import STEPS, Options, build_tiny_engine
 from tiny_recipes import judged_recipe, tiny_networks
 
 from adagen_rt.evaluation.judge import Score
+from adagen_rt.evaluation.sources import SourceOpener
+from adagen_rt.sampling.params import SamplingParams
+from adagen_rt.sampling.request import make_request
 from adagen_rt.training.checkpoint import save_weights
 
 COUNT = 12
@@ -29,10 +31,10 @@ class TinyJudge:
     def describe(self):
         return "brightness"
 
-    def score(self, images, labels):
+    def score_result(self, result):
         self.sets += 1
-        assert len(images) == len(labels) == COUNT
-        bright = images.mean().item()
+        assert len(result) == COUNT
+        bright = result.images.mean().item() / 255
         return Score(COUNT, bright, 2 * bright, 0.5, 0.25, 1.0)
 
 
@@ -155,8 +157,6 @@ def test_plots_and_pictures(score, tmp_path):
 
 
 def test_networks_of_trainings(tmp_path):
-    from quality_sources import Maker
-
     recipe = judged_recipe("maskgit")
     for name in ("one", "one-fidelity"):
         made = tiny_networks(recipe)
@@ -165,11 +165,11 @@ def test_networks_of_trainings(tmp_path):
             save_weights(network.state_dict(), tmp_path / name / f"{part}.safetensors")
         content = recipe.model_dump(mode="json", exclude_none=True)
         (tmp_path / name / "recipe.yaml").write_text(json.dumps(content))
-    source = Maker(tmp_path, "cpu", 5, 1, std=0.3).open("engines/one")
+    source = SourceOpener(tmp_path, std=0.3).open("engines/one")
     assert source.manifest.refinement_std == 0.3
-    labels = torch.arange(2)
-    made = source.make(Choice(refine=2, fidelity=0.5), labels, labels, id)
-    assert (len(made.images), made.failed.any()) == (2, False)
+    params = SamplingParams(refine=2, fidelity=0.5)
+    made = source.run(make_request(source.manifest, [0, 1], [0, 1], params))
+    assert (len(made), made.failures) == (2, {})
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from functools import partial
 from tiny_recipes import FAMILIES, judged_recipe, tiny_environment, tiny_networks
 
 from adagen_rt.pipeline.stepwise import StepwisePipeline
+from adagen_rt.sampling.driver import drive
 from adagen_rt.sampling.refinement import RefinedLoop, Refinement
 from adagen_rt.training.policy.rollout import ask
 
@@ -31,13 +32,9 @@ def play(family, refine=None):
     loop = environment.loop(partial(ask, environment.multi_scale(networks.policy)))
     if refine is not None:
         loop = RefinedLoop.of(loop, refine(environment, networks.critic))
-    state, _ = loop.start(torch.arange(3), LABELS, SEEDS)
-    done, latents = [], []
-    while len(state):
-        state, _ = loop.step(state)
-        ended, state = loop.split(state)
-        done.append(ended.index)
-        latents.append(loop.family.latents(ended))
+    ended = [step.ended for step in drive(loop, torch.arange(3), {"labels": LABELS}, SEEDS)]
+    done = [part.index for part in ended]
+    latents = [loop.rule.latents(part) for part in ended]
     order = torch.cat(done).argsort()
     joined = {k: torch.cat([part[k] for part in latents])[order] for k in latents[0]}
     return environment.decode(joined), loop
@@ -56,13 +53,13 @@ def test_without_a_preference_the_policys_own_action_stands(family):
     plain, _ = play(family)
     same, loop = play(family, by_nobody)
     torch.testing.assert_close(same, plain, atol=1.5 / 255, rtol=0)
-    assert loop.timings.backbone_rows > 2 * len(LABELS) * loop.family.steps
+    assert loop.timings.backbone_rows > 2 * len(LABELS) * loop.rule.steps
 
 
 def test_the_cost_is_at_most_as_many_times(family):
     _, loop = play(family, by_critic)
-    looked = loop.family.calls - 1  # all but the last look one evaluation ahead
-    first = loop.family.steps - looked
+    looked = loop.schedule.calls - 1  # all but the last look one evaluation ahead
+    first = loop.rule.steps - looked
     assert loop.timings.backbone_rows == 2 * len(LABELS) * (first + COUNT * looked)
 
 

@@ -148,7 +148,7 @@ class Scheduler:
     def _reward(self, order: Order, pixels: Pixels) -> float:
         if order.candidates == 1:
             return 0.0
-        return float(self._sampler.score(pixels[None], order.request.rows)[0])
+        return float(self._sampler.score_rows(pixels[None], order.request.rows)[0])
 
     def _fail(self, tasks: Sequence[Task], error: Exception) -> None:
         """An error met candidates; it ends their orders, wherever the others of each are."""

@@ -6,13 +6,13 @@ import copy
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from adagen_rt.backends.torch.sessions import device_memory, torch_sessions
 from adagen_rt.engine.manifest import Manifest
 from adagen_rt.engine.schedule import StaticSchedule
+from adagen_rt.evaluation.judge import to_unit
 from adagen_rt.models.policy import PolicyNetwork
 from adagen_rt.ops import Ops, Philox
 from adagen_rt.ops.reference import ReferenceOps, to_pixels
@@ -118,7 +118,7 @@ class Environment:
     def static_images(self, samples: Sequence[Any], batch_size: int = 250) -> Tensor:
         """Make images (B, c, H, W) in [0, 1] under the static schedule, of seeds 0, 1, ..."""
         request = make_request(self.manifest, samples, range(len(samples)), self.params)
-        return to_unit(torch.from_numpy(self.sampler.run(request, batch_size=batch_size).images))
+        return to_unit(self.sampler.run(request, batch_size=batch_size).images)
 
     def preview_images(self) -> Tensor:
         """Make the same few samples every time, a column a condition."""
@@ -129,8 +129,3 @@ class Environment:
     def _backbone(self, **inputs: Tensor) -> Any:
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16):
             return self._evaluate(**inputs)
-
-
-def to_unit(pixels: Tensor | np.ndarray) -> Tensor:
-    """Turn bytes (B, H, W, c) into images (B, c, H, W) in [0, 1]."""
-    return torch.as_tensor(pixels).movedim(-1, 1).float() / 255

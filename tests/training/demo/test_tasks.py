@@ -5,7 +5,6 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from adagen_rt.training.policy.samples import sample_images
 from tiny_recipes import tiny_recipe
 
 from adagen_rt.evaluation.data import Images
@@ -56,7 +55,7 @@ def test_both_stages_run_and_leave_weights_that_load(tmp_path, family):
     assert (tmp_path / "backbone" / "samples_000003.png").is_file()
     assert (tmp_path / "tokenizer" / "samples_000003.png").is_file()
     environment = Environment(manifest, network, fresh)
-    images = sample_images(environment, torch.arange(3), torch.arange(3))
+    images = environment.static_images([0, 1, 2])
     assert images.shape == (3, 1, 32, 32)
     assert images.isfinite().all()
 

@@ -23,8 +23,8 @@ def folder(tmp_path):
 
 
 def test_images_come_scaled_cut_and_in_order(folder):
-    pixels, labels = load_image_folder(folder, classes=2, size=10)
-    assert labels.tolist() == [0, 0, 1, 1]
+    pixels, rows = load_image_folder(folder, classes=2, size=10)
+    assert rows["labels"].tolist() == [0, 0, 1, 1]
     assert len(pixels) == 4
     some = pixels[torch.tensor([2, 0])]
     assert some.shape == (2, 3, 10, 10)
@@ -40,8 +40,8 @@ def test_images_come_scaled_cut_and_in_order(folder):
 
 def test_grey_images_become_coloured(folder):
     Image.fromarray(np.full((12, 12), 7, np.uint8)).save(folder / "n02" / "9.png")
-    pixels, labels = load_image_folder(folder, classes=2, size=6)
-    assert labels.tolist() == [0, 0, 1, 1, 1]
+    pixels, rows = load_image_folder(folder, classes=2, size=6)
+    assert rows["labels"].tolist() == [0, 0, 1, 1, 1]
     assert (pixels[torch.tensor([4])] == 7).all()
 
 

@@ -32,8 +32,8 @@ class Toy:
     def play(self, number, std=STD):
         count = CONFIG.trajectories
         explored = Exploration.draw(self.environment, count, std, keyed_generator(number))
-        labels, seeds = torch.arange(count) % 10, torch.arange(count) + 1000 * number
-        return rollout(self.environment, self.actor, labels, seeds, explored)
+        rows, seeds = {"labels": torch.arange(count) % 10}, torch.arange(count) + 1000 * number
+        return rollout(self.environment, self.actor, rows, seeds, explored)
 
     def rewards(self, played):
         column = self.environment.manifest.schedule.names.index("guidance_scale")

@@ -6,6 +6,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
+from adagen_rt.condition import take_rows
 from adagen_rt.errors import InputError
 from adagen_rt.evaluation.metrics import Gaussian, frechet_distance, frechet_influence
 from adagen_rt.models.classifier import Classifier, judge
@@ -26,12 +27,12 @@ CONFIG = AdversaryConfig(width=16, batch_size=32, learning_rate=4e-3)
 
 
 def bars(count, width=4):
-    """Images (N, 1, 32, 32) uint8 with a bar whose place is the class, and the classes."""
+    """Images (N, 1, 32, 32) uint8 with a bar whose place is the class, and the conditions."""
     labels = torch.arange(count) % 10
     pixels = torch.zeros(count, 1, 32, 32, dtype=torch.uint8)
     for image, label in zip(pixels, labels.tolist(), strict=True):
         image[:, :, 3 * label : 3 * label + width] = 200
-    return pixels, labels
+    return pixels, {"labels": labels}
 
 
 @pytest.fixture(scope="module")
@@ -47,25 +48,25 @@ def adversary(classifier):
 
 
 def generated(kind):
-    """Images in [0, 1] with labels: noise, bars of the wrong class, or real ones."""
-    pixels, labels = bars(64)
+    """Images in [0, 1] with conditions: noise, bars of the wrong class, or real ones."""
+    pixels, rows = bars(64)
     images = pixels.float() / 255
     if kind == "noise":
         images = torch.rand(images.shape, generator=keyed_generator(1))
-    return images, (labels + 5) % 10 if kind == "mislabelled" else labels
+    return images, {"labels": (rows["labels"] + 5) % 10} if kind == "mislabelled" else rows
 
 
 @pytest.mark.parametrize("kind", ["noise", "mislabelled"])
 def test_the_discriminator_learns_to_tell_apart(adversary, kind):
-    images, labels = generated(kind)
+    images, rows = generated(kind)
     reward = AdversarialReward(adversary)
     for step in range(25):
-        stats = reward.learn(images, labels, keyed_generator(step))
+        stats = reward.learn(images, rows, keyed_generator(step))
     # Most of a bar's image is black and says nothing about its class.
     gap = 0.4 if kind == "noise" else 0.1
     assert stats["fake"] + gap < stats["real"]
     assert stats["discriminator_skipped"] == 0
-    assert reward.score(images, labels).max() < reward.score(*generated("real")).min()
+    assert reward.score(images, rows).max() < reward.score(*generated("real")).min()
 
 
 def test_realness_is_a_probability_and_changes_nothing(adversary):
@@ -77,23 +78,23 @@ def test_realness_is_a_probability_and_changes_nothing(adversary):
 
 
 def test_a_loss_that_is_not_finite_changes_no_weight(adversary):
-    images, labels = generated("noise")
+    images, rows = generated("noise")
     before = [p.clone() for p in adversary.network.parameters()]
-    stats = adversary.learn(images * torch.nan, labels, keyed_generator(0))
+    stats = adversary.learn(images * torch.nan, rows, keyed_generator(0))
     assert stats["discriminator_skipped"] == 1
     after = adversary.network.parameters()
     assert all(torch.equal(a, b) for a, b in zip(before, after, strict=True))
 
 
 def test_a_discriminator_continues_from_its_state(classifier, adversary):
-    images, labels = generated("noise")
-    adversary.learn(images, labels, keyed_generator(0))
+    images, rows = generated("noise")
+    adversary.learn(images, rows, keyed_generator(0))
     torch.manual_seed(1)
     other = Adversary(ClassifierFeatures(classifier), *bars(64), CONFIG)
     other.load_state_dict(copy.deepcopy(adversary.state_dict()))
     for each in (adversary, other):
-        each.learn(images, labels, keyed_generator(1))
-    assert torch.equal(adversary.realness(images, labels), other.realness(images, labels))
+        each.learn(images, rows, keyed_generator(1))
+    assert torch.equal(adversary.realness(images, rows), other.realness(images, rows))
 
 
 def test_spectral_norms_are_at_most_one(adversary):
@@ -104,22 +105,24 @@ def test_spectral_norms_are_at_most_one(adversary):
 
 
 def test_the_classifiers_reward_is_a_log_probability(classifier):
-    images, labels = generated("real")
-    scores = ClassifierReward(classifier).score(images, labels)
-    expected = torch.nn.functional.cross_entropy(classifier(images)[0], labels, reduction="none")
+    images, rows = generated("real")
+    scores = ClassifierReward(classifier).score(images, rows)
+    expected = torch.nn.functional.cross_entropy(
+        classifier(images)[0], rows["labels"], reduction="none"
+    )
     torch.testing.assert_close(scores, -expected)
 
 
 def test_the_fid_reward_averages_to_the_batchs_distance(classifier):
-    pixels, labels = bars(200)
-    reward = make_reward({"fid": 1.0}, RewardContext(classifier, pixels, labels))
+    pixels, rows = bars(200)
+    reward = make_reward({"fid": 1.0}, RewardContext(classifier, pixels, rows))
     images = generated("noise")[0]
     features = judge(classifier, images)[1].numpy()
     real = judge(classifier, pixels.float() / 255)[1].numpy()
     distance = frechet_distance(Gaussian.of(features), Gaussian.of(real))
-    scores = reward.score(images, labels[:64])
+    scores = reward.score(images, take_rows(rows, slice(64)))
     assert scores.mean().item() == pytest.approx(-distance, rel=1e-4)
-    assert reward.score(images * torch.nan, labels[:64]).isnan().all()
+    assert reward.score(images * torch.nan, take_rows(rows, slice(64))).isnan().all()
 
 
 def test_influence_is_the_distances_derivative():
@@ -151,7 +154,7 @@ def test_a_sum_weighs_its_parts():
         def __init__(self, value):
             self.value = value
 
-        def score(self, images, labels):
+        def score(self, images, rows):
             return torch.full((len(images),), self.value)
 
     reward = SumReward({"a": (2.0, Constant(3.0)), "b": (0.5, Constant(4.0))})

@@ -8,6 +8,8 @@ from tiny_recipes import FAMILIES, tiny_environment, tiny_networks, tiny_recipe
 from adagen_rt.export.description import describe_model
 from adagen_rt.export.engine import export_networks
 from adagen_rt.pipeline.stepwise import StepwisePipeline
+from adagen_rt.sampling.driver import drive
+from adagen_rt.sampling.params import SamplingParams
 from adagen_rt.training.policy.environment import Environment
 from adagen_rt.training.policy.rollout import (
     Exploration,
@@ -36,7 +38,9 @@ def play(family, std=0.6, rows=slice(None), spoil=None, **options):
     noise = Exploration.draw(environment, len(LABELS), std, keyed_generator(3)).noise[:, rows]
     policy = environment.multi_scale(networks.policy)
     exploration = Exploration(std, noise)
-    return rollout(environment, policy, LABELS[rows], SEEDS[rows], exploration, **options)
+    return rollout(
+        environment, policy, {"labels": LABELS[rows]}, SEEDS[rows], exploration, **options
+    )
 
 
 def engine_run(family, folder):
@@ -44,15 +48,13 @@ def engine_run(family, folder):
     recipe = tiny_recipe(family)
     engine = export_networks(recipe, lambda: tiny_networks(recipe), folder)
     generator = StepwisePipeline(engine)
-    loop = generator.make_loop(recipe.schedule.steps)
-    state, decisions = loop.start(np.arange(5), LABELS.numpy(), SEEDS.numpy())
-    done, schedule = {}, [decision.actions for decision in decisions]
-    while len(state):
-        state, decision = loop.step(state)
-        schedule.append(decision.actions)
-        ended, state = loop.split(state)
-        latents = loop.family.latents(ended)
-        for row, place in enumerate(ended.index):
+    loop = generator.sampler.loop(SamplingParams().check(generator.manifest))
+    rows = {"labels": LABELS.numpy()}
+    done, schedule = {}, []
+    for step in drive(loop, np.arange(5), rows, SEEDS.numpy()):
+        schedule += [decision.actions for decision in step.decisions]
+        latents = loop.rule.latents(step.ended)
+        for row, place in enumerate(step.ended.index):
             done[int(place)] = {name: value[row] for name, value in latents.items()}
     images = generator.generate(LABELS.tolist(), SEEDS.tolist()).images
     return [done[place] for place in range(5)], schedule, images

@@ -38,7 +38,7 @@ def lines(folder):
 @pytest.mark.parametrize("family", ["maskgit", "var", "dit", "sit"])
 def test_candidates_are_schedules_of_the_same_space_within_reach(family):
     spec = tiny_recipe(family).schedule
-    calls = environment(family).family.calls
+    calls = environment(family).calls
     assert draw_candidate(spec, 0, 0) == tuple(action.static for action in spec.actions)
     drawn = [draw_candidate(spec, 0, number) for number in range(1, 30)]
     assert len(set(drawn)) == 29
