@@ -77,5 +77,5 @@ def install(monkeypatch, backend="tensorrt", driver=None):
     monkeypatch.setitem(sys.modules, modules.MODULES[backend].module, module)
     for place in (modules, runtime):
         monkeypatch.setattr(place, "compute_capability", lambda: "8.9")
-    monkeypatch.setattr("adagen_rt.pipeline.captured.open_driver", lambda **options: driver)
+    monkeypatch.setattr(runtime, "open_driver", lambda **options: driver)
     return driver

@@ -5,7 +5,7 @@ from process import run_python
 
 RUN = "from adagen_rt.cli import main; main([{}], standalone_mode=False)"
 CASES = {
-    "import": "import adagen_rt; adagen_rt.load; adagen_rt.Generator",
+    "import": "import adagen_rt; adagen_rt.load; adagen_rt.Pipeline; adagen_rt.SamplingParams",
     "generate": RUN.format("'generate', '--engine', sys.argv[1], '--out', sys.argv[2]"),
     "inspect": RUN.format("'inspect', sys.argv[1]"),
     "bench": RUN.format("'bench', sys.argv[1], '--batch', '1', '--repeats', '1'"),

@@ -24,12 +24,12 @@ def test_engines_and_their_size():
 
 
 def test_schedule_is_chosen_per_sample(name):
-    generator = adagen_rt.load(name, threads=2)
-    result = generator.generate(range(10), range(10))
+    pipeline = adagen_rt.load(name, threads=2)
+    result = pipeline.generate(range(10), range(10))
     adapted = [values for values in result.schedule.values() if np.nanstd(values, axis=1).max() > 0]
     assert adapted
-    static = generator.generate(range(10), range(10), schedule="static")
-    tuned = generator.generate(range(10), range(10), schedule="tuned")
+    static = pipeline.generate(range(10), range(10), schedule="static")
+    tuned = pipeline.generate(range(10), range(10), schedule="tuned")
     assert (static.images != result.images).any()
     assert (static.images != tuned.images).any()
 

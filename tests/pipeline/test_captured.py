@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 import running_tensorrt
-from tiny_engine import SCHEDULE, STEPS, Options, build_tiny_engine
+from tiny_engine import CLASSES, SCHEDULE, STEPS, Options, build_tiny_engine
 
 import adagen_rt
+from adagen_rt.backends.tensorrt import runtime
 from adagen_rt.backends.tensorrt.build import build_plans
 from adagen_rt.engine.folder import open_engine
 from adagen_rt.errors import DeviceError, EngineError, InputError, MissingExtraError, PlanError
@@ -59,7 +60,7 @@ def assert_alike(result, expected):
 
 
 @pytest.mark.parametrize("count", [1, 3, 7])
-@pytest.mark.parametrize("options", [{}, {"static": True}, {"steps": 3}], ids=str)
+@pytest.mark.parametrize("options", [{}, {"schedule": "static"}, {"steps": 3}], ids=str)
 def test_it_generates_what_the_cpu_does(folder, pipeline, count, options):
     request = LABELS[:count], SEEDS[:count]
     expected = adagen_rt.load(folder, threads=1).generate(*request, **options)
@@ -73,7 +74,7 @@ def test_it_generates_what_the_cpu_does(folder, pipeline, count, options):
         {"fidelity": [0, 1, 0.5, 0, 0.75, 1, 0]},
         {"best_of": 3},
         {"best_of": 2, "fidelity": 1.0, "batch_size": 2},
-        {"best_of": 2, "static": True},
+        {"best_of": 2, "schedule": "static"},
     ],
     ids=str,
 )
@@ -99,6 +100,17 @@ def test_every_candidate_is_timed_and_counted(make):
     assert {"device", "reward"} <= set(three.seconds)
 
 
+def test_images_are_scored_as_on_the_cpu(make):
+    folder = make(judges=True)
+    host, device = (adagen_rt.load(folder, backend=name) for name in ("onnxruntime", "tensorrt"))
+    images = host.generate(LABELS, SEEDS).images
+    scores = host.score(images, LABELS)
+    assert scores.shape == (len(LABELS),)
+    np.testing.assert_allclose(device.score(images, LABELS), scores, rtol=1e-5)
+    names = [CLASSES[label] for label in LABELS]
+    np.testing.assert_allclose(device.score(images, names, batch_size=3), scores, rtol=1e-5)
+
+
 def test_nobody_pays_for_fidelity_who_does_not_ask_for_it(make, driver):
     pipeline = adagen_rt.load(make(judges=True), backend="tensorrt")
     pipeline.generate([0], [1], fidelity=0.5)
@@ -107,7 +119,10 @@ def test_nobody_pays_for_fidelity_who_does_not_ask_for_it(make, driver):
     pipeline.generate([0], [1])
     assert driver.calls.count("upload") == 1
     pipeline.generate([0], [1], fidelity=0.5)
-    assert driver.calls.count("upload") == 3
+    assert driver.calls.count("upload") == 2
+    asked = [[op.label for op in runner.program.ops] for runner in pipeline._runners.values()]
+    assert [labels.count("fidelity_policy") for labels in asked] == [0, STEPS]
+    assert [labels.count("policy") for labels in asked] == [STEPS, STEPS]
 
 
 def test_without_a_second_policy_it_says_so(pipeline):
@@ -130,9 +145,9 @@ def test_the_tuned_schedule_is_run(make, monkeypatch):
     made = {}
     for backend in ("onnxruntime", "tensorrt"):
         pipeline = adagen_rt.load(folder, backend=backend)
-        pipeline.manifest = pipeline.manifest.model_copy(update={"schedule": spec})
+        pipeline.manifest = pipeline.manifest.with_schedule(spec)
         if backend == "onnxruntime":
-            object.__setattr__(pipeline._assembly, "manifest", pipeline.manifest)
+            pipeline.sampler.assembly = pipeline.sampler.assembly.under(spec)
         made[backend] = pipeline.generate(LABELS, SEEDS, schedule="tuned")
     assert_alike(made["tensorrt"], made["onnxruntime"])
     assert np.unique(made["tensorrt"].schedule["guidance_scale"]).size == 1
@@ -260,7 +275,7 @@ def test_without_a_gpu_one_line_says_so(tiny_engine, stand_in, monkeypatch):
         raise DeviceError("no NVIDIA GPU: the driver's library was not found")
 
     stand_in("tensorrt")
-    monkeypatch.setattr(captured, "open_driver", nothing)
+    monkeypatch.setattr(runtime, "open_driver", nothing)
     with pytest.raises(DeviceError, match="no NVIDIA GPU"):
         adagen_rt.load(tiny_engine, backend="tensorrt")
 
@@ -278,7 +293,7 @@ def test_compiled_kernels_are_kept_even_if_the_folder_cannot_be_written(
     def refuse(*arguments, **options):
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr("adagen_rt.backends.tensorrt.jit_cache.tempfile.TemporaryDirectory", refuse)
+    monkeypatch.setattr("adagen_rt.files.tempfile.mkdtemp", refuse)
     assert adagen_rt.load(folder, backend="tensorrt-rtx").generate([0], [1]).images.any()
 
 

@@ -101,15 +101,16 @@ def test_steps_may_differ_from_the_trained_ones(pipeline, steps):
 
 def test_other_steps_see_the_corresponding_policy_step(pipeline, monkeypatch):
     asked = []
-    policy = pipeline._graphs["policy"]
+    sessions = pipeline.sampler.assembly.sessions
+    policy = sessions["policy"]
 
     class Spy:
         def run(self, inputs):
             asked.append(int(inputs["step"][0]))
             return policy.run(inputs)
 
-    monkeypatch.setitem(pipeline._graphs, "policy", Spy())
-    pipeline.generate([0], [0], steps=8, static=False)
+    monkeypatch.setitem(sessions, "policy", Spy())
+    pipeline.generate([0], [0], steps=8, schedule="policy")
     assert asked == [0, 0, 1, 1, 2, 2, 3, 3][: len(asked)]
     assert len(asked) > 4
 

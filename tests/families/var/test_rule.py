@@ -1,8 +1,9 @@
 import numpy as np
 import pytest
 
-from adagen_rt.engine.manifest import VARSpec
+from adagen_rt.condition import ClassLabels, Conditioner
 from adagen_rt.families.var.rule import VARRule
+from adagen_rt.families.var.spec import VARSpec
 from adagen_rt.ops.cpu import CpuOps
 from adagen_rt.ops.noise import Philox
 from adagen_rt.sampling.rule import State
@@ -32,19 +33,22 @@ def refine(inputs):
 
 
 @pytest.fixture
-def family():
+def rule():
     CALLS.clear()
-    return VARRule(SPEC, CLASSES, CpuOps(), Philox, condition, refine)
+    return VARRule(SPEC, CpuOps(), Philox, refine)
 
 
-def blank():
+def blank(labels=(4, 0, 2)):
+    count = len(labels)
+    axes = SPEC.own_contracts()["condition"].axes
+    conditioner = Conditioner(ClassLabels(count=CLASSES), condition, axes)
     return State(
-        index=np.arange(COUNT),
-        labels=np.array([4, 0, 2]),
-        seeds=np.arange(COUNT),
-        step=np.zeros(COUNT, np.int64),
-        smoothed=np.zeros((COUNT, 4), np.float32),
-        failed=np.zeros(COUNT, bool),
+        index=np.arange(count),
+        condition=conditioner({"labels": np.array(labels)}),
+        seeds=np.arange(count),
+        step=np.zeros(count, np.int64),
+        smoothed=np.zeros((count, 4), np.float32),
+        failed=np.zeros(count, bool),
     )
 
 
@@ -68,77 +72,77 @@ def outputs(tokens, count=COUNT):
     return {"logits": logits, "features": logits, "new_cache": cache}
 
 
-def test_the_scales_follow_each_other(family):
-    state = family.start(blank())
+def test_the_scales_follow_each_other(rule):
+    state = rule.start(blank())
     for scale, (side, past) in enumerate([(1, 0), (2, 1), (3, 5)]):
-        seen = family.observe(state)
+        seen = rule.observe(state)
         np.testing.assert_array_equal(seen["positions"], np.arange(past, past + side * side))
         assert seen["inputs"].shape == (2 * COUNT, side * side, SPEC.code_width)
         assert seen["cache"].shape == (past, SPEC.layers, 2, 2 * COUNT, SPEC.width)
-        assert not family.finished(state).any()
-        state = family.advance(state, outputs(side * side), actions())
+        assert not rule.finished(state).any()
+        state = rule.advance(state, outputs(side * side), actions())
         assert CALLS[scale]["phi"] == SPEC.phi[scale]
-    assert family.finished(state).all()
+    assert rule.finished(state).all()
     assert state.tokens.shape == (COUNT, 14)
 
 
-def test_null_rows_have_the_null_class(family):
-    state = family.start(blank())
-    np.testing.assert_array_equal(state.start[:, 0], [4, 0, 2, CLASSES, CLASSES, CLASSES])
+def test_null_rows_have_the_null_class(rule):
+    state = rule.start(blank())
+    np.testing.assert_array_equal(state.condition.arrays["start"][:, 0], [4, 0, 2, CLASSES, CLASSES, CLASSES])
 
 
-def test_the_cache_keeps_what_each_scale_gave(family):
-    state = family.advance(family.start(blank()), outputs(1), actions())
-    state = family.advance(state, outputs(4), actions())
-    cache = family.observe(state)["cache"]
+def test_the_cache_keeps_what_each_scale_gave(rule):
+    state = rule.advance(rule.start(blank()), outputs(1), actions())
+    state = rule.advance(state, outputs(4), actions())
+    cache = rule.observe(state)["cache"]
     np.testing.assert_array_equal(cache[:1], outputs(1)["new_cache"])
     np.testing.assert_array_equal(cache[1:], outputs(4)["new_cache"])
 
 
-def run(family, state):
+def run(rule, state):
     """To the end."""
     for side in SPEC.scales:
-        state = family.advance(state, outputs(side * side), actions())
+        state = rule.advance(state, outputs(side * side), actions())
     return state
 
 
-def test_nobody_looks_back_at_the_last_scale(family):
-    state = family.start(blank())
+def test_nobody_looks_back_at_the_last_scale(rule):
+    state = rule.start(blank())
     assert len(state.cache) == 1 + 4
-    assert len(run(family, state).cache) == 0
+    assert len(run(rule, state).cache) == 0
 
 
-def test_a_cache_is_used_again_by_those_who_come_later(family):
-    first, second = family.start(blank()), family.start(blank())
+def test_a_cache_is_used_again_by_those_who_come_later(rule):
+    first, second = rule.start(blank()), rule.start(blank())
     assert not np.shares_memory(first.cache, second.cache)
-    run(family, first)
-    third, fourth = family.start(blank()), family.start(blank())
+    run(rule, first)
+    third, fourth = rule.start(blank()), rule.start(blank())
     assert third.cache is first.cache
     assert fourth.cache is not first.cache
-    run(family, third)
-    one = family.start(State(**{name: value[:1] for name, value in vars(blank()).items()}))
+    run(rule, third)
+    one = rule.start(blank(labels=[4]))
     assert one.cache.shape == (5, SPEC.layers, 2, 2, SPEC.width)
 
 
-def test_taking_slots_keeps_both_rows_of_each(family):
-    state = family.advance(family.start(blank()), outputs(1), actions())
+def test_taking_slots_keeps_both_rows_of_each(rule):
+    state = rule.advance(rule.start(blank()), outputs(1), actions())
     taken = state.take(np.array([2]))
-    np.testing.assert_array_equal(taken.start[:, 0], [2, CLASSES])
+    np.testing.assert_array_equal(taken.condition.arrays["start"][:, 0], [2, CLASSES])
     np.testing.assert_array_equal(taken.cache[0, 0, 0, :, 0], [1 + 2, 1 + 5])
-    assert taken.modulation.shape == (SPEC.layers, 2, 6, SPEC.width)
+    assert taken.condition.arrays["modulation"].shape == (SPEC.layers, 2, 6, SPEC.width)
 
 
-def test_guidance_is_none_at_the_first_scale(family):
-    state = family.start(blank())
-    weak = family.advance(state, outputs(1), actions(0)).tokens.copy()
-    strong = family.advance(state, outputs(1), actions(1e4)).tokens
+def test_guidance_is_none_at_the_first_scale(rule):
+    state = rule.start(blank())
+    weak = rule.advance(state, outputs(1), actions(0)).tokens.copy()
+    strong = rule.advance(state, outputs(1), actions(1e4)).tokens
     np.testing.assert_array_equal(weak, strong)
 
 
-def test_non_finite_logits_fail_their_sample_alone(family):
+def test_non_finite_logits_fail_their_sample_alone(rule):
     bad = outputs(1)
     bad["logits"][1] = np.nan
-    state = family.advance(family.start(blank()), bad, actions())
+    state = rule.advance(rule.start(blank()), bad, actions())
     np.testing.assert_array_equal(state.failed, [False, True, False])
     # The graph that refines looks tokens up in a table.
     assert (state.tokens >= 0).all()
