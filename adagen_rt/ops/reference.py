@@ -30,6 +30,7 @@ __all__ = [
     "remask",
     "sample_top_k_top_p",
     "solver_update",
+    "to_pixels",
 ]
 
 # Non-finite input is reported in the results; NumPy need not warn of it as well.
@@ -169,6 +170,24 @@ def normal(seeds: Array, shape: tuple[int, ...]) -> Array:
     xp = array_namespace(seeds)
     flat = normals(seeds, xp.zeros_like(seeds), Purpose.NORMAL, math.prod(shape))
     return xp.reshape(flat, (-1, *shape))
+
+
+@_quiet
+def to_pixels(image: Array, low: float, high: float) -> Array:
+    """From a decoder's output to bytes, rounded half to even.
+
+    Args:
+        image: (B, C, H, W) float32; NaN, which no integer stands for, becomes 0.
+        low: What becomes 0, as all below it does.
+        high: What becomes 255, as all above it does.
+
+    Returns:
+        (B, H, W, C) uint8.
+    """
+    xp = array_namespace(image)
+    scaled = (xp.permute_dims(image, (0, 2, 3, 1)) - low) * (255 / (high - low))
+    scaled = xp.clip(xp.where(xp.isnan(scaled), 0.0, scaled), 0.0, 255.0)
+    return xp.astype(xp.round(scaled), xp.uint8)
 
 
 class ReferenceOps:

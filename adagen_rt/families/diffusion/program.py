@@ -5,14 +5,18 @@ from __future__ import annotations
 import numpy as np
 
 from adagen_rt.engine.manifest import DiffusionSpec
+from adagen_rt.families.diffusion.solvers import DEFAULT_SOLVER, SOLVERS, Solver
 from adagen_rt.ops import launches, structs
 from adagen_rt.program.buffers import Buffer
 from adagen_rt.program.builder import Builder, Setting
 from adagen_rt.program.program import Op, Program
 
 
-def diffusion_program(setting: Setting, spec: DiffusionSpec) -> Program:
+def diffusion_program(
+    setting: Setting, spec: DiffusionSpec, solver: Solver = SOLVERS[DEFAULT_SOLVER]
+) -> Program:
     """Draw latents and choose the first time; then evaluate, decide, move on."""
+    solver.check_steps(setting.steps)
     batch = setting.batch
     latent = (spec.channels, spec.size, spec.size)
     builder = Builder(
@@ -37,10 +41,10 @@ def diffusion_program(setting: Setting, spec: DiffusionSpec) -> Program:
         _normal(builder, x),
         builder.zero(features),
         *decide,
-        _times(builder, spec, first=True),
+        _times(builder, spec, solver, first=True),
     ]
-    move = _solver_update(builder, spec, x, outputs["prediction"])
-    step = [evaluate, *decide, _times(builder, spec, first=False), move]
+    move = _solver_update(builder, spec, solver, x, outputs["prediction"])
+    step = [evaluate, *decide, _times(builder, spec, solver, first=False), move]
     result = x.rows(0, batch)
     end, images = builder.decode({"latents": result})
     return builder.program(begin, [step] * setting.steps, end, images=images, latents=result)
@@ -56,7 +60,7 @@ def _normal(builder: Builder, x: Buffer) -> Op:
     return builder.kernel(launches.normal(op))
 
 
-def _times(builder: Builder, spec: DiffusionSpec, *, first: bool) -> Op:
+def _times(builder: Builder, spec: DiffusionSpec, solver: Solver, *, first: bool) -> Op:
     state = builder.state
     op = structs.SolverTimes(
         chosen=builder.action("time"),
@@ -65,6 +69,7 @@ def _times(builder: Builder, spec: DiffusionSpec, *, first: bool) -> Op:
         first=first,
         batch=builder.setting.batch,
         copies=2,
+        evaluations=solver.evaluations,
         time=state["t"].address,
         start_time=state["start_time"].address,
         times=state["times"].address,
@@ -73,7 +78,9 @@ def _times(builder: Builder, spec: DiffusionSpec, *, first: bool) -> Op:
     return builder.kernel(launches.solver_times(op))
 
 
-def _solver_update(builder: Builder, spec: DiffusionSpec, x: Buffer, prediction: Buffer) -> Op:
+def _solver_update(
+    builder: Builder, spec: DiffusionSpec, solver: Solver, x: Buffer, prediction: Buffer
+) -> Op:
     """Updates ``x``, in both halves of the batch, and the anchors in place."""
     state, batch = builder.state, builder.setting.batch
     op = structs.SolverUpdate(
@@ -86,6 +93,7 @@ def _solver_update(builder: Builder, spec: DiffusionSpec, x: Buffer, prediction:
         times=state["times"].address,
         phase=state["phase"].address,
         process=_process(spec),
+        solver=solver.code,
         dtype=structs.DTYPES[prediction.dtype],
         batch=batch,
         channels=spec.channels,

@@ -1,7 +1,7 @@
-"""DiT and SiT: a second-order solver whose times and guidance the policy chooses.
+"""DiT and SiT: a solver whose times and guidance the policy chooses.
 
 The step rule is AdaGen's (arXiv 2603.06993); the backbones are DiT (arXiv 2212.09748) and
-SiT (arXiv 2401.08740), the solver singlestep DPM-Solver++ (arXiv 2211.01095).
+SiT (arXiv 2401.08740); ``solvers`` has the solvers.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import Literal
 from array_api_compat import array_namespace, device
 
 from adagen_rt.engine.manifest import DiffusionSpec
+from adagen_rt.families.diffusion.solvers import DEFAULT_SOLVER, SOLVERS, Solver
 from adagen_rt.ops import Ops
 from adagen_rt.sampling.rule import Array, Arrays, State, StepRule, paired_rows, split_rows
 
@@ -39,22 +40,32 @@ class DiffusionState(State):
 
 
 class DiffusionRule(StepRule[DiffusionState]):
-    """The DiT and SiT step rule: two evaluations make one solver step.
+    """The DiT and SiT step rule: one solver step takes one evaluation or more.
 
     Args:
         spec: Sizes, and which of the two processes.
         class_count: The null class's label.
-        steps: Backbone evaluations, an even number.
+        steps: Backbone evaluations, a multiple of the solver's for a step.
         ops: Where the numeric steps run.
+        solver: The row of the solver.
     """
 
     actions = ("time", "guidance_scale")
 
-    def __init__(self, spec: DiffusionSpec, class_count: int, steps: int, ops: Ops) -> None:
+    def __init__(
+        self,
+        spec: DiffusionSpec,
+        class_count: int,
+        steps: int,
+        ops: Ops,
+        solver: Solver = SOLVERS[DEFAULT_SOLVER],
+    ) -> None:
+        solver.check_steps(steps)
         self.spec = spec
         self.class_count = class_count
         self.steps = steps
         self.ops = ops
+        self.solver = solver
         self.process: Literal["vp", "linear"] = "vp" if spec.family == "dit" else "linear"
 
     @property
@@ -76,7 +87,7 @@ class DiffusionRule(StepRule[DiffusionState]):
     def prologue(self, state: DiffusionState) -> Arrays:
         """Zero features: nothing has been evaluated yet."""
         xp = array_namespace(state.x)
-        shape = (len(state), self.spec.tokens, self.spec.width)
+        shape = (state.x.shape[0], self.spec.tokens, self.spec.width)
         return {"features": xp.zeros(shape, dtype=xp.float32, device=device(state.x))}
 
     def begin(self, state: DiffusionState, actions: Arrays) -> DiffusionState:
@@ -88,9 +99,9 @@ class DiffusionRule(StepRule[DiffusionState]):
         return paired_rows(state, {"x": state.x, "t": state.time}, self.class_count)
 
     def advance(self, state: DiffusionState, outputs: Arrays, actions: Arrays) -> DiffusionState:
-        """Half a solver step: from the start to the middle, or from there to the end."""
+        """One evaluation of a solver step, which may end in its middle or at its end."""
         xp = array_namespace(state.x)
-        phase = state.step % 2
+        phase = state.step % self.solver.evaluations
         time = self._after(state.time, actions["time"])
         start = xp.where(phase == 0, state.time, state.start_time)
         middle = xp.where(phase == 0, time, state.time)
@@ -103,6 +114,7 @@ class DiffusionRule(StepRule[DiffusionState]):
             xp.stack([start, middle, time], axis=1),
             phase,
             self.process,
+            self.solver,
         )
         return replace(
             state,
