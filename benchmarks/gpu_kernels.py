@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ import numpy as np
 from adagen_rt.cuda import Driver, Launch
 from adagen_rt.engine.schedule import ActionSpec, Constant
 from adagen_rt.families.diffusion.rule import TIME_MARGIN
+from adagen_rt.families.diffusion.solvers import SOLVERS, Solver
 from adagen_rt.ops import Philox, launches, reference, structs
 
 #: Batch, tokens, vocabulary: odd sizes, and the published ones.
@@ -66,14 +68,18 @@ def checks(quick: bool) -> Iterator[Check]:
                 yield Check(
                     f"{op.__name__} {label}", lambda b, o=op, s=shape, d=dtype: o(b, s, d), TOKENS
                 )
-    for process in structs.PROCESSES:
+    for process, solver in product(structs.PROCESSES, SOLVERS.values()):
         for dtype in structs.DTYPES:
             yield Check(
-                f"solver_update {process} {dtype}",
-                lambda b, p=process, d=dtype: solver_update(b, p, d),
+                f"solver_update {solver.name} {process} {dtype}",
+                lambda b, s=solver, p=process, d=dtype: solver_update(b, s, p, d),
                 NUMBERS,
             )
-        yield Check(f"solver_times {process}", lambda b, p=process: solver_times(b, p), 1e-6)
+        yield Check(
+            f"solver_times {solver.name} {process}",
+            lambda b, s=solver, p=process: solver_times(b, s, p),
+            1e-6,
+        )
     for op, limit in ((remask, 0.0), (normal, 1e-4), (schedule, 1e-5), (pixels, 1.0)):
         yield Check(op.__name__, op, limit)
 
@@ -152,36 +158,36 @@ def remask(board: Board) -> float:
     return float((board.get(masked, (2, *shape), np.int64) != wanted).sum() + left.sum())
 
 
-def solver_update(board: Board, process: str, dtype: str) -> float:
+def solver_update(board: Board, solver: Solver, process: str, dtype: str) -> float:
     """Largest difference of the next latents, relative to their largest."""
     rng, shape = np.random.default_rng(4), (4, 4, 32, 32)
     x, anchor, data = (rng.normal(size=shape).astype(np.float32) for _ in range(3))
     pair = [stored(rng.normal(size=shape).astype(np.float32), dtype) for _ in range(2)]
-    guidance, phase = np.array([0, 1, 4, 10], np.float32), np.arange(4) % 2
+    guidance, phase = np.array([0, 1, 4, 10], np.float32), np.arange(4) % solver.evaluations
     times = np.array([[0.02, 0.5, 0.99], [0.3, 0.31, 0.32]] * 2, np.float32)
     times = times if process == "linear" else times[:, ::-1].copy()
     arrays = (x, anchor, data, pair[0][0], pair[1][0], guidance, times, phase)
     put = [board.put(array) for array in arrays]
-    codes = (structs.PROCESSES[process], structs.DTYPES[dtype])
+    codes = (structs.PROCESSES[process], solver.code, structs.DTYPES[dtype])
     written = [board.put(np.zeros(shape, np.float32)) for _ in range(3)]
     op = structs.SolverUpdate(*put, *codes, 4, 4, 32 * 32, 1, *written, ZERO)
     board.run(launches.solver_update(op))
     wanted = reference.solver_update(
-        x, anchor, data, pair[0][1], pair[1][1], guidance, times, phase, process
+        x, anchor, data, pair[0][1], pair[1][1], guidance, times, phase, process, solver
     )
     got = [board.get(address, shape, np.float32) for address in written]
     errors = [np.abs(g - w).max() / np.abs(w).max() for g, w in zip(got, wanted, strict=True)]
     return float(np.max(errors))
 
 
-def solver_times(board: Board, process: str) -> float:
+def solver_times(board: Board, solver: Solver, process: str) -> float:
     """Largest difference of the next times, where the choice would go back for one sample."""
     time, chosen = np.array([0.5, 0.5, 0.5], np.float32), np.array([0.2, 0.8, 0.5], np.float32)
     written = [board.put(np.zeros(size)) for size in (3, 9, 3)]
     at = board.put(time)
     op = structs.SolverTimes(
         board.put(chosen), board.put(np.zeros(3, np.int64)), structs.PROCESSES[process], 0, 3, 1,
-        at, *written,
+        solver.evaluations, at, *written,
     )  # fmt: skip
     board.run(launches.solver_times(op))
     down, up = np.minimum(chosen, time - TIME_MARGIN), np.maximum(chosen, time + TIME_MARGIN)

@@ -19,6 +19,7 @@ import numpy as np
 import torch
 from timing import conditions, interleaved_medians, print_report
 
+from adagen_rt.families.diffusion.solvers import DEFAULT_SOLVER, SOLVERS
 from adagen_rt.ops import Philox
 from adagen_rt.ops.cpu import CpuOps
 from adagen_rt.ops.reference import ReferenceOps
@@ -74,7 +75,8 @@ def latent_cases(ops: CpuOps, batch: int) -> Iterator[tuple[str, Contenders]]:
     rng = np.random.default_rng(0)
     arrays = list(rng.normal(size=(5, batch, *LATENT)).astype(np.float32))
     times = np.tile(np.asarray([0.8, 0.7, 0.6], np.float32), (batch, 1))
-    arguments = [*arrays, _full(batch, 1.5), times, np.ones(batch, np.int64), "vp"]
+    phase, solver = np.ones(batch, np.int64), SOLVERS[DEFAULT_SOLVER]
+    arguments = [*arrays, _full(batch, 1.5), times, phase, "vp", solver]
     call = partial(ReferenceOps().solver_update, *_tensors(arguments))
     yield "solver_update", contenders("solver_update", ops, arguments, call)
     seeds = rng.integers(0, 2**63, batch)

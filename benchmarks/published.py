@@ -17,6 +17,7 @@ from published_var import var
 from torch import Tensor
 
 from adagen_rt.families.diffusion.rule import TIME_MARGIN
+from adagen_rt.families.diffusion.solvers import SOLVERS
 from adagen_rt.ops.reference import solver_update
 
 
@@ -87,7 +88,7 @@ def diffusion(published: Published, labels: Tensor, random: Random) -> Tensor:
     process = "vp" if spec.family == "dit" else "linear"
     first = actions(torch.zeros(len(labels), spec.tokens, spec.width), 0)["time"]
     start = time = _inside(first, process)
-    anchor = data = torch.zeros_like(x)
+    anchor, data, solver = torch.zeros_like(x), torch.zeros_like(x), SOLVERS["dpmpp_2s"]
     for step in range(steps):
         cond, features = published.backbone(x, time, labels)
         uncond, _ = published.backbone(x, time, published.null(labels))
@@ -96,7 +97,7 @@ def diffusion(published: Published, labels: Tensor, random: Random) -> Tensor:
         start, middle = (time, after) if step % 2 == 0 else (start, time)
         times, guidance = torch.stack([start, middle, after], 1), chosen["guidance_scale"]
         x, anchor, data = solver_update(
-            x, anchor, data, cond, uncond, guidance, times, phase, process
+            x, anchor, data, cond, uncond, guidance, times, phase, process, solver
         )
         time = after
     return x

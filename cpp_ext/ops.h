@@ -76,13 +76,17 @@ void sample_top_k_top_p(const SampleTopKTopP& op, int threads);
 
 enum class Process : std::int32_t { kVariancePreserving = 0, kLinear = 1 };
 
+// The rows of adagen_rt/families/diffusion/solvers.
+enum class Solver : std::int32_t { kDpmpp2s = 0, kEuler = 1 };
+
 // Each result may be written over its input.
 struct SolverUpdate {
   const float *x, *anchor, *anchor_data;
   const void *cond, *null;
   const float *guidance, *times;
-  const std::int64_t* phase;
+  const std::int64_t* phase;  // evaluations of the solver step so far
   Process process;
+  Solver solver;
   Dtype dtype;  // of cond and null
   std::int64_t batch, channels, pixels;
   std::int64_t copies;  // how often `next` is written, one batch after the other
@@ -99,8 +103,8 @@ struct Normal {
 };
 void normal(const Normal& op, int threads);
 
-// One policy call of every sample: adagen_rt/engine/schedule.py is the specification. It also moves
-// the counters, so that nothing but `call` tells which step a sample is at.
+// One policy call of every sample: adagen_rt/engine/schedule.py is the specification. It also
+// moves the counters, so that nothing but `call` tells which step a sample is at.
 struct Schedule {
   const float* raw;       // (batch, actions), or null for zeros
   const float* second;    // (batch, actions): what the fidelity policy says, or null
@@ -122,13 +126,15 @@ struct Schedule {
 };
 void schedule(const Schedule& op, int threads);
 
-// The family rule on times of DiT and SiT: adagen_rt/families/diffusion/rule.py is the specification.
+// The family rule on times of DiT and SiT: adagen_rt/families/diffusion/rule.py is the
+// specification.
 struct SolverTimes {
   const float* chosen;       // (batch): what the policy chose
   const std::int64_t* step;  // (batch)
   Process process;
   std::int32_t first;  // whether this is the time of the first evaluation
   std::int64_t batch, copies;
+  std::int64_t evaluations;  // of a solver step
   float* time;          // (copies, batch): of the evaluation just made; of the next afterwards
   float* start_time;    // (batch)
   float* times;         // (batch, 3): of the solver step

@@ -1,4 +1,5 @@
-// From a policy's output to one sample's parameters; adagen_rt/engine/schedule.py is the specification.
+// From a policy's output to one sample's parameters; adagen_rt/engine/schedule.py is the
+// specification.
 #pragma once
 
 #include "failures.h"

@@ -33,7 +33,7 @@ ADAGEN_HD inline void solver_times_sample(const SolverTimes& op, std::int64_t sa
   const float chosen = op.chosen[sample];
   if (op.first != 0) return set_time(op, sample, inside(chosen, op.process));
   const float now = op.time[sample], next = after(now, chosen, op.process);
-  const std::int64_t phase = op.step[sample] % 2;
+  const std::int64_t phase = op.step[sample] % op.evaluations;
   if (phase == 0) op.start_time[sample] = now;
   float* times = op.times + 3 * sample;
   times[0] = op.start_time[sample];

@@ -5,7 +5,7 @@ extern "C" __global__ void adagen_solver_update(const adagen::SolverUpdate op) {
   const std::int64_t channel = blockIdx.x, sample = blockIdx.y;
   const bool first = op.phase[sample] == 0;
   __shared__ adagen::Step step;
-  if (threadIdx.x == 0) step = adagen::step_of(op.times + 3 * sample, first, op.process);
+  if (threadIdx.x == 0) step = adagen::step_of(op.times + 3 * sample, first, op.process, op.solver);
   __syncthreads();
   const float guidance = channel < adagen::kGuidedChannels ? op.guidance[sample] : 0.0f;
   const std::int64_t start = (sample * op.channels + channel) * op.pixels;

@@ -1,4 +1,5 @@
-// The solver step of DiT and SiT; adagen_rt/ops/solver.py is the specification.
+// The solver step of DiT and SiT; adagen_rt/ops/solver.py and the rows of
+// adagen_rt/families/diffusion/solvers are the specification.
 #pragma once
 
 #include "failures.h"
@@ -37,18 +38,46 @@ struct Step {
   float data_x, data_prediction, keep, decay, correct;
 };
 
-ADAGEN_HD inline Step step_of(const float* times, bool first, Process process) {
-  constexpr double kMinHalfStep = 0.01;
-  const Scales s = scales_at(times[0], process), s1 = scales_at(times[1], process);
-  const Scales now = first ? s : s1, end = first ? s1 : scales_at(times[2], process);
-  const double half_step = s1.lambda - s.lambda, step = end.lambda - s.lambda;
-  const double decay = end.alpha * std::expm1(-step);
-  const double floored = half_step < kMinHalfStep ? kMinHalfStep : half_step;
+ADAGEN_HD inline double decay_between(const Scales& s, const Scales& end) {
+  return end.alpha * std::expm1(-(end.lambda - s.lambda));
+}
+
+// From s to `end` along D_s alone, after an evaluation at `now`.
+ADAGEN_HD inline Step first_order(const Scales& now, const Scales& s, const Scales& end,
+                                  Process process) {
   const bool linear = process == Process::kLinear;
   return {static_cast<float>(linear ? 1.0 : 1.0 / now.alpha),
           static_cast<float>(linear ? now.sigma : -now.sigma / now.alpha),
-          static_cast<float>(end.sigma / s.sigma), static_cast<float>(decay),
-          first ? 0.0f : static_cast<float>(-0.5 * decay * step / floored)};
+          static_cast<float>(end.sigma / s.sigma), static_cast<float>(decay_between(s, end)), 0.0f};
+}
+
+ADAGEN_HD inline Step dpmpp_2s(const float* times, bool first, Process process) {
+  constexpr double kMinHalfStep = 0.01;
+  const Scales s = scales_at(times[0], process), s1 = scales_at(times[1], process);
+  if (first) return first_order(s, s, s1, process);
+  const Scales t = scales_at(times[2], process);
+  const double half_step = s1.lambda - s.lambda, step = t.lambda - s.lambda;
+  const double floored = half_step < kMinHalfStep ? kMinHalfStep : half_step;
+  Step second = first_order(s1, s, t, process);
+  second.correct = static_cast<float>(-0.5 * decay_between(s, t) * step / floored);
+  return second;
+}
+
+// In the linear process keep = (1 - t) / (1 - s) and decay = (s - t) / (1 - s), which leaves
+// x + (t - s) v; times are clamped to where that divides by 1e-3 at least.
+ADAGEN_HD inline Step euler(const float* times, Process process) {
+  const Scales s = scales_at(times[0], process);
+  return first_order(s, s, scales_at(times[2], process), process);
+}
+
+ADAGEN_HD inline Step step_of(const float* times, bool first, Process process, Solver solver) {
+  switch (solver) {
+    case Solver::kEuler:
+      return euler(times, process);
+    case Solver::kDpmpp2s:
+    default:
+      return dpmpp_2s(times, first, process);
+  }
 }
 
 ADAGEN_HD inline float data_of(const Step& step, float x, float prediction) {

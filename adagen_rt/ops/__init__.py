@@ -12,9 +12,9 @@ from __future__ import annotations
 from typing import Any, Protocol
 
 from adagen_rt.ops.noise import Injected, Noise, Philox
-from adagen_rt.ops.solver import Process
+from adagen_rt.ops.solver import Process, Solver
 
-__all__ = ["Array", "Injected", "Noise", "Ops", "Philox", "Process"]
+__all__ = ["Array", "Injected", "Noise", "Ops", "Philox", "Process", "Solver"]
 
 Array = Any
 
@@ -64,8 +64,9 @@ class Ops(Protocol):
         times: Array,
         phase: Array,
         process: Process,
+        solver: Solver,
     ) -> tuple[Array, Array, Array]:
-        """Advance latents by one evaluation of the second-order solver (DiT, SiT)."""
+        """Advance latents by one evaluation of a solver (DiT, SiT)."""
         ...
 
     def normal(self, seeds: Array, shape: tuple[int, ...]) -> Array:

@@ -13,7 +13,7 @@ from adagen_rt import _kernels
 from adagen_rt.errors import InputError
 from adagen_rt.ops import structs
 from adagen_rt.ops.noise import Injected, Noise, Philox
-from adagen_rt.ops.solver import Process
+from adagen_rt.ops.solver import Process, Solver
 
 Floats = NDArray[np.float32]
 Integers = NDArray[np.int64]
@@ -126,8 +126,9 @@ class CpuOps:
         times: Floats,
         phase: Integers,
         process: Process,
+        solver: Solver,
     ) -> tuple[Floats, Floats, Floats]:
-        """Advance latents by one evaluation of the second-order solver (DiT, SiT)."""
+        """Advance latents by one evaluation of a solver (DiT, SiT)."""
         if process not in structs.PROCESSES:
             raise InputError("process", process, "'vp' or 'linear'")
         batch, channels, height, width = shape = _shape("x", x, 4)
@@ -144,6 +145,7 @@ class CpuOps:
             held.floats("times", times, (batch, 3)),
             held.integers("phase", phase, (batch,)),
             structs.PROCESSES[process],
+            solver.code,
             structs.DTYPES["float32"],
             batch,
             channels,

@@ -30,6 +30,7 @@ __all__ = [
     "remask",
     "sample_top_k_top_p",
     "solver_update",
+    "to_pixels",
 ]
 
 # Non-finite input is reported in the results; NumPy need not warn of it as well.
@@ -171,6 +172,24 @@ def normal(seeds: Array, shape: tuple[int, ...]) -> Array:
     return xp.reshape(flat, (-1, *shape))
 
 
+@_quiet
+def to_pixels(image: Array, low: float, high: float) -> Array:
+    """From a decoder's output to bytes, rounded half to even.
+
+    Args:
+        image: (B, C, H, W) float32; NaN, which no integer stands for, becomes 0.
+        low: What becomes 0, as all below it does.
+        high: What becomes 255, as all above it does.
+
+    Returns:
+        (B, H, W, C) uint8.
+    """
+    xp = array_namespace(image)
+    scaled = (xp.permute_dims(image, (0, 2, 3, 1)) - low) * (255 / (high - low))
+    scaled = xp.clip(xp.where(xp.isnan(scaled), 0.0, scaled), 0.0, 255.0)
+    return xp.astype(xp.round(scaled), xp.uint8)
+
+
 class ReferenceOps:
     """The specification as an object that satisfies ``adagen_rt.ops.Ops``."""
 
@@ -228,11 +247,3 @@ def _head(ranked: Array, top_k: Array, top_p: Array) -> Array:
     limit = (1.0 - _column(xp.clip(top_p, 0.0, 1.0), 3)) * xp.sum(weight, axis=-1, keepdims=True)
     kept = kept & (xp.cumulative_sum(weight, axis=-1) > limit)
     return kept | (xp.arange(size, device=device(ranked)) == size - 1)
-
-
-def to_pixels(image: Array, low: float, high: float) -> Array:
-    """From a decoder's output (B, C, H, W) float32 to bytes (B, H, W, C) uint8."""
-    xp = array_namespace(image)
-    scaled = (xp.moveaxis(image, 1, -1) - low) * (255 / (high - low))
-    scaled = xp.where(xp.isnan(scaled), xp.zeros_like(scaled), scaled)
-    return xp.astype(xp.round(xp.clip(scaled, 0.0, 255.0)), xp.uint8)

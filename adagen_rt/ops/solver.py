@@ -1,8 +1,8 @@
-"""The solver step of DiT and SiT, and the two diffusion processes it runs in."""
+"""The two diffusion processes of DiT and SiT, and what every solver step in them shares."""
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import numpy as np
 from array_api_compat import array_namespace, device
@@ -12,9 +12,6 @@ Process = Literal["vp", "linear"]
 
 # Classifier-free guidance acts on the first three of four latent channels.
 GUIDED_CHANNELS = 3
-
-# Floor of the solver's first half step, in units of lambda = log(alpha / sigma).
-MIN_HALF_STEP = 0.01
 
 # Families keep times within [0.01, 0.99]; an op that is handed anything else still has to
 # divide by alpha and take the logarithm of alpha / sigma.
@@ -46,7 +43,7 @@ def scales(time: Array, process: Process) -> tuple[Array, Array]:
 
 
 def half_log_snr(time: Array, process: Process) -> Array:
-    """Return lambda = log(alpha / sigma), in which the solver measures its steps."""
+    """Return lambda = log(alpha / sigma), in which solvers measure their steps."""
     alpha, sigma = scales(time, process)
     xp = array_namespace(time)
     return xp.log(alpha) - xp.log(sigma)
@@ -65,6 +62,41 @@ def predicted_data(x: Array, prediction: Array, time: Array, process: Process) -
     return (x - sigma * prediction) / alpha
 
 
+class Update(Protocol):
+    """One evaluation's worth of a solver, as a pure function over the array API.
+
+    Takes the arguments of ``solver_update`` with guidance done: ``prediction`` (B, C, H, W),
+    and ``times`` (s, s1, t), clamped, and ``phase`` as columns (B, 1, 1, 1).
+    """
+
+    def __call__(
+        self,
+        x: Array,
+        anchor: Array,
+        anchor_data: Array,
+        prediction: Array,
+        times: tuple[Array, Array, Array],
+        phase: Array,
+        process: Process,
+    ) -> tuple[Array, Array, Array]:
+        """Return ``(x, anchor, anchor_data)``."""
+        ...
+
+
+class Solver(Protocol):
+    """What the ops need of a solver; ``families/diffusion/solvers`` has the rows."""
+
+    @property
+    def code(self) -> int:
+        """Its number in ``Solver`` of ``cpp_ext/ops.h``."""
+        ...
+
+    @property
+    def update(self) -> Update:
+        """The specification of its update."""
+        ...
+
+
 @np.errstate(invalid="ignore", over="ignore")
 def solver_update(
     x: Array,
@@ -76,17 +108,12 @@ def solver_update(
     times: Array,
     phase: Array,
     process: Process,
+    solver: Solver,
 ) -> tuple[Array, Array, Array]:
-    """Advance latents by one network evaluation of the singlestep DPM-Solver++(2S).
+    """Advance latents by one network evaluation of a solver step from time s to t.
 
-    Lu et al., "DPM-Solver++" (arXiv 2211.01095), algorithm 1, in data prediction D, from time
-    s through s1 to t with lambda = log(alpha / sigma). Samples may be in either phase:
-
-        phase 0, x = x_s:
-            x_s1 = (sigma_s1 / sigma_s) x - alpha_s1 expm1(-(lambda_s1 - lambda_s)) D_s
-        phase 1, x = x_s1, with h = lambda_t - lambda_s:
-            x_t  = (sigma_t / sigma_s) x_s - alpha_t expm1(-h) D_s
-                   - 0.5 alpha_t expm1(-h) h / max(lambda_s1 - lambda_s, 0.01) (D_s1 - D_s)
+    A solver whose step takes a second evaluation makes it at a time s1 between them, at
+    latents x_s1. Samples may be in any phase.
 
     Args:
         x: (B, C, H, W) float32 latents.
@@ -97,29 +124,18 @@ def solver_update(
         null: (B, C, H, W) prediction given no class.
         guidance: (B,) scale; the first three channels become ``cond + guidance (cond - null)``.
         times: (B, 3) float32 (s, s1, t), clamped as in ``clamp_time``.
-        phase: (B,) int64, 0 or 1.
+        phase: (B,) int64, evaluations of the solver step so far.
         process: ``"vp"`` (DiT) or ``"linear"`` (SiT).
+        solver: The row of the solver.
 
     Returns:
-        ``(x, anchor, anchor_data)``: the advanced latents, and x_s and D_s, which phase 0
-        sets and phase 1 keeps.
+        ``(x, anchor, anchor_data)``: the advanced latents, and x_s and D_s, the clean latents
+        predicted there, which phase 0 sets and later ones keep.
     """
-    xp = array_namespace(x)
     times = clamp_time(times, process)
     s, s1, t = (_column(times[:, i]) for i in range(3))
-    first = _column(phase == 0)
     prediction = _guide(cond, null, guidance)
-    data = predicted_data(x, prediction, xp.where(first, s, s1), process)
-    anchor, anchor_data = xp.where(first, x, anchor), xp.where(first, data, anchor_data)
-    half_step = half_log_snr(s1, process) - half_log_snr(s, process)
-    end = xp.where(first, s1, t)
-    step = half_log_snr(end, process) - half_log_snr(s, process)
-    alpha, sigma = scales(end, process)
-    decay = alpha * xp.expm1(-step)
-    advanced = sigma / scales(s, process)[1] * anchor - decay * anchor_data
-    ratio = step / xp.clip(half_step, MIN_HALF_STEP, None)
-    correction = 0.5 * decay * ratio * (data - anchor_data)
-    return advanced - xp.where(first, 0.0, correction), anchor, anchor_data
+    return solver.update(x, anchor, anchor_data, prediction, (s, s1, t), _column(phase), process)
 
 
 def _column(values: Array) -> Array:

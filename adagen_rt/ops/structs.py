@@ -1,7 +1,7 @@
 """The structs of ``cpp_ext/ops.h``, field by field: arguments of the kernels.
 
 A pointer is an address on the device that runs the kernel, 0 for none. Enumerations are
-32-bit integers; see ``DTYPES`` and ``PROCESSES``.
+32-bit integers: ``DTYPES``, ``PROCESSES``, and a solver's ``code``.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ class SolverUpdate(ctypes.Structure):
 
     _fields_ = [
         *_fields("x anchor anchor_data cond null guidance times phase"),
-        *_fields(process=c_int32, dtype=c_int32),
+        *_fields(process=c_int32, solver=c_int32, dtype=c_int32),
         *_fields(batch=c_int64, channels=c_int64, pixels=c_int64, copies=c_int64),
         *_fields("next next_anchor next_data", failures=Failures),
     ]
@@ -102,7 +102,8 @@ class SolverTimes(ctypes.Structure):
     """Arguments of ``solver_times``."""
 
     _fields_ = [
-        *_fields("chosen step", process=c_int32, first=c_int32, batch=c_int64, copies=c_int64),
+        *_fields("chosen step", process=c_int32, first=c_int32),
+        *_fields(batch=c_int64, copies=c_int64, evaluations=c_int64),
         *_fields("time start_time times phase"),
     ]
 

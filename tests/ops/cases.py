@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from adagen_rt.families.diffusion.solvers import SOLVERS
 from adagen_rt.ops import Injected, Philox
 from adagen_rt.ops.reference import MIN_TEMPERATURE
 
@@ -69,8 +70,8 @@ def truncated_case(shape, seed=0, noise=philox):
     }
 
 
-def solver_case(process, batch=4, shape=(4, 5, 7), seed=0):
-    """Return arguments of ``solver_update`` with both phases in the batch."""
+def solver_case(process, batch=4, shape=(4, 5, 7), seed=0, solver="dpmpp_2s"):
+    """Return arguments of ``solver_update`` with all of a solver's phases in the batch."""
     rng = np.random.default_rng(seed)
     names = ("x", "anchor", "anchor_data", "cond", "null")
     times = np.sort(uniform(rng, (batch, 3), 0.01, 0.99), axis=1)
@@ -78,8 +79,9 @@ def solver_case(process, batch=4, shape=(4, 5, 7), seed=0):
         **{name: rng.normal(size=(batch, *shape)).astype(np.float32) for name in names},
         "guidance": uniform(rng, batch, 0, 3),
         "times": times if process == "linear" else np.ascontiguousarray(times[:, ::-1]),
-        "phase": np.arange(batch) % 2,
+        "phase": np.arange(batch) % SOLVERS[solver].evaluations,
         "process": process,
+        "solver": SOLVERS[solver],
     }
 
 

@@ -5,6 +5,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
+from adagen_rt.families.diffusion.solvers import SOLVERS
 from adagen_rt.ops import Injected, Philox
 from adagen_rt.ops.reference import ReferenceOps
 from ops.cases import (
@@ -61,9 +62,10 @@ def test_remask():
     assert np.array_equal(OPS.remask(**tensors(case)).numpy(), OPS.remask(**case))
 
 
+@pytest.mark.parametrize("solver", SOLVERS)
 @pytest.mark.parametrize("process", ["vp", "linear"])
-def test_solver_update(process):
-    case = solver_case(process)
+def test_solver_update(process, solver):
+    case = solver_case(process, solver=solver)
     ours = OPS.solver_update(**tensors(case))
     for result, expected in zip(ours, OPS.solver_update(**case), strict=True):
         np.testing.assert_allclose(result.numpy(), expected, atol=1e-4)
@@ -86,3 +88,34 @@ def test_low_precision_logits_are_computed_in_float32(dtype):
     same = (tokens.numpy() == sampled) & np.isfinite(exact)
     assert same.sum() > 3
     np.testing.assert_allclose(confidence.numpy()[same], exact[same], atol=TOLERANCE[dtype])
+
+
+def meta(case):
+    """Return a case without numbers: NumPy cannot touch such tensors, nor Python read them."""
+    converted = tensors(case)
+    moved = {k: v.to("meta") if isinstance(v, torch.Tensor) else v for k, v in converted.items()}
+    if "noise" in case:
+        noise = converted["noise"]
+        moved["noise"] = type(noise)(*(array.to("meta") for array in vars(noise).values()))
+    return moved
+
+
+@pytest.mark.parametrize(
+    ("op", "case", "shapes"),
+    [
+        ("guided_sample", guided_case((2, 5, 8)), [(2, 5), (2, 5)]),
+        ("guided_sample", guided_case((2, 5, 8), noise=injected), [(2, 5), (2, 5)]),
+        ("sample_top_k_top_p", truncated_case((2, 5, 8)), [(2, 5)]),
+        *(
+            ("solver_update", solver_case(process, solver=solver), [(4, 4, 5, 7)] * 3)
+            for process in ("vp", "linear")
+            for solver in SOLVERS
+        ),
+        ("normal", {"seeds": np.arange(3), "shape": (4, 2)}, [(3, 4, 2)]),
+    ],
+)
+def test_ops_are_pure_functions_of_their_arrays(op, case, shapes):
+    """What can be traced: nothing depends on a number, and nothing leaves the namespace."""
+    results = getattr(OPS, op)(**meta(case))
+    results = results if isinstance(results, tuple) else (results,)
+    assert [tuple(result.shape) for result in results] == shapes

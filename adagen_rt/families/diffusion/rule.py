@@ -1,7 +1,7 @@
-"""DiT and SiT: a second-order solver whose times and guidance the policy chooses.
+"""DiT and SiT: a solver whose times and guidance the policy chooses.
 
 The step rule is AdaGen's (arXiv 2603.06993); the backbones are DiT (arXiv 2212.09748) and
-SiT (arXiv 2401.08740), the solver singlestep DPM-Solver++ (arXiv 2211.01095).
+SiT (arXiv 2401.08740); ``solvers`` has the solvers.
 """
 
 from __future__ import annotations
@@ -40,11 +40,11 @@ class DiffusionState(State):
 
 
 class DiffusionRule(StepRule[DiffusionState]):
-    """The DiT and SiT step rule: two evaluations make one solver step.
+    """The DiT and SiT step rule: one solver step takes one evaluation or more.
 
     Args:
         spec: Sizes, and which of the two processes.
-        steps: Backbone evaluations, an even number.
+        steps: Backbone evaluations, a multiple of the solver's for a step.
         ops: Where the numeric steps run.
     """
 
@@ -53,6 +53,7 @@ class DiffusionRule(StepRule[DiffusionState]):
         self.steps = steps
         self.ops = ops
         self.process = spec.process
+        self.solver = spec.solver_row
 
     def start(self, blank: State) -> DiffusionState:
         """Draw standard normal latents."""
@@ -80,9 +81,9 @@ class DiffusionRule(StepRule[DiffusionState]):
         return {**twice({"x": state.x, "t": state.time}), **state.condition.arrays}
 
     def advance(self, state: DiffusionState, outputs: Arrays, actions: Arrays) -> DiffusionState:
-        """Half a solver step: from the start to the middle, or from there to the end."""
+        """One evaluation of a solver step, which may end in its middle or at its end."""
         xp = array_namespace(state.x)
-        phase = state.step % 2
+        phase = state.step % self.solver.evaluations
         time = self._after(state.time, actions["time"])
         start = xp.where(phase == 0, state.time, state.start_time)
         middle = xp.where(phase == 0, time, state.time)
@@ -95,6 +96,7 @@ class DiffusionRule(StepRule[DiffusionState]):
             xp.stack([start, middle, time], axis=1),
             phase,
             self.process,
+            self.solver,
         )
         return replace(
             state,

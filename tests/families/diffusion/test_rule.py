@@ -2,22 +2,30 @@ import numpy as np
 import pytest
 
 from adagen_rt.engine.manifest import DiffusionSpec
+from adagen_rt.errors import InputError
 from adagen_rt.families.diffusion.rule import DiffusionRule
+from adagen_rt.families.diffusion.solvers import SOLVERS
 from adagen_rt.ops.cpu import CpuOps
+from adagen_rt.ops.reference import ReferenceOps
 from adagen_rt.sampling.rule import State
 
 STEPS = 4
 FIRST = {"dit": 0.9, "sit": 0.1}
 
 
-def make(name):
+def make(name, solver="dpmpp_2s", steps=STEPS):
     spec = DiffusionSpec(family=name, channels=4, size=2, tokens=1, width=3)
-    return DiffusionRule(spec, 10, STEPS, CpuOps())
+    return DiffusionRule(spec, 10, steps, CpuOps(), SOLVERS[solver])
 
 
 @pytest.fixture(params=["dit", "sit"])
 def family(request):
     return make(request.param)
+
+
+@pytest.fixture(params=["dit", "sit"])
+def euler(request):
+    return make(request.param, "euler")
 
 
 def blank(count):
@@ -124,3 +132,61 @@ def test_unfinished_latents_are_the_clean_prediction(family):
         state = family.advance(state, predictions(family), actions([0.5, 0.5]))
     assert family.finished(state).all()
     np.testing.assert_array_equal(family.latents(state)["latents"], state.x)
+
+
+def test_a_step_with_one_evaluation_is_whole(euler):
+    state = begin(euler)
+    for step in range(1, STEPS + 1):
+        moved = euler.advance(state, predictions(euler), actions([0.5, 0.5]))
+        np.testing.assert_array_equal(moved.anchor, state.x)
+        np.testing.assert_array_equal(moved.start_time, state.time)
+        np.testing.assert_array_equal(moved.step, [step, step])
+        times = np.stack([state.time, moved.time, moved.time], axis=1)
+        x, _, data = euler.ops.solver_update(
+            state.x,
+            state.anchor,
+            state.anchor_data,
+            *np.split(predictions(euler)["prediction"], 2),
+            np.zeros(2, np.float32),
+            times,
+            np.zeros(2, np.int64),
+            euler.process,
+            SOLVERS["euler"],
+        )
+        np.testing.assert_array_equal(moved.x, x)
+        np.testing.assert_array_equal(moved.anchor_data, data)
+        state = moved
+
+
+def test_previews_and_results_of_euler(euler):
+    state = begin(euler)
+    for _ in range(STEPS - 1):
+        state = euler.advance(state, predictions(euler), actions([0.5, 0.5]))
+        np.testing.assert_array_equal(euler.latents(state)["latents"], state.anchor_data)
+    state = euler.advance(state, predictions(euler), actions([0.5, 0.5]))
+    np.testing.assert_array_equal(euler.latents(state)["latents"], state.x)
+
+
+def test_steps_must_be_whole_solver_steps():
+    assert make("dit", "euler", steps=3).steps == 3
+    with pytest.raises(InputError, match="steps: got 3, expected a multiple of 2"):
+        make("dit", steps=3)
+
+
+@pytest.mark.parametrize("solver", SOLVERS)
+@pytest.mark.parametrize("name", ["dit", "sit"])
+def test_the_rule_is_a_pure_function_of_arrays(name, solver):
+    """Tensors without numbers go through it, so it can be traced."""
+    torch = pytest.importorskip("torch")
+
+    def meta(arrays):
+        return {name: torch.from_numpy(array).to("meta") for name, array in arrays.items()}
+
+    family = make(name, solver)
+    family.ops = ReferenceOps()
+    state = family.start(State(**meta(vars(blank(2)))))
+    assert family.prologue(state)["features"].shape == (2, 1, 3)
+    state = family.begin(state, meta(actions([0.5, 0.5])))
+    assert family.observe(state)["x"].shape == (4, 4, 2, 2)
+    state = family.advance(state, meta(predictions(family)), meta(actions([0.4, 0.4])))
+    assert family.latents(state)["latents"].shape == (2, 4, 2, 2)
