@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
+from adagen_rt.condition import ConditionSpec
 from adagen_rt.engine.family import FamilySpec
 from adagen_rt.errors import InputError
 from adagen_rt.export.examples import ROWS, Examples, normal
@@ -17,8 +18,7 @@ from adagen_rt.export.examples import ROWS, Examples, normal
 if TYPE_CHECKING:
     from adagen_rt.export.recipe import Recipe
     from adagen_rt.models.policy import PolicyNetwork
-    from adagen_rt.training.demo.loop import Previewer
-    from adagen_rt.training.demo.objectives import GeneratorTask
+    from adagen_rt.models.task import GeneratorTask, Previewer, Rows
 
 #: What computes each graph, by the names of the graph's inputs.
 Functions = Mapping[str, Callable[..., Any]]
@@ -130,18 +130,18 @@ class FamilyModel(ABC):
         network: Any,
         decoder: Any,
         codes: Tensor,
-        labels: Tensor,
-        null_class: int,
+        rows: Rows,
+        condition: ConditionSpec,
         previewer: Previewer | None = None,
     ) -> GeneratorTask:
-        """Make the training task of the backbone; arguments as of `GeneratorTask`.
+        """Make the training task of the backbone.
 
         Args:
             network: The backbone.
             decoder: The autoencoder that made the codes.
             codes: Encoded images.
-            labels: Their classes.
-            null_class: The label that stands for no class.
+            rows: Their conditions, named tensors (N, ...).
+            condition: The kind of condition.
             previewer: Draws images with a network.
 
         Raises:

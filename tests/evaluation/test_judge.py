@@ -16,8 +16,8 @@ from adagen_rt.models.classifier import (
     judge,
     load_classifier,
 )
+from adagen_rt.models.random import keyed_generator
 from adagen_rt.training.demo.classifier import ClassifierTask, train_classifier
-from adagen_rt.training.random import keyed_generator
 
 
 def bars(count=40, seed=0):

@@ -22,16 +22,20 @@ def engine(request, exported):
     return exported(request.param)
 
 
-def make_runner(engine, driver, *, policies=("policy",), capture="whole"):
+def make_runner(engine, driver, *, policies=("policy",), capture=True):
     manifest = engine.manifest
     graphs = HostGraphs(engine, driver)
     steps = manifest.schedule.steps
     setting = Setting(manifest, graphs, driver, 1, len(LABELS), steps, policies)
-    return Runner(build_program(setting), driver, 1, capture)
+    return Runner(build_program(setting), driver, 1, capture=capture)
 
 
-def expected(engine, *, static=False):
-    return StepwisePipeline(engine).generate(LABELS, SEEDS, static=static)
+def run(runner, labels=LABELS, seeds=SEEDS):
+    return runner.run({"labels": np.array(labels)}, np.array(seeds))
+
+
+def expected(engine, schedule="policy"):
+    return StepwisePipeline(engine).generate(LABELS, SEEDS, schedule=schedule)
 
 
 def assert_alike(outcome, result):
@@ -43,26 +47,25 @@ def assert_alike(outcome, result):
     assert difference.max() <= 1
 
 
-@pytest.mark.parametrize("capture", ["whole", "steps", "none"])
-@pytest.mark.parametrize("static", [False, True])
-def test_a_program_generates_what_the_generator_does(engine, static, capture):
-    runner = make_runner(
-        engine, HostDriver(), policies=() if static else ("policy",), capture=capture
-    )
-    assert_alike(runner.run(np.array(LABELS), np.array(SEEDS)), expected(engine, static=static))
+@pytest.mark.parametrize("capture", [True, False])
+@pytest.mark.parametrize("schedule", ["policy", "static"])
+def test_a_program_generates_what_the_pipeline_does(engine, schedule, capture):
+    policies = ("policy",) if schedule == "policy" else ()
+    runner = make_runner(engine, HostDriver(), policies=policies, capture=capture)
+    assert_alike(run(runner), expected(engine, schedule))
 
 
 def test_a_second_request_is_not_touched_by_the_first(engine):
     runner = make_runner(engine, HostDriver())
-    runner.run(np.array([1, 2, 4]), np.array([11, 12, 13]))
-    assert_alike(runner.run(np.array(LABELS), np.array(SEEDS)), expected(engine))
+    run(runner, [1, 2, 4], [11, 12, 13])
+    assert_alike(run(runner), expected(engine))
 
 
 def test_the_host_waits_once(engine):
     driver = HostDriver()
     runner = make_runner(engine, driver)
     driver.calls.clear()
-    runner.run(np.array(LABELS), np.array(SEEDS))
+    run(runner)
     assert driver.calls == ["activate", "upload", "replay", *["download"] * 3, "synchronize"]
 
 
@@ -82,3 +85,21 @@ def test_a_capture_refuses(call):
     driver.begin_capture(1)
     with pytest.raises(DeviceError, match="during a capture"):
         call(driver)
+
+
+def test_null_twins_stand_behind_the_conditional_rows(engine):
+    runner = make_runner(engine, HostDriver())
+    run(runner)
+    null = engine.manifest.condition.count
+    np.testing.assert_array_equal(runner._request["labels"], [*LABELS, null, null, null])
+    np.testing.assert_array_equal(runner._request["seeds"], SEEDS)
+    assert "fidelity" not in runner._request
+
+
+def test_a_runner_that_is_closed_has_given_everything_back(engine):
+    driver = HostDriver()
+    runner = make_runner(engine, driver)
+    run(runner)
+    runner.close()
+    assert not driver._memory
+    assert not driver._graphs

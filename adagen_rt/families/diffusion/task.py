@@ -7,9 +7,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from adagen_rt.families.diffusion.network import DiT
+from adagen_rt.models.random import normal, uniform
+from adagen_rt.models.task import GeneratorTask
 from adagen_rt.ops.solver import scales
-from adagen_rt.training.demo.objectives import GeneratorTask
-from adagen_rt.training.random import normal, uniform
 
 
 class DiffusionTask(GeneratorTask):
@@ -21,13 +21,13 @@ class DiffusionTask(GeneratorTask):
 
     network: DiT
 
-    def loss(self, rows: Tensor, generator: torch.Generator) -> Tensor:
+    def loss(self, places: Tensor, generator: torch.Generator) -> Tensor:
         """Mix data and noise, and predict."""
-        latents, labels = self.examples(rows, generator)
-        time = uniform((len(rows),), generator)
+        latents, rows = self.examples(places, generator)
+        time = uniform((len(places),), generator)
         noise = normal(latents.shape, generator)
         process = self.network.config.process
         signal, spread = scales(time[:, None, None, None], process)
-        prediction, _ = self.network(signal * latents + spread * noise, time, labels)
+        prediction, _ = self.network(signal * latents + spread * noise, time, **rows)
         target = noise if process == "vp" else latents - noise
         return F.mse_loss(prediction.float(), target)

@@ -9,8 +9,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from adagen_rt.families.maskgit.network import MaskGIT
-from adagen_rt.training.demo.objectives import GeneratorTask
-from adagen_rt.training.random import uniform
+from adagen_rt.models.random import uniform
+from adagen_rt.models.task import GeneratorTask
 
 
 class MaskGITTask(GeneratorTask):
@@ -18,13 +18,13 @@ class MaskGITTask(GeneratorTask):
 
     network: MaskGIT
 
-    def loss(self, rows: Tensor, generator: torch.Generator) -> Tensor:
+    def loss(self, places: Tensor, generator: torch.Generator) -> Tensor:
         """Mask at least one token of every example and predict the masked ones."""
-        tokens, labels = self.examples(rows, generator)
+        tokens, rows = self.examples(places, generator)
         tokens = tokens.long()
-        rate = torch.cos(0.5 * math.pi * uniform((len(rows), 1), generator))
+        rate = torch.cos(0.5 * math.pi * uniform((len(places), 1), generator))
         order = uniform(tokens.shape, generator).argsort(dim=1)
         masked = order < (rate * tokens.shape[1]).ceil().clamp(min=1)
         inputs = tokens.masked_fill(masked, self.network.config.vocabulary)
-        logits, _ = self.network(inputs, labels)
+        logits, _ = self.network(inputs, **rows)
         return F.cross_entropy(logits[masked], tokens[masked])

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from adagen_rt.families.var.network import VAR
 from adagen_rt.models.multiscale import MultiScaleQuantizer
-from adagen_rt.training.demo.loop import Previewer
-from adagen_rt.training.demo.objectives import GeneratorTask
+from adagen_rt.models.task import GeneratorTask
 
 
 class VARTask(GeneratorTask):
@@ -21,24 +22,15 @@ class VARTask(GeneratorTask):
 
     network: VAR
 
-    def __init__(
-        self,
-        network: VAR,
-        codes: Tensor,
-        labels: Tensor,
-        null_class: int,
-        previewer: Previewer | None = None,
-        *,
-        quantizer: MultiScaleQuantizer,
-    ) -> None:
-        super().__init__(network, codes, labels, null_class, previewer)
+    def __init__(self, network: VAR, *examples: Any, quantizer: MultiScaleQuantizer) -> None:
+        super().__init__(network, *examples)
         self.quantizer = quantizer
 
-    def loss(self, rows: Tensor, generator: torch.Generator) -> Tensor:
+    def loss(self, places: Tensor, generator: torch.Generator) -> Tensor:
         """Predict all scales at once."""
-        tokens, labels = self.examples(rows, generator)
+        tokens, rows = self.examples(places, generator)
         tokens = tokens.long()
         with torch.no_grad():
             inputs, _ = self.quantizer.teacher_inputs(tokens)
-        logits = self.network.teacher(labels, inputs)
+        logits = self.network.teacher(inputs=inputs, **rows)
         return F.cross_entropy(logits.float().flatten(0, 1), tokens.flatten())

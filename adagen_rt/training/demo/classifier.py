@@ -11,9 +11,9 @@ from torch import Tensor, nn
 from adagen_rt.evaluation.data import Images
 from adagen_rt.evaluation.metrics import class_accuracy
 from adagen_rt.models.classifier import judge
+from adagen_rt.models.random import integers, uniform
 from adagen_rt.training.checkpoint import save_weights
 from adagen_rt.training.demo.loop import LoopConfig, Trainer
-from adagen_rt.training.random import integers, uniform
 
 
 class ClassifierTask:

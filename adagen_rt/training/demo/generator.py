@@ -10,15 +10,14 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from adagen_rt.engine.family import find_family
 from adagen_rt.engine.manifest import Manifest
 from adagen_rt.errors import InputError
 from adagen_rt.evaluation.data import Images
 from adagen_rt.models.checkpoint import load_state, load_strict
 from adagen_rt.models.classifier import load_classifier
+from adagen_rt.models.task import GeneratorTask, Rows
 from adagen_rt.training.checkpoint import save_weights
 from adagen_rt.training.demo.loop import LoopConfig, Trainer
-from adagen_rt.training.demo.objectives import GeneratorTask
 from adagen_rt.training.demo.tokenizers import TASKS, ImageTask, to_range
 from adagen_rt.training.policy.environment import Environment
 
@@ -70,8 +69,8 @@ def train_backbone(
     autoencoder.eval().requires_grad_(False).to(stage.device)
     pixel_range = manifest.image.pixel_range
     codes = _encode_once(autoencoder, images, pixel_range, stage.folder / CODES)
-    labels = torch.from_numpy(images.labels).to(stage.device)
-    examples = codes.to(stage.device), labels
+    rows = {"labels": torch.from_numpy(images.labels).to(stage.device)}
+    examples = codes.to(stage.device), rows
     task = _generator_task(network.to(stage.device), autoencoder, *examples, manifest)
     trainer = Trainer(task, stage.loop, stage.folder / "backbone", stage.resume)
     save_weights(trainer.run(stage.max_minutes).state_dict(), stage.folder / file)
@@ -96,15 +95,14 @@ def _generator_task(
     network: nn.Module,
     autoencoder: nn.Module,
     codes: Tensor,
-    labels: Tensor,
+    rows: Rows,
     manifest: Manifest,
 ) -> GeneratorTask:
     def preview(average: nn.Module) -> Tensor:
         return Environment(manifest, average, autoencoder, str(codes.device)).preview_images()
 
-    null = manifest.condition.null({"labels": labels[:1]})["labels"]
-    model = find_family(manifest.family.family).model()
-    return model.task(network, autoencoder, codes, labels, int(null), preview)
+    model = manifest.plugin.model()
+    return model.task(network, autoencoder, codes, rows, manifest.condition, preview)
 
 
 def _encode_once(

@@ -10,7 +10,6 @@ from __future__ import annotations
 import copy
 import math
 import time
-from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,15 +22,14 @@ from torch.optim.swa_utils import get_ema_multi_avg_fn
 from tqdm import tqdm
 
 from adagen_rt.errors import AdagenError, CheckpointError
+from adagen_rt.models.random import keyed_generator
 from adagen_rt.training.checkpoint import load_checkpoint, save_checkpoint
 from adagen_rt.training.grid import save_grid
 from adagen_rt.training.log import LossLog
-from adagen_rt.training.random import keyed_generator
 
 CHECKPOINT = "checkpoint.pt"
 MAX_FAILURES = 5
 
-Previewer = Callable[[nn.Module], Tensor]
 """Draws images (N, c, H, W) in [0, 1] with a network."""
 
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from adagen_rt.models.autoencoder import VQGAN, AutoencoderKL
 from adagen_rt.models.multiscale import MultiScaleVQVAE
-from adagen_rt.training.random import integers, normal
+from adagen_rt.models.random import integers, normal
 
 PREVIEWS = 30
 #: Images that the latents' variance is measured on.

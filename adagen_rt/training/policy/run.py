@@ -21,6 +21,7 @@ from tqdm import tqdm
 from adagen_rt.errors import CheckpointError, InputError
 from adagen_rt.models.checkpoint import load_state, load_strict
 from adagen_rt.models.policy import PolicyNetwork, make_critic
+from adagen_rt.models.random import keyed_generator
 from adagen_rt.training.checkpoint import load_checkpoint, save_checkpoint, save_weights
 from adagen_rt.training.demo.loop import CHECKPOINT, MAX_FAILURES, TrainingError
 from adagen_rt.training.log import CsvLog
@@ -30,7 +31,6 @@ from adagen_rt.training.policy.parallel import Workers
 from adagen_rt.training.policy.ppo import PPO, PPOConfig
 from adagen_rt.training.policy.rewards import Reward
 from adagen_rt.training.policy.rollout import Exploration, Trajectories, rollout
-from adagen_rt.training.random import keyed_generator
 
 LOG_FIELDS = (
     *("update", "reward", "real", "fake", "entropy", "std", "clip_fraction", "divergence"),

@@ -7,11 +7,16 @@ torch = pytest.importorskip("torch")
 
 from tiny_recipes import tiny_recipe
 
+from adagen_rt.condition import ClassLabels
 from adagen_rt.evaluation.data import Images
 from adagen_rt.export.description import describe_model
 from adagen_rt.families.diffusion.network import DiTConfig
+from adagen_rt.families.diffusion.task import DiffusionTask
 from adagen_rt.families.maskgit.network import MaskGITConfig
+from adagen_rt.families.maskgit.task import MaskGITTask
 from adagen_rt.models.autoencoder import VQGAN
+from adagen_rt.models.random import keyed_generator
+from adagen_rt.models.task import CONDITION_DROPOUT
 from adagen_rt.training.demo.generator import (
     Stage,
     encode_all,
@@ -20,10 +25,8 @@ from adagen_rt.training.demo.generator import (
     train_tokenizer,
 )
 from adagen_rt.training.demo.loop import LoopConfig
-from adagen_rt.training.demo.objectives import LABEL_DROPOUT, DiTTask, MaskGITTask, SiTTask
 from adagen_rt.training.demo.tokenizers import TrainableVQ, VQTask, calibrate
 from adagen_rt.training.policy.environment import Environment
-from adagen_rt.training.random import keyed_generator
 
 
 def pair(family):
@@ -100,7 +103,7 @@ def test_maskgit_masks_by_the_cosine_rule_and_drops_labels():
     config = MaskGITConfig(width=16, depth=1, heads=2, vocabulary=8, tokens=64, classes=10)
     network = Recorder(config, lambda tokens, labels: torch.zeros(*tokens.shape, 8))
     codes = torch.randint(0, 8, (4000, 64), dtype=torch.int16)
-    task = MaskGITTask(network, codes, torch.full((4000,), 3), null_class=10)
+    task = MaskGITTask(network, codes, {"labels": torch.full((4000,), 3)}, ClassLabels(count=10))
     loss = task.loss(torch.arange(4000), keyed_generator(0))
     assert loss.item() == pytest.approx(np.log(8))
     tokens, labels = network.seen[0]
@@ -109,12 +112,12 @@ def test_maskgit_masks_by_the_cosine_rule_and_drops_labels():
     assert masked.sum(dim=1).min() >= 1
     # The mean of cos over a uniform quarter turn is 2 / pi.
     assert masked.float().mean().item() == pytest.approx(2 / np.pi, abs=0.02)
-    assert (labels == 10).float().mean().item() == pytest.approx(LABEL_DROPOUT, abs=0.02)
+    assert (labels == 10).float().mean().item() == pytest.approx(CONDITION_DROPOUT, abs=0.02)
     assert set(labels.tolist()) == {3, 10}
 
 
-@pytest.mark.parametrize(("kind", "process"), [(DiTTask, "vp"), (SiTTask, "linear")])
-def test_diffusion_targets_invert_the_process(kind, process):
+@pytest.mark.parametrize("process", ["vp", "linear"])
+def test_diffusion_targets_invert_the_process(process):
     """A network that knows the data and the process has no loss."""
     latents = torch.randn(50, 4, 8, 8)
 
@@ -126,7 +129,8 @@ def test_diffusion_targets_invert_the_process(kind, process):
         return (x - alpha * latents) / (1 - alpha**2).sqrt()
 
     config = DiTConfig(width=16, depth=1, heads=2, patch=2, size=8, classes=10, process=process)
-    task = kind(Recorder(config, oracle), latents, torch.zeros(50, dtype=torch.int64), 10)
+    rows = {"labels": torch.zeros(50, dtype=torch.int64)}
+    task = DiffusionTask(Recorder(config, oracle), latents, rows, ClassLabels(count=10))
     assert task.loss(torch.arange(50), keyed_generator(0)).item() < 1e-3
 
 

@@ -8,9 +8,9 @@ from tiny_recipes import tiny_environment, tiny_networks, tiny_recipe
 
 from adagen_rt.errors import InputError
 from adagen_rt.models.policy import PolicyConfig, PolicyNetwork, make_critic
+from adagen_rt.models.random import keyed_generator
 from adagen_rt.training.policy.ppo import PPO, Batch, PPOConfig, ppo_loss
 from adagen_rt.training.policy.rollout import Exploration, rollout
-from adagen_rt.training.random import keyed_generator
 
 CONFIG = PPOConfig(trajectories=32, epochs=4, minibatch=16, learning_rate=3e-3)
 STD = 0.5

@@ -11,6 +11,7 @@ from adagen_rt.errors import InputError
 from adagen_rt.evaluation.metrics import Gaussian, frechet_distance, frechet_influence
 from adagen_rt.models.classifier import Classifier, judge
 from adagen_rt.models.features import ClassifierFeatures
+from adagen_rt.models.random import keyed_generator
 from adagen_rt.training.policy.adversarial import Adversary, AdversaryConfig
 from adagen_rt.training.policy.rewards import (
     AdversarialReward,
@@ -21,7 +22,6 @@ from adagen_rt.training.policy.rewards import (
     make_reward,
     parse_rewards,
 )
-from adagen_rt.training.random import keyed_generator
 
 CONFIG = AdversaryConfig(width=16, batch_size=32, learning_rate=4e-3)
 

@@ -7,6 +7,7 @@ from tiny_recipes import FAMILIES, tiny_environment, tiny_networks, tiny_recipe
 
 from adagen_rt.export.description import describe_model
 from adagen_rt.export.engine import export_networks
+from adagen_rt.models.random import keyed_generator
 from adagen_rt.pipeline.stepwise import StepwisePipeline
 from adagen_rt.sampling.driver import drive
 from adagen_rt.sampling.params import SamplingParams
@@ -17,7 +18,6 @@ from adagen_rt.training.policy.rollout import (
     gaussian_log_prob,
     rollout,
 )
-from adagen_rt.training.random import keyed_generator
 
 LABELS = torch.tensor([1, 7, 9, 0, 3])
 SEEDS = torch.tensor([5, 2**62 + 11, 0, 8, 4])

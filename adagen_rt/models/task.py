@@ -1,0 +1,62 @@
+"""What the training tasks of the families' backbones share."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from adagen_rt.condition import ConditionSpec, take_rows
+from adagen_rt.models.random import uniform
+
+#: Share of the examples trained with the null condition, which guidance subtracts.
+CONDITION_DROPOUT = 0.1
+
+Previewer = Callable[[nn.Module], Tensor]
+Rows = dict[str, Tensor]
+
+
+class GeneratorTask(ABC):
+    """A generator's task: its examples are encoded images and what they are conditioned on.
+
+    Args:
+        network: The generator.
+        codes: Encoded images, whatever the generator takes, first axis the examples.
+        rows: Their conditions, named tensors (N, ...).
+        condition: The kind of condition.
+        previewer: Draws images with a network; without one there are no previews.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        codes: Tensor,
+        rows: Rows,
+        condition: ConditionSpec,
+        previewer: Previewer | None = None,
+    ) -> None:
+        self.network, self.codes, self.rows = network, codes, rows
+        self.condition, self.previewer = condition, previewer
+        self.size = len(codes)
+
+    @abstractmethod
+    def loss(self, places: Tensor, generator: torch.Generator) -> Tensor:
+        """Give the mean loss of the examples numbered `places`."""
+
+    def examples(self, places: Tensor, generator: torch.Generator) -> tuple[Tensor, Rows]:
+        """Give codes and conditions of the examples numbered `places`, some of them null."""
+        dropped = uniform((len(places),), generator) < CONDITION_DROPOUT
+        rows = take_rows(self.rows, places)
+        null = self.condition.null(rows)
+        return self.codes[places], {name: _pick(dropped, null[name], rows[name]) for name in rows}
+
+    def preview(self, network: nn.Module) -> Tensor | None:
+        """Draw samples of every condition."""
+        return None if self.previewer is None else self.previewer(network)
+
+
+def _pick(chosen: Tensor, first: Tensor, second: Tensor) -> Tensor:
+    """Rows (n, ...) of the first where chosen (n,), else of the second."""
+    return torch.where(chosen.reshape(-1, *[1] * (first.ndim - 1)), first, second)
