@@ -12,9 +12,9 @@ from __future__ import annotations
 from typing import Any, Protocol
 
 from adagen_rt.ops.noise import Injected, Noise, Philox
-from adagen_rt.ops.solver import Process, Solver
+from adagen_rt.ops.solver import Process, SolverRow
 
-__all__ = ["Array", "Injected", "Noise", "Ops", "Philox", "Process", "Solver"]
+__all__ = ["Array", "Injected", "Noise", "Ops", "Philox", "Process", "SolverRow"]
 
 Array = Any
 
@@ -64,7 +64,7 @@ class Ops(Protocol):
         times: Array,
         phase: Array,
         process: Process,
-        solver: Solver,
+        solver: SolverRow,
     ) -> tuple[Array, Array, Array]:
         """Advance latents by one evaluation of a solver (DiT, SiT)."""
         ...

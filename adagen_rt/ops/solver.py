@@ -83,7 +83,7 @@ class Update(Protocol):
         ...
 
 
-class Solver(Protocol):
+class SolverRow(Protocol):
     """What the ops need of a solver; ``families/diffusion/solvers`` has the rows."""
 
     @property
@@ -108,7 +108,7 @@ def solver_update(
     times: Array,
     phase: Array,
     process: Process,
-    solver: Solver,
+    solver: SolverRow,
 ) -> tuple[Array, Array, Array]:
     """Advance latents by one network evaluation of a solver step from time s to t.
 
