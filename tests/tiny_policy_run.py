@@ -15,7 +15,7 @@ from adagen_rt.training.policy.adversarial import AdversaryConfig
 from adagen_rt.training.policy.evaluator import Evaluator
 from adagen_rt.training.policy.parallel import Workers
 from adagen_rt.training.policy.rewards import RewardContext, make_reward
-from adagen_rt.training.policy.run import PolicyConfig, PolicyTrainer
+from adagen_rt.training.policy.run import PolicyTrainer, PolicyTraining
 
 CONFIG = {
     "updates": 6,
@@ -50,7 +50,7 @@ def make_trainer(folder, resume=False, workers=None, **changes):
         environment,
         PolicyNetwork(networks.policy.config),
         make_reward({"adversarial": 1.0, "classifier": 0.1}, context),
-        PolicyConfig(**CONFIG | changes),
+        PolicyTraining(**CONFIG | changes),
         folder,
         evaluator=Evaluator(environment, Judge(classifier, real), count=10),
         resume=resume,

@@ -24,7 +24,7 @@ class Backend(Protocol):
 
 
 @dataclass(frozen=True)
-class TensorSpec:
+class DeviceTensor:
     """An input or output of a graph on a device.
 
     Attributes:
@@ -36,7 +36,7 @@ class TensorSpec:
     dtype: str
 
 
-class DeviceGraph(Protocol):
+class DeviceSession(Protocol):
     """One graph at one fixed set of shapes, over memory that the caller owns.
 
     Attributes:
@@ -44,8 +44,8 @@ class DeviceGraph(Protocol):
         outputs: What it writes.
     """
 
-    inputs: Mapping[str, TensorSpec]
-    outputs: Mapping[str, TensorSpec]
+    inputs: Mapping[str, DeviceTensor]
+    outputs: Mapping[str, DeviceTensor]
 
     def bind(self, addresses: Mapping[str, int]) -> None:
         """Give it the device pointers of all inputs and outputs, once; none may be 0."""
@@ -54,8 +54,8 @@ class DeviceGraph(Protocol):
         """Put it on a CUDA stream and return at once; can be captured."""
 
 
-class DeviceGraphs(Protocol):
+class DeviceSessions(Protocol):
     """Whoever executes an engine's graphs on a GPU."""
 
-    def graph(self, name: str, shapes: Mapping[str, tuple[int, ...]]) -> DeviceGraph:
+    def graph(self, name: str, shapes: Mapping[str, tuple[int, ...]]) -> DeviceSession:
         """The engine's graph ``name`` at these shapes of its inputs, not yet bound."""

@@ -51,7 +51,7 @@ class OpenVINO:
             "CPU_RUNTIME_CACHE_CAPACITY": "0",
         }
 
-    def load(self, path: Path) -> OpenVINOGraph:
+    def load(self, path: Path) -> OpenVINOSession:
         """Load an ONNX file that has been checked already.
 
         Raises:
@@ -62,10 +62,10 @@ class OpenVINO:
         except Exception as error:  # pybind exceptions without a common base
             reason = str(error).strip().splitlines()[-1]
             raise EngineError(f"{path}: OpenVINO cannot load it: {reason}") from None
-        return OpenVINOGraph(model)
+        return OpenVINOSession(model)
 
 
-class OpenVINOGraph:
+class OpenVINOSession:
     """A compiled model and the one request that runs it."""
 
     def __init__(self, model: Any) -> None:

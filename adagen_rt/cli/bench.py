@@ -13,7 +13,7 @@ from adagen_rt.cli.support.backend_options import backend_options
 from adagen_rt.cli.support.plots import check_plot, save_latencies
 from adagen_rt.cli.support.sampling_options import sampling_options
 from adagen_rt.cli.support.tables import table
-from adagen_rt.cli.support.watch import Progress
+from adagen_rt.cli.support.watch import ProgressBar
 from adagen_rt.engine.folder import open_engine
 from adagen_rt.errors import InputError, as_integer
 from adagen_rt.evaluation.latency import HOST, PARTS, PERCENTILES, Measurement, Plan, measure
@@ -111,7 +111,7 @@ def _measure_all(
     pipeline: Pipeline, sizes: list[int], plan: Plan, quiet: bool
 ) -> list[Measurement]:
     images = sum(sizes) * (plan.warmups + plan.repeats) * plan.params.best_of
-    with Progress(images * plan.steps, quiet) as progress:
+    with ProgressBar(images * plan.steps, quiet) as progress:
         return [measure(pipeline, size, plan, progress.add) for size in sizes]
 
 

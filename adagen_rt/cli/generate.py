@@ -13,7 +13,7 @@ from adagen_rt.cli.support.labels import choose_labels, choose_seeds
 from adagen_rt.cli.support.outputs import Outputs
 from adagen_rt.cli.support.report import describe, failures, summarize
 from adagen_rt.cli.support.sampling_options import sampling_options
-from adagen_rt.cli.support.watch import Preview, Progress
+from adagen_rt.cli.support.watch import Preview, ProgressBar
 from adagen_rt.engine.folder import open_engine
 from adagen_rt.engine.manifest import Manifest
 from adagen_rt.errors import InputError, as_integer
@@ -103,7 +103,7 @@ def _run(
     pipeline: Pipeline, request: Request, batch_size: int, preview: Preview, quiet: bool
 ) -> Result:
     total = len(request) * request.steps * request.params.best_of
-    with Progress(total, quiet) as progress:
+    with ProgressBar(total, quiet) as progress:
 
         def watch(step: Step) -> None:
             progress.add(step)

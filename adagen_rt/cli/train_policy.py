@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from adagen_rt.training.policy.adversarial import AdversaryConfig
     from adagen_rt.training.policy.evaluator import Watcher
     from adagen_rt.training.policy.parallel import Workers
-    from adagen_rt.training.policy.run import PolicyConfig, PolicyTrainer
+    from adagen_rt.training.policy.run import PolicyTrainer, PolicyTraining
 
 SECTIONS = ("policy", "discriminator")
 
@@ -165,11 +165,11 @@ def _make_trainer(
     return trainer
 
 
-def _configs(recipe: Recipe, settings: tuple[str, ...]) -> tuple[PolicyConfig, AdversaryConfig]:
+def _configs(recipe: Recipe, settings: tuple[str, ...]) -> tuple[PolicyTraining, AdversaryConfig]:
     """Settings of policy and discriminator: the defaults, the recipe's, the command line's."""
     from adagen_rt.export.recipe import build
     from adagen_rt.training.policy.adversarial import AdversaryConfig
-    from adagen_rt.training.policy.run import PolicyConfig
+    from adagen_rt.training.policy.run import PolicyTraining
 
     given: dict[str, dict[str, Any]] = {
         name: dict(getattr(recipe.training, name, {})) for name in SECTIONS
@@ -182,7 +182,7 @@ def _configs(recipe: Recipe, settings: tuple[str, ...]) -> tuple[PolicyConfig, A
         given[section or "policy"][name] = value
     try:
         section = "policy"
-        policy_config = build(PolicyConfig, given[section])
+        policy_config = build(PolicyTraining, given[section])
         section = "discriminator"
         return policy_config, build(AdversaryConfig, given[section])
     except ValueError as error:

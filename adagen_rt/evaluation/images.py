@@ -19,7 +19,7 @@ from adagen_rt.errors import InputError
 from adagen_rt.sampling.params import SamplingParams
 from adagen_rt.sampling.request import Request, make_request
 from adagen_rt.sampling.result import Result, Step
-from adagen_rt.sampling.sampler import Progress
+from adagen_rt.sampling.sampler import OnStep
 
 
 class Source(Protocol):
@@ -30,7 +30,7 @@ class Source(Protocol):
         """What is generated, and with which schedules."""
 
     def run(
-        self, request: Request, *, batch_size: int = 16, progress: Progress | None = None
+        self, request: Request, *, batch_size: int = 16, progress: OnStep | None = None
     ) -> Result:
         """Make the images of a checked request."""
 

@@ -38,7 +38,7 @@ from adagen_rt.export.verify import expectation, measure_error
 from adagen_rt.files import check_target
 from adagen_rt.quantization import quantize_engine
 
-Progress = Callable[[str], object]
+Tell = Callable[[str], object]
 #: What a training leaves beside its weights.
 RECIPE_FILE = "recipe.yaml"
 
@@ -51,7 +51,7 @@ def export_engine(
     fidelity_from: str | Path | None = None,
     seeded: str | None = None,
     dtype: Dtype = "float32",
-    progress: Progress = lambda message: None,
+    progress: Tell = lambda message: None,
 ) -> EngineFolder:
     """Export a model to an engine folder, whole or not at all.
 
@@ -88,7 +88,7 @@ def export_engine(
 
 
 def _export_integers(
-    recipe: Recipe, make: Callable[[], Networks], out: Path, progress: Progress
+    recipe: Recipe, make: Callable[[], Networks], out: Path, progress: Tell
 ) -> EngineFolder:
     """Export in float32 beside ``out``, and from there with integer weights."""
     check_target(out, MANIFEST)
@@ -124,7 +124,7 @@ def export_networks(
     out: str | Path,
     *,
     dtype: Dtype = "float32",
-    progress: Progress = lambda message: None,
+    progress: Tell = lambda message: None,
 ) -> EngineFolder:
     """Export the networks that `make` gives; other arguments as for `export_engine`.
 

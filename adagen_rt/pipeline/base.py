@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from adagen_rt.sampling.params import SamplingOptions
     from adagen_rt.sampling.sampler import Sampler
 
-Progress = Callable[[Step], object]
+OnStep = Callable[[Step], object]
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,7 @@ class Pipeline(ABC):
         params: SamplingParams | None = None,
         *,
         batch_size: int = 16,
-        progress: Progress | None = None,
+        progress: OnStep | None = None,
         **options: Unpack[SamplingOptions],
     ) -> Result:
         """Generate one image for each label.
@@ -136,7 +136,7 @@ class Pipeline(ABC):
         return self.sampler.stream(request)
 
     def run(
-        self, request: Request, *, batch_size: int = 16, progress: Progress | None = None
+        self, request: Request, *, batch_size: int = 16, progress: OnStep | None = None
     ) -> Result:
         """Make the images of a request that `make_request` has checked against this engine."""
         as_integer("batch_size", batch_size, 1, MAX_BATCH)
@@ -144,7 +144,7 @@ class Pipeline(ABC):
         return self._run(request, batch_size, progress)
 
     @abstractmethod
-    def _run(self, request: Request, batch_size: int, progress: Progress | None) -> Result: ...
+    def _run(self, request: Request, batch_size: int, progress: OnStep | None) -> Result: ...
 
     @property
     def sampler(self) -> Sampler:

@@ -10,11 +10,11 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from adagen_rt.backends.base import DeviceGraphs
+from adagen_rt.backends.base import DeviceSessions
 from adagen_rt.condition import count_rows
 from adagen_rt.cuda import Driver
 from adagen_rt.engine.folder import EngineFolder
-from adagen_rt.pipeline.base import Capabilities, Pipeline, Progress
+from adagen_rt.pipeline.base import Capabilities, OnStep, Pipeline
 from adagen_rt.pipeline.captured_result import BatchedResult
 from adagen_rt.program import HostCall, Outcome, Runner, build_program
 from adagen_rt.program.builder import Setting
@@ -31,7 +31,7 @@ MAX_PROGRAMS = 16
 Key = tuple[int, int, ScheduleName, tuple[str, ...]]
 
 
-class GenerationGraphs(DeviceGraphs, Protocol):
+class GenerationSessions(DeviceSessions, Protocol):
     """Who executes an engine's graphs on a GPU.
 
     Attributes:
@@ -63,7 +63,7 @@ class CapturedPipeline(Pipeline):
     """
 
     def __init__(
-        self, engine: EngineFolder, graphs: GenerationGraphs, driver: Driver, stream: int
+        self, engine: EngineFolder, graphs: GenerationSessions, driver: Driver, stream: int
     ) -> None:
         lacks = Capabilities(streams=False, refines=False, batches=graphs.batches)
         super().__init__(engine, graphs.backend, lacks)
@@ -73,7 +73,7 @@ class CapturedPipeline(Pipeline):
         self._runners: OrderedDict[Key, Runner] = OrderedDict()
         self._rewards: dict[int, HostCall] = {}
 
-    def _run(self, request: Request, batch_size: int, progress: Progress | None) -> Result:
+    def _run(self, request: Request, batch_size: int, progress: OnStep | None) -> Result:
         timings, size = Timings(), min(batch_size, self.capabilities.batches[-1])
         make = partial(self._make, timings, size, progress)
         if request.params.best_of == 1:
@@ -106,7 +106,7 @@ class CapturedPipeline(Pipeline):
         self._graphs.close()
 
     def _make(
-        self, timings: Timings, size: int, progress: Progress | None, request: Request
+        self, timings: Timings, size: int, progress: OnStep | None, request: Request
     ) -> Result:
         """One image of every sample, so many at a time."""
         work = BatchedResult(request, self.manifest, timings)

@@ -16,7 +16,7 @@ from adagen_rt.errors import EngineError
 from adagen_rt.ops import Ops
 from adagen_rt.ops.cpu import CpuOps
 from adagen_rt.ops.noise import Philox
-from adagen_rt.pipeline.base import Capabilities, Pipeline, Progress
+from adagen_rt.pipeline.base import Capabilities, OnStep, Pipeline
 from adagen_rt.sampling.assembly import Assembly
 from adagen_rt.sampling.request import Request
 from adagen_rt.sampling.result import Images, Result
@@ -62,7 +62,7 @@ class StepwisePipeline(Pipeline):
         """The graphs, for callers that manage slots and steps themselves."""
         return self._sampler
 
-    def _run(self, request: Request, batch_size: int, progress: Progress | None) -> Result:
+    def _run(self, request: Request, batch_size: int, progress: OnStep | None) -> Result:
         return self._sampler.run(request, batch_size=batch_size, progress=progress)
 
     def score(

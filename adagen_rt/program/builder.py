@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from adagen_rt.backends.base import DeviceGraph, DeviceGraphs
+from adagen_rt.backends.base import DeviceSession, DeviceSessions
 from adagen_rt.cuda import Driver
 from adagen_rt.engine.manifest import Manifest
 from adagen_rt.engine.schedule import Schedule
@@ -35,7 +35,7 @@ class Setting:
     """
 
     manifest: Manifest
-    graphs: DeviceGraphs
+    graphs: DeviceSessions
     driver: Driver
     stream: int
     batch: int
@@ -123,14 +123,14 @@ class Builder:
         """An op that runs a graph on these inputs, and where its outputs lie."""
         return self.connect(name, self.load(name, inputs), inputs, {})
 
-    def load(self, name: str, inputs: Mapping[str, Buffer]) -> DeviceGraph:
+    def load(self, name: str, inputs: Mapping[str, Buffer]) -> DeviceSession:
         """A graph at the shapes of these buffers; it may do without some."""
         return self.setting.graphs.graph(name, {key: b.shape for key, b in inputs.items()})
 
     def connect(
         self,
         name: str,
-        graph: DeviceGraph,
+        graph: DeviceSession,
         inputs: Mapping[str, Buffer],
         outputs: Mapping[str, Buffer],
     ) -> tuple[Op, dict[str, Buffer]]:

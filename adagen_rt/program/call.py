@@ -6,7 +6,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from adagen_rt.backends.base import DeviceGraph
+from adagen_rt.backends.base import DeviceSession
 from adagen_rt.cuda import Driver
 from adagen_rt.program.buffers import Buffer, Buffers
 
@@ -20,7 +20,7 @@ class HostCall:
         stream: Where everything runs.
     """
 
-    def __init__(self, graph: DeviceGraph, driver: Driver, stream: int) -> None:
+    def __init__(self, graph: DeviceSession, driver: Driver, stream: int) -> None:
         self._graph, self._driver, self._stream = graph, driver, stream
         self._buffers = Buffers(driver, stream)
         specs = {**graph.inputs, **graph.outputs}

@@ -24,7 +24,7 @@ from adagen_rt.types import Arrays
 
 #: Graphs that take nearly all of the time.
 GRAPHS = ("condition", "backbone", DECODER)
-Progress = Callable[[str], object]
+Tell = Callable[[str], object]
 
 
 def quantize_engine(
@@ -32,7 +32,7 @@ def quantize_engine(
     out: str | Path,
     *,
     threads: int = 1,
-    progress: Progress = lambda message: None,
+    progress: Tell = lambda message: None,
 ) -> EngineFolder:
     """Write an engine's twin whose large layers have 8-bit integer weights.
 
@@ -76,7 +76,7 @@ def _quantize(
     probes: Sequence[Arrays],
     runtime: OnnxRuntime,
     limit: float,
-    progress: Progress,
+    progress: Tell,
 ) -> Report:
     """Write one graph's twin into ``folder``."""
     expected = run_probes(runtime.load(source), probes)

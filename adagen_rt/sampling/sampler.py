@@ -22,7 +22,7 @@ from adagen_rt.sampling.result import Images, Result, Snapshot, Step, Trace, bla
 from adagen_rt.sampling.rule import State
 from adagen_rt.types import Arrays
 
-Progress = Callable[[Step], object]
+OnStep = Callable[[Step], object]
 
 
 class Sampler:
@@ -45,7 +45,7 @@ class Sampler:
         return self.assembly.manifest
 
     def run(
-        self, request: Request, *, batch_size: int = 16, progress: Progress | None = None
+        self, request: Request, *, batch_size: int = 16, progress: OnStep | None = None
     ) -> Result:
         """Make the images of a request.
 
@@ -63,7 +63,7 @@ class Sampler:
         return self._steps(self._loop(request), request, np.arange(len(request)), [])
 
     def keeper(
-        self, request: Request, batch_size: int = 16, progress: Progress | None = None
+        self, request: Request, batch_size: int = 16, progress: OnStep | None = None
     ) -> Keeper:
         """Make candidates of the samples one after the other; arguments as for `run`."""
         loop = self._loop(request)
@@ -105,7 +105,7 @@ class Sampler:
         return self.loop(request.params, request.fidelity if request.params.blended else None)
 
     def _make(
-        self, loop: Loop, batch_size: int, progress: Progress | None, request: Request
+        self, loop: Loop, batch_size: int, progress: OnStep | None, request: Request
     ) -> Result:
         """One image of every sample."""
         trace = Trace(request, loop.schedule.spec.names, loop.schedule.calls)

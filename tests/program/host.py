@@ -4,7 +4,7 @@ import ctypes
 
 import numpy as np
 
-from adagen_rt.backends.base import TensorSpec
+from adagen_rt.backends.base import DeviceTensor
 from adagen_rt.backends.onnxruntime.session import OnnxRuntime
 
 
@@ -21,10 +21,10 @@ class HostGraphs:
         if name not in self._loaded:
             self._loaded[name] = self._backend.load(self._engine.graph_file(name))
         spec = self._engine.manifest.graphs[name]
-        inputs = {t.name: TensorSpec(tuple(shapes[t.name]), t.dtype) for t in spec.inputs}
+        inputs = {t.name: DeviceTensor(tuple(shapes[t.name]), t.dtype) for t in spec.inputs}
         zeros = {name: np.zeros(s.shape, s.dtype) for name, s in inputs.items()}
         results = self._loaded[name].run(zeros)
-        outputs = {k: TensorSpec(a.shape, str(a.dtype)) for k, a in results.items()}
+        outputs = {k: DeviceTensor(a.shape, str(a.dtype)) for k, a in results.items()}
         return HostGraph(self._loaded[name].run, inputs, outputs, self._driver)
 
 

@@ -39,10 +39,10 @@ def gated(tmp_path):
 
     @contextmanager
     def make(**options):
-        generator = load(build_tiny_engine(tmp_path / "tiny"), threads=1)
-        gate = Gate(generator._graphs["backbone"])
-        generator._graphs["backbone"] = gate
-        with BatchEngine(generator, **options) as engine:
+        pipeline = load(build_tiny_engine(tmp_path / "tiny"), threads=1)
+        sessions = pipeline.sampler.assembly.sessions
+        gate = sessions["backbone"] = Gate(sessions["backbone"])
+        with BatchEngine(pipeline, **options) as engine:
             gate.rows.clear()
             gate.entered = threading.Semaphore(0)
             gate.shut()

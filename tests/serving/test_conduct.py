@@ -63,7 +63,7 @@ def test_a_deadline_that_passes_under_way_frees_the_slot(gated):
         other.result(30)
 
 
-def test_a_cancelled_job_leaves_before_the_next_step(gated):
+def test_a_cancelled_job_leaves_before_the_next_step(gated, tmp_path):
     with gated(max_batch=2) as (engine, gate):
         jobs = [engine.submit(0, seed) for seed in range(2)]
         assert gate.entered.acquire(timeout=30)
@@ -73,7 +73,7 @@ def test_a_cancelled_job_leaves_before_the_next_step(gated):
         gate.open()
         image = jobs[1].result(30)
         assert gate.rows[-1] == 1
-    expected = load(engine._scheduler._generator.engine.path, threads=1).generate([0], [1])
+    expected = load(tmp_path / "tiny", threads=1).generate([0], [1])
     np.testing.assert_array_equal(image.pixels, expected.images[0])
     assert engine.stats().finished == {"ok": 1, "cancelled": 1}
 
@@ -142,6 +142,8 @@ def test_bad_input_is_refused_by_submit(tmp_path):
         ):
             with pytest.raises(InputError, match=message):
                 engine.submit(**options)
+        with pytest.raises(InputError, match="colour: got 'red', expected one of the options st"):
+            engine.submit(0, colour="red")
         with pytest.raises(EngineError, match="critic"):
             engine.submit(0, refine=2)
         assert engine.stats().finished == {}

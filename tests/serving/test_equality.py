@@ -13,9 +13,9 @@ from adagen_rt.serving import BatchEngine
 FAMILIES = ("fashion-maskgit", "fashion-dit", "fashion-sit", "fashion-var")
 
 
-def check(image, generator, **options):
+def check(image, pipeline, **options):
     """An image against the same one made alone."""
-    made = generator.generate([image.label], [image.seed], **options)
+    made = pipeline.generate([image.label], [image.seed], **options)
     assert np.abs(image.pixels.astype(int) - made.images[0]).max() <= 1
     for name, values in made.schedule.items():
         np.testing.assert_allclose(image.schedule[name], values[:, 0], rtol=1e-4, atol=1e-5)
@@ -72,7 +72,7 @@ def test_samples_at_different_steps_share_a_batch(family):
     "options",
     [
         {"steps": 3},
-        {"static": True},
+        {"schedule": "static"},
         {"fidelity": 0.5},
         {"refine": 3},
         {"best_of": 3},
@@ -81,24 +81,24 @@ def test_samples_at_different_steps_share_a_batch(family):
 )
 def test_options_mean_what_they_mean_to_generate(options, tmp_path):
     folder = build_tiny_engine(tmp_path / "tiny", Options(judges=True))
-    generator = load(folder, threads=1)
+    pipeline = load(folder, threads=1)
     with BatchEngine(folder, max_batch=4, threads=1) as engine:
         plain = [engine.submit(0, seed) for seed in range(3)]
         asked = [engine.submit(seed % 3, seed, **options) for seed in range(6)]
         for job in plain:
-            check(job.result(30), generator)
+            check(job.result(30), pipeline)
         for job in asked:
             image = job.result(30)
-            made = generator.generate([job.label], [job.seed], **options)
+            made = pipeline.generate([job.label], [job.seed], **options)
             np.testing.assert_array_equal(image.pixels, made.images[0])
             assert image.seed == made.seeds[0]
 
 
 def test_backbone_rows_are_counted(tmp_path):
     folder = build_tiny_engine(tmp_path / "tiny", Options(judges=True))
-    generator = load(folder, threads=1)
+    pipeline = load(folder, threads=1)
     for options in ({}, {"best_of": 3}, {"refine": 3}):
-        expected = generator.generate([1], [5], **options).timings.backbone_rows
+        expected = pipeline.generate([1], [5], **options).timings.backbone_rows
         with BatchEngine(folder, threads=1) as engine:
             rows = engine.submit(1, 5, **options).result(30).backbone_rows
         if "best_of" not in options:
@@ -108,10 +108,10 @@ def test_backbone_rows_are_counted(tmp_path):
 
 def test_many_threads_with_mixed_options_all_get_their_own_image(tmp_path):
     folder = build_tiny_engine(tmp_path / "tiny", Options(judges=True))
-    generator = load(folder, threads=1)
-    choices = ({}, {"static": True}, {"steps": 2}, {"fidelity": 0.3}, {"best_of": 2})
+    pipeline = load(folder, threads=1)
+    choices = ({}, {"schedule": "static"}, {"steps": 2}, {"fidelity": 0.3}, {"best_of": 2})
     expected = {
-        (label, seed, i): generator.generate([label], [seed], **choices[i]).images[0]
+        (label, seed, i): pipeline.generate([label], [seed], **choices[i]).images[0]
         for label in range(3)
         for seed in range(4)
         for i in range(len(choices))

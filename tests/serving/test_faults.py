@@ -49,18 +49,18 @@ def judged(tmp_path):
     folder = build_tiny_engine(tmp_path / "tiny", Options(judges=True))
 
     def make(name, answer, **options):
-        generator = load(folder, threads=1)
-        engine = BatchEngine(generator, **options)
-        faulty = Faulty(generator._graphs[name], answer)
-        generator._graphs[name] = faulty
+        pipeline = load(folder, threads=1)
+        engine = BatchEngine(pipeline, **options)
+        sessions = pipeline.sampler.assembly.sessions
+        faulty = sessions[name] = Faulty(sessions[name], answer)
         return engine, faulty
 
     return make
 
 
-def assert_well(engine):
+def assert_well(engine, folder):
     """Every slot is free, and the next image is right."""
-    expected = load(engine._scheduler._generator.engine.path, threads=1).generate([1], [7])
+    expected = load(folder, threads=1).generate([1], [7])
     jobs = [engine.submit(1, 7) for _ in range(engine.max_batch)]
     for job in jobs:
         np.testing.assert_array_equal(job.result(WAIT).pixels, expected.images[0])
@@ -68,21 +68,22 @@ def assert_well(engine):
     assert engine.stats().running == 0
 
 
-def test_an_error_of_the_reward_model_fails_that_job_alone(judged):
+def test_an_error_of_the_reward_model_fails_that_job_alone(judged, tmp_path):
     engine, reward = judged("reward", fail_at(1), max_batch=4)
     other = engine.submit(0, 0)
     with pytest.raises(RuntimeError, match="call 1"):
         engine.submit(1, 1, best_of=2).result(WAIT)
     other.result(WAIT)
     assert reward.calls == 1
-    assert_well(engine)
+    assert_well(engine, tmp_path / "tiny")
 
 
 def test_an_error_of_a_preview_leaves_no_job_of_its_batch_without_an_end(tmp_path):
     # Decoded are the blocker, class 2 when it fails, and then the preview of class 0.
-    generator = load(build_tiny_engine(tmp_path / "tiny", Options(nan_logits=2)), threads=1)
-    engine = BatchEngine(generator, max_batch=2)
-    generator._graphs["decoder"] = Faulty(generator._graphs["decoder"], fail_at(3))
+    pipeline = load(build_tiny_engine(tmp_path / "tiny", Options(nan_logits=2)), threads=1)
+    engine = BatchEngine(pipeline, max_batch=2)
+    sessions = pipeline.sampler.assembly.sessions
+    sessions["decoder"] = Faulty(sessions["decoder"], fail_at(3))
     both = threading.Event()
     engine.observers.append(Moment(lambda job: both.wait(WAIT)))
     blocker = engine.submit(1, 9, steps=1)
@@ -92,7 +93,7 @@ def test_an_error_of_a_preview_leaves_no_job_of_its_batch_without_an_end(tmp_pat
     for job in jobs:
         with pytest.raises(RuntimeError, match="call 3"):
             job.result(WAIT)
-    assert_well(engine)
+    assert_well(engine, tmp_path / "tiny")
 
 
 def test_a_job_cancelled_as_it_gets_its_slot_is_never_computed(gated):
@@ -131,7 +132,7 @@ def test_of_candidates_a_reward_that_is_no_number_never_wins(judged):
 
 
 @pytest.mark.parametrize("fault", ["start", "step"])
-def test_an_error_fails_its_batch_and_no_other_lane(fault, judged, monkeypatch):
+def test_an_error_fails_its_batch_and_no_other_lane(fault, judged, tmp_path, monkeypatch):
     engine, _ = judged("reward", fail_at(), max_batch=4)
     plain = [engine.submit(0, seed) for seed in range(2)]
     from adagen_rt.sampling.loop import Loop
@@ -139,7 +140,7 @@ def test_an_error_fails_its_batch_and_no_other_lane(fault, judged, monkeypatch):
     original = getattr(Loop, fault)
 
     def broken(loop, *arguments):
-        if loop.family.steps == 3:
+        if loop.rule.steps == 3:
             raise RuntimeError(fault)
         return original(loop, *arguments)
 
@@ -149,7 +150,7 @@ def test_an_error_fails_its_batch_and_no_other_lane(fault, judged, monkeypatch):
         odd.result(WAIT)
     for job in plain:
         job.result(WAIT)
-    assert_well(engine)
+    assert_well(engine, tmp_path / "tiny")
 
 
 def test_a_deadline_that_passes_during_a_look_at_the_queue_is_not_lost(gated, monkeypatch):

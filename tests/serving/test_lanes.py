@@ -4,6 +4,7 @@ import random
 
 import numpy as np
 import pytest
+from loops import begin, make_loop
 from tiny_engine import Options, build_tiny_engine
 
 from adagen_rt import load
@@ -13,7 +14,7 @@ from adagen_rt.serving import BatchEngine
 FAMILIES = ("fashion-maskgit", "fashion-dit", "fashion-sit", "fashion-var")
 CHOICES = (
     {},
-    {"static": True},
+    {"schedule": "static"},
     {"steps": 4},
     {"fidelity": 0.25},
     {"fidelity": 1.0},
@@ -66,9 +67,9 @@ def test_mixed_options_at_mixed_steps_change_no_image(family):
     ]
     with BatchEngine(family, max_batch=6, max_queue=64, threads=1) as engine:
         images, _ = arrive(engine, orders)
-    generator = load(family, threads=1)
+    pipeline = load(family, threads=1)
     for order, image, choice in zip(orders, images, choices, strict=True):
-        made = generator.generate([order["label"]], [order["seed"]], **choice)
+        made = pipeline.generate([order["label"]], [order["seed"]], **choice)
         assert image.seed == made.seeds[0]
         assert np.abs(image.pixels.astype(int) - made.images[0]).max() <= 1
         for name, values in made.schedule.items():
@@ -107,17 +108,23 @@ def test_lanes_take_turns(tmp_path):
             job.cancel()
 
 
+def arrays(state):
+    """What a state holds by name, its condition included."""
+    values = {**vars(state), **state.condition.arrays}
+    del values["condition"]
+    return values
+
+
 def test_states_joined_are_those_that_were_taken_apart():
-    generator, whole = load("fashion-var", threads=1), None
-    loop = generator.make_loop(generator.manifest.schedule.steps)
-    state, _ = loop.start(np.arange(3), np.array([4, 5, 6]), np.array([7, 8, 9]))
+    loop = make_loop(load("fashion-var", threads=1))
+    state, _ = begin(loop, [4, 5, 6], [7, 8, 9])
     for _ in range(2):
         state, _ = loop.step(state)
     assert isinstance(state, VARState)
     whole = state.take(np.array([0])).join(state.take(np.array([1, 2])))
     filled = state.tokens.shape[1]
-    for name, values in vars(state).items():
-        mine, theirs = getattr(whole, name), values
+    for name, values in arrays(state).items():
+        mine, theirs = arrays(whole)[name], values
         if name == "cache":  # only so many positions have been written
             mine, theirs = mine[:filled], theirs[:filled]
         np.testing.assert_array_equal(mine, theirs, err_msg=name)

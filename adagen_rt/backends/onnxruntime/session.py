@@ -77,7 +77,7 @@ class OnnxRuntime:
         self._provider = provider
         find_provider(self._ort, self._ort.SessionOptions(), provider)
 
-    def load(self, path: Path) -> OnnxGraph:
+    def load(self, path: Path) -> OnnxSession:
         """Load an ONNX file that has been checked already.
 
         Raises:
@@ -95,25 +95,25 @@ class OnnxRuntime:
         return_freed_memory()
         return graph
 
-    def _load(self, path: Path) -> OnnxGraph:
+    def _load(self, path: Path) -> OnnxSession:
         model = onnx.load(path, load_external_data=False)
         integers = self._provider == CPU and integer_products(model)
         source = model.SerializeToString() if integers else str(path)
         return self._graph(source, path.parent, _sizes(model))
 
-    def load_model(self, model: onnx.ModelProto, folder: Path) -> OnnxGraph:
+    def load_model(self, model: onnx.ModelProto, folder: Path) -> OnnxSession:
         """Load a graph from memory, which it may change; large weights are in ``folder``."""
         integer_products(model)
         return self._graph(model.SerializeToString(), folder, _sizes(model))
 
-    def _graph(self, source: str | bytes, folder: Path, sizes: int) -> OnnxGraph:
+    def _graph(self, source: str | bytes, folder: Path, sizes: int) -> OnnxSession:
         options = self._options(folder, sizes)
         provider = find_provider(self._ort, options, self._provider)
         session = self._ort.InferenceSession(source, options, **provider.arguments)
         provider.check(session)
         shrink = self._ort.RunOptions()
         shrink.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
-        return OnnxGraph(session, shrink)
+        return OnnxSession(session, shrink)
 
     def _options(self, folder: Path, sizes: int) -> Any:
         """How to run a graph whose large weights are in ``folder``, with so many open sizes."""
@@ -143,7 +143,7 @@ def _sizes(model: onnx.ModelProto) -> int:
     return len({size.dim_param for shape in shapes for size in shape if size.dim_param})
 
 
-class OnnxGraph:
+class OnnxSession:
     """A session that writes into buffers of its own, which grow to the largest batch seen.
 
     Args:

@@ -37,7 +37,7 @@ Progress = Callable[[str, str, int, int], object]
 
 
 @dataclass(frozen=True)
-class Order:
+class BuildOrder:
     """What to build, checked.
 
     Attributes:
@@ -109,7 +109,7 @@ def build_plans(
 
 def _check(
     engine: EngineFolder, backend: str, batches: Sequence[int], dtype: Dtype | None
-) -> Order:
+) -> BuildOrder:
     module = find_module(backend)
     if not 1 <= len(batches) <= MAX_BATCHES:
         raise InputError("batch", list(batches), f"1 to {MAX_BATCHES} numbers")
@@ -123,10 +123,10 @@ def _check(
     target = module.target()
     if not os.access(engine.path, os.W_OK):
         raise InputError("engine", str(engine.path), "a folder that can be written, for its plans")
-    return Order(engine, module, target, dtype or own, tuple(sorted(checked)))
+    return BuildOrder(engine, module, target, dtype or own, tuple(sorted(checked)))
 
 
-def _older_timings(order: Order) -> bytes:
+def _older_timings(order: BuildOrder) -> bytes:
     """The timing cache of an earlier build by the same module on the same kind of GPU."""
     try:
         record = read_record(order.folder)
@@ -140,7 +140,7 @@ def _older_timings(order: Order) -> bytes:
 
 
 @contextmanager
-def _source(order: Order, graph: str, folder: Path) -> Iterator[Path]:
+def _source(order: BuildOrder, graph: str, folder: Path) -> Iterator[Path]:
     """The ONNX file to build from: the engine's, or its twin in another precision."""
     path = order.engine.graph_file(graph)
     if order.dtype == order.engine.manifest.dtype or graph in KEEP_FLOAT32:
@@ -162,7 +162,7 @@ def _sources(engine: EngineFolder, graph: str) -> dict[str, str]:
     return {name: engine.manifest.files[name] for name in sorted(names)}
 
 
-def _record(order: Order, plans: dict[str, PlanSpec], folder: Path) -> Record:
+def _record(order: BuildOrder, plans: dict[str, PlanSpec], folder: Path) -> Record:
     return Record(
         backend=order.module.name,
         version=order.module.load().__version__,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from adagen_rt.backends.base import TensorSpec
+from adagen_rt.backends.base import DeviceTensor
 from adagen_rt.backends.tensorrt.modules import last_errors
 from adagen_rt.backends.tensorrt.profiles import Shapes
 from adagen_rt.errors import InputError, PlanError
@@ -48,10 +48,10 @@ class PlanGraph:
         for name, shape in shapes.items():
             self._expect(context.set_input_shape(name, shape), f"{name} of shape {shape}")
         names = [plan.get_tensor_name(index) for index in range(plan.num_io_tensors)]
-        self.inputs: Mapping[str, TensorSpec] = {
+        self.inputs: Mapping[str, DeviceTensor] = {
             name: self._spec(name) for name in names if name in shapes
         }
-        self.outputs: Mapping[str, TensorSpec] = {
+        self.outputs: Mapping[str, DeviceTensor] = {
             name: self._spec(name) for name in names if name not in shapes
         }
 
@@ -86,16 +86,16 @@ class PlanGraph:
         if not accepted:
             raise PlanError(f"TensorRT refuses {what}: {last_errors(self._errors)}")
 
-    def _spec(self, name: str) -> TensorSpec:
+    def _spec(self, name: str) -> DeviceTensor:
         location = self._plan.get_tensor_location(name).name
         if location != "DEVICE":
             raise PlanError(f"{name}: TensorRT keeps it on the {location}, expected the GPU")
         shape = tuple(int(size) for size in self._context.get_tensor_shape(name))
-        return TensorSpec(shape, DTYPES[self._plan.get_tensor_dtype(name).name])
+        return DeviceTensor(shape, DTYPES[self._plan.get_tensor_dtype(name).name])
 
 
 def _address_faults(
-    tensors: Mapping[str, TensorSpec], addresses: Mapping[str, int]
+    tensors: Mapping[str, DeviceTensor], addresses: Mapping[str, int]
 ) -> Iterator[InputError]:
     if addresses.keys() != tensors.keys():
         yield InputError("addresses", sorted(addresses), f"one for each of {sorted(tensors)}")

@@ -7,7 +7,7 @@ from functools import cache
 
 import torch
 
-from adagen_rt.backends.base import TensorSpec
+from adagen_rt.backends.base import DeviceTensor
 from adagen_rt.backends.torch.modules import Place, TorchGraph
 from adagen_rt.backends.torch.onnx_module import OnnxModule
 from adagen_rt.cuda import Driver, open_driver
@@ -37,7 +37,7 @@ def open_sessions(engine: EngineFolder, backend: str) -> tuple[EngineGraphs, Dri
 
 
 class EngineGraphs:
-    """The graphs of an engine as PyTorch modules; see ``GenerationGraphs``.
+    """The graphs of an engine as PyTorch modules; see `GenerationSessions`.
 
     Args:
         engine: A checked engine folder.
@@ -60,7 +60,7 @@ class EngineGraphs:
 
         Outputs are known when the graph has run once.
         """
-        inputs = {t.name: TensorSpec(shapes[t.name], t.dtype) for t in self._specs[name].inputs}
+        inputs = {t.name: DeviceTensor(shapes[t.name], t.dtype) for t in self._specs[name].inputs}
         outputs = self._outputs(name, tuple(inputs.items()))
         return TorchGraph(self._modules[name], inputs, outputs, self._place)
 
@@ -72,8 +72,8 @@ class EngineGraphs:
         self._modules.clear()
 
     def _output_specs(
-        self, name: str, inputs: tuple[tuple[str, TensorSpec], ...]
-    ) -> dict[str, TensorSpec]:
+        self, name: str, inputs: tuple[tuple[str, DeviceTensor], ...]
+    ) -> dict[str, DeviceTensor]:
         results = self._place.try_out(self._modules[name], dict(inputs))
         tensors = zip(self._specs[name].outputs, results, strict=True)
-        return {tensor.name: TensorSpec(tuple(x.shape), tensor.dtype) for tensor, x in tensors}
+        return {tensor.name: DeviceTensor(tuple(x.shape), tensor.dtype) for tensor, x in tensors}

@@ -1,6 +1,6 @@
 """PyTorch modules as device graphs: the engine of comparisons, and of GPUs without TensorRT.
 
-Lies with the PyTorch half of the package: the runtime takes any ``DeviceGraphs`` and never
+Lies with the PyTorch half of the package: the runtime takes any `DeviceSessions` and never
 imports this. Memory that a captured module allocates must stay its own for as long as the
 graph is replayed, so every call allocates from one private pool; CUDA's own capture, started
 by someone else on the stream, then finds all memory there already.
@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from adagen_rt.backends.base import TensorSpec
+from adagen_rt.backends.base import DeviceTensor
 from adagen_rt.engine.contracts import KEEP_FLOAT32
 from adagen_rt.engine.family import find_family
 from adagen_rt.engine.manifest import Manifest
@@ -26,7 +26,7 @@ Call = Callable[..., Any]
 
 
 class TorchGraphs:
-    """The networks of one engine as ``DeviceGraphs``.
+    """The networks of one engine as `DeviceSessions`.
 
     Args:
         manifest: What they are, as far as a recipe says.
@@ -53,28 +53,28 @@ class TorchGraphs:
 
     def graph(self, name: str, shapes: Mapping[str, tuple[int, ...]]) -> TorchGraph:
         """Make the graph at these shapes; it runs once to learn its outputs' shapes."""
-        inputs = {key: TensorSpec(shape, self._dtypes[key]) for key, shape in shapes.items()}
+        inputs = {key: DeviceTensor(shape, self._dtypes[key]) for key, shape in shapes.items()}
         names = self._contracts[name].outputs
         return TorchGraph(self._calls[name], inputs, self._specs(name, inputs, names), self._place)
 
     def _specs(
-        self, name: str, inputs: Mapping[str, TensorSpec], names: tuple[str, ...]
-    ) -> dict[str, TensorSpec]:
+        self, name: str, inputs: Mapping[str, DeviceTensor], names: tuple[str, ...]
+    ) -> dict[str, DeviceTensor]:
         results = self._place.try_out(self._calls[name], inputs)
         return {
-            key: TensorSpec(tuple(result.shape), self._dtypes[key])
+            key: DeviceTensor(tuple(result.shape), self._dtypes[key])
             for key, result in zip(names, results, strict=True)
         }
 
 
 class TorchGraph:
-    """One module at one set of shapes; a ``DeviceGraph``."""
+    """One module at one set of shapes; a `DeviceSession`."""
 
     def __init__(
         self,
         call: Call,
-        inputs: Mapping[str, TensorSpec],
-        outputs: Mapping[str, TensorSpec],
+        inputs: Mapping[str, DeviceTensor],
+        outputs: Mapping[str, DeviceTensor],
         place: Place,
     ) -> None:
         self.inputs = inputs
@@ -120,7 +120,7 @@ class Place:
                 # a stream that does not wait for it.
                 torch.cuda.synchronize(self.device)
 
-    def try_out(self, call: Call, inputs: Mapping[str, TensorSpec]) -> tuple[Tensor, ...]:
+    def try_out(self, call: Call, inputs: Mapping[str, DeviceTensor]) -> tuple[Tensor, ...]:
         """Run a module on zeros; of use are the shapes."""
         with self.running(None):
             zeros = {
@@ -129,7 +129,7 @@ class Place:
             }
             return _as_tuple(call(**zeros))
 
-    def view(self, address: int, spec: TensorSpec) -> Tensor:
+    def view(self, address: int, spec: DeviceTensor) -> Tensor:
         """Make a tensor over memory that belongs to the caller."""
         dtype = getattr(torch, spec.dtype)
         if 0 in spec.shape:

@@ -45,7 +45,7 @@ class Preview:
         save_grid(path, columns.reshape(-1, *columns.shape[2:]), columns.shape[1])
 
 
-class Progress:
+class ProgressBar:
     """A bar over the steps of all samples, on stderr.
 
     Args:
@@ -57,7 +57,7 @@ class Progress:
         hidden = quiet or not sys.stderr.isatty()
         self._bar = tqdm(total=total, unit="step", disable=hidden, leave=False)
 
-    def __enter__(self) -> Progress:
+    def __enter__(self) -> ProgressBar:
         return self
 
     def __exit__(

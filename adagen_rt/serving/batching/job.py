@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 #: How a job can end.
 Outcome = Literal["ok", "failed", "cancelled", "deadline", "error"]
-Schedule = dict[str, npt.NDArray[np.float32]]
+Chosen = dict[str, npt.NDArray[np.float32]]
 Pixels = npt.NDArray[np.uint8]
 
 
@@ -36,7 +36,7 @@ class Image:
     pixels: Pixels
     condition: Mapping[str, Any]
     seed: int
-    schedule: Schedule
+    schedule: Chosen
     steps: int
     queued_seconds: float
     seconds: float
@@ -62,7 +62,7 @@ class Progress:
 
     step: int
     steps: int
-    schedule: Schedule
+    schedule: Chosen
     preview: Pixels
 
 

@@ -12,7 +12,7 @@ from adagen_rt.sampling.best_of import Best, candidate_seeds
 from adagen_rt.sampling.loop import Decision
 from adagen_rt.sampling.params import SamplingParams, ScheduleName
 from adagen_rt.sampling.request import Request
-from adagen_rt.serving.batching.job import Image, Job, Pixels, Schedule, Watch
+from adagen_rt.serving.batching.job import Chosen, Image, Job, Pixels, Watch
 
 
 @dataclass(frozen=True)
@@ -146,7 +146,7 @@ class Task:
     slot: int
     step: int = 0
     calls: int = 0
-    schedule: Schedule = field(default_factory=dict)
+    schedule: Chosen = field(default_factory=dict)
 
     def record(self, decision: Decision, row: int, calls: int) -> None:
         """Note the policy call that is at ``row`` of a decision, of ``calls`` in all."""

@@ -29,7 +29,7 @@ from adagen_rt.serving.http.renamed import renamed
 from adagen_rt.serving.http.settings import Settings
 from adagen_rt.serving.http.telemetry import LOGGER, note
 from adagen_rt.serving.http.work import (
-    Order,
+    ImageOrder,
     deadline,
     disconnected,
     outcome,
@@ -39,7 +39,7 @@ from adagen_rt.serving.http.work import (
 
 #: Previews that wait for a slow client; the ones after them are left out.
 MAX_WAITING = 32
-Schedule = dict[str, list[float | None]]
+Numbers = dict[str, list[float | None]]
 CONTENT: dict[str, Any] = {"text/event-stream": {}}
 HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 
@@ -63,7 +63,7 @@ def events_router(fleet: Fleet, settings: Settings) -> APIRouter:
         engine = fleet.get(body.model)
         note(request, engine.name, 1)
         params = body.params()
-        order = Order([body.label], [body.seed], params, deadline(request, settings))
+        order = ImageOrder([body.label], [body.seed], params, deadline(request, settings))
         feed = Feed()
         with renamed(seeds="seed"):
             (job,) = submit(engine, order, feed.put, body.every)
@@ -199,7 +199,7 @@ def _error(request: Request, error: Exception) -> dict[str, Any]:
     return {"status": fault.status, "message": fault.message, "code": fault.code}
 
 
-def numbers(schedule: dict[str, np.ndarray]) -> Schedule:
+def numbers(schedule: dict[str, np.ndarray]) -> Numbers:
     """A schedule for JSON, which has no NaN: null where a step was not needed."""
     return {
         name: [float(f"{value:.7g}") if np.isfinite(value) else None for value in values]

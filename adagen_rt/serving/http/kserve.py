@@ -23,7 +23,7 @@ from adagen_rt.serving.http.tensors import (
     parse_request,
     read_inputs,
 )
-from adagen_rt.serving.http.work import Order, check_images, deadline, make_images
+from adagen_rt.serving.http.work import ImageOrder, check_images, deadline, make_images
 
 HEADER_LENGTH = "Inference-Header-Content-Length"
 MODEL_VERSION = "1"
@@ -143,7 +143,7 @@ def _order(
     binary: bytes,
     settings: Settings,
     request: Request,
-) -> Order:
+) -> ImageOrder:
     values = read_inputs(asked, binary)
     labels, seeds = values.pop("label", None), values.pop("seed", None)
     if labels is None or values:
@@ -155,7 +155,7 @@ def _order(
     microseconds = asked.parameters.timeout
     given = None if microseconds is None else microseconds * MICROSECOND
     seeds = seeds or [None] * len(labels)
-    return Order(labels, seeds, asked.parameters.params(), deadline(request, settings, given))
+    return ImageOrder(labels, seeds, asked.parameters.params(), deadline(request, settings, given))
 
 
 def _choose(asked: InferRequest, all_binary: bool) -> tuple[tuple[str, ...], set[str]]:

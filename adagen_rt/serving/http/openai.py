@@ -20,7 +20,7 @@ from adagen_rt.serving.http.renamed import renamed
 from adagen_rt.serving.http.settings import Settings
 from adagen_rt.serving.http.telemetry import note
 from adagen_rt.serving.http.work import (
-    Order,
+    ImageOrder,
     check_images,
     count_up,
     deadline,
@@ -73,7 +73,7 @@ async def _images(
     check_images("n", body.n, engine, settings)
     check_size(body.size, engine)
     note(request, engine.name, body.n)
-    order = Order(
+    order = ImageOrder(
         given=[body.prompt] * body.n,
         seeds=count_up(body.seed, body.n),
         params=body.params(),

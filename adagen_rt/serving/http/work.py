@@ -23,7 +23,7 @@ Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
-class Order:
+class ImageOrder:
     """Images that one request asks for.
 
     Attributes:
@@ -70,7 +70,7 @@ def check_images(field: str, count: int, engine: BatchEngine, settings: Settings
 
 
 def submit(
-    engine: BatchEngine, order: Order, watch: Watch | None = None, watch_every: int = 1
+    engine: BatchEngine, order: ImageOrder, watch: Watch | None = None, watch_every: int = 1
 ) -> list[Job]:
     """Queue every image of an order, or none of them."""
     jobs: list[Job] = []
@@ -98,7 +98,7 @@ def release(jobs: Sequence[Job]) -> None:
             job.cancel()
 
 
-async def make_images(request: Request, engine: BatchEngine, order: Order) -> list[Image]:
+async def make_images(request: Request, engine: BatchEngine, order: ImageOrder) -> list[Image]:
     """The images of an order; they are given up when one fails or the client leaves."""
     jobs = submit(engine, order)
     everything = asyncio.gather(*(asyncio.wrap_future(job.future) for job in jobs))

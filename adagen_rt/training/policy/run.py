@@ -40,7 +40,7 @@ LOG_FIELDS = (
 
 
 @dataclass(frozen=True)
-class PolicyConfig(PPOConfig):
+class PolicyTraining(PPOConfig):
     """How to train a policy.
 
     Attributes:
@@ -91,7 +91,7 @@ class PolicyTrainer:
         environment: Environment,
         policy: PolicyNetwork,
         reward: Reward,
-        config: PolicyConfig,
+        config: PolicyTraining,
         folder: Path,
         *,
         evaluator: Evaluator | None = None,

@@ -4,7 +4,7 @@ import pytest
 from fake_tensorrt_runtime import SCRATCH
 from tiny_engine import TOKENS, VOCABULARY, WIDTH
 
-from adagen_rt.backends.base import TensorSpec
+from adagen_rt.backends.base import DeviceTensor
 from adagen_rt.backends.tensorrt.build import build_plans
 from adagen_rt.backends.tensorrt.runtime import PlanGraphs, Plans
 from adagen_rt.cuda.host import HostDriver
@@ -41,12 +41,12 @@ def test_profiles_are_known(plans):
 def test_a_graph_has_fixed_shapes_and_dtypes(plans):
     graph = plans.graph("backbone", SHAPES, STREAM)
     assert graph.inputs == {
-        "tokens": TensorSpec((2, TOKENS), "int64"),
-        "labels": TensorSpec((2,), "int64"),
+        "tokens": DeviceTensor((2, TOKENS), "int64"),
+        "labels": DeviceTensor((2,), "int64"),
     }
     assert graph.outputs == {
-        "logits": TensorSpec((2, TOKENS, VOCABULARY), "float32"),
-        "features": TensorSpec((2, TOKENS, WIDTH), "float32"),
+        "logits": DeviceTensor((2, TOKENS, VOCABULARY), "float32"),
+        "features": DeviceTensor((2, TOKENS, WIDTH), "float32"),
     }
 
 

@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
 
-from adagen_rt.engine.manifest import DiffusionSpec
-from adagen_rt.errors import InputError
+from adagen_rt.condition import ClassLabels, Conditioner
 from adagen_rt.families.diffusion.rule import DiffusionRule
 from adagen_rt.families.diffusion.solvers import SOLVERS
+from adagen_rt.families.diffusion.spec import DiffusionSpec
 from adagen_rt.ops.cpu import CpuOps
 from adagen_rt.ops.reference import ReferenceOps
 from adagen_rt.sampling.rule import State
@@ -14,8 +14,8 @@ FIRST = {"dit": 0.9, "sit": 0.1}
 
 
 def make(name, solver="dpmpp_2s", steps=STEPS):
-    spec = DiffusionSpec(family=name, channels=4, size=2, tokens=1, width=3)
-    return DiffusionRule(spec, 10, steps, CpuOps(), SOLVERS[solver])
+    spec = DiffusionSpec(family=name, channels=4, size=2, tokens=1, width=3, solver=solver)
+    return DiffusionRule(spec, steps, CpuOps())
 
 
 @pytest.fixture(params=["dit", "sit"])
@@ -31,7 +31,7 @@ def euler(request):
 def blank(count):
     return State(
         index=np.arange(count),
-        labels=np.arange(count),
+        condition=Conditioner(ClassLabels(count=10))({"labels": np.arange(count)}),
         seeds=np.arange(count),
         step=np.zeros(count, np.int64),
         smoothed=np.zeros((count, 2), np.float32),
@@ -60,7 +60,7 @@ def test_latents_start_from_the_seed_alone(family):
 
 
 def test_the_policy_is_asked_once_before_the_first_evaluation(family):
-    assert family.calls == STEPS + 1
+    assert family.spec.calls(STEPS) == STEPS + 1
     features = family.prologue(family.start(blank(2)))["features"]
     assert features.shape == (2, 1, 3)
     assert not features.any()
@@ -105,12 +105,7 @@ def test_two_evaluations_make_a_solver_step(family):
 def test_samples_may_be_at_different_phases(family):
     state = begin(family)
     ahead = family.advance(state, predictions(family), actions([0.5, 0.5]))
-    mixed = type(state)(
-        **{
-            name: np.stack([getattr(ahead, name)[0], value[1]])
-            for name, value in vars(state).items()
-        }
-    )
+    mixed = ahead.take(np.array([0])).join(state.take(np.array([1])))
     moved = family.advance(mixed, predictions(family), actions([0.4, 0.4]))
     first = family.advance(ahead, predictions(family), actions([0.4, 0.4]))
     second = family.advance(state, predictions(family), actions([0.4, 0.4]))
@@ -168,9 +163,16 @@ def test_previews_and_results_of_euler(euler):
 
 
 def test_steps_must_be_whole_solver_steps():
-    assert make("dit", "euler", steps=3).steps == 3
-    with pytest.raises(InputError, match="steps: got 3, expected a multiple of 2"):
-        make("dit", steps=3)
+    assert make("dit", "euler", steps=3).spec.check_steps(3) is None
+    assert make("dit").spec.check_steps(4) is None
+    assert make("dit").spec.check_steps(3).startswith("an even number")
+
+
+def test_a_manifest_names_its_solver_unless_it_is_the_usual_one():
+    assert "solver" not in make("dit").spec.model_dump()
+    assert make("dit", "euler").spec.model_dump()["solver"] == "euler"
+    with pytest.raises(ValueError, match="solver.*got 'heun', expected one of dpmpp_2s, euler"):
+        make("dit", "heun")
 
 
 @pytest.mark.parametrize("solver", SOLVERS)
@@ -182,9 +184,14 @@ def test_the_rule_is_a_pure_function_of_arrays(name, solver):
     def meta(arrays):
         return {name: torch.from_numpy(array).to("meta") for name, array in arrays.items()}
 
+    def start(state):
+        given = {name: value for name, value in vars(state).items() if name != "condition"}
+        rows = Conditioner(ClassLabels(count=10))(meta({"labels": np.arange(2)}))
+        return State(**meta(given), condition=rows)
+
     family = make(name, solver)
     family.ops = ReferenceOps()
-    state = family.start(State(**meta(vars(blank(2)))))
+    state = family.start(start(blank(2)))
     assert family.prologue(state)["features"].shape == (2, 1, 3)
     state = family.begin(state, meta(actions([0.5, 0.5])))
     assert family.observe(state)["x"].shape == (4, 4, 2, 2)

@@ -94,9 +94,9 @@ class Recorder(torch.nn.Module):
         super().__init__()
         self.config, self.answer, self.seen = config, answer, []
 
-    def forward(self, *arguments):
-        self.seen.append(arguments)
-        return self.answer(*arguments), None
+    def forward(self, *arguments, **rows):
+        self.seen.append((*arguments, *rows.values()))
+        return self.answer(*arguments, **rows), None
 
 
 def test_maskgit_masks_by_the_cosine_rule_and_drops_labels():

@@ -15,7 +15,7 @@ from tiny_policy_run import make_trainer
 from adagen_rt.errors import CheckpointError, InputError
 from adagen_rt.training.demo.loop import CHECKPOINT, MAX_FAILURES, TrainingError
 from adagen_rt.training.policy.parallel import Workers
-from adagen_rt.training.policy.run import LOG_FIELDS, PolicyConfig
+from adagen_rt.training.policy.run import LOG_FIELDS, PolicyTraining
 
 SCRIPT = Path(__file__).parents[2] / "tiny_policy_run.py"
 
@@ -171,7 +171,7 @@ def test_a_checkpoint_that_does_not_fit_is_one_clear_error(tmp_path, damage):
 
 def test_impossible_settings_are_refused(tmp_path):
     with pytest.raises(InputError, match="updates"):
-        PolicyConfig(updates=0)
+        PolicyTraining(updates=0)
     with pytest.raises(InputError, match="trajectories"):
         make_trainer(tmp_path, workers=Workers(rank=0, count=3))
 
