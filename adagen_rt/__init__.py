@@ -3,7 +3,7 @@
 import adagen_rt
 
 pipeline = adagen_rt.load("fashion-maskgit")
-result = pipeline.generate(labels=["sneaker", "dress"], seeds=[0, 1])
+result = pipeline.generate(["sneaker", "dress"], seeds=[0, 1])
 result.images  # (2, 32, 32, 1) uint8
 """
 

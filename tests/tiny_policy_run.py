@@ -42,7 +42,7 @@ def make_trainer(folder, resume=False, workers=None, **changes):
     context = RewardContext(
         classifier,
         torch.from_numpy(real.pixels)[:, None],
-        {"labels": torch.from_numpy(real.labels)},
+        {"labels": torch.from_numpy(real.classes)},
         AdversaryConfig(width=8, batch_size=10),
         workers=workers,
     )

@@ -56,7 +56,7 @@ def bench(
 ) -> None:
     """Time whole generations of ENGINE (a folder, or the name of a shipped engine).
 
-    Latencies are percentiles of the time from labels to images, after two generations that
+    Latencies are percentiles of the time from a request to its images, after two generations that
     are not counted. In a profile, sampling is all between the networks: noise, tokens, the
     solver, and VAR's two small graphs; host is what no part accounts for. On a GPU, a batch that
     no plans were built for runs in the next larger ones, or in several of the largest.

@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from adagen_rt.cli.support.backend_options import backend_options
-from adagen_rt.cli.support.labels import choose_labels, choose_seeds
+from adagen_rt.cli.support.classes import choose_classes, choose_seeds
 from adagen_rt.cli.support.outputs import Outputs
 from adagen_rt.cli.support.report import describe, failures, summarize
 from adagen_rt.cli.support.sampling_options import sampling_options
@@ -30,7 +30,7 @@ FilePath = click.Path(path_type=Path)
 @click.option("--engine", required=True, help="Engine folder, or the name of a shipped engine.")
 @click.option(
     "--label",
-    "labels",
+    "given",
     multiple=True,
     help="Class number, range such as 0-9, or name; repeatable. Images take the given "
     "classes in turn; without this option, all of them.",
@@ -42,7 +42,7 @@ FilePath = click.Path(path_type=Path)
     type=FilePath,
     default=Path("out.png"),
     show_default=True,
-    help="A name ending .png (one grid) or .npz (arrays images, labels, seeds), or a folder "
+    help="A name ending .png (one grid) or .npz (arrays of images, classes, seeds), or a folder "
     "(one PNG an image).",
 )
 @click.option("--batch-size", type=int, default=16, show_default=True, help="Images made together.")
@@ -57,7 +57,7 @@ FilePath = click.Path(path_type=Path)
 def generate(
     context: click.Context,
     engine: str,
-    labels: tuple[str, ...],
+    given: tuple[str, ...],
     count: int,
     seed: int | None,
     out: Path,
@@ -82,7 +82,7 @@ def generate(
     if preview is not None and params.best_of > 1:
         raise InputError("preview", str(preview), "no --best-of: what is kept is known at the end")
     opened = open_engine(engine)
-    classes, numbers = choose_labels(opened.manifest, labels, count), choose_seeds(seed, count)
+    classes, numbers = choose_classes(opened.manifest, given, count), choose_seeds(seed, count)
     request = make_request(opened.manifest, classes, numbers, params)
     outputs = Outputs(out, preview, plot, trace)
     outputs.check(count, request.steps, opened.manifest.image)

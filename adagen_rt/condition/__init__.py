@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from adagen_rt.condition.condition import Condition, Conditioner
-from adagen_rt.condition.labels import ClassLabels
+from adagen_rt.condition.labels import ClassLabels, class_rows, classes_of
 from adagen_rt.condition.rows import count_rows, join_rows, take_rows
 from adagen_rt.condition.spec import ConditionSpec, RowSpec
 
@@ -21,6 +21,8 @@ __all__ = [
     "ConditionSpec",
     "Conditioner",
     "RowSpec",
+    "class_rows",
+    "classes_of",
     "count_rows",
     "join_rows",
     "parse_condition",

@@ -11,7 +11,7 @@ from pydantic import Field, model_validator
 
 from adagen_rt.condition.spec import ConditionSpec, RowSpec
 from adagen_rt.errors import InputError, as_integer
-from adagen_rt.types import Arrays
+from adagen_rt.types import Array, Arrays
 
 #: Class names shown in a summary; ImageNet has a thousand.
 SHOWN_NAMES = 12
@@ -93,3 +93,13 @@ class ClassLabels(ConditionSpec):
             return as_integer("label", int(label), 0, self.count - 1)
         known = ", ".join(self.names) or "this engine's classes have no names"
         raise InputError("label", label, f"0 to {self.count - 1} or a name: {known}")
+
+
+def class_rows(classes: Array) -> Arrays:
+    """Make the rows of samples of classes (B,) int64."""
+    return {"labels": classes}
+
+
+def classes_of(rows: Arrays) -> Any:
+    """Give the classes (B,) int64 that rows ask for."""
+    return rows["labels"]

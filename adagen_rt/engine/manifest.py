@@ -84,7 +84,7 @@ class Manifest(Spec):
         format: Version of this schema.
         name: The engine's name.
         family: The family and its sizes.
-        condition: What samples are made of besides their seeds. The file says of class labels
+        condition: What samples are made of besides their seeds. The file says of classes
             ``class_count`` and ``class_names``, and has a section ``condition`` for other kinds.
         image: What the decoder gives.
         schedule: The action space and the default steps.
@@ -149,8 +149,8 @@ class Manifest(Spec):
         content: dict[str, Any] = handler(self)
         if not isinstance(self.condition, ClassLabels):
             return content
-        labels = content["condition"]
-        classes = {"class_count": labels["count"], "class_names": labels["names"]}
+        section = content["condition"]
+        classes = {"class_count": section["count"], "class_names": section["names"]}
         written: dict[str, Any] = {}
         for key, value in content.items():
             written |= classes if key == "condition" else {key: value}

@@ -27,11 +27,11 @@ class Images:
 
     Args:
         pixels: (N, 32, 32) uint8, 0 is black.
-        labels: (N,) int64.
+        classes: (N,) int64.
     """
 
     pixels: npt.NDArray[np.uint8]
-    labels: npt.NDArray[np.int64]
+    classes: npt.NDArray[np.int64]
 
 
 def load_fashion_mnist(folder: str | Path, split: str) -> Images:
@@ -48,11 +48,11 @@ def load_fashion_mnist(folder: str | Path, split: str) -> Images:
         raise InputError("split", split, "train or test")
     prefix = SPLITS[split]
     pixels = read_idx(_find(Path(folder), f"{prefix}-images-idx3-ubyte"), dimensions=3)
-    labels = read_idx(_find(Path(folder), f"{prefix}-labels-idx1-ubyte"), dimensions=1)
-    if len(pixels) != len(labels):
-        raise InputError(f"{prefix}-labels", len(labels), f"one label for each of {len(pixels)}")
+    classes = read_idx(_find(Path(folder), f"{prefix}-labels-idx1-ubyte"), dimensions=1)
+    if len(pixels) != len(classes):
+        raise InputError(f"{prefix}-labels", len(classes), f"one label for each of {len(pixels)}")
     padding = ((0, 0), (BORDER, BORDER), (BORDER, BORDER))
-    return Images(np.pad(pixels, padding), labels.astype(np.int64))
+    return Images(np.pad(pixels, padding), classes.astype(np.int64))
 
 
 def read_idx(path: Path, dimensions: int) -> npt.NDArray[np.uint8]:

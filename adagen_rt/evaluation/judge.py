@@ -11,6 +11,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from adagen_rt.condition import classes_of
 from adagen_rt.evaluation.data import Images, load_fashion_mnist
 from adagen_rt.evaluation.examiner import load_examiner
 from adagen_rt.evaluation.metrics import (
@@ -63,8 +64,8 @@ class Judge:
         self.features = self._see(to_unit(real.pixels))[1]
         self.reference = Gaussian.of(self.features)
 
-    def score(self, images: Tensor, labels: npt.ArrayLike) -> Score:
-        """Scores images (N, 1, 32, 32) in [0, 1] that were meant to be of `labels` (N,)."""
+    def score(self, images: Tensor, meant: npt.ArrayLike) -> Score:
+        """Scores images (N, 1, 32, 32) in [0, 1] that were meant to be of the classes `meant` (N,)."""
         classes, features = self._see(images)
         neighbours = self.features[:NEIGHBOURHOOD]
         precision, recall = precision_recall(features[:NEIGHBOURHOOD], neighbours)
@@ -74,17 +75,17 @@ class Judge:
             kid=kernel_distance(features, self.features),
             precision=precision,
             recall=recall,
-            accuracy=class_accuracy(classes, labels),
+            accuracy=class_accuracy(classes, meant),
         )
 
     def score_result(self, result: Result) -> Score:
         """Score what a generation gave."""
-        return self.score(to_unit(result.images), result.labels)
+        return self.score(to_unit(result.images), classes_of(result.rows))
 
-    def quick_score(self, images: Tensor, labels: npt.ArrayLike) -> tuple[float, float]:
+    def quick_score(self, images: Tensor, meant: npt.ArrayLike) -> tuple[float, float]:
         """Only the Frechet distance and the accuracy, which take no time."""
         classes, features = self._see(images)
-        return self._distance(features), class_accuracy(classes, labels)
+        return self._distance(features), class_accuracy(classes, meant)
 
     def describe(self) -> str:
         """What the scores mean: the network, its weights and the real set, by fingerprint."""

@@ -149,11 +149,11 @@ def _distances(first: Single, second: Single, block: int = 1000) -> Iterator[Sin
         yield np.maximum(squared, 0)
 
 
-def class_accuracy(predicted: npt.ArrayLike, labels: npt.ArrayLike) -> float:
+def class_accuracy(predicted: npt.ArrayLike, meant: npt.ArrayLike) -> float:
     """Share of predictions that are the label."""
-    got, expected = np.asarray(predicted), np.asarray(labels)
+    got, expected = np.asarray(predicted), np.asarray(meant)
     if got.shape != expected.shape or got.size == 0:
-        raise InputError("predicted", got.shape, f"as many as labels, {expected.shape}")
+        raise InputError("predicted", got.shape, f"as many as were meant, {expected.shape}")
     return float((got == expected).mean())
 
 

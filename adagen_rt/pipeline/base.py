@@ -16,6 +16,7 @@ from adagen_rt.errors import InputError, as_integer
 from adagen_rt.sampling.params import SamplingParams
 from adagen_rt.sampling.request import MAX_BATCH, Request, make_request
 from adagen_rt.sampling.result import Images, Result, Step
+from adagen_rt.types import Arrays
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -156,11 +157,17 @@ class Pipeline(ABC):
         self.capabilities.check(self.backend, SamplingParams(), streams="backend")
         raise NotImplementedError
 
-    @abstractmethod
     def score(
         self, images: Images, labels: Sequence[int | str], batch_size: int = 16
     ) -> npt.NDArray[np.float32]:
-        """Ask the engine's reward model about images (B, height, width, channels)."""
+        """Ask the engine's reward model about images (B, height, width, channels): (B,)."""
+        return self.score_rows(images, self.manifest.condition.parse(labels), batch_size)
+
+    @abstractmethod
+    def score_rows(
+        self, images: Images, rows: Arrays, batch_size: int = 16
+    ) -> npt.NDArray[np.float32]:
+        """Ask the same of images whose conditions have been parsed: named arrays (B, ...)."""
 
     def facts(self) -> dict[str, Any]:
         """Tell who runs the graphs and what bounds it, for reports."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Sequence
 from functools import partial
 from typing import Any, Protocol
 
@@ -81,16 +80,15 @@ class CapturedPipeline(Pipeline):
 
         def score(result: Result) -> Rewards:
             with timings.measure("reward"):
-                return self._score(result.images, result.rows, size)
+                return self.score_rows(result.images, result.rows, size)
 
         return Keeper(request, make, score).best_of(request.params.best_of)
 
-    def score(
-        self, images: Images, labels: Sequence[int | str], batch_size: int = 16
-    ) -> npt.NDArray[np.float32]:
+    def score_rows(self, images: Images, rows: Arrays, batch_size: int = 16) -> Rewards:
         """See `Pipeline`."""
+        self._driver.activate()
         size = min(batch_size, self.capabilities.batches[-1])
-        return self._score(images, self.manifest.condition.parse(labels), size)
+        return score_images(self._reward, images, rows, size)
 
     def facts(self) -> dict[str, Any]:
         """See `Pipeline`."""
@@ -128,10 +126,6 @@ class CapturedPipeline(Pipeline):
         work.timings.backbone_rows += 2 * batch * request.steps
         with work.timings.measure("device"):
             return runner.run(request.rows, request.seeds, request.fidelity)
-
-    def _score(self, images: Images, rows: Arrays, size: int) -> Rewards:
-        self._driver.activate()
-        return score_images(self._reward, images, rows, size)
 
     def _reward(self, feeds: Arrays) -> Arrays:
         """The reward model, in the smallest batch that holds the rows, filled up with repeats."""

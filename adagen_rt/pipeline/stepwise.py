@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 # Imported here, or the first step would pay for it.
@@ -22,6 +21,7 @@ from adagen_rt.sampling.request import Request
 from adagen_rt.sampling.result import Images, Result
 from adagen_rt.sampling.rule import NoiseSource
 from adagen_rt.sampling.sampler import Sampler
+from adagen_rt.types import Arrays
 
 
 class StepwisePipeline(Pipeline):
@@ -65,11 +65,11 @@ class StepwisePipeline(Pipeline):
     def _run(self, request: Request, batch_size: int, progress: OnStep | None) -> Result:
         return self._sampler.run(request, batch_size=batch_size, progress=progress)
 
-    def score(
-        self, images: Images, labels: Sequence[int | str], batch_size: int = 16
+    def score_rows(
+        self, images: Images, rows: Arrays, batch_size: int = 16
     ) -> npt.NDArray[np.float32]:
         """See `Pipeline`."""
-        return self._sampler.score_rows(images, self.manifest.condition.parse(labels), batch_size)
+        return self._sampler.score_rows(images, rows, batch_size)
 
     def facts(self) -> dict[str, Any]:
         """See `Pipeline`."""

@@ -1,4 +1,4 @@
-"""The adaptive loop as a device program: everything between labels and pixels on one stream."""
+"""The adaptive loop as a device program: everything from a request to its pixels on one stream."""
 
 from __future__ import annotations
 

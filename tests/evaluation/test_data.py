@@ -34,8 +34,8 @@ def test_images_are_padded_and_labels_kept(tmp_path, zipped, split, prefix):
     assert data.pixels.dtype == np.uint8
     np.testing.assert_array_equal(data.pixels[:, 2:30, 2:30], images)
     assert data.pixels[:, :2].max() == 0
-    np.testing.assert_array_equal(data.labels, labels)
-    assert data.labels.dtype == np.int64
+    np.testing.assert_array_equal(data.classes, labels)
+    assert data.classes.dtype == np.int64
 
 
 def test_a_missing_file_says_its_name_and_where_to_get_it(tmp_path):

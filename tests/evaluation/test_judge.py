@@ -54,7 +54,7 @@ def test_a_classifier_learns_and_is_saved(tmp_path):
     assert accuracy > 0.5
     again = load_classifier(path)
     classes, _ = judge(again, to_unit(bars(50, seed=1).pixels))
-    assert (classes.numpy() == bars(50).labels).mean() == accuracy
+    assert (classes.numpy() == bars(50).classes).mean() == accuracy
 
 
 def test_the_loss_depends_on_the_step_alone():
@@ -66,9 +66,9 @@ def test_the_loss_depends_on_the_step_alone():
 
 def test_real_images_are_nearest_to_themselves():
     judging = Judge(load_classifier(), bars())
-    same = judging.score(to_unit(bars().pixels), bars().labels)
+    same = judging.score(to_unit(bars().pixels), bars().classes)
     assert same.count == 40
-    noise = judging.score(torch.rand(40, 1, 32, 32), bars().labels)
+    noise = judging.score(torch.rand(40, 1, 32, 32), bars().classes)
     assert abs(same.fid) < 1e-4 * noise.fid
     # Unbiased, so that a set is a little nearer to itself than chance allows.
     assert -0.1 * noise.kid < same.kid < 0
@@ -80,8 +80,8 @@ def test_real_images_are_nearest_to_themselves():
 def test_a_quick_score_is_a_part_of_the_whole():
     judging = Judge(load_classifier(), bars())
     images = to_unit(bars(30, seed=3).pixels)
-    score = judging.score(images, bars(30).labels)
-    assert judging.quick_score(images, bars(30).labels) == (score.fid, score.accuracy)
+    score = judging.score(images, bars(30).classes)
+    assert judging.quick_score(images, bars(30).classes) == (score.fid, score.accuracy)
 
 
 def test_a_description_tells_networks_and_real_sets_apart():

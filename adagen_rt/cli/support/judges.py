@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from adagen_rt.condition import class_rows
 from adagen_rt.engine.manifest import ImageSpec, Manifest
 from adagen_rt.errors import InputError
 from adagen_rt.models.known_images import KNOWN_IMAGES, are_known
@@ -75,8 +76,8 @@ def _demo(judging: Judging) -> tuple[Reward, Judge | None]:
 
     check_judged("--engine-recipe", judging.manifest.image)
     images = load_fashion_mnist(judging.data, "train")
-    labels = {"labels": torch.from_numpy(images.labels)}
-    real = torch.from_numpy(images.pixels)[:, None], labels
+    rows = class_rows(torch.from_numpy(images.classes))
+    real = torch.from_numpy(images.pixels)[:, None], rows
     where = judging.device, judging.workers
     context = RewardContext(load_classifier(), *real, judging.adversary, *where)
     # Not `load_judge`: the images are there already.

@@ -100,6 +100,12 @@ class Job:
     id: str = field(default_factory=lambda: uuid.uuid4().hex)
     future: Future[Image] = field(default_factory=Future, repr=False)
 
+    @property
+    def label(self) -> int:
+        """Its class, of an engine that is asked for classes."""
+        label: int = self.condition["label"]
+        return label
+
     def result(self, timeout: float | None = None) -> Image:
         """Wait for the image, at most ``timeout`` seconds."""
         return self.future.result(timeout)

@@ -85,7 +85,7 @@ def _add_inference(router: APIRouter, fleet: Fleet, settings: Settings) -> None:
 
     @router.post("/models/{name}/infer", openapi_extra=body)
     async def infer(name: str, request: Request) -> Response:
-        """Images of a batch of labels."""
+        """A batch of images."""
         return await _infer(_find(fleet, name), request, settings)
 
     @router.post("/models/{name}/versions/{number}/infer", openapi_extra=body)
@@ -145,17 +145,17 @@ def _order(
     request: Request,
 ) -> ImageOrder:
     values = read_inputs(asked, binary)
-    labels, seeds = values.pop("label", None), values.pop("seed", None)
-    if labels is None or values:
+    given, seeds = values.pop("label", None), values.pop("seed", None)
+    if given is None or values:
         got = ", ".join(tensor.name for tensor in asked.inputs)
         raise InputError("inputs", got[:80], "label, and perhaps seed")
-    check_images("inputs.label", len(labels), engine, settings)
-    if seeds is not None and len(seeds) != len(labels):
-        raise InputError("inputs.seed", f"{len(seeds)} values", f"{len(labels)}, as of label")
+    check_images("inputs.label", len(given), engine, settings)
+    if seeds is not None and len(seeds) != len(given):
+        raise InputError("inputs.seed", f"{len(seeds)} values", f"{len(given)}, as of label")
     microseconds = asked.parameters.timeout
-    given = None if microseconds is None else microseconds * MICROSECOND
-    seeds = seeds or [None] * len(labels)
-    return ImageOrder(labels, seeds, asked.parameters.params(), deadline(request, settings, given))
+    seconds = None if microseconds is None else microseconds * MICROSECOND
+    seeds = seeds or [None] * len(given)
+    return ImageOrder(given, seeds, asked.parameters.params(), deadline(request, settings, seconds))
 
 
 def _choose(asked: InferRequest, all_binary: bool) -> tuple[tuple[str, ...], set[str]]:

@@ -22,8 +22,8 @@ class ClassifierTask:
     def __init__(self, network: nn.Module, images: Images, device: str = "cpu") -> None:
         self.network = network.to(device)
         self.pixels = torch.from_numpy(images.pixels)[:, None].to(device)
-        self.labels = torch.from_numpy(images.labels).to(device)
-        self.size = len(images.labels)
+        self.classes = torch.from_numpy(images.classes).to(device)
+        self.size = len(images.classes)
 
     def loss(self, rows: Tensor, generator: torch.Generator) -> Tensor:
         """Mean cross entropy of the examples."""
@@ -34,7 +34,7 @@ class ClassifierTask:
         # Dropout draws from the global generator; keyed by the step like everything else.
         torch.manual_seed(int(integers(2**31, (), generator)))
         logits, _ = self.network(images)
-        return F.cross_entropy(logits.float(), self.labels[rows])
+        return F.cross_entropy(logits.float(), self.classes[rows])
 
     def preview(self, network: nn.Module) -> None:
         """A classifier draws nothing."""
@@ -59,4 +59,4 @@ def train_classifier(
     trained = Trainer(task, config, path.parent, resume).run()
     save_weights(trained.state_dict(), path)
     pixels = torch.from_numpy(test.pixels)[:, None].to(task.pixels.device).float() / 255.0
-    return class_accuracy(judge(trained.eval(), pixels)[0].cpu(), test.labels)
+    return class_accuracy(judge(trained.eval(), pixels)[0].cpu(), test.classes)

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from adagen_rt.condition import class_rows
 from adagen_rt.engine.manifest import Manifest
 from adagen_rt.errors import InputError
 from adagen_rt.evaluation.data import Images
@@ -69,7 +70,7 @@ def train_backbone(
     autoencoder.eval().requires_grad_(False).to(stage.device)
     pixel_range = manifest.image.pixel_range
     codes = _encode_once(autoencoder, images, pixel_range, stage.folder / CODES)
-    rows = {"labels": torch.from_numpy(images.labels).to(stage.device)}
+    rows = class_rows(torch.from_numpy(images.classes).to(stage.device))
     examples = codes.to(stage.device), rows
     task = _generator_task(network.to(stage.device), autoencoder, *examples, manifest)
     trainer = Trainer(task, stage.loop, stage.folder / "backbone", stage.resume)

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from adagen_rt.condition import count_rows, take_rows
+from adagen_rt.condition import classes_of, count_rows, take_rows
 from adagen_rt.errors import InputError
 from adagen_rt.models.discriminator import Discriminator, mean_probability
 from adagen_rt.models.features import Features
@@ -72,7 +72,7 @@ class Adversary:
         self.features = features
         self.pixels, self.rows = pixels.to(device), _to(rows, device)
         self.config, self.workers, self.device = config, workers, device
-        count, classes = count_rows(rows), int(rows["labels"].max()) + 1
+        count, classes = count_rows(rows), int(classes_of(rows).max()) + 1
         self.network = Discriminator(features.widths, classes, config.width).to(device)
         spread = torch.linspace(0, count - 1, min(CALIBRATION_IMAGES, count)).long()
         self.network.calibrate(features(self._real(spread)))
@@ -139,7 +139,7 @@ class Adversary:
         return scores[0], scores[1], loss.item(), not made
 
     def _logits(self, images: Tensor, rows: Tensors) -> list[Tensor]:
-        return self.network(self.features(images), rows["labels"])
+        return self.network(self.features(images), classes_of(rows))
 
     def _real(self, places: Tensor) -> Tensor:
         return self.pixels[places].float() / 255

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from adagen_rt.condition import take_rows
+from adagen_rt.condition import classes_of, take_rows
 from adagen_rt.evaluation.judge import Judge
 from adagen_rt.training.grid import save_grid
 from adagen_rt.training.policy.environment import Environment
@@ -59,7 +59,7 @@ class Evaluator:
             self.watch(folder, self._chosen(played))
         if self.judge is None:
             return {}
-        distance, accuracy = self.judge.quick_score(images, self.rows["labels"].numpy())
+        distance, accuracy = self.judge.quick_score(images, classes_of(self.rows).numpy())
         return {"fid": distance, "accuracy": accuracy}
 
     def _play(self, policy: nn.Module, seeds: Tensor) -> Trajectories:

@@ -11,6 +11,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from adagen_rt.condition import class_rows
 from adagen_rt.errors import InputError
 from adagen_rt.training.policy.environment import Tensors
 
@@ -68,7 +69,7 @@ def load_image_folder(folder: str | Path, classes: int, size: int) -> tuple[Fold
         size: Side of the images that the generator makes.
 
     Returns:
-        The images, and ``labels`` (N,) int64 by that name.
+        The images, and their classes as rows of a condition.
 
     Raises:
         InputError: There are other folders, or one without an image.
@@ -84,4 +85,4 @@ def load_image_folder(folder: str | Path, classes: int, size: int) -> tuple[Fold
             raise InputError("--data", str(part), f"images ({', '.join(SUFFIXES)})")
         paths += found
         numbers += [number] * len(found)
-    return FolderPixels(paths, size), {"labels": torch.tensor(numbers)}
+    return FolderPixels(paths, size), class_rows(torch.tensor(numbers))

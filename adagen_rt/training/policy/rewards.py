@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from adagen_rt.condition import classes_of
 from adagen_rt.errors import InputError
 from adagen_rt.evaluation.metrics import Gaussian, frechet_distance, frechet_influence
 from adagen_rt.models.classifier import Classifier, judge
@@ -106,7 +107,7 @@ class ClassifierReward(Reward):
     def score(self, images: Tensor, rows: Tensors) -> Tensor:
         """Log-probability of each label, at most 0."""
         logits = self.classifier(images)[0].log_softmax(dim=-1)
-        return logits.gather(1, rows["labels"][:, None])[:, 0]
+        return logits.gather(1, classes_of(rows)[:, None])[:, 0]
 
 
 class SumReward(Reward):

@@ -15,6 +15,7 @@ import numpy as np
 from pydantic import TypeAdapter
 from tqdm import tqdm
 
+from adagen_rt.condition import classes_of
 from adagen_rt.engine.schedule import (
     ActionSpec,
     Constant,
@@ -93,7 +94,7 @@ def _perturb(action: ActionSpec, rng: np.random.Generator) -> StaticSchedule:
 def search(
     environment: Environment, judge: Judge, config: SearchConfig, folder: Path, resume: bool = False
 ) -> Statics:
-    """Tries all candidates on the same labels and seeds; the smallest FID wins.
+    """Tries all candidates on the same samples; the smallest FID wins.
 
     Args:
         environment: The frozen generator.
@@ -122,7 +123,7 @@ def _try(
     condition = environment.manifest.condition
     samples = condition.examples(config.images)
     images = environment.under(statics).static_images(samples, config.batch_size)
-    fid, accuracy = judge.quick_score(images, condition.parse(samples)["labels"])
+    fid, accuracy = judge.quick_score(images, classes_of(condition.parse(samples)))
     # A schedule under which nothing finite comes out is no winner.
     fid = fid if np.isfinite(fid) else float("inf")
     text = _STATICS.dump_json(statics).decode()

@@ -13,7 +13,7 @@ from adagen_rt.sampling.request import SEED_LIMIT
 RANGE = re.compile(r"(\d{1,9})-(\d{1,9})")
 
 
-def choose_labels(manifest: Manifest, given: tuple[str, ...], count: int) -> list[int]:
+def choose_classes(manifest: Manifest, given: tuple[str, ...], count: int) -> list[int]:
     """The class of each image: the given ones in turn, or all of them in turn.
 
     Args:
