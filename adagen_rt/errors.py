@@ -5,7 +5,7 @@ AdagenError
 ├── EngineError         an engine folder is incomplete, altered or of another format
 ├── CheckpointError     a weight file is unsafe, unreadable or does not fit the model
 ├── RecipeError         a recipe file is not valid
-├── DeviceError         a GPU, or what drives it, is missing or failed
+├── DeviceError         a GPU or its driver is missing or failed
 ├── MissingExtraError   an optional dependency is not installed
 ├── ExportError         an exported graph does not agree with the model it came from
 ├── PlanError           a TensorRT plan cannot be built, or is damaged or made for something else
@@ -31,7 +31,7 @@ class InputError(AdagenError, ValueError):
     Args:
         field: The argument's name as the caller typed it.
         got: The value given.
-        expected: What would have been accepted, in words.
+        expected: Description of an acceptable value.
     """
 
     def __init__(self, field: str, got: Any, expected: str) -> None:
@@ -52,7 +52,7 @@ class RecipeError(AdagenError):
 
 
 class DeviceError(AdagenError):
-    """A GPU, or what drives it, is missing or failed."""
+    """A GPU or its driver is missing or failed."""
 
 
 class ExportError(AdagenError):

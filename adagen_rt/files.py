@@ -93,7 +93,7 @@ def check_target(target: Path, marker: str) -> None:
 
 
 def _may_replace(target: Path, marker: str) -> bool:
-    """Whether nothing but an older folder of the same kind would be lost."""
+    """Tell whether ``target`` is missing, empty, or an older folder of the same kind."""
     if not target.is_dir():
         return not target.exists()
     return (target / marker).is_file() or not any(target.iterdir())
@@ -108,7 +108,7 @@ def _sync(path: Path) -> None:
 
 
 def _replace_folder(staging: Path, target: Path) -> None:
-    """Put ``staging`` at ``target``; what was there ends up at ``staging``."""
+    """Put ``staging`` at ``target``; the older folder ends up at ``staging``."""
     try:
         staging.rename(target)
     except OSError as error:

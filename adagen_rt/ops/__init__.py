@@ -20,7 +20,7 @@ Array = Any
 
 
 class Ops(Protocol):
-    """What a family needs of its ops; ``adagen_rt.ops.reference`` documents every method."""
+    """Ops that a family needs; ``adagen_rt.ops.reference`` documents every method."""
 
     def guided_sample(
         self,

@@ -25,8 +25,8 @@ def normals(seeds: Array, steps: Array, purpose: Purpose, count: int) -> Array:
     Args:
         seeds: (B,) int64 in [0, 2**63).
         steps: (B,) int64 in [0, 2**32), the step each sample is at.
-        purpose: What the noise is for.
-        count: How many numbers a sample needs; more of them start with the same.
+        purpose: Use of the noise.
+        count: Numbers per sample; a larger count begins with the same numbers.
 
     Returns:
         (B, count) float32.

@@ -24,7 +24,7 @@ _KEY_INCREMENTS = (0x9E3779B9, 0xBB67AE85)
 
 
 class Purpose(IntEnum):
-    """What a random number is for; a part of its counter, so that streams never overlap."""
+    """Use of a random number; a part of its counter, so that streams never overlap."""
 
     TOKEN = 0
     CONFIDENCE = 1
@@ -71,8 +71,8 @@ def words(seeds: Array, steps: Array, purpose: Purpose, count: int) -> Array:
     Args:
         seeds: (B,) int64 in [0, 2**63), the key of each sample.
         steps: (B,) int64 in [0, 2**32), the step each sample is at.
-        purpose: What the words are for.
-        count: How many words a sample needs.
+        purpose: Use of the words.
+        count: Words per sample.
 
     Returns:
         (B, count) int64, each value in [0, 2**32).

@@ -71,9 +71,9 @@ def guided_sample(
 
     Returns:
         ``sampled`` (B, N) int64, where tokens that were not masked are kept, and
-        ``confidence`` (B, N) float32 in nats, +inf for those. A masked position with a
-        non-finite logit, guidance or temperature has confidence NaN and token 0, an index
-        that every later table has.
+        ``confidence`` (B, N) float32 in nats, +inf for the kept tokens. A masked position with
+        a non-finite logit, guidance or temperature has confidence NaN and token 0, which is a
+        valid index of every later table.
     """
     xp = array_namespace(cond)
     guided = _guide(cond, null, guidance)
@@ -174,12 +174,12 @@ def normal(seeds: Array, shape: tuple[int, ...]) -> Array:
 
 @_quiet
 def to_pixels(image: Array, low: float, high: float) -> Array:
-    """From a decoder's output to bytes, rounded half to even.
+    """Convert a decoder's output to bytes, rounded half to even.
 
     Args:
         image: (B, C, H, W) float32; NaN, which no integer stands for, becomes 0.
-        low: What becomes 0, as all below it does.
-        high: What becomes 255, as all above it does.
+        low: Value that becomes 0; smaller values become 0 too.
+        high: Value that becomes 255; larger values become 255 too.
 
     Returns:
         (B, H, W, C) uint8.

@@ -152,7 +152,7 @@ class Plans:
 
 
 class PlanGraphs:
-    """The plans of an engine on one stream, with scratch memory: the ``DeviceSessions`` of programs.
+    """The plans of an engine on one stream, with scratch memory: a program's `DeviceSessions`.
 
     Graphs that are made share the scratch memory, whatever program they are part of, for one
     stream runs them one after another.
