@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from adagen_rt.errors import AdagenError
+from adagen_rt.errors import AdagenError, InputError
 
 #: Commands in the order that help lists them; each is loaded when it is used, so that
 #: generating never waits for the training half.
@@ -61,6 +61,10 @@ class LazyGroup(click.Group):
             raise
         except click.UsageError as error:
             raise Failure(error.format_message()) from error
+        except InputError as error:
+            # What Python calls best_of is --best-of here.
+            typed = error.field.replace("_", "-")
+            raise Failure(typed + str(error).removeprefix(error.field)) from error
         except AdagenError as error:
             raise Failure(str(error)) from error
         except ImportError as error:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -118,7 +119,7 @@ def load_judge(folder: str | Path, device: str = "cpu") -> Judge:
     return Judge(load_examiner(), load_fashion_mnist(folder, "train"), device)
 
 
-def to_unit(pixels: npt.NDArray[np.uint8] | Tensor) -> Tensor:
+def to_unit(pixels: Any) -> Tensor:
     """Turn bytes (N, H, W) or (N, H, W, c) into images (N, c, H, W) in [0, 1]."""
     tensor = torch.as_tensor(pixels)
     channels = tensor[..., None] if tensor.ndim == 3 else tensor

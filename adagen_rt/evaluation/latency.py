@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -107,29 +108,34 @@ def _generate(
     """Return the seconds of one generation by row and part (steps + 1, parts + 1) float64."""
     samples = pipeline.manifest.condition.examples(batch)
     seeds = range(number * batch, (number + 1) * batch)
-    marks: list[tuple[float, dict[str, float]]] = [(time.perf_counter(), {})]
+    marks, rows = [(time.perf_counter(), dict[str, float]())], list[int]()
 
     def watch(step: Step) -> None:
         marks.append((time.perf_counter(), step.seconds))
+        rows.append(step.number - 1)
         progress(step)
 
     result = pipeline.generate(samples, seeds, plan.params, batch_size=batch, progress=watch)
     end = (time.perf_counter(), dict(result.timings.seconds))
     for place, step in result.failures.items():
+        asked = pipeline.manifest.condition.describe(result.rows, place) | {"seed": seeds[place]}
         raise EngineError(
-            f"{pipeline.engine.path}: sample {samples[place]}, seed {seeds[place]}: met a "
-            f"non-finite number at step {step}, expected a whole generation"
+            f"{pipeline.engine.path}: {', '.join(f'{name} {value}' for name, value in asked.items())}: "
+            f"met a non-finite number at step {step}, expected a whole generation"
         )
-    return _laps(marks, end, plan.steps)
+    return _laps([*marks, end], [*rows, plan.steps], plan.steps)
 
 
 def _laps(
-    marks: list[tuple[float, dict[str, float]]], end: tuple[float, dict[str, float]], steps: int
+    marks: list[tuple[float, dict[str, float]]], rows: list[int], steps: int
 ) -> npt.NDArray[np.float64]:
-    """Subtract successive marks of the clock and the parts; the remainder is the host's time."""
+    """Subtract successive marks of the clock and the parts; the remainder is the host's time.
+
+    Of best-of, the steps of all candidates are added up by their number; what is between two
+    candidates counts to the first step.
+    """
     table = np.zeros((steps + 1, len(PARTS) + 1))
-    rows = [*range(len(marks) - 1), steps]
-    for row, begin, finish in zip(rows, marks, [*marks[1:], end], strict=True):
+    for row, (begin, finish) in zip(rows, pairwise(marks), strict=True):
         parts = [finish[1].get(name, 0.0) - begin[1].get(name, 0.0) for name in PARTS]
-        table[row] = [*parts, finish[0] - begin[0] - sum(parts)]
+        table[row] += [*parts, finish[0] - begin[0] - sum(parts)]
     return table

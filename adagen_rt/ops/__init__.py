@@ -16,6 +16,8 @@ from adagen_rt.ops.solver import Process, SolverRow
 
 __all__ = ["Array", "Injected", "Noise", "Ops", "Philox", "Process", "SolverRow"]
 
+
+# Each implementation takes arrays of one kind, narrower than the array API's.
 Array = Any
 
 

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 from array_api_compat import array_namespace
 
 from adagen_rt.ops.philox import Purpose, uniform, words
-
-Array = Any
+from adagen_rt.types import Array
 
 
 def gumbel(uniform: Array) -> Array:

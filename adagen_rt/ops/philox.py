@@ -11,11 +11,10 @@ is split into 16-bit halves, which NumPy and PyTorch then compute alike.
 from __future__ import annotations
 
 from enum import IntEnum
-from typing import Any
 
 from array_api_compat import array_namespace, device
 
-Array = Any
+from adagen_rt.types import Array
 
 _WORD = 0xFFFFFFFF
 _ROUNDS = 10

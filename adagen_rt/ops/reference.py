@@ -11,7 +11,6 @@ are marked (see each op) and no exception is raised.
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
 from array_api_compat import array_namespace, device
@@ -19,8 +18,7 @@ from array_api_compat import array_namespace, device
 from adagen_rt.ops.noise import Noise, normals
 from adagen_rt.ops.philox import Purpose
 from adagen_rt.ops.solver import solver_update
-
-Array = Any
+from adagen_rt.types import Array
 
 __all__ = [
     "MIN_TEMPERATURE",

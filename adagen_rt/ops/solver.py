@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 from array_api_compat import array_namespace, device
 
-Array = Any
+from adagen_rt.types import Array
+
 Process = Literal["vp", "linear"]
 
 # Classifier-free guidance acts on the first three of four latent channels.

@@ -30,7 +30,7 @@ class HostCall:
         self._written = {key: self._held(made[key]) for key in graph.outputs}
 
     def __call__(self, inputs: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
-        """The outputs by name; they are this object's own until its next call."""
+        """Compute the outputs by name; the next call overwrites them."""
         for key, (array, address) in self._read.items():
             array[...] = inputs[key]
             self._driver.upload(address, array, self._stream)

@@ -87,8 +87,7 @@ def candidate_seeds(seeds: npt.NDArray[np.int64], number: int) -> npt.NDArray[np
     if number == 0:
         return seeds
     random = words(seeds, np.full_like(seeds, number), Purpose.SEED, 2)
-    derived: npt.NDArray[np.int64] = (random[:, 0] << 31) | (random[:, 1] >> 1)
-    return derived
+    return np.asarray((random[:, 0] << 31) | (random[:, 1] >> 1))
 
 
 def score_images(run: Run, images: Images, rows: Arrays, batch_size: int) -> Rewards:

@@ -170,14 +170,14 @@ class SamplingParams:
             graph = ROWS[name].graph
             if graph is None:
                 continue
+            if self.schedule != "policy" and name != "best_of":
+                expected = f"{ROWS[name].low} with a static schedule: no policy is asked"
+                raise InputError(name, _largest(value), expected)
             if graph not in manifest.graphs:
                 raise EngineError(
                     f"{manifest.name}: {name} needs the graph {graph!r}, which this engine lacks; "
                     f"name its weights as files.{graph} in the recipe and export again"
                 )
-            if self.schedule != "policy" and name != "best_of":
-                expected = f"{ROWS[name].low} with a static schedule: no policy is asked"
-                raise InputError(name, _largest(value), expected)
 
 
 #: The row of each field by its name.

@@ -7,6 +7,7 @@ from tiny_engine import STEPS, Options, build_tiny_engine
 
 from adagen_rt.evaluation.latency import HOST, PARTS, Measurement, Plan, measure
 from adagen_rt.pipeline.load import load
+from adagen_rt.sampling.params import SamplingParams
 
 QUICK = ("--repeats", 3, "--threads", 1)
 
@@ -90,8 +91,9 @@ def test_percentiles_and_throughput_of_known_times():
 
 
 def test_a_profile_adds_up_and_puts_parts_where_they_happen(tiny_engine):
-    steps = []
-    measured = measure(load(tiny_engine, threads=1), 2, Plan(STEPS, False, 1, 3), steps.append)
+    steps, pipeline = [], load(tiny_engine, threads=1)
+    params = SamplingParams(steps=STEPS).check(pipeline.manifest)
+    measured = measure(pipeline, 2, Plan(params, 1, 3), steps.append)
     assert measured.profile.sum() == pytest.approx(measured.seconds.mean())
     assert len(measured.seconds) == 3
     by_part = dict(zip((*PARTS, HOST), measured.profile.T, strict=True))

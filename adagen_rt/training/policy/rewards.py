@@ -79,16 +79,16 @@ class FidReward(Reward):
     """The batch's negative Frechet distance, shared out among its samples.
 
     One distance per batch would be the same reward for every sample, which normalisation over
-    the batch removes. Each sample's reward is instead its influence, the rate at which the
-    distance falls as that sample gains weight. The mean of the rewards is the negative distance,
-    and the policy gradient under them is the gradient of the distance.
+    the batch removes. Each sample's reward therefore also has its influence, the rate at which
+    the distance falls as that sample gains weight. The mean of the rewards is the negative
+    distance, and the policy gradient under them is the gradient of the distance.
     """
 
     def __init__(self, embed: Callable[[Tensor], Tensor], reference: Gaussian) -> None:
         self.embed, self.reference = embed, reference
 
     def score(self, images: Tensor, rows: Tensors) -> Tensor:
-        """Return the negative distance of all images plus each sample's influence (B,)."""
+        """Return the negative distance of all images minus each sample's influence on it (B,)."""
         features = self.embed(images).cpu().numpy().astype(np.float64)
         if not np.isfinite(features).all():
             return torch.full((len(images),), torch.nan, device=images.device)
