@@ -62,8 +62,8 @@ class LazyGroup(click.Group):
         except click.UsageError as error:
             raise Failure(error.format_message()) from error
         except InputError as error:
-            # What Python calls best_of is --best-of here.
-            typed = error.field.replace("_", "-")
+            # What Python calls best_of is --best-of here; a variable keeps its name.
+            typed = error.field.replace("_", "-") if error.field.islower() else error.field
             raise Failure(typed + str(error).removeprefix(error.field)) from error
         except AdagenError as error:
             raise Failure(str(error)) from error

@@ -119,9 +119,10 @@ def _generate(
     end = (time.perf_counter(), dict(result.timings.seconds))
     for place, step in result.failures.items():
         asked = pipeline.manifest.condition.describe(result.rows, place) | {"seed": seeds[place]}
+        sample = ", ".join(f"{name} {value}" for name, value in asked.items())
         raise EngineError(
-            f"{pipeline.engine.path}: {', '.join(f'{name} {value}' for name, value in asked.items())}: "
-            f"met a non-finite number at step {step}, expected a whole generation"
+            f"{pipeline.engine.path}: {sample}: met a non-finite number at step {step}, "
+            "expected a whole generation"
         )
     return _laps([*marks, end], [*rows, plan.steps], plan.steps)
 

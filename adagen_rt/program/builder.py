@@ -231,7 +231,7 @@ class Builder:
         )
 
     def _conditioned(self) -> tuple[list[Op], Mapping[str, Buffer]]:
-        """Return the backbone's inputs from the condition, and the op that computes them, if any."""
+        """Return the backbone's inputs from the condition, and the op that computes them."""
         manifest = self.setting.manifest
         asked = {name: self.request[name] for name in manifest.condition.tensors}
         if "condition" not in manifest.graphs:

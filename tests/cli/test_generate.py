@@ -105,6 +105,14 @@ def test_the_trace_has_every_decision(generate, tiny_engine, tmp_path):
         np.testing.assert_allclose(values, action.static.values(STEPS, STEPS), rtol=1e-3)
 
 
+@pytest.mark.parametrize("schedule", ["policy", "static"])
+def test_a_schedule_by_its_name(generate, tiny_engine, tmp_path, schedule):
+    generate("--count", 2, "--out", "a.npz", "--trace", "t.json", "--schedule", schedule)
+    expected = adagen_rt.load(tiny_engine).generate([0, 1], [3, 4], schedule=schedule)
+    np.testing.assert_array_equal(read_arrays("a.npz")["images"], expected.images)
+    assert json.loads((tmp_path / "t.json").read_text())["schedule"] == schedule
+
+
 def test_the_trace_has_null_for_steps_not_needed(generate, tmp_path):
     generate("--count", 1, "--trace", "t.json", "--static", "--steps", 60)
     trace = json.loads((tmp_path / "t.json").read_text())
@@ -189,6 +197,11 @@ def test_help_names_every_option(run):
         "--plot",
         "--trace",
         "--json",
+        "--steps",
+        "--schedule",
+        "--static",
+        "--tuned",
+        "--fidelity",
         "--refine",
         "--best-of",
     ):

@@ -4,6 +4,8 @@ import pytest
 from tiny_engine import STEPS
 
 from adagen_rt.cli.support.tables import quantity, table
+from adagen_rt.engine.folder import open_engine, shipped_engines
+from adagen_rt.serving.http.describe import describe_engine
 
 
 def test_a_page_for_people(run, tiny_engine):
@@ -32,6 +34,25 @@ def test_the_same_as_json(run, tiny_engine):
     assert actions["guidance_scale"]["range"] == [0, None]
     assert len(actions["mask_ratio"]["static_values"]) == STEPS
     assert set(content["bytes"]) == {"backbone.onnx", "decoder.onnx", "policy.onnx"}
+
+
+@pytest.mark.parametrize("name", sorted(shipped_engines()))
+def test_a_static_value_for_every_policy_call(run, name):
+    """Diffusion asks once before the first evaluation; a server tells the same numbers."""
+    content = json.loads(run("inspect", name, "--json").stdout)
+    manifest = open_engine(name).manifest
+    calls = manifest.schedule.steps + (content["family"]["family"] in ("dit", "sit"))
+    told = {a["name"]: a["static_values"] for a in content["schedule"]["actions"]}
+    assert {len(values) for values in told.values()} == {calls}
+    served = describe_engine(manifest)["static_schedule"]
+    assert told.keys() == served.keys()
+    for action, values in served.items():
+        assert told[action] == pytest.approx(values, rel=1e-6)
+
+
+def test_fashion_dit_has_nine_calls(run):
+    content = json.loads(run("inspect", "fashion-dit", "--json").stdout)
+    assert [len(a["static_values"]) for a in content["schedule"]["actions"]] == [9, 9]
 
 
 def test_an_engine_without_a_policy(run, static_engine):

@@ -94,7 +94,7 @@ def _perturb(action: ActionSpec, rng: np.random.Generator) -> StaticSchedule:
 def search(
     environment: Environment, judge: Judge, config: SearchConfig, folder: Path, resume: bool = False
 ) -> Statics:
-    """Tries all candidates on the same samples; the smallest FID wins.
+    """Try all candidates on the same samples; the smallest FID wins.
 
     Args:
         environment: The frozen generator.
