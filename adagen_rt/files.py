@@ -19,11 +19,11 @@ def check_writable(field: str, path: Path, *, folder: bool = False) -> None:
 
     Args:
         field: The option's name.
-        path: Where a file, or a folder of files, is to appear.
+        path: Path of the future file, or of the folder of files.
         folder: Whether it is a folder.
 
     Raises:
-        InputError: It cannot be written.
+        InputError: The path cannot be written.
     """
     if folder and path.exists() and not path.is_dir():
         raise InputError(field, str(path), "a folder, but this is a file")

@@ -42,11 +42,11 @@ class LazyGroup(click.Group):
     """Loads a command when it is used, and turns errors into one line."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """Names for the help text."""
+        """List the commands' names for the help text."""
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """The command of that name."""
+        """Load the command of that name."""
         if cmd_name not in COMMANDS:
             return None
         command = getattr(import_module(f"adagen_rt.cli.{cmd_name}"), cmd_name)
@@ -62,7 +62,7 @@ class LazyGroup(click.Group):
         except click.UsageError as error:
             raise Failure(error.format_message()) from error
         except InputError as error:
-            # What Python calls best_of is --best-of here; a variable keeps its name.
+            # Python's best_of is --best-of here; an environment variable keeps its name.
             typed = error.field.replace("_", "-") if error.field.islower() else error.field
             raise Failure(typed + str(error).removeprefix(error.field)) from error
         except AdagenError as error:

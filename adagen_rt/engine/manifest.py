@@ -84,9 +84,9 @@ class Manifest(Spec):
         format: Version of this schema.
         name: The engine's name.
         family: The family and its sizes.
-        condition: What samples are made of besides their seeds. The file says of classes
-            ``class_count`` and ``class_names``, and has a section ``condition`` for other kinds.
-        image: What the decoder gives.
+        condition: Kind of condition of the samples. The file has ``class_count`` and
+            ``class_names`` for classes, and a section ``condition`` for other kinds.
+        image: Size and range of the decoder's output.
         schedule: The action space and the default steps.
         refinement_std: Standard deviation of the noise on the policy's raw output with which
             refinement makes its candidates; an engine with a ``critic`` has it.

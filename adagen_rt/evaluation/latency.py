@@ -132,8 +132,8 @@ def _laps(
 ) -> npt.NDArray[np.float64]:
     """Subtract successive marks of the clock and the parts; the remainder is the host's time.
 
-    Of best-of, the steps of all candidates are added up by their number; what is between two
-    candidates counts to the first step.
+    With best-of, the times of all candidates are added up by step. The time between two
+    candidates counts as part of the first step.
     """
     table = np.zeros((steps + 1, len(PARTS) + 1))
     for row, (begin, finish) in zip(rows, pairwise(marks), strict=True):

@@ -103,7 +103,7 @@ class Pipeline(ABC):
         Args:
             labels: Class numbers or names.
             seeds: One integer from 0 to 2**63 - 1 for each label; None draws them.
-            params: How images are made.
+            params: Sampling parameters; None takes the engine's own.
             batch_size: Samples that are generated together, 1 to 4096.
             progress: Called after every step; where the host sees no step, after every batch.
             **options: Fields of `SamplingParams`, which win over those of ``params``.
@@ -160,7 +160,7 @@ class Pipeline(ABC):
     def score(
         self, images: Images, labels: Sequence[int | str], batch_size: int = 16
     ) -> npt.NDArray[np.float32]:
-        """Ask the engine's reward model about images (B, height, width, channels): (B,)."""
+        """Score images (B, height, width, channels) by the engine's reward model: (B,) float32."""
         return self.score_rows(images, self.manifest.condition.parse(labels), batch_size)
 
     @abstractmethod

@@ -53,7 +53,7 @@ class Builder:
     """Makes ops over buffers that it allocates.
 
     Args:
-        setting: What the program is built for.
+        setting: Settings that the program is built for.
         initial: Initial values of the family's own state, by name.
     """
 

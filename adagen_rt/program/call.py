@@ -15,9 +15,9 @@ class HostCall:
     """Brings a graph's inputs to the device, runs it, and brings its outputs back.
 
     Args:
-        graph: At the shapes that it is called with; its tensors have dtypes that NumPy has.
+        graph: The graph at the shapes of its calls; its dtypes are NumPy's.
         driver: The GPU.
-        stream: Where everything runs.
+        stream: Stream that runs all work.
     """
 
     def __init__(self, graph: DeviceSession, driver: Driver, stream: int) -> None:

@@ -60,7 +60,7 @@ def test_bench_times_the_plans(run, planned):
 @pytest.mark.parametrize(
     ("command", "arguments", "named"),
     [
-        ("generate", ("--preview", "steps.png"), "preview: got 'tensorrt', expected the backend onn"),
+        ("generate", ("--preview", "a.png"), "preview: got 'tensorrt', expected the backend onn"),
         ("generate", ("--threads", 1), "threads: got 1, expected none with the backend tensorrt"),
         ("generate", ("--provider", "cuda"), "provider: got 'cuda', expected none with"),
         ("bench", ("--profile",), "profile: got 'tensorrt', expected the backend onnxruntime or"),

@@ -159,7 +159,7 @@ class PlanGraphs:
 
     Args:
         plans: The plans.
-        driver: Whose memory.
+        driver: The driver that allocates the memory.
         stream: CUDA stream on which the graphs are to run.
     """
 

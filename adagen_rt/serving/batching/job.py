@@ -43,7 +43,7 @@ class Image:
 
     @property
     def label(self) -> int:
-        """Its class, of an engine that is asked for classes."""
+        """Class of the image, of an engine with class labels."""
         label: int = self.condition["label"]
         return label
 
@@ -101,7 +101,7 @@ class Job:
 
     @property
     def label(self) -> int:
-        """Its class, of an engine that is asked for classes."""
+        """Class of the image, of an engine with class labels."""
         label: int = self.condition["label"]
         return label
 

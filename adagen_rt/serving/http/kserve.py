@@ -85,7 +85,7 @@ def _add_inference(router: APIRouter, fleet: Fleet, settings: Settings) -> None:
 
     @router.post("/models/{name}/infer", openapi_extra=body)
     async def infer(name: str, request: Request) -> Response:
-        """A batch of images."""
+        """Generate a batch of images."""
         return await _infer(_find(fleet, name), request, settings)
 
     @router.post("/models/{name}/versions/{number}/infer", openapi_extra=body)

@@ -29,7 +29,7 @@ class PPOConfig:
         trajectories: Samples an update, of all processes together.
         epochs: Passes over them.
         minibatch: Trajectories a gradient step, of one process.
-        learning_rate: Of actor and critic (Adam), at `first_std`.
+        learning_rate: Learning rate of actor and critic (Adam), at `first_std`.
         scale_rate: Whether the learning rate falls in proportion to the standard deviation,
             so that a step moves the policy by as many deviations early and late.
         clip: Largest change of the probability ratio, epsilon.

@@ -105,7 +105,10 @@ def test_a_graph_that_is_missing(tiny_engine):
     from adagen_rt.serving import BatchEngine
     from adagen_rt.serving.http import Fleet, create_app
 
-    with BatchEngine(tiny_engine, threads=1) as engine, running(create_app(Fleet.of(engine))) as port:
+    with (
+        BatchEngine(tiny_engine, threads=1) as engine,
+        running(create_app(Fleet.of(engine))) as port,
+    ):
         body = {"prompt": "circle", "best_of": 2}
         answer = ask(port, "POST", "/v1/images/generations", body)
     assert answer.status == 400

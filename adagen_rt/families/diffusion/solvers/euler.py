@@ -31,7 +31,7 @@ def update(
         x_t = (sigma_t / sigma_s) x_s - alpha_t expm1(-h) D
 
     In the linear process D = x_s + (1 - s) v, and since alpha_t expm1(-h) = (s - t) / (1 - s),
-    all that divides by 1 - s cancels: x_t = x_s + (t - s) v.
+    the divisions by 1 - s cancel: x_t = x_s + (t - s) v.
     """
     s, _, t = times
     data = predicted_data(x, prediction, s, process)
