@@ -8,6 +8,7 @@ AdagenError
 ├── DeviceError         a GPU or its driver is missing or failed
 ├── MissingExtraError   an optional dependency is not installed
 ├── ExportError         an exported graph does not agree with the model it came from
+├── TrainingError       losses or rewards of a training were not finite again and again
 ├── PlanError           a TensorRT plan cannot be built, or is damaged or made for something else
 ├── QueueFullError      no more requests can wait; another try makes sense later
 ├── DeadlineError       a request's time was over before its image was made
@@ -57,6 +58,10 @@ class DeviceError(AdagenError):
 
 class ExportError(AdagenError):
     """An exported graph does not agree with the model it came from."""
+
+
+class TrainingError(AdagenError):
+    """Losses or rewards of a training were not finite again and again."""
 
 
 class PlanError(AdagenError):

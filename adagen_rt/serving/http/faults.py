@@ -10,7 +10,6 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 
 from adagen_rt.errors import (
-    AdagenError,
     DeadlineError,
     EngineError,
     InputError,
@@ -126,8 +125,3 @@ def respond(path: str, fault: Fault) -> JSONResponse:
         "code": fault.code,
     }
     return JSONResponse({"error": body}, fault.status, headers)
-
-
-def is_expected(error: Exception) -> bool:
-    """Tell whether ``error`` is expected; any other is logged with its traceback."""
-    return isinstance(error, (AdagenError, HTTPError, HTTPException, RequestValidationError))

@@ -21,7 +21,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 from tqdm import tqdm
 
-from adagen_rt.errors import AdagenError, CheckpointError
+from adagen_rt.errors import CheckpointError, InputError, TrainingError
 from adagen_rt.models.random import keyed_generator
 from adagen_rt.training.checkpoint import load_checkpoint, save_checkpoint
 from adagen_rt.training.grid import save_grid
@@ -31,10 +31,6 @@ CHECKPOINT = "checkpoint.pt"
 MAX_FAILURES = 5
 
 """Draws images (N, c, H, W) in [0, 1] with a network."""
-
-
-class TrainingError(AdagenError):
-    """Training cannot go on."""
 
 
 @dataclass(frozen=True)
@@ -73,9 +69,12 @@ class LoopConfig:
     def __post_init__(self) -> None:
         for name in ("steps", "batch_size", "save_every", "preview_every"):
             if getattr(self, name) < 1:
-                raise ValueError(f"{name}: got {getattr(self, name)}, expected at least 1")
-        if not (self.learning_rate > 0 and self.clip > 0 and 0 <= self.average < 1):
-            raise ValueError("learning_rate, clip: expected above 0; average: from 0 to below 1")
+                raise InputError(name, getattr(self, name), "at least 1")
+        for name in ("learning_rate", "clip"):
+            if not getattr(self, name) > 0:
+                raise InputError(name, getattr(self, name), "a number above 0")
+        if not 0 <= self.average < 1:
+            raise InputError("average", self.average, "a number from 0 to below 1")
 
 
 class Task(Protocol):

@@ -18,12 +18,12 @@ import torch
 from torch import nn
 from tqdm import tqdm
 
-from adagen_rt.errors import CheckpointError, InputError
+from adagen_rt.errors import CheckpointError, InputError, TrainingError
 from adagen_rt.models.checkpoint import load_state, load_strict
 from adagen_rt.models.policy import PolicyNetwork, make_critic
 from adagen_rt.models.random import keyed_generator
 from adagen_rt.training.checkpoint import load_checkpoint, save_checkpoint, save_weights
-from adagen_rt.training.demo.loop import CHECKPOINT, MAX_FAILURES, TrainingError
+from adagen_rt.training.demo.loop import CHECKPOINT, MAX_FAILURES
 from adagen_rt.training.log import CsvLog
 from adagen_rt.training.policy.environment import Environment
 from adagen_rt.training.policy.evaluator import Evaluator
