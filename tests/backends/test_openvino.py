@@ -32,10 +32,10 @@ def test_images_are_those_of_onnx_runtime(engine):
 
 
 def test_a_second_batch_of_another_size_is_right_too():
-    generator = load("fashion-var", backend="openvino", threads=1)
-    first = generator.generate([1, 2], [3, 4]).images
-    generator.generate([5], [6])
-    np.testing.assert_array_equal(generator.generate([1, 2], [3, 4]).images, first)
+    pipeline = load("fashion-var", backend="openvino", threads=1)
+    first = pipeline.generate([1, 2], [3, 4]).images
+    pipeline.generate([5], [6])
+    np.testing.assert_array_equal(pipeline.generate([1, 2], [3, 4]).images, first)
 
 
 def test_a_file_that_is_no_graph_is_refused(tmp_path):

@@ -16,6 +16,7 @@ from stub_library import IMAGE, StubLibrary
 
 import adagen_rt
 from adagen_rt import cuda
+from adagen_rt.backends.tensorrt import runtime
 from adagen_rt.backends.tensorrt.build import build_plans
 from adagen_rt.cuda import bindings_driver
 from adagen_rt.engine.folder import open_engine
@@ -29,15 +30,15 @@ def main(library, engine, scratch):
         patch.setattr(bindings_driver, "kernel_image", lambda *capability: IMAGE)
         running_tensorrt.install(patch, driver=stub.host)
         open_driver = lambda **options: cuda.open_driver("cuda-python", **options)  # noqa: E731
-        patch.setattr("adagen_rt.pipeline.captured.open_driver", open_driver)
+        patch.setattr(runtime, "open_driver", open_driver)
         folder = shutil.copytree(open_engine(engine).path, Path(scratch) / engine)
         build_plans(open_engine(folder), "tensorrt", batches=(1, 2))
-        generator = adagen_rt.load(folder, backend="tensorrt")
-        generator.generate(LABELS, SEEDS)
+        pipeline = adagen_rt.load(folder, backend="tensorrt")
+        pipeline.generate(LABELS, SEEDS)
         before = stub.calls["cuStreamSynchronize"]
-        images = generator.generate(LABELS, SEEDS).images
+        images = pipeline.generate(LABELS, SEEDS).images
         waits = stub.calls["cuStreamSynchronize"] - before
-        generator.close()
+        pipeline.close()
     gc.collect()
     expected = adagen_rt.load(engine, threads=1).generate(LABELS, SEEDS).images
     report = {

@@ -8,7 +8,8 @@ import pytest
 from tiny_engine import CLASSES, TOKENS
 
 import adagen_rt
-from adagen_rt.backends import make_backend, onnxruntime
+from adagen_rt.backends import make_backend
+from adagen_rt.backends.onnxruntime import session
 from adagen_rt.backends.onnxruntime.providers import find_provider
 from adagen_rt.errors import DeviceError, InputError, MissingExtraError
 
@@ -77,7 +78,7 @@ def install(monkeypatch):
     """Returns a function that puts a runtime, and perhaps a plugin, in place."""
 
     def put(runtime, library=None):
-        monkeypatch.setattr(onnxruntime, "import_onnxruntime", lambda: runtime)
+        monkeypatch.setattr(session, "import_onnxruntime", lambda: runtime)
         if library is not None:
             plugin = SimpleNamespace(get_ep_name=lambda: PLUGIN, get_library_path=lambda: library)
             monkeypatch.setitem(sys.modules, "onnxruntime_ep_nv_tensorrt_rtx", plugin)
@@ -116,13 +117,13 @@ def test_falling_back_to_the_cpu_is_an_error(install, tiny_engine):
 def test_a_plugin_is_registered_once_and_runs_on_its_first_device(install, tiny_engine):
     runtime = install(FakeRuntime(), "good.so")
     for _ in range(2):
-        generator = adagen_rt.load(tiny_engine, threads=1, provider="nv-tensorrt-rtx")
+        pipeline = adagen_rt.load(tiny_engine, threads=1, provider="nv-tensorrt-rtx")
     assert runtime.registered == [PLUGIN]
     for options, arguments in runtime.sessions:
         assert options.added == [([runtime.devices[0]], {})]
         assert arguments == {}
     expected = adagen_rt.load(tiny_engine, threads=1, provider="cpu").generate([0, 1], [3, 4])
-    np.testing.assert_array_equal(generator.generate([0, 1], [3, 4]).images, expected.images)
+    np.testing.assert_array_equal(pipeline.generate([0, 1], [3, 4]).images, expected.images)
 
 
 def test_a_plugin_without_a_device_is_an_error_each_time(install):

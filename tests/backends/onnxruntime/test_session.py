@@ -8,7 +8,8 @@ import pytest
 from onnx import TensorProto, helper
 from tiny_engine import CLASSES, TOKENS, VOCABULARY
 
-from adagen_rt.backends import make_backend, onnxruntime
+from adagen_rt.backends import make_backend
+from adagen_rt.backends.onnxruntime import session
 from adagen_rt.backends.onnxruntime.session import OnnxRuntime
 from adagen_rt.errors import AdagenError, EngineError, InputError, MissingExtraError
 
@@ -19,7 +20,7 @@ def pretend_installed(monkeypatch, *packages):
             raise metadata.PackageNotFoundError(name)
         return "1.20.0"
 
-    monkeypatch.setattr(onnxruntime.metadata, "version", version)
+    monkeypatch.setattr(session.metadata, "version", version)
 
 
 @pytest.fixture
@@ -86,7 +87,7 @@ def test_two_packages_at_once_say_what_to_type(monkeypatch):
 
 def test_the_gpu_package_alone_is_enough(monkeypatch):
     pretend_installed(monkeypatch, "onnxruntime-gpu")
-    assert onnxruntime.import_onnxruntime() is sys.modules["onnxruntime"]
+    assert session.import_onnxruntime() is sys.modules["onnxruntime"]
 
 
 @pytest.mark.parametrize(("sizes", "planned"), [(["rows", 4], True), (["rows", "tokens"], False)])
@@ -128,7 +129,7 @@ def test_only_the_first_run_of_a_shape_gives_memory_back(graph, monkeypatch):
 
 @pytest.mark.parametrize("vnni", [True, False])
 def test_bytes_are_multiplied_without_overflow_where_there_is_no_vnni(monkeypatch, vnni):
-    monkeypatch.setattr(onnxruntime, "has_vnni", lambda: vnni)
+    monkeypatch.setattr(session, "has_vnni", lambda: vnni)
     options = OnnxRuntime(1)._options(Path(), 1)
     if vnni:
         with pytest.raises(RuntimeError, match=r"session\.x64quantprecision"):

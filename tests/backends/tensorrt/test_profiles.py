@@ -3,8 +3,9 @@ from tiny_engine import TOKENS, WIDTH
 
 from adagen_rt.backends.tensorrt.profiles import graph_profiles
 from adagen_rt.engine.folder import open_engine
-from adagen_rt.engine.manifest import GraphSpec, Manifest, TensorSpec, VARSpec
+from adagen_rt.engine.manifest import GraphSpec, Manifest, TensorSpec
 from adagen_rt.errors import PlanError
+from adagen_rt.families.var.spec import VARSpec
 
 
 @pytest.fixture
