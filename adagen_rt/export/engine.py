@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from importlib import metadata
 from operator import attrgetter
@@ -50,6 +50,7 @@ def export_engine(
     weights: str | Path | None = None,
     fidelity_from: str | Path | None = None,
     seeded: str | None = None,
+    weights_keys: Mapping[str, str] | None = None,
     dtype: Dtype = "float32",
     progress: Tell = lambda message: None,
 ) -> EngineFolder:
@@ -62,6 +63,8 @@ def export_engine(
         fidelity_from: Folder of another policy training of the same generator, whose policy
             becomes the engine's fidelity policy.
         seeded: Instead of `weights`, a tag that determines every weight.
+        weights_keys: Where in its file a network lies, by the network's name; without one, what
+            fits is taken, and of that a moving average first.
         dtype: Precision of the matrix products; ``int8`` is that of their weights, which are
             measured and converted when the float32 engine is there.
         progress: Called with a line about what happens next.
@@ -81,7 +84,10 @@ def export_engine(
     if seeded is not None:
         make = partial(seed_networks, recipe, seeded)
     else:
-        make = partial(load_networks, recipe, Path(str(weights)), other)
+        folder = Path(str(weights))
+        make = partial(
+            load_networks, recipe, folder, other, keys=weights_keys, tell=progress
+        )
     if dtype == "int8":
         return _export_integers(recipe, make, Path(out), progress)
     return export_networks(recipe, make, out, dtype=dtype, progress=progress)

@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
+from pathlib import PurePosixPath
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*$", max_length=100)]
+
+def _inside(name: str) -> str:
+    """Accept a path that cannot lead out of the folder that it is relative to."""
+    path = PurePosixPath(name)
+    strange = not name.isprintable() or set(name) & set(":\\")
+    if strange or path.is_absolute() or not path.parts or ".." in path.parts:
+        raise ValueError(f"got {name!r:.80}, expected a file inside the weights folder")
+    return name
+
+
+#: A file of the weights folder or of one inside it.
+FilePath = Annotated[str, AfterValidator(_inside), Field(max_length=400)]
 
 
 class Block(BaseModel):
@@ -39,7 +51,7 @@ class RewardSection(Block):
 
 
 class Files(Block):
-    """Names of the weight files inside the weights folder.
+    """The weight files, as paths inside the weights folder.
 
     Attributes:
         backbone: The generator.
@@ -51,12 +63,12 @@ class Files(Block):
         reward: The discriminator that best-of chooses by.
     """
 
-    backbone: FileName = "backbone.safetensors"
-    decoder: FileName = "decoder.safetensors"
-    policy: FileName | None = None
-    critic: FileName | None = None
-    fidelity_policy: FileName | None = None
-    reward: FileName | None = None
+    backbone: FilePath = "backbone.safetensors"
+    decoder: FilePath = "decoder.safetensors"
+    policy: FilePath | None = None
+    critic: FilePath | None = None
+    fidelity_policy: FilePath | None = None
+    reward: FilePath | None = None
 
     def named(self) -> tuple[str, ...]:
         """All files that there are."""
