@@ -8,5 +8,5 @@ from adagen_rt.sampling.result import Images
 
 
 def to_picture(pixels: Images) -> Image.Image:
-    """A picture of pixels (H, W, c) uint8, grey or RGB."""
+    """Make a picture of pixels (H, W, c) uint8, grey or RGB."""
     return Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels)

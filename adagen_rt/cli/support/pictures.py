@@ -13,7 +13,7 @@ from adagen_rt.files import check_writable, replace_file, staged_files
 from adagen_rt.sampling.picture import to_picture
 from adagen_rt.sampling.result import Images, Result
 
-#: A larger picture helps nobody and takes more memory than the images themselves.
+#: Largest picture in pixels; a larger one is not useful and takes more memory than the images.
 MAX_GRID_PIXELS = 1 << 28
 
 
@@ -22,11 +22,11 @@ def check_target(path: Path, count: int, image: ImageSpec) -> None:
 
     Args:
         path: A name ending .png or .npz, or a folder.
-        count: How many images.
+        count: Number of images.
         image: Their size.
 
     Raises:
-        InputError: It is not one of those, or cannot be written.
+        InputError: The path has another ending, or cannot be written.
     """
     if _is_folder(path):
         check_writable("out", path, folder=True)
@@ -48,12 +48,12 @@ def check_grid(field: str, count: int, image: ImageSpec) -> None:
 
 
 def save_images(path: Path, manifest: Manifest, result: Result, chosen: list[int]) -> list[Path]:
-    """Write images in the form that the name asks for.
+    """Write images in the format of the name's ending.
 
     Args:
         path: A name ending .png or .npz, or a folder.
         manifest: The engine's.
-        result: What was generated.
+        result: The generated images.
         chosen: Places of the images to write.
 
     Returns:
