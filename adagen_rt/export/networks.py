@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from adagen_rt.errors import CheckpointError, InputError, RecipeError
 from adagen_rt.export.recipe import Recipe
 from adagen_rt.export.reward import make_discriminator
 from adagen_rt.models.checkpoint import load_weights
@@ -65,23 +66,40 @@ def load_networks(
         tell: Told under which key a network was found.
 
     Raises:
-        CheckpointError: A file is missing, unsafe, or does not fit.
+        CheckpointError: Files are missing, unsafe, or do not fit; the message tells of each.
     """
     networks, keys = lay_out(recipe), keys or {}
-    for name, path in weight_files(recipe, weights, fidelity).items():
-        if (network := getattr(networks, name)) is not None:
+    files = weight_files(recipe, weights, fidelity)
+    if unknown := sorted(keys.keys() - files.keys()):
+        raise InputError("weights-key", unknown[0], f"one of {', '.join(files)}")
+    faults = []
+    for name, path in files.items():
+        if (network := getattr(networks, name)) is None:
+            continue
+        try:
             load_weights(network, path, key=keys.get(name), tell=tell)
+        except CheckpointError as error:
+            faults.append(str(error))
+    if faults:
+        raise CheckpointError("; ".join(faults))
     return networks
 
 
 def lay_out(recipe: Recipe) -> Networks:
-    """Make a recipe's networks, those with weight files without memory.
+    """Make a recipe's networks, the large ones without memory.
 
     On the meta device a network takes the file's tensors as its own: no second copy.
+
+    Raises:
+        RecipeError: There is no network of such sizes.
     """
-    with torch.device("meta"):
-        backbone, decoder = recipe.make_backbone(), recipe.make_decoder()
-    return _complete(recipe, backbone, decoder)
+    try:
+        with torch.device("meta"):
+            backbone, decoder = recipe.make_backbone(), recipe.make_decoder()
+        return _complete(recipe, backbone, decoder)
+    except (ValueError, RuntimeError) as error:
+        told = " ".join(str(error).split())
+        raise RecipeError(f"{recipe.name}: no network has these sizes: {told}") from error
 
 
 def weight_files(recipe: Recipe, weights: Path, fidelity: Path | None = None) -> dict[str, Path]:

@@ -2,23 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import PurePosixPath
-from typing import Annotated
+from pydantic import BaseModel, ConfigDict, Field
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
-
-
-def _inside(name: str) -> str:
-    """Accept a path that cannot lead out of the folder that it is relative to."""
-    path = PurePosixPath(name)
-    strange = not name.isprintable() or set(name) & set(":\\")
-    if strange or path.is_absolute() or not path.parts or ".." in path.parts:
-        raise ValueError(f"got {name!r:.80}, expected a file inside the weights folder")
-    return name
-
-
-#: A file of the weights folder or of one inside it.
-FilePath = Annotated[str, AfterValidator(_inside), Field(max_length=400)]
+from adagen_rt.export.fields import FilePath
 
 
 class Block(BaseModel):
