@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Protocol, TypeAlias
+from typing import Annotated, Any, Protocol, TypeAlias
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 
 class Array(Protocol):
@@ -56,6 +56,10 @@ class Array(Protocol):
     def __invert__(self) -> Array: ...
 
 
+#: How many there are of something that there has to be one of.
+Size: TypeAlias = Annotated[int, Field(ge=1, le=1 << 24)]
+#: How many times wider one thing is than another.
+Ratio: TypeAlias = Annotated[float, Field(gt=0, le=64)]
 #: Arrays by name: the inputs or the outputs of a graph.
 Arrays: TypeAlias = dict[str, Any]
 #: Runs a graph: named arrays in, named arrays out.

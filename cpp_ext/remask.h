@@ -3,13 +3,14 @@
 
 #include "ops.h"
 #include "select.h"
+#include "whole.h"
 
 namespace adagen {
 
 // How many tokens become masked: one always stays. A NaN ratio masks nothing.
 ADAGEN_HD inline int masked_count(float ratio, int tokens) {
   if (!(ratio > 0.0f)) return 0;
-  const float wanted = std::floor((ratio < 1.0f ? ratio : 1.0f) * static_cast<float>(tokens));
+  const float wanted = whole((ratio < 1.0f ? ratio : 1.0f) * static_cast<float>(tokens));
   const int count = static_cast<int>(wanted);
   return count < tokens ? count : tokens - 1;
 }

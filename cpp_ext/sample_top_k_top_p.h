@@ -3,6 +3,7 @@
 
 #include "row.h"
 #include "select.h"
+#include "whole.h"
 
 namespace adagen {
 
@@ -14,8 +15,9 @@ struct Truncation {
 template <class Team>
 ADAGEN_TEAM float top_k_threshold(const Team& team, const float* values, int size, float top_k,
                                 const Extent& extent) {
-  if (!(top_k >= 1.0f) || top_k >= static_cast<float>(size)) return extent.least;
-  return reached_by(team, values, size, static_cast<int>(top_k), extent);
+  const float count = whole(top_k);
+  if (!(count >= 1.0f) || count >= static_cast<float>(size)) return extent.least;
+  return reached_by(team, values, size, static_cast<int>(count), extent);
 }
 
 // Returns the token, or -1 if a logit or a parameter is not finite. `scratch` holds twice

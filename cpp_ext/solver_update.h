@@ -15,8 +15,9 @@ struct Scales {
   double alpha, sigma, lambda;
 };
 
+// So low that no time is moved that the network was asked at, but 0, whose logarithm is not finite.
 ADAGEN_HD inline double clamp_time(double time, double ceiling) {
-  constexpr double kFloor = 1e-3;
+  constexpr double kFloor = 1e-30;
   return time < kFloor ? kFloor : (time > ceiling ? ceiling : time);
 }
 

@@ -30,22 +30,32 @@ def rng(tag):
     return np.random.Generator(np.random.PCG64(zlib.crc32(tag.encode())))
 
 
+def normal_of(tag, shape):
+    """Return standard normal float32 noise for a full tag."""
+    return rng(tag).standard_normal(shape, dtype=np.float32)
+
+
 def normal(name, shape):
     """Return standard normal float32 noise for `TAG/name`."""
-    return rng(f"{TAG}/{name}").standard_normal(shape, dtype=np.float32)
+    return normal_of(f"{TAG}/{name}", shape)
+
+
+def gumbel_of(tag, shape):
+    """Return standard Gumbel float32 noise for a full tag."""
+    uniform = np.clip(rng(tag).random(shape, dtype=np.float32), 1e-7, 1 - 1e-7)
+    return -np.log(-np.log(uniform))
 
 
 def gumbel(name, shape):
     """Return standard Gumbel float32 noise for `TAG/name`."""
-    uniform = np.clip(rng(f"{TAG}/{name}").random(shape, dtype=np.float32), 1e-7, 1 - 1e-7)
-    return -np.log(-np.log(uniform))
+    return gumbel_of(f"{TAG}/{name}", shape)
 
 
-def seeded(module, name, **options):
-    """Fill a torch module with the seeded weights of `TAG/name` and return it for inference."""
+def seeded(module, name, tag=TAG, **options):
+    """Fill a torch module with the seeded weights of `tag/name` and return it for inference."""
     from adagen_rt.models.seeded import seeded_fill
 
-    seeded_fill(module, TAG, name, **options)
+    seeded_fill(module, tag, name, **options)
     return module.eval()
 
 

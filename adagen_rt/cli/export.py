@@ -33,7 +33,20 @@ EXPORTED: dict[str, Dtype] = {**DTYPES, "int8": "int8"}
     "time a model without its weights.",
 )
 @click.option(
-    "--out", required=True, type=click.Path(path_type=Path), help="The engine folder to write."
+    "--weights-key",
+    "weights_keys",
+    metavar="[FILE=]KEY",
+    multiple=True,
+    help="Where in its file a network lies, such as model_ema; default: what fits, and of that a "
+    "moving average first. FILE is a name under the recipe's `files`, such as decoder; without "
+    "one, the backbone's.",
+)
+@click.option("--out", type=click.Path(path_type=Path), help="The engine folder to write.")
+@click.option(
+    "--check",
+    is_flag=True,
+    help="Only tell whether recipe and weights fit together, with every fault that there is; "
+    "nothing is exported.",
 )
 @click.option(
     "--dtype",
@@ -48,7 +61,9 @@ def export(
     weights: Path | None,
     fidelity_from: Path | None,
     seeded: str | None,
-    out: Path,
+    weights_keys: tuple[str, ...],
+    out: Path | None,
+    check: bool,
     dtype: str,
 ) -> None:
     """Export the model that RECIPE (a YAML file) describes to an engine folder.
@@ -57,16 +72,27 @@ def export(
     older engine there stays as it is.
     """
     try:
-        from adagen_rt.export import export_engine
+        from adagen_rt.export import check_export, export_engine
     except ImportError as error:
         raise MissingExtraError(error.name or "torch", "torch") from error
-    engine = export_engine(
-        recipe,
-        out,
-        weights=weights,
-        fidelity_from=fidelity_from,
-        seeded=seeded,
-        dtype=EXPORTED[dtype],
-        progress=lambda message: click.echo(message, err=True),
-    )
+    source = {
+        "weights": weights,
+        "fidelity_from": fidelity_from,
+        "weights_keys": dict(_parse_key(given) for given in weights_keys),
+        "progress": lambda message: click.echo(message, err=True),
+    }
+    if check:
+        checked = check_export(recipe, **source)
+        what = "recipe" if weights is None else "recipe and weights"
+        click.echo(f"{checked.name}: {what} can be exported")
+        return
+    if out is None:
+        raise click.UsageError("Missing option '--out'.")
+    engine = export_engine(recipe, out, seeded=seeded, dtype=EXPORTED[dtype], **source)
     click.echo(f"written: {engine.path}")
+
+
+def _parse_key(given: str) -> tuple[str, str]:
+    """Read ``[FILE=]KEY``."""
+    name, equals, key = given.partition("=")
+    return (name, key) if equals else ("backbone", given)

@@ -5,6 +5,9 @@ from __future__ import annotations
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
+#: Type of faults whose message names the fields itself.
+NAMED = "named"
+
 
 def describe_faults(error: ValidationError) -> str:
     """Describe every fault on one line, each with its field and its value."""
@@ -12,9 +15,9 @@ def describe_faults(error: ValidationError) -> str:
 
 
 def _describe(fault: ErrorDetails) -> str:
-    field = ".".join(str(part) for part in fault["loc"])
+    field = "" if fault["type"] == NAMED else ".".join(str(part) for part in fault["loc"])
     message = " ".join(fault["msg"].removeprefix("Value error, ").split())
     # These messages already contain the value, or say that it is missing.
-    told = fault["type"] in {"missing", "value_error"}
+    told = fault["type"] in {"missing", "value_error", NAMED}
     got = "" if told else f", got {fault['input']!r:.80}"
     return f"{field}: {message}{got}" if field else message + got

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from adagen_rt.export.engine import export_engine
+from adagen_rt.export.engine import check_export, export_engine
 
-__all__ = ["export_engine"]
+__all__ = ["check_export", "export_engine"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from importlib import metadata
 from operator import attrgetter
@@ -26,7 +26,7 @@ from adagen_rt.export.description import describe_model
 from adagen_rt.export.examples import ROWS
 from adagen_rt.export.flops import count_flops
 from adagen_rt.export.graphs import plan_graphs
-from adagen_rt.export.networks import Networks, load_networks, seed_networks
+from adagen_rt.export.networks import Networks, lay_out, load_networks, seed_networks
 from adagen_rt.export.onnx_export import (
     GraphPlan,
     build_graph,
@@ -50,6 +50,7 @@ def export_engine(
     weights: str | Path | None = None,
     fidelity_from: str | Path | None = None,
     seeded: str | None = None,
+    weights_keys: Mapping[str, str] | None = None,
     dtype: Dtype = "float32",
     progress: Tell = lambda message: None,
 ) -> EngineFolder:
@@ -62,6 +63,8 @@ def export_engine(
         fidelity_from: Folder of another policy training of the same generator, whose policy
             becomes the engine's fidelity policy.
         seeded: Instead of `weights`, a tag that determines every weight.
+        weights_keys: Where in its file a network lies, by the network's name; without one, what
+            fits is taken, and of that a moving average first.
         dtype: Precision of the matrix products; ``int8`` exports in float32 and then converts
             their weights.
         progress: Called with a line about what happens next.
@@ -70,21 +73,56 @@ def export_engine(
         AdagenError: The recipe, a file or the exported graph is wrong.
     """
     if (weights is None) == (seeded is None):
-        raise InputError("weights", weights, "a folder of weight files, or else a seed tag")
+        given = None if weights is None else str(weights)
+        raise InputError("weights", given, "a folder of weight files, or else a seed tag")
     if seeded is not None and fidelity_from is not None:
         raise InputError("fidelity-from", str(fidelity_from), "none with a seed tag")
-    if not isinstance(recipe, Recipe):
-        recipe = load_recipe(recipe)
-    other = None if fidelity_from is None else Path(fidelity_from)
-    if other is not None:
-        recipe = with_fidelity(recipe, other)
+    recipe, other = _complete_recipe(recipe, fidelity_from)
     if seeded is not None:
         make = partial(seed_networks, recipe, seeded)
     else:
-        make = partial(load_networks, recipe, Path(str(weights)), other)
+        folder = Path(str(weights))
+        make = partial(load_networks, recipe, folder, other, keys=weights_keys, tell=progress)
     if dtype == "int8":
         return _export_integers(recipe, make, Path(out), progress)
     return export_networks(recipe, make, out, dtype=dtype, progress=progress)
+
+
+def check_export(
+    recipe: str | Path | Recipe,
+    *,
+    weights: str | Path | None = None,
+    fidelity_from: str | Path | None = None,
+    weights_keys: Mapping[str, str] | None = None,
+    progress: Tell = lambda message: None,
+) -> Recipe:
+    """Check a recipe and its weights as an export does, and write nothing.
+
+    Arguments are those of `export_engine`; without `weights`, only the recipe is checked.
+
+    Returns:
+        The recipe, complete.
+
+    Raises:
+        AdagenError: The message tells of every fault.
+    """
+    recipe, other = _complete_recipe(recipe, fidelity_from)
+    if weights is None:
+        lay_out(recipe)
+    else:
+        load_networks(recipe, Path(weights), other, keys=weights_keys, tell=progress)
+    return recipe
+
+
+def _complete_recipe(
+    recipe: str | Path | Recipe, fidelity_from: str | Path | None
+) -> tuple[Recipe, Path | None]:
+    """Read a recipe and add the fidelity policy that lies in another folder, if there is one."""
+    if not isinstance(recipe, Recipe):
+        recipe = load_recipe(recipe)
+    if fidelity_from is None:
+        return recipe, None
+    return with_fidelity(recipe, Path(fidelity_from)), Path(fidelity_from)
 
 
 def _export_integers(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -64,16 +64,13 @@ class FamilyModel(ABC):
         """List the backbone's sizes that follow from a family's name."""
         return {}
 
-    def check(self, recipe: Recipe) -> None:
-        """Refuse a recipe whose parts do not fit together.
+    def part_faults(self, recipe: Recipe) -> Iterator[str]:
+        """Tell which networks of a recipe do not fit together; each message names a field."""
+        yield from differing("backbone.classes", recipe.backbone.classes, recipe.condition.count)
 
-        Raises:
-            ValueError: The parts do not fit; the message names the field.
-        """
-        expect("backbone.classes", recipe.backbone.classes, recipe.condition.count)
-        if recipe.solver is not None and recipe.solver not in self.solvers:
-            expected = f"one of {', '.join(self.solvers)}" if self.solvers else "none here"
-            raise ValueError(f"solver: got {recipe.solver!r:.80}, expected {expected}")
+    def schedule_faults(self, recipe: Recipe) -> Iterator[str]:
+        """Tell why a schedule whose actions are the family's cannot run."""
+        yield from ()
 
     @abstractmethod
     def describe(self, recipe: Recipe) -> FamilySpec:
@@ -151,11 +148,7 @@ class FamilyModel(ABC):
         raise InputError("family", name, "one that says how its backbone is trained")
 
 
-def expect(field: str, got: object, expected: object) -> None:
-    """Refuse a recipe's field whose value differs from the expected one.
-
-    Raises:
-        ValueError: The value differs.
-    """
+def differing(field: str, got: object, expected: object) -> Iterator[str]:
+    """Tell of a recipe's field that has another value than is expected."""
     if got != expected:
-        raise ValueError(f"{field}: got {got!r}, expected {expected!r}")
+        yield f"{field}: got {got!r}, expected {expected!r}"

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from torch import nn
 
-from adagen_rt.errors import CheckpointError
+from adagen_rt.errors import CheckpointError, InputError, RecipeError
 from adagen_rt.export.recipe import Recipe
 from adagen_rt.export.reward import make_discriminator
-from adagen_rt.models.checkpoint import load_state, load_strict
+from adagen_rt.models.checkpoint import load_weights
 from adagen_rt.models.discriminator import Discriminator
 from adagen_rt.models.policy import PolicyConfig, PolicyNetwork, make_critic
 from adagen_rt.models.seeded import seeded_fill
@@ -47,29 +48,65 @@ class Networks:
         return {name: network for name, network in found.items() if network is not None}
 
 
-def load_networks(recipe: Recipe, weights: Path, fidelity: Path | None = None) -> Networks:
+def load_networks(
+    recipe: Recipe,
+    weights: Path,
+    fidelity: Path | None = None,
+    *,
+    keys: Mapping[str, str] | None = None,
+    tell: Callable[[str], object] = lambda message: None,
+) -> Networks:
     """Load networks with the weights of the recipe's files in a folder.
 
     Args:
         recipe: The recipe with their sizes and files.
         weights: The folder.
         fidelity: Another folder that holds the fidelity policy.
+        keys: Where in a file a network lies, by the network's name.
+        tell: Told under which key a network was found.
 
     Raises:
-        CheckpointError: A file is missing, unsafe, or does not fit.
+        CheckpointError: Files are missing, unsafe, or do not fit; the message tells of each.
     """
-    files = recipe.files
-    # On the meta device a network takes the file's tensors as its own: no second copy.
-    with torch.device("meta"):
-        backbone, decoder = recipe.make_backbone(), recipe.make_decoder()
-    _load(backbone, weights / files.backbone)
-    _load(decoder, weights / files.decoder)
-    networks = _complete(recipe, backbone, decoder)
-    for name, network in networks.optional().items():
-        if (file := getattr(files, name)) is not None:
-            elsewhere = fidelity if name == "fidelity_policy" else None
-            _load(network, (elsewhere or weights) / file)
+    networks, keys = lay_out(recipe), keys or {}
+    files = weight_files(recipe, weights, fidelity)
+    if unknown := sorted(keys.keys() - files.keys()):
+        raise InputError("weights-key", unknown[0], f"one of {', '.join(files)}")
+    faults = []
+    for name, path in files.items():
+        if (network := getattr(networks, name)) is None:
+            continue
+        try:
+            load_weights(network, path, key=keys.get(name), tell=tell)
+        except CheckpointError as error:
+            faults.append(str(error))
+    if faults:
+        raise CheckpointError("; ".join(faults))
     return networks
+
+
+def lay_out(recipe: Recipe) -> Networks:
+    """Make a recipe's networks, the large ones without memory.
+
+    On the meta device a network takes the file's tensors as its own: no second copy.
+
+    Raises:
+        RecipeError: There is no network of such sizes.
+    """
+    try:
+        with torch.device("meta"):
+            backbone, decoder = recipe.make_backbone(), recipe.make_decoder()
+        return _complete(recipe, backbone, decoder)
+    except (ValueError, RuntimeError) as error:
+        told = " ".join(str(error).split())
+        raise RecipeError(f"{recipe.name}: no network has these sizes: {told}") from error
+
+
+def weight_files(recipe: Recipe, weights: Path, fidelity: Path | None = None) -> dict[str, Path]:
+    """List the weight files by the names of the networks; as for `load_networks`."""
+    named = recipe.files.model_dump(exclude_none=True)
+    folders = {"fidelity_policy": fidelity or weights}
+    return {name: folders.get(name, weights) / file for name, file in named.items()}
 
 
 def seed_networks(recipe: Recipe, tag: str) -> Networks:
@@ -107,11 +144,3 @@ def make_policy(recipe: Recipe) -> PolicyNetwork | None:
         hidden=recipe.policy.hidden,
     )
     return PolicyNetwork(config)
-
-
-def _load(module: nn.Module, path: Path) -> None:
-    try:
-        load_strict(module, load_state(path))
-    except CheckpointError as error:
-        text = str(error)
-        raise CheckpointError(text if str(path) in text else f"{path}: {text}") from None

@@ -8,21 +8,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import yaml
-from pydantic import (
-    Field,
-    TypeAdapter,
-    ValidationError,
-    ValidationInfo,
-    field_validator,
-    model_validator,
-)
+from pydantic import Field, TypeAdapter, ValidationError, ValidationInfo, field_validator
+from pydantic_core import PydanticCustomError
 from torch import nn
 
 from adagen_rt.condition import ClassLabels
 from adagen_rt.engine.family import find_family
 from adagen_rt.engine.schedule import ScheduleSpec
-from adagen_rt.engine.validation import describe_faults
+from adagen_rt.engine.validation import NAMED, describe_faults
 from adagen_rt.errors import RecipeError
+from adagen_rt.export.consistency import recipe_faults
+from adagen_rt.export.fields import Classes, PixelRange
 from adagen_rt.export.sections import Block, Files, PolicySection, RewardSection, TrainingSection
 
 if TYPE_CHECKING:
@@ -37,6 +33,8 @@ class Recipe(Block):
     Attributes:
         name: The engine's name.
         family: The family's name.
+        latent_scale: Factor that the decoder divides latents by; `decoder` need not repeat it.
+        latent_shift: Number that the decoder adds to latents after that; likewise.
         backbone: Sizes of the generator.
         decoder: Sizes of the autoencoder whose decoder makes the images.
         policy: Sizes of the policy network, if there is one.
@@ -45,25 +43,26 @@ class Recipe(Block):
         schedule: The action space and its static schedule.
         classes: Class names, or the number of classes.
         pixel_range: Decoder's outputs for black and for white.
-        latent_scale: Factor that the decoder divides latents by, where it is known beforehand.
+        training: Settings of the demo model's training.
         solver: The solver that the schedule's times are for, where a family has several; None
             takes the family's default.
-        training: Settings of the demo model's training.
     """
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=100)
     family: str
+    latent_scale: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    latent_shift: Annotated[float, Field(allow_inf_nan=False)] | None = None
     backbone: Any
     decoder: Any
     policy: PolicySection | None = None
     reward: RewardSection = RewardSection()
     files: Files = Files()
     schedule: ScheduleSpec
-    classes: Annotated[tuple[str, ...], Field(min_length=1)] | Annotated[int, Field(ge=1)]
-    pixel_range: tuple[float, float]
-    latent_scale: float | None = Field(None, gt=0)
-    solver: str | None = None
+    classes: Classes
+    pixel_range: PixelRange
     training: TrainingSection | None = None
+    # The last one, so that its validator sees all others.
+    solver: str | None = Field(None, validate_default=True)
 
     @field_validator("family")
     @classmethod
@@ -88,15 +87,20 @@ class Recipe(Block):
         kind = given.pop("kind", expected.name)
         if kind != expected.name:
             raise ValueError(f"kind: got {kind!r}, expected {expected.name!r} for this family")
-        return build(expected.config, given)
+        latents = {name: info.data.get(name) for name in ("latent_scale", "latent_shift")}
+        known = {field.name for field in fields(expected.config)}
+        return build(
+            expected.config,
+            {n: v for n, v in latents.items() if n in known and v is not None} | given,
+        )
 
-    @model_validator(mode="after")
-    def _fitting_parts(self) -> Recipe:
-        for name in ("critic", "fidelity_policy"):
-            if self.policy is None and getattr(self.files, name) is not None:
-                raise ValueError(f"files.{name}: got a file, expected none without a policy")
-        self.model.check(self)
-        return self
+    @field_validator("solver", mode="before")
+    @classmethod
+    def _fit_together(cls, value: Any, info: ValidationInfo) -> Any:
+        valid = cls.model_construct(set(info.data), **{**info.data, "solver": value})
+        if faults := list(recipe_faults(valid)):
+            raise PydanticCustomError(NAMED, "{text}", {"text": "; ".join(faults)})
+        return value
 
     @property
     def model(self) -> FamilyModel:
@@ -141,16 +145,18 @@ def build(config: type[T], values: Mapping[str, Any]) -> T:
     """Make a configuration dataclass of a mapping, refusing unknown keys and wrong types.
 
     Raises:
-        ValueError: One line that names the key.
+        ValueError: One line that names every such key.
     """
     known = [field.name for field in fields(config)]  # type: ignore[arg-type]
-    for key in values:
-        if key not in known:
-            raise ValueError(f"{key}: unknown key, expected one of {', '.join(known)}")
+    expected = f"unknown key, expected one of {', '.join(known)}"
+    faults = [f"{key}: {expected}" for key in values if key not in known]
     try:
-        return TypeAdapter(config).validate_python(dict(values))
+        built = TypeAdapter(config).validate_python({k: values[k] for k in values if k in known})
     except ValidationError as error:
-        raise ValueError(describe_faults(error)) from None
+        faults.append(describe_faults(error))
+    if faults:
+        raise ValueError("; ".join(faults))
+    return built
 
 
 def _mapping(value: Any) -> Mapping[str, Any]:

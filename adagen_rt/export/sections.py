@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
 from pydantic import BaseModel, ConfigDict, Field
 
-FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*$", max_length=100)]
+from adagen_rt.export.fields import FilePath
 
 
 class Block(BaseModel):
@@ -39,7 +37,7 @@ class RewardSection(Block):
 
 
 class Files(Block):
-    """Names of the weight files inside the weights folder.
+    """The weight files, as paths inside the weights folder.
 
     Attributes:
         backbone: The generator.
@@ -51,12 +49,12 @@ class Files(Block):
             one.
     """
 
-    backbone: FileName = "backbone.safetensors"
-    decoder: FileName = "decoder.safetensors"
-    policy: FileName | None = None
-    critic: FileName | None = None
-    fidelity_policy: FileName | None = None
-    reward: FileName | None = None
+    backbone: FilePath = "backbone.safetensors"
+    decoder: FilePath = "decoder.safetensors"
+    policy: FilePath | None = None
+    critic: FilePath | None = None
+    fidelity_policy: FilePath | None = None
+    reward: FilePath | None = None
 
     def named(self) -> tuple[str, ...]:
         """Return the names of all files."""

@@ -8,8 +8,10 @@ names are those of the published files. Level 0 is the finest.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated, Literal
 
 import torch.nn.functional as F
+from pydantic import Field
 from torch import Tensor, nn
 
 from adagen_rt.models.blocks import (
@@ -21,6 +23,7 @@ from adagen_rt.models.blocks import (
     norm,
 )
 from adagen_rt.models.quantizer import Codebook
+from adagen_rt.types import Size
 
 
 @dataclass(frozen=True)
@@ -37,13 +40,18 @@ class AutoencoderConfig:
         groups: Groups of every GroupNorm.
     """
 
-    image_channels: int = 3
-    channels: int = 128
-    multipliers: tuple[int, ...] = (1, 2, 4, 4)
-    encoder_blocks: int = 2
-    decoder_blocks: int = 3
-    latent_channels: int = 4
-    groups: int = 32
+    image_channels: Literal[1, 3] = 3
+    channels: Size = 128
+    multipliers: tuple[Size, ...] = (1, 2, 4, 4)
+    encoder_blocks: Size = 2
+    decoder_blocks: Size = 3
+    latent_channels: Size = 4
+    groups: Size = 32
+
+    def __post_init__(self) -> None:
+        if any(width % self.groups for width in self.widths):
+            widths = ", ".join(str(width) for width in dict.fromkeys(self.widths))
+            raise ValueError(f"groups: got {self.groups}, expected a divisor of {widths}")
 
     @property
     def widths(self) -> tuple[int, ...]:
@@ -58,19 +66,25 @@ class AutoencoderConfig:
 
 @dataclass(frozen=True)
 class AutoencoderKLConfig(AutoencoderConfig):
-    """`autoencoder_kl_ema.pth`; latents are multiplied by `latent_scale` for the generator."""
+    """Sizes of `autoencoder_kl_ema.pth`.
 
-    latent_scale: float = 0.18215
+    Args:
+        latent_scale: Factor that latents are multiplied by for the generator.
+        latent_shift: Number that is subtracted from them before.
+    """
+
+    latent_scale: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 0.18215
+    latent_shift: Annotated[float, Field(allow_inf_nan=False)] = 0.0
 
 
 @dataclass(frozen=True)
 class VQGANConfig(AutoencoderConfig):
     """`vqgan_jax_strongaug.ckpt`; `latent_channels` is the width of a code."""
 
-    multipliers: tuple[int, ...] = (1, 1, 2, 2, 4)
-    decoder_blocks: int = 2
-    latent_channels: int = 256
-    vocabulary: int = 1024
+    multipliers: tuple[Size, ...] = (1, 1, 2, 2, 4)
+    decoder_blocks: Size = 2
+    latent_channels: Size = 256
+    vocabulary: Size = 1024
 
 
 class Encoder(nn.Module):
@@ -148,11 +162,14 @@ class AutoencoderKL(nn.Module):
 
     def encode(self, images: Tensor) -> Tensor:
         """Encode to the posterior's mean, scaled as the generators expect it."""
-        return self.moments(images)[0] * self.config.latent_scale
+        return (self.moments(images)[0] - self.config.latent_shift) * self.config.latent_scale
 
     def decode(self, latents: Tensor) -> Tensor:
         """Decode scaled latents (B, latent_channels, h, w) to images, unclamped."""
-        return self.decoder(self.post_quant_conv(latents / self.config.latent_scale))
+        latents = latents / self.config.latent_scale
+        if self.config.latent_shift:
+            latents = latents + self.config.latent_shift
+        return self.decoder(self.post_quant_conv(latents))
 
 
 class VQGAN(nn.Module):

@@ -1,16 +1,8 @@
-"""Reading weight files that may come from anyone, and fitting them to a module.
-
-A pickle can run code when it is read. Only tensors and plain containers are accepted,
-in PyTorch's weights-only mode; a file that needs more is refused, never retried in
-another mode.
-"""
+"""Reading weight files that may come from anyone, and fitting them to a module."""
 
 from __future__ import annotations
 
-import pickle
-import re
-import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,16 +12,69 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from adagen_rt.errors import CheckpointError
+from adagen_rt.models.held import PREFIXES, choose_held, describe_choice, find_held, under_key
+from adagen_rt.models.misfit import describe_misfit
+from adagen_rt.models.pickled import read_pickle
 
 PICKLE_SUFFIXES = (".pth", ".pt", ".ckpt")
-WRAPPERS = ("ema", "state_dict", "model")
-"""Keys under which training scripts keep a network, the averaged one first."""
+WRAPPERS = ("ema", "model_ema", "state_dict", "model")
+"""Keys under which `load_state` looks, which knows of no network; averages come first."""
 MAX_HEADER = 8 << 20
 """Longest safetensors header accepted, in bytes; VAR-d30's has 402 tensors in 40 kB."""
+COUNTERS = ("ema_vocab_hit_SV",)
+"""Statistics of a training that no image depends on: they may have any shape, as published."""
+
+
+def load_weights(
+    module: nn.Module,
+    path: str | Path,
+    *,
+    key: str | None = None,
+    tell: Callable[[str], object] = lambda message: None,
+) -> None:
+    """Load a network from a file that may hold more than that.
+
+    Args:
+        module: The network, as for `load_strict`.
+        path: The file.
+        key: Where in the file; None takes what fits, and of that a moving average first.
+        tell: Told under which key the network was found, if under any.
+
+    Raises:
+        CheckpointError: The file cannot be read, or nothing in it fits; the message says what
+            was tried.
+    """
+    load_strict(module, find_weights(module, path, key=key, tell=tell))
+
+
+def find_weights(
+    module: nn.Module,
+    path: str | Path,
+    *,
+    key: str | None = None,
+    tell: Callable[[str], object] = lambda message: None,
+) -> dict[str, Tensor]:
+    """Find a network's tensors in a file, which they fit; as for `load_weights`."""
+    content, expected = read_file(path), module.state_dict()
+    found = find_held(content)
+    if not found:
+        raise CheckpointError(f"{path}: {_no_tensors(content)}")
+    inside = found if key is None else under_key(found, key)
+    held = choose_held(inside, expected)
+    if choice := describe_choice(held, found, expected):
+        tell(f"{path}: {choice}")
+    state = _with_counters(held.tensors, expected)
+    if fault := describe_misfit(expected, state):
+        where = f", read under {held.key!r}," if held.key else ""
+        raise CheckpointError(
+            f"{path}: weights{where} do not fit {type(module).__name__}: {fault}; known prefixes: "
+            f"{', '.join(PREFIXES)}; --weights-key names another key"
+        )
+    return state
 
 
 def load_state(path: str | Path) -> dict[str, Tensor]:
-    """Read a weight file.
+    """Read tensors by name from a file, without knowing what network they are for.
 
     Args:
         path: A `.safetensors` file, or a `.pth`, `.pt` or `.ckpt` file that holds a state
@@ -41,13 +86,30 @@ def load_state(path: str | Path) -> dict[str, Tensor]:
     Raises:
         CheckpointError: The file is missing, damaged, or could run code.
     """
+    content = read_file(path)
+    while isinstance(content, Mapping):
+        inner = (content[key] for key in WRAPPERS if isinstance(content.get(key), Mapping))
+        if (opened := next(inner, None)) is None:
+            break
+        content = opened
+    if not isinstance(content, Mapping) or not content or not all(map(_is_entry, content.items())):
+        raise CheckpointError(f"{path}: {_no_tensors(content)}")
+    return dict(content)
+
+
+def read_file(path: str | Path) -> Any:
+    """Read a weight file, whatever it holds.
+
+    Raises:
+        CheckpointError: As for `load_state`.
+    """
     path = Path(path)
     if not path.is_file():
         raise CheckpointError(f"{path}: no such file")
     if path.suffix == ".safetensors":
         return _load_safetensors(path)
     if path.suffix in PICKLE_SUFFIXES:
-        return _state_dict(_load_pickle(path), path)
+        return read_pickle(path)
     expected = ", ".join((".safetensors", *PICKLE_SUFFIXES))
     raise CheckpointError(f"{path}: got a file name ending {path.suffix!r}, expected {expected}")
 
@@ -65,12 +127,12 @@ def load_strict(module: nn.Module, state: Mapping[str, Tensor], ignore: Sequence
             encoder that the module does not have.
 
     Raises:
-        CheckpointError: Lists every missing, unexpected and ill-fitting tensor.
+        CheckpointError: Tells every missing, unexpected and ill-fitting tensor.
     """
     expected = module.state_dict()
-    faults = _faults(_without(expected, ignore), _without(state, ignore))
-    if faults:
-        raise CheckpointError(f"weights do not fit {type(module).__name__}: {'; '.join(faults)}")
+    state = _with_counters(state, expected)
+    if fault := describe_misfit(_without(expected, ignore), _without(state, ignore)):
+        raise CheckpointError(f"weights do not fit {type(module).__name__}: {fault}")
     fitting = {
         name: state[name].to(value.dtype) for name, value in expected.items() if name in state
     }
@@ -78,25 +140,21 @@ def load_strict(module: nn.Module, state: Mapping[str, Tensor], ignore: Sequence
     module.load_state_dict(fitting, strict=False, assign=meta)
 
 
+def _with_counters(
+    state: Mapping[str, Tensor], expected: Mapping[str, Tensor]
+) -> dict[str, Tensor]:
+    """The state, with zeros for counters of another shape than expected."""
+    fresh = {
+        name: torch.zeros(value.shape, dtype=value.dtype)
+        for name, value in expected.items()
+        if name.endswith(COUNTERS) and name in state and state[name].shape != value.shape
+    }
+    return {**state, **fresh}
+
+
 def _without(state: Mapping[str, Tensor], ignore: Sequence[str]) -> dict[str, Tensor]:
     prefixes = tuple(ignore)
     return {name: value for name, value in state.items() if not name.startswith(prefixes)}
-
-
-def _faults(expected: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> list[str]:
-    """Describe every way in which a state differs from what is expected."""
-    faults = []
-    if missing := sorted(expected.keys() - state.keys()):
-        faults.append(f"missing {', '.join(missing)}")
-    if unexpected := sorted(state.keys() - expected.keys()):
-        faults.append(f"unexpected {', '.join(unexpected)}")
-    for name in sorted(expected.keys() & state.keys()):
-        got, want = state[name], expected[name]
-        if got.shape != want.shape:
-            faults.append(f"{name}: got shape {list(got.shape)}, expected {list(want.shape)}")
-        elif got.is_floating_point() != want.is_floating_point():
-            faults.append(f"{name}: got {got.dtype}, expected {want.dtype}")
-    return faults
 
 
 def _load_safetensors(path: Path) -> dict[str, Tensor]:
@@ -115,56 +173,13 @@ def _load_safetensors(path: Path) -> dict[str, Tensor]:
         raise CheckpointError(f"{path}: not a valid safetensors file: {error}") from error
 
 
-def _load_pickle(path: Path) -> Any:
-    archive = zipfile.is_zipfile(path)
-    if archive:
-        _check_archive(path)
-    try:
-        return torch.load(path, map_location="cpu", weights_only=True, mmap=archive)
-    except pickle.UnpicklingError as error:
-        raise CheckpointError(f"{path}: {_refusal(error)}") from error
-    except Exception as error:
-        # A damaged pickle can fail with an error of any type.
-        raise CheckpointError(
-            f"{path}: damaged or not a PyTorch file ({type(error).__name__})"
-        ) from error
+def _no_tensors(content: Any) -> str:
+    if not isinstance(content, Mapping) or not content:
+        return f"got {type(content).__name__}, expected tensors by name"
+    wrong = (item for item in content.items() if not _is_entry(item))
+    told = [f"{key!r:.80}: {type(value).__name__}" for key, value in wrong]
+    return f"expected tensors by name, got {', '.join(told[:6])}"
 
 
-def _check_archive(path: Path) -> None:
-    """Refuse an archive that is larger inside than out; PyTorch never compresses."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            inside = sum(entry.file_size for entry in archive.infolist())
-    except (zipfile.BadZipFile, OSError, ValueError) as error:
-        raise CheckpointError(f"{path}: damaged archive: {error}") from error
-    if inside > path.stat().st_size:
-        raise CheckpointError(
-            f"{path}: got an archive of {inside} bytes, expected at most the file's own size"
-        )
-
-
-def _refusal(error: pickle.UnpicklingError) -> str:
-    named = re.search(r"GLOBAL (\S+)", str(error))
-    what = f"it asks for {named[1]}" if named else "it holds more than tensors"
-    return f"refused, because reading it could run code: {what}; convert it to safetensors"
-
-
-def _state_dict(loaded: Any, path: Path) -> dict[str, Tensor]:
-    """Unwrap what a pickle held down to tensors by name."""
-    while isinstance(loaded, Mapping):
-        inner = next(
-            (loaded[key] for key in WRAPPERS if isinstance(loaded.get(key), Mapping)), None
-        )
-        if inner is None:
-            break
-        loaded = inner
-    if not isinstance(loaded, Mapping) or not loaded:
-        raise CheckpointError(f"{path}: got {type(loaded).__name__}, expected tensors by name")
-    wrong = [f"{key!r}: {type(v).__name__}" for key, v in loaded.items() if not _is_entry(key, v)]
-    if wrong:
-        raise CheckpointError(f"{path}: expected tensors by name, got {', '.join(wrong)}")
-    return dict(loaded)
-
-
-def _is_entry(key: Any, value: Any) -> bool:
-    return isinstance(key, str) and isinstance(value, Tensor)
+def _is_entry(item: tuple[Any, Any]) -> bool:
+    return isinstance(item[0], str) and isinstance(item[1], Tensor)

@@ -91,13 +91,14 @@ def merge_heads(x: Tensor) -> Tensor:
 
 
 class MLP(nn.Module):
-    """Linear, GELU, Linear, four times as wide inside."""
+    """Linear, GELU, Linear, `ratio` times as wide inside."""
 
-    def __init__(self, width: int, *, gelu: Literal["none", "tanh"]) -> None:
+    def __init__(self, width: int, ratio: float, *, gelu: Literal["none", "tanh"]) -> None:
         super().__init__()
-        self.fc1 = nn.Linear(width, 4 * width)
+        inside = int(width * ratio)
+        self.fc1 = nn.Linear(width, inside)
         self.act = nn.GELU(approximate=gelu)
-        self.fc2 = nn.Linear(4 * width, width)
+        self.fc2 = nn.Linear(inside, width)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (R, N, C) to (R, N, C)."""

@@ -3,27 +3,57 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
 
+import numpy as np
 import torch
 import torch.nn.functional as F
+from pydantic import Field
 from torch import Tensor, nn
 
 from adagen_rt.models.autoencoder import AutoencoderConfig, Decoder, Encoder
 from adagen_rt.models.blocks import BlockStyle
 from adagen_rt.models.quantizer import Codebook
 from adagen_rt.models.resize import area_matrix, bicubic_matrix
+from adagen_rt.types import Size
+
+#: How many convolutions the scales share.
+SHARED = 4
 
 
 @dataclass(frozen=True)
 class MultiScaleConfig(AutoencoderConfig):
-    """`vae_ch160v4096z32.pth`; `scales` are the sides of the token maps, coarse to fine."""
+    """`vae_ch160v4096z32.pth`; `scales` are the sides of the token maps, coarse to fine.
 
-    channels: int = 160
-    multipliers: tuple[int, ...] = (1, 1, 2, 2, 4)
-    latent_channels: int = 32
-    vocabulary: int = 4096
-    scales: tuple[int, ...] = (1, 2, 3, 4, 5, 6, 8, 10, 13, 16)
-    phis: tuple[int, ...] = (0, 0, 1, 1, 1, 2, 2, 3, 3, 3)
+    `phis` are the convolutions that refine them, by default the published rule's.
+    """
+
+    channels: Size = 160
+    multipliers: tuple[Size, ...] = (1, 1, 2, 2, 4)
+    latent_channels: Size = 32
+    vocabulary: Size = 4096
+    scales: tuple[Size, ...] = (1, 2, 3, 4, 5, 6, 8, 10, 13, 16)
+    phis: tuple[Annotated[int, Field(ge=0, le=63)], ...] = ()
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.phis:
+            object.__setattr__(self, "phis", nearest_convolutions(len(self.scales)))
+        if len(self.phis) != len(self.scales):
+            expected = f"one for each of {len(self.scales)} scales"
+            raise ValueError(f"phis: got {len(self.phis)} entries, expected {expected}")
+
+
+def nearest_convolutions(scales: int) -> tuple[int, ...]:
+    """Give each scale the nearest of the shared convolutions, as published.
+
+    They lie evenly over the scales' range from 0 to 1. Where two are equally near, as for the
+    middle one of five scales, rounding in float64 decides.
+    """
+    margin = 1 / (3 * SHARED)
+    places = np.linspace(margin, 1 - margin, SHARED)
+    at = [scale / max(scales - 1, 1) for scale in range(scales)]
+    return tuple(int(np.argmin(np.abs(places - place))) for place in at)
 
 
 class ResidualConvolutions(nn.Module):
@@ -56,8 +86,6 @@ class MultiScaleQuantizer(Codebook):
         self, vocabulary: int, width: int, scales: tuple[int, ...], phis: tuple[int, ...]
     ) -> None:
         super().__init__(vocabulary, width)
-        if len(phis) != len(scales):
-            raise ValueError(f"phis: got {len(phis)} entries, expected one per scale")
         self.scales, self.phis, self.side = scales, phis, scales[-1]
         self.quant_resi = ResidualConvolutions(max(phis) + 1, width)
         self.register_buffer("ema_vocab_hit_SV", torch.zeros(len(scales), vocabulary))

@@ -77,7 +77,7 @@ class Block(nn.Module):
         self.norm1 = nn.LayerNorm(config.width, eps=EPSILON)
         self.attn = Attention(config.width, config.heads, qkv_bias=True)
         self.norm2 = nn.LayerNorm(config.width, eps=EPSILON)
-        self.mlp = MLP(config.width, gelu="none")
+        self.mlp = MLP(config.width, 4, gelu="none")
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (N, n, C) to (N, n, C)."""

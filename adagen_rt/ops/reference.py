@@ -38,6 +38,11 @@ _quiet = np.errstate(invalid="ignore", over="ignore")
 # 2e-5 between two logits outweigh the widest range that the Gumbel noise can span (19.5).
 MIN_TEMPERATURE = 1e-6
 
+# How far an integer's activation may fall short of it, relative to it: eight units in the last
+# place. The sigmoid of a logit in float32 is up to three short: a seventh of all static top_k of
+# a vocabulary of 4,096 would lose one to truncation.
+SHORTFALL = 2.0**-21
+
 
 @_quiet
 def guided_sample(
@@ -91,7 +96,7 @@ def guided_sample(
 def remask(sampled: Array, confidence: Array, mask_ratio: Array, mask_id: int) -> Array:
     """Mask the least confident tokens again.
 
-    With ``n = min(floor(N * mask_ratio), N - 1)``, positions whose confidence is below the
+    With ``n = min(_whole(N * mask_ratio), N - 1)``, positions whose confidence is below the
     (n + 1)-th smallest become masked: n of them, or fewer where confidences are equal.
 
     Args:
@@ -106,8 +111,7 @@ def remask(sampled: Array, confidence: Array, mask_ratio: Array, mask_id: int) -
     xp = array_namespace(confidence)
     count = confidence.shape[-1]
     ratio = xp.clip(xp.where(xp.isnan(mask_ratio), 0.0, mask_ratio), 0.0, 1.0)
-    masked = xp.astype(xp.floor(xp.astype(ratio, xp.float32) * count), xp.int64)
-    masked = xp.clip(masked, 0, count - 1)
+    masked = xp.clip(_whole(xp.astype(ratio, xp.float32) * count), 0, count - 1)
     ranked = xp.sort(xp.where(xp.isnan(confidence), math.inf, confidence), axis=-1)
     threshold = xp.take_along_axis(ranked, masked[:, None], axis=-1)
     return xp.where(confidence < threshold, mask_id, sampled)
@@ -126,7 +130,7 @@ def sample_top_k_top_p(
     """Sample every token from the guided distribution's head.
 
     VAR's rule (arXiv 2404.02905). With ``l = cond + guidance (cond - null)``, keep the
-    ``int(top_k)`` largest and those equal to the smallest of them; of their ``softmax(l)``,
+    ``_whole(top_k)`` largest and those equal to the smallest of them; of their ``softmax(l)``,
     summed from the least likely upwards (equal ones by index), drop entries while the sum is
     at most ``1 - top_p``; the last, most likely entry always stays. Then divide by the
     temperature and sample.
@@ -135,7 +139,7 @@ def sample_top_k_top_p(
         cond: (B, N, V) logits given the class.
         null: (B, N, V) logits given no class.
         guidance: (B,) guidance scale, already multiplied for the scale at hand.
-        top_k: (B,) float32, truncated to an integer; all are kept if that is <= 0.
+        top_k: (B,) float32, made an integer as by ``_whole``; all are kept if that is <= 0.
         top_p: (B,) probability to keep, clamped to [0, 1].
         temperature: (B,) sampling temperature, at least ``MIN_TEMPERATURE`` in effect.
         noise: Gumbel noise (B, N, V) for tokens.
@@ -216,6 +220,12 @@ def _clamped(temperature: Array) -> Array:
     return xp.clip(temperature, MIN_TEMPERATURE, None)
 
 
+def _whole(values: Array) -> Array:
+    """Round down to int64, but take what rounding left just below an integer for that integer."""
+    xp = array_namespace(values)
+    return xp.astype(xp.floor(values * (1 + SHORTFALL)), xp.int64)
+
+
 def _usable(guided: Array, *parameters: Array) -> Array:
     """Return (B, N): whether a row's logits and its sample's parameters are all finite."""
     xp = array_namespace(guided)
@@ -236,7 +246,7 @@ def _head(ranked: Array, top_k: Array, top_p: Array) -> Array:
     xp = array_namespace(ranked)
     size = ranked.shape[-1]
     count = xp.where(xp.isfinite(top_k), xp.clip(top_k, 0, size), 0)
-    count = xp.astype(count, xp.int64)
+    count = xp.clip(_whole(count), 0, size)
     count = xp.where(count > 0, count, size)
     smallest = xp.broadcast_to(_column(size - count, 3), (*ranked.shape[:-1], 1))
     kept = ranked >= xp.take_along_axis(ranked, smallest, axis=-1)

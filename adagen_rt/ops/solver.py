@@ -14,9 +14,10 @@ Process = Literal["vp", "linear"]
 # Classifier-free guidance acts on the first three of four latent channels.
 GUIDED_CHANNELS = 3
 
-# Families keep times within [0.01, 0.99]; an op that is handed anything else still has to
-# divide by alpha and take the logarithm of alpha / sigma.
-TIME_FLOOR = 1e-3
+# Families keep all times but SiT's first within [0.01, 0.99]. That one may be as early as a policy
+# likes, and the network is asked at it, so it must not be moved; but at 0 the logarithm of
+# alpha / sigma still has to be finite, and so does its exponential in float32.
+TIME_FLOOR = 1e-30
 TIME_CEILING = {"vp": 1.0, "linear": 1.0 - 1e-3}
 
 # The variance-preserving noise rate rises linearly from BETA_0 to BETA_1 over time [0, 1].

@@ -4,14 +4,24 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
+import json
+
 import yaml
 from tiny_recipes import tiny_recipe
 
 from adagen_rt.errors import RecipeError
 from adagen_rt.export.recipe import Recipe, build, load_recipe
 from adagen_rt.families.diffusion.solvers import DEFAULT_SOLVER, SOLVERS
+from adagen_rt.models.multiscale import MultiScaleConfig
 from adagen_rt.training.demo.loop import LoopConfig
 
+#: The published rule's; of five scales the middle one is a tie.
+PHIS = {
+    1: (0,),
+    2: (0, 3),
+    5: (0, 1, 2, 2, 3),
+    10: (0, 0, 1, 1, 1, 2, 2, 3, 3, 3),
+}
 RECIPES = sorted((Path(__file__).parents[2] / "export").glob("*.yaml"))
 FASHION = [path for path in RECIPES if path.name.startswith("fashion-")]
 MASKGIT = next(path for path in FASHION if "maskgit" in path.name)
@@ -70,9 +80,30 @@ def test_demo_recipes_say_how_they_are_trained(path):
         ({"decoder__kind": "autoencoder_kl"}, "decoder: kind: got 'autoencoder_kl'"),
         ({"decoder__depth": 1}, "decoder: depth: unknown key"),
         ({"classes": 11}, "backbone.classes: got 10, expected 11"),
-        ({"files__backbone": "../../etc/passwd"}, "files.backbone: String should match"),
+        (
+            {"files__backbone": "../../etc/passwd"},
+            "files.backbone: got '../../etc/passwd', expected",
+        ),
+        ({"files__backbone": "/etc/passwd"}, "files.backbone: got '/etc/passwd', expected a file"),
+        ({"files__decoder": "a/../../b.pth"}, "files.decoder: got 'a/../../b.pth', expected"),
+        ({"files__policy": "c:\\b.pth"}, "expected a file inside the weights folder"),
         ({"schedule__steps": 0}, "schedule.steps: Input should be greater than or equal to 1"),
-        ({"files__critic": "a/b"}, "files.critic: String should match"),
+        ({"files__critic": ""}, "files.critic: got '', expected a file inside"),
+        ({"backbone__depth": -1}, "backbone: depth: Input should be greater than or equal to 1"),
+        ({"backbone__mlp_ratio": 0}, "backbone: mlp_ratio: Input should be greater than 0"),
+        ({"backbone__tokens": 60}, "backbone: tokens: got 60, expected a square number"),
+        ({"decoder__groups": 7}, "decoder: groups: got 7, expected a divisor of "),
+        ({"decoder__multipliers": [1, 0]}, "decoder: multipliers.1: Input should be greater"),
+        ({"decoder__image_channels": 4}, "decoder: image_channels: Input should be 1 or 3"),
+        ({"pixel_range": [1, -1]}, "pixel_range: got [1, -1], expected black below white"),
+        ({"pixel_range": [0, float("nan")]}, "pixel_range: got [0, nan], expected"),
+        ({"classes": 0}, "classes: got 0, expected at least 1"),
+        ({"classes": True}, "classes: got True, expected how many there are, or their names"),
+        ({"classes": []}, "classes: got [], expected"),
+        ({"classes": ["Café", "cafe\u0301"]}, "'café' is there 2 times"),
+        ({"classes": ["1", "b"]}, "'1' is class 0, but a label '1' could mean class 1"),
+        ({"classes": [1, 2]}, "classes: got the name 1, expected text"),
+        ({"schedule__steps": 1}, "schedule.steps: got 1, expected at least 2"),
         ({"policy": None, "files__critic": "c.pt"}, "files.critic: got a file, expected none"),
         ({"policy__refinement_std": 0}, "policy.refinement_std: Input should be greater than 0"),
         ({"policy__hidden": 0}, "policy.hidden: Input should be greater"),
@@ -87,6 +118,87 @@ def test_a_wrong_field_is_one_line_that_names_it(tmp_path, changes, message):
     assert str(caught.value).startswith(f"{path}: ")
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def written(tmp_path, family, **changes):
+    """Write a tiny recipe with whole sections changed."""
+    recipe = tiny_recipe(family)
+    content = recipe.model_dump(mode="json") | changes
+    content |= {name: vars(getattr(recipe, name)) for name in ("backbone", "decoder")}
+    path = tmp_path / "recipe.yaml"
+    path.write_text(yaml.safe_dump(json.loads(json.dumps(content))))
+    return path
+
+
+def schedule(family, **changes):
+    return tiny_recipe(family).schedule.model_dump(mode="json") | changes
+
+
+def without(family, name):
+    actions = schedule(family)["actions"]
+    return schedule(family, actions=[action for action in actions if action["name"] != name])
+
+
+@pytest.mark.parametrize(
+    ("family", "section", "message"),
+    [
+        ("dit", schedule("dit", steps=5), "schedule.steps: got 5, expected an even number"),
+        ("sit", schedule("sit", steps=3), "schedule.steps: got 3, expected an even number"),
+        ("var", schedule("var", steps=3), "schedule.steps: got 3, expected 4: one for each scale"),
+        ("maskgit", schedule("maskgit", steps=1), "schedule.steps: got 1, expected at least 2"),
+        ("var", without("var", "top_p"), "schedule.actions: got guidance_scale, top_k, samp"),
+        ("sit", schedule("dit"), "time.static: goes from 0.9 to 0.01, but the times of sit rise"),
+        ("dit", schedule("sit"), "time.static: goes from 0.01 to 0.99, but the times of dit fall"),
+    ],
+)
+def test_a_schedule_that_cannot_run_is_refused(tmp_path, family, section, message):
+    with pytest.raises(RecipeError) as caught:
+        load_recipe(written(tmp_path, family, schedule=section))
+    assert message in str(caught.value)
+
+
+def test_a_static_value_beyond_its_scale_is_refused(tmp_path):
+    section = schedule("var")
+    section["actions"][1]["static"]["value"] = 900
+    with pytest.raises(RecipeError, match=r"top_k\.static: rises to 900, expected at most 8"):
+        load_recipe(written(tmp_path, "var", schedule=section))
+
+
+def test_all_faults_are_told_at_once(tmp_path):
+    changes = {"pixel_range": [1, -1], "classes": 11, "schedule__steps": 1, "decoder__groups": 7}
+    path = changed(tmp_path, **changes, name="a b", training__tokenizer=None)
+    with pytest.raises(RecipeError) as caught:
+        load_recipe(path)
+    for part in ("name: ", "decoder: groups", "pixel_range: ", "training.tokenizer"):
+        assert part in str(caught.value)
+    with pytest.raises(RecipeError) as caught:
+        load_recipe(changed(tmp_path, pixel_range=[1, -1], classes=11, schedule__steps=1))
+    for part in ("pixel_range: ", "backbone.classes: got 10, expected 11", "schedule.steps: got 1"):
+        assert part in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["backbones/x.pth", "a b/ü (1).pt", "x.y/z.safetensors"])
+def test_files_may_lie_in_folders_and_have_spaces(tmp_path, name):
+    assert load_recipe(changed(tmp_path, files__backbone=name)).files.backbone == name
+
+
+def test_names_are_kept_in_their_composed_form(tmp_path):
+    names = ["cafe\u0301", *"bcdefghij"]
+    assert load_recipe(changed(tmp_path, classes=names)).classes[0] == "café"
+
+
+@pytest.mark.parametrize(("scales", "phis"), PHIS.items())
+def test_phis_may_be_left_out(scales, phis):
+    assert MultiScaleConfig(scales=tuple(range(1, scales + 1))).phis == phis
+
+
+def test_decoder_need_not_repeat_scale_and_shift(tmp_path):
+    path = written(tmp_path, "dit", latent_scale=0.3, latent_shift=0.1)
+    content = yaml.safe_load(path.read_text())
+    del content["decoder"]["latent_scale"], content["decoder"]["latent_shift"]
+    path.write_text(yaml.safe_dump(content))
+    decoder = load_recipe(path).decoder
+    assert (decoder.latent_scale, decoder.latent_shift) == (0.3, 0.1)
 
 
 def test_a_solver_is_one_that_the_family_has():

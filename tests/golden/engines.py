@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-from golden_data import POLICY_SCALE, seeded
+from golden_data import POLICY_SCALE, TAG, seeded
 
 from adagen_rt.backends.onnxruntime.session import OnnxRuntime
 from adagen_rt.engine.folder import EngineFolder
@@ -63,6 +63,7 @@ def export_golden(
     out: Path,
     policy_scale: dict[str, float] = POLICY_SCALE,
     dtype: Dtype = "float32",
+    tag: str = TAG,
 ) -> EngineFolder:
     """Export a golden network with its seeded weights."""
     recipe = golden_recipe(name)
@@ -70,9 +71,9 @@ def export_golden(
 
     def make() -> Networks:
         return Networks(
-            seeded(recipe.make_backbone(), f"{family}/backbone"),
-            seeded(recipe.make_decoder(), _DECODER_TAGS.get(family, f"{family}/decoder")),
-            seeded(make_policy(recipe), f"{family}/policy", scales=policy_scale),
+            seeded(recipe.make_backbone(), f"{family}/backbone", tag),
+            seeded(recipe.make_decoder(), _DECODER_TAGS.get(family, f"{family}/decoder"), tag),
+            seeded(make_policy(recipe), f"{family}/policy", tag, scales=policy_scale),
         )
 
     return export_networks(recipe, make, out, dtype=dtype)

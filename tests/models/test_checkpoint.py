@@ -3,7 +3,12 @@ import pickle
 import struct
 import time
 import zipfile
+from argparse import Namespace
+from datetime import datetime, timedelta, timezone
+from fractions import Fraction
+from pathlib import Path
 
+import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch")
@@ -11,7 +16,14 @@ torch = pytest.importorskip("torch")
 from safetensors.torch import save_file
 
 from adagen_rt.errors import CheckpointError
-from adagen_rt.models.checkpoint import MAX_HEADER, load_state, load_strict
+from adagen_rt.models.checkpoint import (
+    MAX_HEADER,
+    load_state,
+    load_strict,
+    load_weights,
+    read_file,
+)
+from adagen_rt.models.pickled import Inert
 
 
 class Payload:
@@ -189,3 +201,117 @@ def test_ignored_names_may_be_missing_or_left_over(state):
     )
     assert torch.equal(module.weight, state["weight"])
     assert torch.equal(module.bias, bias)
+
+
+class Net(torch.nn.Module):
+    """Named as the published networks are: numbered blocks, and a few others."""
+
+    def __init__(self, depth=30):
+        super().__init__()
+        self.stem = torch.nn.Linear(2, 3)
+        self.blocks = torch.nn.ModuleList(torch.nn.Linear(3, 3) for _ in range(depth))
+
+
+def prefixed(state, prefix):
+    return {prefix + name: value for name, value in state.items()}
+
+
+@pytest.fixture
+def good():
+    return {name: torch.randn_like(value) for name, value in Net(2).state_dict().items()}
+
+
+@pytest.fixture
+def bad(good):
+    return {name: torch.zeros_like(value) for name, value in good.items()}
+
+
+def loaded(tmp_path, held, **options):
+    """Return the weights that a file gives a network, and what was told of them."""
+    torch.save(held, tmp_path / "w.pt")
+    told, module = [], Net(2)
+    load_weights(module, tmp_path / "w.pt", tell=told.append, **options)
+    return module.state_dict(), told
+
+
+def same(state, other):
+    return all(torch.equal(state[name], other[name]) for name in other)
+
+
+@pytest.mark.parametrize(
+    ("wrap", "key"),
+    [
+        (lambda good, bad: {"model": bad, "model_ema": good, "epoch": 1}, "model_ema"),
+        (lambda good, bad: {"model": bad, "ema": good, "opt": {}, "args": Namespace(lr=1)}, "ema"),
+        (lambda good, bad: {"state_dict": bad, "state_dict_ema": good}, "state_dict_ema"),
+        (lambda good, bad: {"net": bad, "ema": {"n_averaged": torch.ones(()), **prefixed(good, "module.")}}, "ema.module"),
+        (lambda good, bad: {"state_dict": {**prefixed(bad, "model."), **prefixed(good, "ema_model.")}}, "state_dict.ema_model"),
+        (lambda good, bad: {"ema": {"shadow": torch.zeros(1)}, "model": good}, "model"),
+        (lambda good, bad: prefixed(good, "module."), "module"),
+        (lambda good, bad: prefixed(good, "_orig_mod.module."), "_orig_mod.module"),
+        (lambda good, bad: {"state_dict": {**prefixed(good, "model."), "loss.w": torch.ones(1)}, "epoch": 3}, "state_dict.model"),
+        (lambda good, bad: {"trainer": {"var_wo_ddp": good, "vae_local": {"w": torch.ones(1)}}}, "trainer.var_wo_ddp"),
+    ],
+)  # fmt: skip
+def test_the_network_is_found_as_training_scripts_save_it(tmp_path, good, bad, wrap, key):
+    state, told = loaded(tmp_path, wrap(good, bad))
+    assert same(state, good)
+    assert repr(key) in told[0]
+
+
+def test_a_bare_state_needs_no_word(tmp_path, good):
+    assert loaded(tmp_path, good)[1] == []
+
+
+def test_what_is_passed_over_is_told_and_can_be_asked_for(tmp_path, good, bad):
+    held = {"model": prefixed(bad, "module."), "model_ema": good}
+    assert "also there: model.module" in loaded(tmp_path, held)[1][0]
+    assert same(loaded(tmp_path, held, key="model")[0], bad)
+    with pytest.raises(CheckpointError, match=r"weights-key: got 'ema', expected .*model_ema"):
+        loaded(tmp_path, held, key="ema")
+
+
+def test_hundreds_of_faults_are_told_by_what_they_have_in_common(tmp_path, good):
+    torch.save({"state_dict": good}, tmp_path / "w.pt")
+    with pytest.raises(CheckpointError) as caught:
+        load_weights(Net(200), tmp_path / "w.pt")
+    text = str(caught.value)
+    assert "missing 396 tensors: blocks.2 to blocks.199 (396)" in text
+    assert "deeper than the file's?" in text
+    assert "under 'state_dict'" in text
+    assert len(text) < 600
+
+
+def test_a_prefix_that_no_rule_takes_off_is_named(tmp_path, good):
+    torch.save(prefixed(good, "denoiser."), tmp_path / "w.pt")
+    with pytest.raises(CheckpointError, match=r"begin with 'denoiser\.', .*known prefixes: module"):
+        load_weights(Net(2), tmp_path / "w.pt")
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+def test_arguments_dates_paths_and_numbers_beside_the_weights_are_inert(tmp_path, good, zipped):
+    beside = {
+        "args": Namespace(lr=1e-4, out=Path("runs"), when=datetime(2024, 1, 2, tzinfo=timezone.utc)),
+        "took": timedelta(hours=3),
+        "loss": np.float32(0.5),
+        "best": np.float64(0.25),
+        "count": np.int64(7),
+        "history": np.arange(3.0),
+    }
+    torch.save({"model": good, **beside}, tmp_path / "w.pt", _use_new_zipfile_serialization=zipped)
+    held = read_file(tmp_path / "w.pt")
+    assert {type(held[name]) for name in beside} == {Inert}
+    assert load_state(tmp_path / "w.pt").keys() == good.keys()
+
+
+def test_a_class_that_only_looks_inert_is_refused(tmp_path, good):
+    torch.save({"model": good, "args": Fraction(1, 2)}, tmp_path / "w.pt")
+    with pytest.raises(CheckpointError, match=r"could run code: it asks for fractions\.Fraction"):
+        load_state(tmp_path / "w.pt")
+
+
+def test_counters_of_a_training_may_have_any_shape():
+    module = torch.nn.Module()
+    module.register_buffer("ema_vocab_hit_SV", torch.ones(3, 4))
+    load_strict(module, {"ema_vocab_hit_SV": torch.ones(10, 4)})
+    assert module.ema_vocab_hit_SV.shape == (3, 4)

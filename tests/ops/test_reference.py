@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from adagen_rt.engine.schedule import ActionSpec, Constant, Schedule, ScheduleSpec
 from adagen_rt.ops import Injected
 from adagen_rt.ops.cpu import CpuOps
 from adagen_rt.ops.reference import ReferenceOps
@@ -61,10 +62,43 @@ def test_remask_counts_down_and_leaves_one(ops, ratio, count):
     assert masked.tolist() == [expected]
 
 
-def test_remask_count_is_floored_in_float32(ops):
-    ratio = np.nextafter(np.float32(0.5), np.float32(0))
+@pytest.mark.parametrize(("ratio", "count"), [(0.5 - 2**-24, 128), (0.5 - 2**-20, 127)])
+def test_remask_counts_what_rounding_left_just_below_an_integer(ops, ratio, count):
     masked = ops.remask(np.zeros((1, 256), np.int64), floats(np.arange(256)), floats(ratio), MASK)
-    assert (masked == MASK).sum() == int(np.floor(np.float32(256) * ratio))
+    assert (masked == MASK).sum() == count
+
+
+def static_values(wanted, scale):
+    """Return what a schedule gives where an integer is asked for, in float32."""
+    actions = (
+        ActionSpec(name=str(n), activation="sigmoid", scale=scale, static=Constant(value=n))
+        for n in wanted
+    )
+    spec = ScheduleSpec(steps=1, actions=tuple(actions))
+    zeros = np.zeros((1, len(wanted)), np.float32)
+    values, _ = Schedule(spec, 1, 1).decide(zeros, np.zeros(1, np.int64), zeros)
+    return np.concatenate(list(values.values()))
+
+
+def test_a_static_top_k_arrives_whole(ops):
+    """A seventh of them are up to three units in the last place below what was asked for."""
+    wanted = np.arange(1, 4096, 13)
+    values = static_values(wanted, 4096)
+    assert (values < wanted).any()
+    # Of equal noise in steps of one, the smallest score that is kept tells how many were.
+    row = np.arange(4096, dtype=np.float32)[None, None] * np.float32(1e-4)
+    noise = Injected(-2 * row)
+    for value, number in zip(values, wanted, strict=True):
+        drawn = ops.sample_top_k_top_p(row, row, *map(floats, (0, value, 1, 1)), noise)
+        assert 4096 - drawn[0, 0] == number
+
+
+def test_a_static_mask_ratio_arrives_whole(ops):
+    confidence = np.arange(256, dtype=np.float32)[None]
+    for number in range(1, 256):
+        (ratio,) = static_values([number / 256], 1)
+        masked = ops.remask(np.zeros((1, 256), np.int64), confidence, floats(ratio), MASK)
+        assert (masked == MASK).sum() == number
 
 
 def test_remask_leaves_ties_at_the_threshold(ops):

@@ -25,7 +25,16 @@ def ops(request):
 @EVERY
 @PROCESSES
 @pytest.mark.parametrize(
-    "times", [[0, 0, 0], [1, 1, 1], [1, 0.5, 0], [0, 0.5, 1], [0.5, 0.5, 0.5], [0.3, 0.9, 0.1]]
+    "times",
+    [
+        [0, 0, 0],
+        [1e-38, 0.5, 1],
+        [1, 1, 1],
+        [1, 0.5, 0],
+        [0, 0.5, 1],
+        [0.5, 0.5, 0.5],
+        [0.3, 0.9, 0.1],
+    ],
 )
 def test_solver_stays_finite_at_any_times(ops, process, times, solver):
     case = solver_case(process, solver=solver)
@@ -62,12 +71,20 @@ def scales(time, process):
 
 
 @EVERY
-@PROCESSES
-def test_solver_follows_a_constant_data_prediction_exactly(ops, process, solver):
+@pytest.mark.parametrize(
+    ("process", "times"),
+    [
+        ("vp", (0.9, 0.5, 0.1)),
+        ("linear", (0.1, 0.5, 0.9)),
+        # SiT's first time is any that the policy chooses, and the network is asked at that one.
+        *(("linear", (early, 0.3, 0.6)) for early in (7.5e-4, 1e-6, 1e-20)),
+    ],
+)
+def test_solver_follows_a_constant_data_prediction_exactly(ops, process, times, solver):
     """With D constant the exact solution is alpha_t D + sigma_t noise, at any step size."""
     rng = np.random.default_rng(0)
     data, noise = rng.normal(size=(2, 1, 4, 3, 3))
-    start, middle, end = (0.9, 0.5, 0.1) if process == "vp" else (0.1, 0.5, 0.9)
+    start, middle, end = times
 
     def latent(time):
         alpha, sigma = scales(time, process)

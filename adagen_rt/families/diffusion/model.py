@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import torch
 
 from adagen_rt.export.examples import ROWS, Examples, condition_rows, normal
-from adagen_rt.export.model import DecoderKind, FamilyModel, Functions, expect
+from adagen_rt.export.model import DecoderKind, FamilyModel, Functions, differing
 from adagen_rt.families.diffusion.network import DiT, DiTConfig
 from adagen_rt.families.diffusion.solvers import DEFAULT_SOLVER, SOLVERS
 from adagen_rt.families.diffusion.spec import PROCESSES, DiffusionSpec
@@ -31,13 +32,28 @@ class DiffusionModel(FamilyModel):
         """See `FamilyModel`."""
         return {"process": PROCESSES[family]}
 
-    def check(self, recipe: Recipe) -> None:
+    def part_faults(self, recipe: Recipe) -> Iterator[str]:
         """See `FamilyModel`."""
-        super().check(recipe)
         config, decoder = recipe.backbone, recipe.decoder
-        expect("backbone.process", config.process, PROCESSES[recipe.family])
-        expect("backbone.channels", config.channels, decoder.latent_channels)
-        expect("decoder.latent_scale", decoder.latent_scale, recipe.latent_scale)
+        yield from super().part_faults(recipe)
+        yield from differing("backbone.process", config.process, PROCESSES[recipe.family])
+        yield from differing("backbone.channels", config.channels, decoder.latent_channels)
+        yield from differing("decoder.latent_scale", decoder.latent_scale, recipe.latent_scale)
+        if recipe.latent_shift is not None:
+            yield from differing("decoder.latent_shift", decoder.latent_shift, recipe.latent_shift)
+
+    def schedule_faults(self, recipe: Recipe) -> Iterator[str]:
+        """See `FamilyModel`; DiT's times fall from noise at 1, and SiT's rise to images at 1."""
+        schedule = recipe.schedule
+        static = schedule.actions[schedule.names.index("time")].static
+        first, *_, last = static.values(schedule.steps, schedule.steps + 1)
+        falls = PROCESSES[recipe.family] == "vp"
+        if first == last or (last < first) != falls:
+            direction = "fall" if falls else "rise"
+            yield (
+                f"schedule.actions.time.static: goes from {first:g} to {last:g}, but the times of "
+                f"{recipe.family} {direction}"
+            )
 
     def describe(self, recipe: Recipe) -> DiffusionSpec:
         """See `FamilyModel`."""

@@ -24,6 +24,7 @@ from adagen_rt.models.layers import (
     plain_norm,
     zero_weights,
 )
+from adagen_rt.types import Ratio, Size
 
 
 @dataclass(frozen=True)
@@ -38,19 +39,21 @@ class DiTConfig:
         channels: Latent channels.
         size: Side of the latent.
         classes: Class labels; the null label is `classes`.
+        mlp_ratio: Width inside a block's MLP over `width`.
         learn_sigma: Whether the file's last layer has as many channels again, which
             sampling never reads; true of both published files.
         process: `"vp"` for DiT, whose network was trained on times 0..1000, or
             `"linear"` for SiT. Callers feed times in [0, 1] to both.
     """
 
-    width: int = 1152
-    depth: int = 28
-    heads: int = 16
-    patch: int = 2
-    channels: int = 4
-    size: int = 32
-    classes: int = 1000
+    width: Size = 1152
+    depth: Size = 28
+    heads: Size = 16
+    patch: Size = 2
+    channels: Size = 4
+    size: Size = 32
+    classes: Size = 1000
+    mlp_ratio: Ratio = 4.0
     learn_sigma: bool = True
     process: Literal["vp", "linear"] = "vp"
 
@@ -118,10 +121,10 @@ class LabelEmbedding(nn.Module):
 class DiTBlock(nn.Module):
     """Transformer block under adaptive layer norms with gated residuals (adaLN-Zero)."""
 
-    def __init__(self, width: int, heads: int) -> None:
+    def __init__(self, width: int, heads: int, mlp_ratio: float = 4.0) -> None:
         super().__init__()
         self.attn = Attention(width, heads, qkv_bias=True)
-        self.mlp = MLP(width, gelu="tanh")
+        self.mlp = MLP(width, mlp_ratio, gelu="tanh")
         self.adaLN_modulation = modulation_layer(width, 6 * width)
 
     def forward(self, x: Tensor, condition: Tensor) -> Tensor:
@@ -161,7 +164,9 @@ class DiT(nn.Module):
         self.t_embedder = TimestepEmbedding(width)
         self.y_embedder = LabelEmbedding(config.classes, width)
         self.register_buffer("pos_embed", grid_embedding(width, config.grid))
-        self.blocks = nn.ModuleList(DiTBlock(width, config.heads) for _ in range(config.depth))
+        self.blocks = nn.ModuleList(
+            DiTBlock(width, config.heads, config.mlp_ratio) for _ in range(config.depth)
+        )
         self.final_layer = FinalLayer(width, config.patch**2 * out)
         self._init_weights()
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from adagen_rt.export.examples import ROWS, Examples, condition_rows, integers, masked
-from adagen_rt.export.model import DecoderKind, FamilyModel, Functions, expect
+from adagen_rt.export.model import DecoderKind, FamilyModel, Functions, differing
 from adagen_rt.families.maskgit.network import MaskGIT, MaskGITConfig
 from adagen_rt.families.maskgit.spec import MaskGITSpec
 from adagen_rt.models.autoencoder import VQGAN, VQGANConfig
@@ -23,10 +24,11 @@ class MaskGITModel(FamilyModel):
     decoder = DecoderKind("vqgan", VQGANConfig, VQGAN, tag="vqgan")
     integers = frozenset({"tokens"})
 
-    def check(self, recipe: Recipe) -> None:
+    def part_faults(self, recipe: Recipe) -> Iterator[str]:
         """See `FamilyModel`."""
-        super().check(recipe)
-        expect("backbone.vocabulary", recipe.backbone.vocabulary, recipe.decoder.vocabulary)
+        got, expected = recipe.backbone.vocabulary, recipe.decoder.vocabulary
+        yield from super().part_faults(recipe)
+        yield from differing("backbone.vocabulary", got, expected)
 
     def describe(self, recipe: Recipe) -> MaskGITSpec:
         """See `FamilyModel`."""

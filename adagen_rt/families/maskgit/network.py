@@ -7,6 +7,7 @@ the published checkpoint's names.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -14,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from adagen_rt.models.layers import MLP, Attention, init_weights
+from adagen_rt.types import Ratio, Size
 
 
 @dataclass(frozen=True)
@@ -27,16 +29,20 @@ class MaskGITConfig:
         vocabulary: Image tokens; the mask token's id is `vocabulary`.
         tokens: Image tokens a sample.
         classes: Class labels; the null label is `classes`.
+        mlp_ratio: Width inside a block's MLP over `width`.
     """
 
-    width: int = 768
-    depth: int = 25
-    heads: int = 8
-    vocabulary: int = 1024
-    tokens: int = 256
-    classes: int = 1000
+    width: Size = 768
+    depth: Size = 25
+    heads: Size = 8
+    vocabulary: Size = 1024
+    tokens: Size = 256
+    classes: Size = 1000
+    mlp_ratio: Ratio = 4.0
 
     def __post_init__(self) -> None:
+        if math.isqrt(self.tokens) ** 2 != self.tokens:
+            raise ValueError(f"tokens: got {self.tokens}, expected a square number")
         if self.depth % 2 == 0:
             raise ValueError(f"depth: got {self.depth}, expected an odd number of blocks")
         if self.width % self.heads:
@@ -61,12 +67,14 @@ class TokenEmbedding(nn.Module):
 class Block(nn.Module):
     """Pre-norm transformer block; an out block first joins the skip of its in block."""
 
-    def __init__(self, width: int, heads: int, *, skip: bool = False) -> None:
+    def __init__(
+        self, width: int, heads: int, mlp_ratio: float = 4.0, *, skip: bool = False
+    ) -> None:
         super().__init__()
         self.norm1 = nn.LayerNorm(width)
         self.attn = Attention(width, heads, qkv_bias=False)
         self.norm2 = nn.LayerNorm(width)
-        self.mlp = MLP(width, gelu="none")
+        self.mlp = MLP(width, mlp_ratio, gelu="none")
         self.skip_linear = nn.Linear(2 * width, width) if skip else None
 
     def forward(self, x: Tensor, skip: Tensor | None = None) -> Tensor:
@@ -100,12 +108,13 @@ class MaskGIT(nn.Module):
     def __init__(self, config: MaskGITConfig) -> None:
         super().__init__()
         self.config = config
-        width, heads, half = config.width, config.heads, config.depth // 2
+        width, half = config.width, config.depth // 2
+        sizes = (width, config.heads, config.mlp_ratio)
         self.token_emb = TokenEmbedding(config.vocabulary + 1, config.tokens, width)
         self.context_embed = TokenEmbedding(config.classes + 1, 1, width)
-        self.in_blocks = nn.ModuleList(Block(width, heads) for _ in range(half))
-        self.mid_block = Block(width, heads)
-        self.out_blocks = nn.ModuleList(Block(width, heads, skip=True) for _ in range(half))
+        self.in_blocks = nn.ModuleList(Block(*sizes) for _ in range(half))
+        self.mid_block = Block(*sizes)
+        self.out_blocks = nn.ModuleList(Block(*sizes, skip=True) for _ in range(half))
         self.norm = nn.LayerNorm(width)
         self.mlm_layer = TokenHead(width, config.vocabulary)
         self.apply(init_weights)

@@ -67,10 +67,10 @@ class CosineAttention(nn.Module):
 class VARBlock(nn.Module):
     """Transformer block under adaptive layer norms with scaled residuals."""
 
-    def __init__(self, width: int, heads: int) -> None:
+    def __init__(self, width: int, heads: int, mlp_ratio: float = 4.0) -> None:
         super().__init__()
         self.attn = CosineAttention(width, heads)
-        self.ffn = MLP(width, gelu="tanh")
+        self.ffn = MLP(width, mlp_ratio, gelu="tanh")
         self.ada_lin = modulation_layer(width, 6 * width)
 
     def modulation(self, condition: Tensor) -> Tensor:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from torch import nn
 
 from adagen_rt.export.examples import Examples
-from adagen_rt.export.model import DecoderKind, FamilyModel, Functions, expect
+from adagen_rt.export.model import DecoderKind, FamilyModel, Functions, differing
 from adagen_rt.families.var.export import policy_examples, var_examples
 from adagen_rt.families.var.network import VAR, VARConfig
 from adagen_rt.families.var.spec import VARSpec
@@ -26,13 +27,13 @@ class VARModel(FamilyModel):
     decoder = DecoderKind("multiscale_vqvae", MultiScaleConfig, MultiScaleVQVAE, tag="var/vae")
     integers = frozenset({"tokens", "positions", "next_positions", "phi"})
 
-    def check(self, recipe: Recipe) -> None:
+    def part_faults(self, recipe: Recipe) -> Iterator[str]:
         """See `FamilyModel`."""
-        super().check(recipe)
         config, decoder = recipe.backbone, recipe.decoder
-        expect("backbone.vocabulary", config.vocabulary, decoder.vocabulary)
-        expect("backbone.scales", config.scales, decoder.scales)
-        expect("backbone.code_width", config.code_width, decoder.latent_channels)
+        yield from super().part_faults(recipe)
+        yield from differing("backbone.vocabulary", config.vocabulary, decoder.vocabulary)
+        yield from differing("backbone.scales", config.scales, decoder.scales)
+        yield from differing("backbone.code_width", config.code_width, decoder.latent_channels)
 
     def describe(self, recipe: Recipe) -> VARSpec:
         """See `FamilyModel`."""

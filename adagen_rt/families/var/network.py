@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from adagen_rt.families.var.blocks import HeadNorm, VARBlock
 from adagen_rt.models.layers import init_weights, zero_weights
+from adagen_rt.types import Ratio, Size
 
 
 @dataclass(frozen=True)
@@ -30,15 +31,17 @@ class VARConfig:
         vocabulary: Codes of the tokenizer.
         code_width: Channels of a code.
         classes: Class labels; the null label is `classes`.
+        mlp_ratio: Width inside a block's MLP over `width`.
     """
 
-    width: int = 1024
-    depth: int = 16
-    heads: int = 16
-    scales: tuple[int, ...] = (1, 2, 3, 4, 5, 6, 8, 10, 13, 16)
-    vocabulary: int = 4096
-    code_width: int = 32
-    classes: int = 1000
+    width: Size = 1024
+    depth: Size = 16
+    heads: Size = 16
+    scales: tuple[Size, ...] = (1, 2, 3, 4, 5, 6, 8, 10, 13, 16)
+    vocabulary: Size = 4096
+    code_width: Size = 32
+    classes: Size = 1000
+    mlp_ratio: Ratio = 4.0
 
     def __post_init__(self) -> None:
         if self.width % self.heads:
@@ -81,7 +84,9 @@ class VAR(nn.Module):
         self.pos_start = nn.Parameter(0.02 * torch.randn(1, 1, width))
         self.pos_1LC = nn.Parameter(0.02 * torch.randn(1, tokens, width))
         self.lvl_embed = nn.Embedding(len(config.scales), width)
-        self.blocks = nn.ModuleList(VARBlock(width, config.heads) for _ in range(config.depth))
+        self.blocks = nn.ModuleList(
+            VARBlock(width, config.heads, config.mlp_ratio) for _ in range(config.depth)
+        )
         self.head_nm = HeadNorm(width)
         self.head = nn.Linear(width, config.vocabulary)
         sizes = torch.tensor([side * side for side in config.scales])

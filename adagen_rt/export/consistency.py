@@ -1,0 +1,83 @@
+"""Whether the parts of a recipe fit together; every fault that there is, and each by its field."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from pydantic import ValidationError
+
+from adagen_rt.engine.family import FamilySpec
+from adagen_rt.engine.validation import describe_faults
+
+if TYPE_CHECKING:
+    from adagen_rt.export.recipe import Recipe
+
+#: A policy is asked at the first of the calls and at a later one, or it need not be a network.
+MIN_CALLS = 2
+
+
+def recipe_faults(recipe: Recipe) -> Iterator[str]:
+    """Tell what keeps a recipe's valid sections from making an engine together.
+
+    Args:
+        recipe: A recipe whose fields are set but for those that are wrong by themselves.
+    """
+    there = recipe.model_fields_set
+    if there >= {"policy", "files"}:
+        yield from _file_faults(recipe)
+    if not there >= {"family", "backbone", "decoder"}:
+        return
+    if there >= {"classes", "latent_scale", "latent_shift"}:
+        yield from _part_faults(recipe)
+    if "schedule" in there:
+        yield from _schedule_faults(recipe)
+
+
+def _file_faults(recipe: Recipe) -> Iterator[str]:
+    for name in ("critic", "fidelity_policy"):
+        if recipe.policy is None and getattr(recipe.files, name) is not None:
+            yield f"files.{name}: got a file, expected none without a policy"
+
+
+def _part_faults(recipe: Recipe) -> Iterator[str]:
+    yield from recipe.model.part_faults(recipe)
+    solvers = recipe.model.solvers
+    if recipe.solver is not None and recipe.solver not in solvers:
+        expected = f"one of {', '.join(solvers)}" if solvers else "none here"
+        yield f"solver: got {recipe.solver!r:.80}, expected {expected}"
+
+
+def _schedule_faults(recipe: Recipe) -> Iterator[str]:
+    try:
+        spec = recipe.model.describe(recipe)
+    except ValidationError as error:
+        yield describe_faults(error)
+        return
+    yield from _step_faults(recipe, spec)
+    if actions := [*_action_faults(recipe, spec)]:
+        yield from actions
+    else:
+        yield from recipe.model.schedule_faults(recipe)
+
+
+def _step_faults(recipe: Recipe, spec: FamilySpec) -> Iterator[str]:
+    steps = recipe.schedule.steps
+    expected = spec.check_steps(steps)
+    if spec.calls(steps) < MIN_CALLS:
+        expected = f"at least {MIN_CALLS}"
+    if expected is not None:
+        yield f"schedule.steps: got {steps}, expected {expected}"
+
+
+def _action_faults(recipe: Recipe, spec: FamilySpec) -> Iterator[str]:
+    schedule, expected = recipe.schedule, ", ".join(spec.actions)
+    if sorted(schedule.names) != sorted(spec.actions):
+        yield f"schedule.actions: got {', '.join(schedule.names)}, expected {expected}"
+    for action in schedule.actions:
+        highest = float(action.static.values(schedule.steps, spec.calls(schedule.steps)).max())
+        if highest > action.range[1]:
+            yield (
+                f"schedule.actions.{action.name}.static: rises to {highest:g}, expected at most "
+                f"{action.range[1]:g}, the action's scale"
+            )

@@ -1,0 +1,112 @@
+"""Which tensors of a weight file are a network's: wrappers, averages and prefixes.
+
+Training scripts keep a network under a key of their own, often twice: as it is, and as the
+moving average (EMA) that images are made with. What wraps a module puts a prefix before every
+name. A file may hold several networks. Which one is meant follows from the names expected.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor
+
+from adagen_rt.errors import CheckpointError
+
+#: Prefixes that are taken off: DistributedDataParallel's and AveragedModel's, `torch.compile`'s,
+#: Lightning's and its like, ema-pytorch's, and AdaNAT's policies'.
+PREFIXES = ("module.", "_orig_mod.", "model.", "network.", "net.", "ema_model.", "ema.")
+PREFIXES += ("policy_old.actor.",)
+#: Keys inside keys are looked through this deep: `{"trainer": {"var_wo_ddp": ...}}`.
+MAX_DEPTH = 3
+_AVERAGE = re.compile(r"(^|[._])(ema|average[d]?|swa)([._]|$)", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Held:
+    """Tensors by name, somewhere in a file.
+
+    Attributes:
+        key: Keys and prefixes that lead there, with dots between; empty for the file itself.
+        tensors: The tensors.
+    """
+
+    key: str
+    tensors: dict[str, Tensor]
+
+    @property
+    def averaged(self) -> bool:
+        """Whether the key says that these are a moving average."""
+        return _AVERAGE.search(self.key) is not None
+
+
+def find_held(content: Any) -> list[Held]:
+    """List everything in a file that could be a network, with and without known prefixes."""
+    return [held for found in _walk(content, ()) for held in _peel(found)]
+
+
+def _walk(content: Any, keys: tuple[str, ...]) -> Iterator[Held]:
+    if not isinstance(content, Mapping):
+        return
+    named = {key: value for key, value in content.items() if isinstance(key, str)}
+    tensors = {key: value for key, value in named.items() if isinstance(value, Tensor)}
+    if tensors:
+        yield Held(".".join(keys), tensors)
+    if len(keys) < MAX_DEPTH:
+        for key, value in named.items():
+            yield from _walk(value, (*keys, key))
+
+
+def _peel(held: Held) -> Iterator[Held]:
+    yield held
+    for prefix in PREFIXES:
+        inner = {
+            name.removeprefix(prefix): tensor
+            for name, tensor in held.tensors.items()
+            if name.startswith(prefix)
+        }
+        if inner:
+            yield from _peel(Held(".".join(filter(None, (held.key, prefix[:-1]))), inner))
+
+
+def under_key(found: Sequence[Held], key: str) -> list[Held]:
+    """What lies under a key that the user named.
+
+    Raises:
+        CheckpointError: Nothing does.
+    """
+    inside = [held for held in found if held.key == key or held.key.startswith(f"{key}.")]
+    if not inside:
+        keys = ", ".join(dict.fromkeys(held.key for held in found if held.key)) or "no key at all"
+        raise CheckpointError(f"weights-key: got {key!r:.80}, expected one of the file's: {keys}")
+    return inside
+
+
+def choose_held(found: Sequence[Held], expected: Collection[str]) -> Held:
+    """Choose the tensors that are meant for a network: its moving average where there is one.
+
+    Args:
+        found: What a file holds; not empty.
+        expected: Names of the network's tensors.
+    """
+    wanted = set(expected)
+    near = [held for held in found if 2 * len(wanted & held.tensors.keys()) >= len(wanted)]
+    averages = [held for held in near if held.averaged]
+    return min(averages or near or found, key=lambda held: len(wanted ^ held.tensors.keys()))
+
+
+def describe_choice(chosen: Held, found: Sequence[Held], expected: Collection[str]) -> str | None:
+    """Say under which key a network was found, if not in the file itself, and what it left."""
+    if not chosen.key:
+        return None
+    wanted = set(expected)
+    others = [
+        held.key or "the file itself"
+        for held in found
+        if held.key != chosen.key and wanted <= held.tensors.keys()
+    ]
+    also = f"; also there: {', '.join(others)}" if others else ""
+    return f"weights under {chosen.key!r}{also}"

@@ -1,0 +1,132 @@
+"""Trajectories under scripted policies: every file of a folder, found by its family's name.
+
+`ADAGEN_GOLDEN_BEYOND` points at another folder of such files. Call t of the policy answers
+`raw[t]` of the file, so that a case can go where no seeded policy leads.
+"""
+
+import os
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("torch")
+
+import numpy as np
+from golden_data import DATA, deviation, gumbel_of, normal_of
+
+from adagen_rt.ops import Injected
+from adagen_rt.ops.cpu import CpuOps
+from adagen_rt.ops.reference import ReferenceOps
+from adagen_rt.pipeline.stepwise import StepwisePipeline
+from adagen_rt.sampling.params import SamplingParams
+from golden.engines import chosen, export_golden
+
+TAG = "golden7"
+FOLDER = Path(os.environ.get("ADAGEN_GOLDEN_BEYOND") or DATA / "beyond")
+RECIPES = {"dit": "dit-xl-2", "sit": "sit-xl-2", "maskgit": "maskgit-l", "var": "var-d16"}
+LABELS = np.array([0, 999, 5])
+
+FILES = [path for family in RECIPES for path in sorted(FOLDER.glob(f"{family}_*.npz"))]
+OPS = pytest.mark.parametrize("kind", [CpuOps, ReferenceOps])
+
+
+def files_of(*families):
+    chosen = [path for path in FILES if family_of(path) in families]
+    return pytest.mark.parametrize("path", chosen, ids=[path.stem for path in chosen])
+
+
+def family_of(path):
+    return path.stem.partition("_")[0]
+
+
+@cache
+def content(path):
+    with np.load(path) as arrays:
+        return {name: arrays[name] for name in arrays.files}
+
+
+@pytest.fixture(scope="module")
+def engine(tmp_path_factory):
+    """Give the exported network of a family under the tag of these files."""
+
+    @cache
+    def of(family):
+        out = tmp_path_factory.mktemp("beyond") / "engine"
+        return export_golden(RECIPES[family], out, tag=TAG)
+
+    return of
+
+
+def trajectory(generator, expected):
+    """Every state and decision of a scripted generation."""
+    raw = expected["raw"]
+    family = generator.manifest.family
+    steps = len(raw) - (family.calls(1) - 1)
+    scripted = lambda features, call: raw[int(call[0])]  # noqa: E731
+    params = SamplingParams(steps=steps, schedule="policy", fidelity=0.0, refine=1, best_of=1)
+    loop = generator.sampler.assembly.loop(params, policy=scripted)
+    state, decisions = loop.start(np.arange(3), {"labels": LABELS}, np.arange(3))
+    states = [state]
+    for _ in range(steps):
+        state, decision = loop.step(state)
+        states.append(state)
+        decisions.append(decision)
+    for column, got in enumerate(np.moveaxis(chosen(decisions), -1, 0)):
+        assert same_actions(got, expected["policy_action"][..., column])
+    return states
+
+
+def same_actions(got, expected):
+    """Within 1e-4 of the deviation, or rounding where a schedule is constant."""
+    return np.abs(got - expected).max() < max(1e-4 * expected.std(), 1e-6 * np.abs(expected).max())
+
+
+@files_of("dit", "sit")
+@OPS
+def test_latents(engine, path, kind):
+    expected, family = content(path), family_of(path)
+    noise = normal_of(f"{TAG}/{family}/z", (3, 4, 32, 32))
+    ops = type("Started", (kind,), {"normal": lambda self, seeds, shape: noise.copy()})()
+    states = trajectory(StepwisePipeline(engine(family), threads=2, ops=ops), expected)
+    times = np.stack([state.time for state in states])
+    for got, wanted in ((times[:-1], "eval_t"), (times[1:], "next_t")):
+        assert np.abs(got - expected[wanted]).max() < 1e-5
+    for state, name in ((1, "second_state"), (2, "third_state"), (-1, "latent")):
+        assert deviation(states[state].x, expected[name]) < 1e-3, name
+
+
+@files_of("maskgit")
+@OPS
+def test_tokens(engine, path, kind):
+    expected = content(path)
+
+    def noise(seeds, steps):
+        tag = f"{TAG}/maskgit"
+        return Injected(
+            gumbel_of(f"{tag}/token_gumbel/{steps[0]}", (3, 256, 1024)),
+            gumbel_of(f"{tag}/confidence_gumbel/{steps[0]}", (3, 256)),
+        )
+
+    generator = StepwisePipeline(engine("maskgit"), threads=2, ops=kind(), noise=noise)
+    states = trajectory(generator, expected)[1:]
+    np.testing.assert_array_equal([s.sampled for s in states], expected["sampled_ids"])
+    np.testing.assert_array_equal([s.tokens for s in states], expected["masked_ids"])
+
+
+@files_of("var")
+@OPS
+def test_maps(engine, path, kind):
+    expected = content(path)
+    tag = f"{TAG}/{path.stem}{int(expected['noise'])}"
+    scales = engine("var").manifest.family.scales
+
+    def noise(seeds, steps):
+        scale = int(steps[0])
+        flat = gumbel_of(f"{tag}/token_gumbel/{scale}", (3 * scales[scale] ** 2, 4096))
+        return Injected(flat.reshape(3, -1, 4096))
+
+    generator = StepwisePipeline(engine("var"), threads=2, ops=kind(), noise=noise)
+    last = trajectory(generator, expected)[-1]
+    np.testing.assert_array_equal(last.tokens, expected["indices"])
+    assert deviation(last.f_hat[:, ::4], expected["f_hat"]) < 1e-3
