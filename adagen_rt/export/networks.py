@@ -8,11 +8,12 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from adagen_rt.errors import CheckpointError
+from adagen_rt.errors import CheckpointError, RecipeError
 from adagen_rt.export.recipe import Recipe
 from adagen_rt.export.reward import make_discriminator
 from adagen_rt.models.checkpoint import load_state, load_strict
 from adagen_rt.models.discriminator import Discriminator
+from adagen_rt.models.features import ViTFeatures, load_vit_features
 from adagen_rt.models.policy import PolicyConfig, PolicyNetwork, make_critic
 from adagen_rt.models.seeded import seeded_fill
 
@@ -31,6 +32,7 @@ class Networks:
         critic: Predicts the reward from the policy's inputs; None without a file in the recipe.
         fidelity_policy: A second policy; None without a file in the recipe.
         reward: The discriminator of best-of; None without a file in the recipe.
+        features: Features that it judges; None takes the built-in classifier's.
     """
 
     backbone: nn.Module
@@ -39,6 +41,7 @@ class Networks:
     critic: PolicyNetwork | None = None
     fidelity_policy: PolicyNetwork | None = None
     reward: Discriminator | None = None
+    features: ViTFeatures | None = None
 
     def optional(self) -> dict[str, nn.Module]:
         """Return the existing optional networks by name."""
@@ -64,7 +67,8 @@ def load_networks(recipe: Recipe, weights: Path, fidelity: Path | None = None) -
         backbone, decoder = recipe.make_backbone(), recipe.make_decoder()
     _load(backbone, weights / files.backbone)
     _load(decoder, weights / files.decoder)
-    networks = _complete(recipe, backbone, decoder)
+    features = None if files.features is None else load_vit_features(weights / files.features)
+    networks = _complete(recipe, backbone, decoder, features)
     for name, network in networks.optional().items():
         if (file := getattr(files, name)) is not None:
             elsewhere = fidelity if name == "fidelity_policy" else None
@@ -73,7 +77,13 @@ def load_networks(recipe: Recipe, weights: Path, fidelity: Path | None = None) -
 
 
 def seed_networks(recipe: Recipe, tag: str) -> Networks:
-    """Make networks of the recipe's sizes with seeded weights; no files are needed."""
+    """Make networks of the recipe's sizes with seeded weights; no files are needed.
+
+    Raises:
+        RecipeError: The reward model's features come from a file.
+    """
+    if recipe.files.features is not None:
+        raise RecipeError("files.features: got a file, expected none with seeded weights")
     networks = _complete(recipe, recipe.make_backbone(), recipe.make_decoder())
     seeded_fill(networks.backbone, tag, f"{recipe.family}/backbone")
     seeded_fill(networks.decoder, tag, recipe.model.decoder.tag)
@@ -83,7 +93,9 @@ def seed_networks(recipe: Recipe, tag: str) -> Networks:
     return networks
 
 
-def _complete(recipe: Recipe, backbone: nn.Module, decoder: nn.Module) -> Networks:
+def _complete(
+    recipe: Recipe, backbone: nn.Module, decoder: nn.Module, features: ViTFeatures | None = None
+) -> Networks:
     """Join a generator and fresh optional networks of the recipe."""
     files, policy = recipe.files, make_policy(recipe)
     return Networks(
@@ -92,7 +104,8 @@ def _complete(recipe: Recipe, backbone: nn.Module, decoder: nn.Module) -> Networ
         policy,
         critic=make_critic(policy) if policy and files.critic else None,
         fidelity_policy=make_policy(recipe) if files.fidelity_policy else None,
-        reward=make_discriminator(recipe) if files.reward else None,
+        reward=make_discriminator(recipe, features) if files.reward else None,
+        features=features,
     )
 
 

@@ -49,6 +49,8 @@ class Files(Block):
         fidelity_policy: A second policy, trained for fidelity; None for an engine without one.
         reward: The discriminator that scores the images of best-of; None for an engine without
             one.
+        features: A vision transformer's weights, whose features the discriminator judges; None
+            takes the built-in classifier, which knows Fashion-MNIST alone.
     """
 
     backbone: FileName = "backbone.safetensors"
@@ -57,6 +59,7 @@ class Files(Block):
     critic: FileName | None = None
     fidelity_policy: FileName | None = None
     reward: FileName | None = None
+    features: FileName | None = None
 
     def named(self) -> tuple[str, ...]:
         """Return the names of all files."""
