@@ -12,6 +12,14 @@ import adagen_rt
 from adagen_rt.backends.tensorrt.modules import MODULES
 
 
+@pytest.fixture(scope="session", autouse=True)
+def own_cache(tmp_path_factory):
+    """Keep the user's cache out of the tests, and the tests out of it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ADAGEN_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
 @pytest.fixture(scope="session")
 def tiny_engine(tmp_path_factory):
     """An engine folder that tests must not change."""

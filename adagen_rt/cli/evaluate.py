@@ -10,10 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from adagen_rt.cli.support.judges import check_judged
+from adagen_rt.cli.support.judges import open_judge
 from adagen_rt.cli.support.sampling_options import sampling_options
 from adagen_rt.cli.support.tables import table
-from adagen_rt.cli.support.training_options import data_option, prepare_torch, threads_option
+from adagen_rt.cli.support.training_options import (
+    data_option,
+    features_option,
+    prepare_torch,
+    threads_option,
+)
 from adagen_rt.errors import as_integer
 from adagen_rt.evaluation.images import draw_request, make_images
 from adagen_rt.pipeline.load import check_threads, load
@@ -30,6 +35,7 @@ MIN_SAMPLES = 10
 @click.command()
 @click.argument("engine")
 @data_option
+@features_option
 @click.option("--samples", type=int, default=5000, show_default=True, help="Images a schedule.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Which images.")
 @click.option(
@@ -46,6 +52,7 @@ MIN_SAMPLES = 10
 def evaluate(
     engine: str,
     data: Path,
+    features: Path | None,
     samples: int,
     seed: int,
     schedules: tuple[ScheduleName, ...],
@@ -67,7 +74,6 @@ def evaluate(
     as_integer("batch-size", batch_size, 1, MAX_BATCH)
     pipeline = load(engine, threads=check_threads(threads))
     manifest = pipeline.manifest
-    check_judged("engine", manifest.image)
     # A static schedule has no policy to blend or refine.
     adaptive = params.blended or params.refine > 1
     wanted = schedules or (("policy",) if adaptive else schedule_names(manifest))
@@ -77,9 +83,7 @@ def evaluate(
         for name in wanted
     }
     prepare_torch(threads)
-    from adagen_rt.evaluation.judge import load_judge
-
-    judge = load_judge(data)
+    judge = open_judge("engine", manifest, data, features)
     scores = {
         name: judge.score_result(make_images(pipeline, request, batch_size, name))
         for name, request in requests.items()
@@ -103,7 +107,7 @@ def _page(facts: Mapping[str, Any], scores: Mapping[ScheduleName, Score]) -> str
             f"{score.kid:.4f}",
             f"{score.precision:.3f}",
             f"{score.recall:.3f}",
-            f"{score.accuracy:.3f}",
+            "-" if score.accuracy is None else f"{score.accuracy:.3f}",
         )
         for name, score in scores.items()
     ]

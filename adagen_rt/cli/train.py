@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from adagen_rt.cli.support.run_folder import RECORDS, RunFolder, records
 from adagen_rt.cli.support.training_options import (
     data_option,
     device_option,
     minutes_option,
     out_option,
+    overwrite_option,
     prepare_torch,
     resume_option,
     threads_option,
@@ -39,11 +41,17 @@ train.add_command(schedule)
 @out_option
 @click.option("--stage", type=click.Choice(["tokenizer", "backbone", "all"]), default="all")
 @resume_option
+@overwrite_option
 @minutes_option
 @threads_option
 @device_option
 def generator(
-    recipe_file: Path, folder: Path, stage: str, threads: int | None, **options: Any
+    recipe_file: Path,
+    folder: Path,
+    stage: str,
+    threads: int | None,
+    overwrite: bool,
+    **options: Any,
 ) -> None:
     """Train a generator and its tokenizer as a recipe says.
 
@@ -54,8 +62,12 @@ def generator(
     from adagen_rt.export.recipe import load_recipe
 
     recipe = load_recipe(recipe_file)
-    for part in ("tokenizer", "backbone") if stage == "all" else (stage,):
-        _run_stage(recipe, part, folder, **options)
+    parts = ("tokenizer", "backbone") if stage == "all" else (stage,)
+    files = {"tokenizer": recipe.files.decoder, "backbone": recipe.files.backbone}
+    names = {part: (*records(part), files[part]) for part in parts}
+    runs = {part: RunFolder(folder, names[part], options["resume"], overwrite) for part in parts}
+    for part, run in runs.items():
+        _run_stage(recipe, part, run, **options)
 
 
 @train.command()
@@ -70,6 +82,7 @@ def generator(
 )
 @click.option("--steps", type=click.IntRange(min=1), default=3000, show_default=True)
 @resume_option
+@overwrite_option
 @threads_option
 @device_option
 def classifier(
@@ -78,6 +91,7 @@ def classifier(
     role: str,
     steps: int,
     resume: bool,
+    overwrite: bool,
     threads: int | None,
     device: str,
 ) -> None:
@@ -90,10 +104,12 @@ def classifier(
     from adagen_rt.models.classifier import Classifier
     from adagen_rt.training.demo.classifier import ClassifierTask, train_classifier
 
+    run = RunFolder(folder, (f"{role}.safetensors", *RECORDS), resume, overwrite)
     torch.manual_seed(0)
     network = Classifier() if role == "classifier" else Examiner()
     task = ClassifierTask(network, load_fashion_mnist(data, "train"), device)
     test = load_fashion_mnist(data, "test")
+    run.clear()
     accuracy = train_classifier(task, test, folder / f"{role}.safetensors", steps, resume)
     click.echo(f"test accuracy {accuracy:.4f}")
 
@@ -101,7 +117,7 @@ def classifier(
 def _run_stage(
     recipe: Recipe,
     part: str,
-    folder: Path,
+    run: RunFolder,
     data: Path,
     resume: bool,
     minutes: float | None,
@@ -118,16 +134,19 @@ def _run_stage(
         train_tokenizer,
     )
 
+    folder = run.folder
     stage = Stage(_loop_config(recipe, part), folder, resume, minutes, device)
     images = load_fashion_mnist(data, "train")
     torch.manual_seed(stage.loop.seed)
     decoder: Any = recipe.make_decoder()
     if part == "tokenizer":
+        run.clear()
         train_tokenizer(decoder, images, recipe.pixel_range, stage, recipe.files.decoder)
         return
     load_autoencoder(decoder, folder / recipe.files.decoder)
     backbone: Any = recipe.make_backbone()
     manifest = describe_model(recipe)
+    run.clear()
     train_backbone(backbone, decoder, images, manifest, stage, recipe.files.backbone)
 
 

@@ -13,17 +13,21 @@ from adagen_rt.cli.support.bundle import (
     CRITIC_FILE,
     DISCRIMINATOR_FILE,
     POLICY_FILE,
+    RECIPE_FILE,
     prepare_export,
     trained_recipe,
     with_judges,
     without_policy_file,
 )
 from adagen_rt.cli.support.judges import Judging, make_judges
+from adagen_rt.cli.support.run_folder import RunFolder, records
 from adagen_rt.cli.support.training_options import (
     data_option,
     device_option,
+    features_option,
     minutes_option,
     out_option,
+    overwrite_option,
     prepare_torch,
     recipe_options,
     resume_option,
@@ -40,6 +44,7 @@ if TYPE_CHECKING:
     from adagen_rt.training.policy.run import PolicyTrainer, PolicyTraining
 
 SECTIONS = ("policy", "discriminator")
+MADE = (POLICY_FILE, CRITIC_FILE, DISCRIMINATOR_FILE)
 
 
 @click.command()
@@ -54,12 +59,7 @@ SECTIONS = ("policy", "discriminator")
     metavar="NAME[=WEIGHT]",
     help="adversarial, classifier or fid; given several times, their weighted sum.",
 )
-@click.option(
-    "--features",
-    type=click.Path(path_type=Path),
-    help="Weights of a vision transformer (DINO, timm) that the adversarial reward looks "
-    "through, for generators of colour images; --data is then a folder of class folders.",
-)
+@features_option
 @click.option("--steps", type=click.IntRange(1, 1000), help="Steps; default: the recipe's.")
 @click.option(
     "--smoothing",
@@ -88,6 +88,7 @@ SECTIONS = ("policy", "discriminator")
     help="Images of each evaluation.",
 )
 @resume_option
+@overwrite_option
 @minutes_option
 @threads_option
 @device_option
@@ -99,6 +100,7 @@ def policy(
     smoothing: float | None,
     minutes: float | None,
     threads: int | None,
+    overwrite: bool,
     **options: Any,
 ) -> None:
     """Train a policy by PPO.
@@ -112,15 +114,19 @@ def policy(
     prepare_torch(threads)
     from adagen_rt.training.policy.parallel import Workers
 
+    written = (*records("policy"), *MADE, RECIPE_FILE)
     recipe = trained_recipe(recipe_file, steps, smoothing)
     with Workers.connected() as workers:
+        if workers.leads:
+            run = RunFolder(folder, written, options["resume"], overwrite)
         trainer = _make_trainer(recipe, weights, folder, workers, options)
         if workers.leads:
+            run.clear()
             config, adversary = _configs(recipe, options["settings"])
             width = adversary.width if "discriminator" in trainer.networks() else None
-            recipe = with_judges(recipe, config.last_std, width)
-            made = (POLICY_FILE, CRITIC_FILE, DISCRIMINATOR_FILE)
-            prepare_export(recipe, weights, folder, made=made)
+            features = options["features"]
+            recipe = with_judges(recipe, config.last_std, width, features)
+            prepare_export(recipe, weights, folder, made=MADE, features=features)
         trainer.run(minutes)
     if workers.leads:
         _draw_curves(trainer.records)

@@ -8,11 +8,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from adagen_rt.cli.support.bundle import prepare_export
+from adagen_rt.cli.support.bundle import RECIPE_FILE, prepare_export
+from adagen_rt.cli.support.run_folder import RunFolder
 from adagen_rt.cli.support.training_options import (
     data_option,
     device_option,
+    features_option,
     out_option,
+    overwrite_option,
     prepare_torch,
     recipe_options,
     resume_option,
@@ -27,24 +30,28 @@ if TYPE_CHECKING:
 @click.command()
 @recipe_options
 @data_option
+@features_option
 @click.option("--candidates", type=int, default=100, show_default=True, help="Schedules to try.")
 @click.option("--images", type=int, default=1000, show_default=True, help="Images under each.")
 @click.option("--batch-size", type=int, default=250, show_default=True, help="Made together.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the candidates.")
 @out_option
 @resume_option
+@overwrite_option
 @threads_option
 @device_option
 def schedule(
     recipe_file: Path,
     weights: Path,
     data: Path,
+    features: Path | None,
     candidates: int,
     images: int,
     batch_size: int,
     seed: int,
     folder: Path,
     resume: bool,
+    overwrite: bool,
     threads: int | None,
     device: str,
 ) -> None:
@@ -61,7 +68,10 @@ def schedule(
 
     recipe = load_recipe(recipe_file)
     config = SearchConfig(candidates, images, batch_size, seed)
-    found = _search(recipe, weights, data, config, folder, resume, device)
+    # A run's own recipe gets the schedule added; another is somebody's work.
+    same = recipe_file.resolve() == (folder / RECIPE_FILE).resolve()
+    run = RunFolder(folder, ("search.csv", *(() if same else (RECIPE_FILE,))), resume, overwrite)
+    found = _search(recipe, weights, (data, features), config, run, device)
     tuned = recipe.schedule.model_copy(update={"tuned": found})
     prepare_export(recipe.model_copy(update={"schedule": tuned}), weights, folder)
     click.echo(json.dumps([static.model_dump() for static in found]))
@@ -71,22 +81,20 @@ def schedule(
 def _search(
     recipe: Recipe,
     weights: Path,
-    data: Path,
+    real: tuple[Path, Path | None],
     config: SearchConfig,
-    folder: Path,
-    resume: bool,
+    run: RunFolder,
     device: str,
 ) -> Statics:
-    from adagen_rt.cli.support.judges import check_judged
-    from adagen_rt.evaluation.judge import load_judge
+    from adagen_rt.cli.support.judges import open_judge
     from adagen_rt.export.description import describe_model
     from adagen_rt.export.networks import load_networks
     from adagen_rt.training.policy.environment import Environment
     from adagen_rt.training.policy.search import search
 
     manifest = describe_model(recipe)
-    check_judged("--engine-recipe", manifest.image)
-    judge = load_judge(data, device)
+    judge = open_judge("--engine-recipe", manifest, *real, device)
     networks = load_networks(recipe, weights)
     environment = Environment(manifest, networks.backbone, networks.decoder, device)
-    return search(environment, judge, config, folder, resume)
+    run.clear()
+    return search(environment, judge, config, run.folder, run.resume)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,10 +11,14 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor, nn
+from tqdm import tqdm
 
 from adagen_rt.condition import classes_of
+from adagen_rt.engine.manifest import Manifest
 from adagen_rt.evaluation.data import Images, load_fashion_mnist
 from adagen_rt.evaluation.examiner import load_examiner
+from adagen_rt.evaluation.folder import FolderPixels, load_image_folder
+from adagen_rt.evaluation.kept import fingerprint_images, fingerprint_weights, kept_features
 from adagen_rt.evaluation.metrics import (
     Gaussian,
     class_accuracy,
@@ -22,11 +26,15 @@ from adagen_rt.evaluation.metrics import (
     kernel_distance,
     precision_recall,
 )
-from adagen_rt.models.classifier import judge
+from adagen_rt.models.features import ViTFeatures, load_vit_features
 from adagen_rt.sampling.result import Result
 
 #: Largest number of images, and of real ones, for precision and recall, which compare all pairs.
 NEIGHBOURHOOD = 5000
+#: Images whose features are computed together.
+BATCH = 500
+
+Features = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -39,7 +47,8 @@ class Score:
         kid: Kernel distance between the same features.
         precision: Share of the images that lie within the manifold of the real ones.
         recall: Share of the real images that lie within the manifold of the set.
-        accuracy: Share of the images that the network recognises as their label.
+        accuracy: Share of the images that the network recognises as their class; None where
+            it knows no classes.
     """
 
     count: int
@@ -47,22 +56,27 @@ class Score:
     kid: float
     precision: float
     recall: float
-    accuracy: float
+    accuracy: float | None
 
 
 class Judge:
     """Scores images against a real set.
 
     Args:
-        network: Computes classes and features; published scores use the examiner.
+        network: Computes classes and features; published scores use the examiner. Without
+            classes there is no accuracy.
         real: The real set that distances are measured to.
         device: PyTorch's name of the device that computes features.
     """
 
-    def __init__(self, network: nn.Module, real: Images, device: str = "cpu") -> None:
+    def __init__(
+        self, network: nn.Module, real: Images | FolderPixels, device: str = "cpu"
+    ) -> None:
         self.network, self.device = network.eval().to(device), device
-        self.fingerprint = hashlib.sha256(real.pixels.tobytes()).hexdigest()[:12]
-        self.features = self._see(to_unit(real.pixels))[1]
+        self.fingerprint = fingerprint_images(real)
+        self.weights = fingerprint_weights(network)
+        key = f"{type(network).__name__}-{self.weights}-{self.fingerprint}"
+        self.features = kept_features(key, lambda: self._see_all(real))
         self.reference = Gaussian.of(self.features)
 
     def score(self, images: Tensor, meant: npt.ArrayLike) -> Score:
@@ -76,31 +90,41 @@ class Judge:
             kid=kernel_distance(features, self.features),
             precision=precision,
             recall=recall,
-            accuracy=class_accuracy(classes, meant),
+            accuracy=_accuracy(classes, meant),
         )
 
     def score_result(self, result: Result) -> Score:
         """Score the images of a generation's result."""
         return self.score(to_unit(result.images), classes_of(result.rows))
 
-    def quick_score(self, images: Tensor, meant: npt.ArrayLike) -> tuple[float, float]:
+    def quick_score(self, images: Tensor, meant: npt.ArrayLike) -> tuple[float, float | None]:
         """Compute only the Frechet distance and the accuracy, which are fast."""
         classes, features = self._see(images)
-        return self._distance(features), class_accuracy(classes, meant)
+        return self._distance(features), _accuracy(classes, meant)
 
     def describe(self) -> str:
         """Name the network, its weights and the real set by fingerprint."""
-        weights = hashlib.sha256()
-        for _, value in sorted(self.network.state_dict().items()):
-            weights.update(value.cpu().numpy().tobytes())
         return (
-            f"features of {type(self.network).__name__} {weights.hexdigest()[:12]}, "
+            f"features of {type(self.network).__name__} {self.weights}, "
             f"{len(self.features)} real images {self.fingerprint}"
         )
 
-    def _see(self, images: Tensor) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]:
-        classes, features = judge(self.network, images.to(self.device))
-        return classes.cpu().numpy(), features.cpu().numpy()
+    @torch.no_grad()
+    def _see(self, images: Tensor) -> tuple[npt.NDArray[np.int64] | None, Features]:
+        """Predict classes (N,), if the network has any, and features (N, D)."""
+        outputs = [self.network(batch.to(self.device)) for batch in images.split(BATCH)]
+        features = torch.cat([features for _, features in outputs]).cpu().numpy()
+        if outputs[0][0] is None:
+            return None, features
+        classes = torch.cat([logits.argmax(dim=1) for logits, _ in outputs]).cpu().numpy()
+        return classes, features
+
+    def _see_all(self, real: Images | FolderPixels) -> Features:
+        """Compute the features (N, D) of the real set, with progress."""
+        pixels = to_unit(real.pixels) if isinstance(real, Images) else real
+        parts = torch.arange(len(pixels)).split(BATCH)
+        bar = tqdm(parts, desc="real images", disable=not sys.stderr.isatty(), leave=False)
+        return np.concatenate([self._see(_unit_part(pixels, part))[1] for part in bar])
 
     def _distance(self, features: npt.NDArray[np.float32]) -> float:
         return frechet_distance(Gaussian.of(features), self.reference)
@@ -119,8 +143,54 @@ def load_judge(folder: str | Path, device: str = "cpu") -> Judge:
     return Judge(load_examiner(), load_fashion_mnist(folder, "train"), device)
 
 
+def load_feature_judge(
+    folder: str | Path, features: Path, manifest: Manifest, device: str = "cpu"
+) -> Judge:
+    """Load a judge of images of any size: a vision transformer over a folder of class folders.
+
+    Args:
+        folder: Folder of the real images.
+        features: The transformer's weights.
+        manifest: The generator.
+        device: PyTorch's name of the device that computes features.
+
+    Raises:
+        CheckpointError: The weights are not of such a network.
+        InputError: The folder does not fit the generator's classes.
+    """
+    image, classes = manifest.image, manifest.condition.variety
+    real, _ = load_image_folder(folder, classes, image.size, image.channels)
+    return Judge(PooledFeatures(load_vit_features(features)), real, device)
+
+
+class PooledFeatures(nn.Module):
+    """Means over the places of a feature network's last map; it predicts no classes.
+
+    Args:
+        features: The feature network.
+    """
+
+    def __init__(self, features: ViTFeatures) -> None:
+        super().__init__()
+        self.features = features
+
+    def forward(self, images: Tensor) -> tuple[None, Tensor]:
+        """Compute features (N, D) of images (N, c, H, W) in [0, 1]."""
+        return None, self.features(images)[-1].mean(dim=(2, 3))
+
+
 def to_unit(pixels: Any) -> Tensor:
     """Turn bytes (N, H, W) or (N, H, W, c) into images (N, c, H, W) in [0, 1]."""
     tensor = torch.as_tensor(pixels)
     channels = tensor[..., None] if tensor.ndim == 3 else tensor
     return channels.movedim(-1, 1).float() / 255
+
+
+def _unit_part(pixels: Tensor | FolderPixels, places: Tensor) -> Tensor:
+    """Read images (n, c, H, W) in [0, 1]; a folder's are bytes."""
+    part = pixels[places]
+    return part if part.is_floating_point() else part.float() / 255
+
+
+def _accuracy(classes: npt.NDArray[np.int64] | None, meant: npt.ArrayLike) -> float | None:
+    return None if classes is None else class_accuracy(classes, meant)

@@ -25,6 +25,7 @@ def network_sampler(
     decoder: nn.Module,
     others: Mapping[str, Any],
     device: str = "cpu",
+    features: nn.Module | None = None,
 ) -> Sampler:
     """Make a sampler of the networks that an engine is made of, on any device.
 
@@ -35,6 +36,7 @@ def network_sampler(
         others: Optional networks by name: `policy`, `fidelity_policy`, `critic` and `reward`
             (the discriminator).
         device: PyTorch's name of a device.
+        features: Features that the discriminator judges; None takes the built-in classifier's.
     """
     model = manifest.plugin.model()
     functions = dict(model.functions(_frozen(backbone, device), _frozen(decoder, device)))
@@ -44,7 +46,7 @@ def network_sampler(
             module = model.policy_module(network, manifest.family)
             module = FirstColumn(module) if name == "critic" else module
         else:
-            module = RewardModel(network)
+            module = RewardModel(network, features)
         functions[name] = _frozen(module, device)
     return _sampler(manifest.with_graphs(functions), functions, device)
 

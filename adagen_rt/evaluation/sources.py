@@ -71,7 +71,8 @@ class SourceOpener:
             recipe = with_fidelity(recipe, other)
         made = load_networks(recipe, folder, other)
         manifest = self._changed(describe_model(recipe))
-        return network_sampler(manifest, made.backbone, made.decoder, made.optional(), self.device)
+        parts = made.backbone, made.decoder, made.optional()
+        return network_sampler(manifest, *parts, self.device, made.features)
 
     def _changed(self, manifest: Manifest) -> Manifest:
         if self.std is None:

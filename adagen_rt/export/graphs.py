@@ -25,7 +25,7 @@ def plan_graphs(recipe: Recipe, networks: Networks) -> list[GraphPlan]:
     ]
     if networks.reward is not None:
         contract = _contracts(recipe)["reward"]
-        small.append(plan_reward(recipe, networks.reward, contract))
+        small.append(plan_reward(recipe, networks.reward, networks.features, contract))
     return [*small, *_generator_graphs(recipe, networks)]
 
 

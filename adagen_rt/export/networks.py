@@ -14,6 +14,7 @@ from adagen_rt.export.recipe import Recipe
 from adagen_rt.export.reward import make_discriminator
 from adagen_rt.models.checkpoint import load_weights
 from adagen_rt.models.discriminator import Discriminator
+from adagen_rt.models.features import ViTFeatures, load_vit_features
 from adagen_rt.models.policy import PolicyConfig, PolicyNetwork, make_critic
 from adagen_rt.models.seeded import seeded_fill
 
@@ -32,6 +33,7 @@ class Networks:
         critic: Predicts the reward from the policy's inputs; None without a file in the recipe.
         fidelity_policy: A second policy; None without a file in the recipe.
         reward: The discriminator of best-of; None without a file in the recipe.
+        features: Features that it judges; None takes the built-in classifier's.
     """
 
     backbone: nn.Module
@@ -40,6 +42,7 @@ class Networks:
     critic: PolicyNetwork | None = None
     fidelity_policy: PolicyNetwork | None = None
     reward: Discriminator | None = None
+    features: ViTFeatures | None = None
 
     def optional(self) -> dict[str, nn.Module]:
         """Return the existing optional networks by name."""
@@ -68,10 +71,12 @@ def load_networks(
     Raises:
         CheckpointError: Files are missing, unsafe, or do not fit; the message tells of each.
     """
-    networks, keys = lay_out(recipe), keys or {}
-    files = weight_files(recipe, weights, fidelity)
+    files, keys = weight_files(recipe, weights, fidelity), keys or {}
     if unknown := sorted(keys.keys() - files.keys()):
         raise InputError("weights-key", unknown[0], f"one of {', '.join(files)}")
+    # The discriminator's sizes follow from the features, so they are read before all others.
+    file = files.pop("features", None)
+    networks = lay_out(recipe, None if file is None else load_vit_features(file))
     faults = []
     for name, path in files.items():
         if (network := getattr(networks, name)) is None:
@@ -85,10 +90,15 @@ def load_networks(
     return networks
 
 
-def lay_out(recipe: Recipe) -> Networks:
+def lay_out(recipe: Recipe, features: ViTFeatures | None = None) -> Networks:
     """Make a recipe's networks, the large ones without memory.
 
     On the meta device a network takes the file's tensors as its own: no second copy.
+
+    Args:
+        recipe: The recipe with their sizes.
+        features: What the discriminator judges, if the recipe names a file for it; without
+            them there is no discriminator.
 
     Raises:
         RecipeError: There is no network of such sizes.
@@ -96,7 +106,7 @@ def lay_out(recipe: Recipe) -> Networks:
     try:
         with torch.device("meta"):
             backbone, decoder = recipe.make_backbone(), recipe.make_decoder()
-        return _complete(recipe, backbone, decoder)
+        return _complete(recipe, backbone, decoder, features)
     except (ValueError, RuntimeError) as error:
         told = " ".join(str(error).split())
         raise RecipeError(f"{recipe.name}: no network has these sizes: {told}") from error
@@ -110,7 +120,13 @@ def weight_files(recipe: Recipe, weights: Path, fidelity: Path | None = None) ->
 
 
 def seed_networks(recipe: Recipe, tag: str) -> Networks:
-    """Make networks of the recipe's sizes with seeded weights; no files are needed."""
+    """Make networks of the recipe's sizes with seeded weights; no files are needed.
+
+    Raises:
+        RecipeError: The reward model's features come from a file.
+    """
+    if recipe.files.features is not None:
+        raise RecipeError("files.features: got a file, expected none with seeded weights")
     networks = _complete(recipe, recipe.make_backbone(), recipe.make_decoder())
     seeded_fill(networks.backbone, tag, f"{recipe.family}/backbone")
     seeded_fill(networks.decoder, tag, recipe.model.decoder.tag)
@@ -120,16 +136,20 @@ def seed_networks(recipe: Recipe, tag: str) -> Networks:
     return networks
 
 
-def _complete(recipe: Recipe, backbone: nn.Module, decoder: nn.Module) -> Networks:
+def _complete(
+    recipe: Recipe, backbone: nn.Module, decoder: nn.Module, features: ViTFeatures | None = None
+) -> Networks:
     """Join a generator and fresh optional networks of the recipe."""
     files, policy = recipe.files, make_policy(recipe)
+    judged = files.reward is not None and (files.features is None or features is not None)
     return Networks(
         backbone,
         decoder,
         policy,
         critic=make_critic(policy) if policy and files.critic else None,
         fidelity_policy=make_policy(recipe) if files.fidelity_policy else None,
-        reward=make_discriminator(recipe) if files.reward else None,
+        reward=make_discriminator(recipe, features) if judged else None,
+        features=features,
     )
 
 

@@ -12,33 +12,39 @@ from adagen_rt.export.onnx_export import GraphPlan
 from adagen_rt.export.recipe import Recipe
 from adagen_rt.models.classifier import load_classifier
 from adagen_rt.models.discriminator import Discriminator
-from adagen_rt.models.features import ClassifierFeatures
-from adagen_rt.models.known_images import CHANNELS, KNOWN_IMAGES, SIDE, are_known
+from adagen_rt.models.features import ClassifierFeatures, ViTFeatures
+from adagen_rt.models.known_images import KNOWN_IMAGES, are_known
 from adagen_rt.models.reward_model import RewardModel
 
 
-def make_discriminator(recipe: Recipe) -> Discriminator:
-    """Make a fresh discriminator of the recipe's size.
+def make_discriminator(recipe: Recipe, features: ViTFeatures | None = None) -> Discriminator:
+    """Make a fresh discriminator of the recipe's size over features; None is the built-in ones.
 
     Raises:
         RecipeError: The built-in features do not support the recipe's images.
     """
     image = describe_image(recipe)
-    if not are_known(image):
+    if features is None and not are_known(image):
         raise RecipeError(
             f"files.reward: got {image}, expected {KNOWN_IMAGES}, which the built-in reward "
-            "model judges"
+            "model judges; for others, files.features names a vision transformer's weights"
         )
-    widths = ClassifierFeatures(load_classifier()).widths
+    widths = (features or ClassifierFeatures(load_classifier())).widths
     return Discriminator(widths, recipe.condition.count, recipe.reward.width)
 
 
-def plan_reward(recipe: Recipe, discriminator: Discriminator, contract: GraphContract) -> GraphPlan:
+def plan_reward(
+    recipe: Recipe,
+    discriminator: Discriminator,
+    features: ViTFeatures | None,
+    contract: GraphContract,
+) -> GraphPlan:
     """Plan the reward's graph; spectral normalisation is folded into plain weights."""
     discriminator.eval()  # in training mode, every read of a weight is a power iteration
     for module in list(discriminator.modules()):
         if parametrize.is_parametrized(module):
             parametrize.remove_parametrizations(module, "weight")
-    image = uniform(ROWS, CHANNELS, SIDE, SIDE)
+    size = describe_image(recipe)
+    image = uniform(ROWS, size.channels, size.size, size.size)
     examples = Examples({"image": image, **condition_rows(recipe.condition, null=False)})
-    return make_plan("reward", RewardModel(discriminator), contract, examples)
+    return make_plan("reward", RewardModel(discriminator, features), contract, examples)

@@ -47,6 +47,8 @@ class Files(Block):
         fidelity_policy: A second policy, trained for fidelity; None for an engine without one.
         reward: The discriminator that scores the images of best-of; None for an engine without
             one.
+        features: A vision transformer's weights, whose features the discriminator judges; None
+            takes the built-in classifier, which knows Fashion-MNIST alone.
     """
 
     backbone: FilePath = "backbone.safetensors"
@@ -55,6 +57,7 @@ class Files(Block):
     critic: FilePath | None = None
     fidelity_policy: FilePath | None = None
     reward: FilePath | None = None
+    features: FilePath | None = None
 
     def named(self) -> tuple[str, ...]:
         """Return the names of all files."""

@@ -6,6 +6,7 @@ vision transformer, as in AdaGen (arXiv 2603.06993); `load_vit_features` reads i
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -77,14 +78,33 @@ class ViTFeatures(nn.Module):
 
     @torch.no_grad()
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
-        """Compute maps (N, C, grid, grid) of colour images (N, 3, H, W) in [0, 1], of any size."""
+        """Compute maps (N, C, grid, grid) of images (N, c, H, W) in [0, 1], grey or colour."""
         config = self.network.config
         side = config.grid * config.patch
-        if images.shape[-1] != side:
-            images = F.interpolate(images, (side, side), mode="bicubic", antialias=True)
-        tokens = self.network((images - self.mean) / self.deviation)
+        colour = images.expand(-1, 3, -1, -1) if images.shape[1] == 1 else images
+        tokens = self.network((resized(colour, side) - self.mean) / self.deviation)
         shape = (config.grid, config.grid)
         return tuple(tokens[tap].transpose(1, 2).unflatten(2, shape) for tap in self.taps)
+
+
+def resized(images: Tensor, side: int) -> Tensor:
+    """Resize images (N, c, H, W) to a square, bicubically with antialias as Pillow does.
+
+    Two products with constant matrices, which every runtime of the exported graph has.
+    """
+    height, width = images.shape[-2:]
+    if (height, width) == (side, side):
+        return images
+    rows, columns = (_resize_matrix(size, side).to(images) for size in (height, width))
+    return rows @ images @ columns.T
+
+
+@cache
+def _resize_matrix(source: int, target: int) -> Tensor:
+    """Make the weights (target, source) of one axis, by resizing every unit vector."""
+    units = torch.eye(source, device="cpu")[None, None]
+    resize = (target, source)
+    return F.interpolate(units, resize, mode="bicubic", antialias=True)[0, 0]
 
 
 def load_vit_features(path: Path) -> ViTFeatures:

@@ -13,14 +13,15 @@ class RewardModel(nn.Module):
     """Realness of an image, as the adversarial reward computes it.
 
     Args:
-        discriminator: A discriminator trained over the classifier's frozen features.
+        discriminator: A discriminator trained over the frozen features.
+        features: The features; None takes the built-in classifier's.
     """
 
-    def __init__(self, discriminator: Discriminator) -> None:
+    def __init__(self, discriminator: Discriminator, features: nn.Module | None = None) -> None:
         super().__init__()
-        self.features = ClassifierFeatures(load_classifier())
+        self.features = features or ClassifierFeatures(load_classifier())
         self.discriminator = discriminator
 
     def forward(self, image: Tensor, labels: Tensor) -> Tensor:
-        """Compute rewards (B,) of images (B, 1, 32, 32) in [0, 1], in steps of 1/255."""
+        """Compute rewards (B,) of images (B, c, H, W) in [0, 1], in steps of 1/255."""
         return mean_probability(self.discriminator(self.features(image), labels))

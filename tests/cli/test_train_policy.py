@@ -1,5 +1,7 @@
 """`adagen-rt train policy`: a run of two updates up to its engine, and the faults it names."""
 
+import json
+import signal
 from pathlib import Path
 
 import pytest
@@ -113,7 +115,9 @@ def test_a_recipe_without_a_policy_is_refused(refuse, arguments, model):
     assert "policy: missing" in refuse(*arguments)
 
 
-def test_colour_images_are_judged_through_a_vision_transformer(run, tmp_path):
+@pytest.fixture
+def colour(tmp_path):
+    """Arguments of a 64 px colour generator whose real images lie in class folders."""
     from PIL import Image
     from safetensors.torch import save_file
     from tiny_recipes import tiny_networks, tiny_recipe
@@ -124,22 +128,85 @@ def test_colour_images_are_judged_through_a_vision_transformer(run, tmp_path):
     recipe = tiny_recipe("dit", image_channels=3)
     networks = tiny_networks(recipe)
     for name in ("backbone", "decoder"):
-        path = tmp_path / f"{name}.safetensors"
-        save_weights(getattr(networks, name).state_dict(), path)
+        save_weights(getattr(networks, name).state_dict(), tmp_path / f"{name}.safetensors")
     content = recipe.model_dump(mode="json", exclude_none=True)
     (tmp_path / "colour.yaml").write_text(yaml.safe_dump(content))
     for label in range(recipe.condition.count):
         (tmp_path / "data" / f"n{label}").mkdir(parents=True)
-        Image.new("RGB", (40, 50), (9 * label, 80, 200)).save(tmp_path / f"data/n{label}/a.png")
-    save_file(ViT(ViTConfig(64, 4, 1, 8, 2)).state_dict(), tmp_path / "vit.safetensors")
-    paths = ("--engine-recipe", tmp_path / "colour.yaml", "--weights", tmp_path)
-    more = ("--data", tmp_path / "data", "--features", tmp_path / "vit.safetensors")
+        for shade in range(4):
+            image = Image.new("RGB", (40, 50), (9 * label, 60 * shade, 200))
+            image.save(tmp_path / f"data/n{label}/{shade}.png")
+    # Its own resolution is not the images'.
+    save_file(ViT(ViTConfig(48, 4, 1, 8, 2)).state_dict(), tmp_path / "vit.safetensors")
+    return recipe, {
+        "generator": ("--engine-recipe", tmp_path / "colour.yaml", "--weights", tmp_path),
+        "real": ("--data", tmp_path / "data", "--features", tmp_path / "vit.safetensors"),
+    }
+
+
+def test_a_model_of_ones_own_size_goes_all_the_way(run, colour, tmp_path):
+    recipe, given = colour
     quick = [part for setting in QUICK for part in ("--set", setting)]
-    out = tmp_path / "run"
-    done = run("train", "policy", *paths, *more, *quick, "--evaluate", 10, "--out", out)
+    out, engine = tmp_path / "run", tmp_path / "engine"
+    train = ("train", "policy", *given["generator"], *given["real"], *quick, "--evaluate", 10)
+    done = run(*train, "--out", out)
     assert done.exit_code == 0, done.output
-    line = (out / "policy" / "log.csv").read_text().splitlines()[1:]
-    assert (out / "policy.safetensors").is_file()
-    assert len(line) == 3
-    refused = run("train", "policy", *paths, *more, "--reward", "fid", "--out", out)
-    assert "--reward: got 'fid', expected adversarial alone" in refused.stderr
+    assert len((out / "policy" / "log.csv").read_text().splitlines()) == 4
+    done = run("export", out / "recipe.yaml", "--weights", out, "--out", engine)
+    assert done.exit_code == 0, done.output
+    result = load(engine).generate([1, 2], [3, 4], best_of=2, refine=2)
+    size = recipe.image_size
+    assert result.images.shape == (2, size, size, 3)
+    assert not result.failures
+    done = run("evaluate", engine, *given["real"], "--samples", 10, "--json")
+    assert done.exit_code == 0, done.output
+    facts = json.loads(done.stdout)
+    assert "PooledFeatures" in facts["judge"]
+    assert all(score["fid"] > 0 for score in facts["scores"].values())
+    assert all(score["accuracy"] is None for score in facts["scores"].values())
+    search = ("--candidates", 2, "--images", 10, "--batch-size", 5)
+    tuned = ("--engine-recipe", out / "recipe.yaml", "--weights", out, "--out", out)
+    done = run("train", "schedule", *tuned, *given["real"], *search)
+    assert done.exit_code == 0, done.output
+    assert load_recipe(out / "recipe.yaml").schedule.tuned is not None
+
+
+def test_only_the_adversarial_reward_looks_at_other_images(refuse, colour, tmp_path):
+    paths = (*colour[1]["generator"], *colour[1]["real"], "--out", tmp_path / "run")
+    line = refuse("train", "policy", *paths, "--reward", "fid")
+    assert "--reward: got 'fid', expected adversarial alone" in line
+
+
+def test_an_earlier_run_is_kept_unless_asked(run, refuse, arguments, tmp_path):
+    folder = tmp_path / "run"
+    assert run(*arguments).exit_code == 0
+    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    line = refuse(*arguments)
+    assert "--resume or --overwrite" in line
+    assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
+    assert "one of them" in refuse(*arguments, "--resume", "--overwrite")
+    done = run(*arguments, "--overwrite", "--set", "updates=1")
+    assert done.exit_code == 0, done.output
+    assert len((folder / "policy" / "log.csv").read_text().splitlines()) == 3
+
+
+def test_an_interrupted_run_keeps_its_updates(run, arguments, tmp_path, monkeypatch):
+    from adagen_rt.training.policy.run import PolicyTrainer
+
+    advance = PolicyTrainer._advance
+
+    def interrupted(self):
+        numbers = advance(self)
+        signal.raise_signal(signal.SIGINT)
+        return numbers
+
+    # Saved by the interrupt alone.
+    many = (*arguments, "--set", "save_every=100")
+    with monkeypatch.context() as patched:
+        patched.setattr(PolicyTrainer, "_advance", interrupted)
+        assert run(*many).exit_code == 130
+    assert (tmp_path / "run" / "policy" / "checkpoint.pt").is_file()
+    assert run(*many, "--resume").exit_code == 0
+    whole = (tmp_path / "run" / "policy.safetensors").read_bytes()
+    assert run(*many, "--out", tmp_path / "whole").exit_code == 0
+    assert (tmp_path / "whole" / "policy.safetensors").read_bytes() == whole

@@ -42,18 +42,21 @@ def trained_recipe(path: Path, steps: int | None, smoothing: float | None) -> Re
 
 def without_policy_file(recipe: Recipe) -> Recipe:
     """Copy a recipe without the files of a trained policy and its companions."""
-    names = ("policy", "critic", "fidelity_policy", "reward")
+    names = ("policy", "critic", "fidelity_policy", "reward", "features")
     files = recipe.files.model_copy(update=dict.fromkeys(names))
     return recipe.model_copy(update={"files": files})
 
 
-def with_judges(recipe: Recipe, std: float, width: int | None) -> Recipe:
+def with_judges(
+    recipe: Recipe, std: float, width: int | None, features: Path | None = None
+) -> Recipe:
     """Copy a recipe with the critic and, where there is one, the discriminator of a training.
 
     Args:
         recipe: The policy's recipe.
         std: Standard deviation of the last update's actions, where the critic is most exact.
         width: Width of the discriminator's heads; None without a discriminator.
+        features: Weights of the transformer that it judges through; None is the built-in one.
     """
     assert recipe.policy is not None
     named: dict[str, str | None] = {"critic": CRITIC_FILE, "fidelity_policy": None, "reward": None}
@@ -63,21 +66,29 @@ def with_judges(recipe: Recipe, std: float, width: int | None) -> Recipe:
     if width is not None:
         named["reward"] = DISCRIMINATOR_FILE
         changed["reward"] = recipe.reward.model_copy(update={"width": width})
+        named["features"] = None if features is None else f"features{features.suffix}"
     changed["files"] = recipe.files.model_copy(update=named)
     return recipe.model_copy(update=changed)
 
 
-def prepare_export(recipe: Recipe, weights: Path, folder: Path, made: tuple[str, ...] = ()) -> None:
+def prepare_export(
+    recipe: Recipe,
+    weights: Path,
+    folder: Path,
+    made: tuple[str, ...] = (),
+    features: Path | None = None,
+) -> None:
     """Put a recipe and the weights that it names into a folder, for `adagen-rt export`.
 
-    Weights are linked, or copied where the file system cannot link; files that are there
-    stay as they are.
+    Weights are linked, or copied where the file system cannot link, in place of an earlier
+    run's.
 
     Args:
         recipe: The recipe to put into the folder.
         weights: Folder of the weights that it names.
         folder: The folder to fill.
         made: Names of weights that the training itself will write there.
+        features: Where the weights of the reward's features are, if the recipe names them.
     """
     import yaml
 
@@ -85,8 +96,12 @@ def prepare_export(recipe: Recipe, weights: Path, folder: Path, made: tuple[str,
     replace_file(folder / RECIPE_FILE, lambda path: path.write_text(text, encoding="utf-8"))
     for name in recipe.files.named():
         source, target = weights / name, folder / name
-        if name in made or target.exists():
+        if name == recipe.files.features and features is not None:
+            source = features
+        if name in made or (target.exists() and target.samefile(source)):
             continue
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.unlink(missing_ok=True)
         try:
             os.link(source, target)
         except OSError:

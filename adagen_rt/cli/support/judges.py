@@ -29,7 +29,7 @@ def check_judged(field: str, image: ImageSpec) -> None:
     if not are_known(image):
         expected = (
             f"{KNOWN_IMAGES}, which the built-in rewards and scores judge; "
-            "train policy --features names another network to judge with"
+            "--features names another network to judge with"
         )
         raise InputError(field, str(image), expected)
 
@@ -62,7 +62,7 @@ def make_judges(judging: Judging) -> tuple[Reward, Judge | None]:
     """Make the reward of a policy, and the judge of its evaluations, or None."""
     if judging.features is None:
         return _demo(judging)
-    return _vision_transformer(judging, judging.features), None
+    return _vision_transformer(judging, judging.features)
 
 
 def _demo(judging: Judging) -> tuple[Reward, Judge | None]:
@@ -86,20 +86,43 @@ def _demo(judging: Judging) -> tuple[Reward, Judge | None]:
     return make_reward(judging.parts, context), judge
 
 
-def _vision_transformer(judging: Judging, weights: Path) -> Reward:
-    """Make an adversarial reward over a vision transformer's features; it has no judge."""
+def _vision_transformer(judging: Judging, weights: Path) -> tuple[Reward, Judge | None]:
+    """Make an adversarial reward over a vision transformer's features, and a judge over them."""
+    from adagen_rt.evaluation.folder import load_image_folder
+    from adagen_rt.evaluation.judge import Judge, PooledFeatures
     from adagen_rt.models.features import load_vit_features
     from adagen_rt.training.policy.adversarial import Adversary
-    from adagen_rt.training.policy.folder import load_image_folder
     from adagen_rt.training.policy.rewards import AdversarialReward, SumReward
 
     parts, manifest = judging.parts, judging.manifest
     if set(parts) != {"adversarial"}:
         raise InputError("--reward", ", ".join(parts), "adversarial alone, with --features")
-    if manifest.image.channels != 3:
-        expected = "a generator of colour images, with --features"
-        raise InputError("--engine-recipe", f"{manifest.image.channels} channels", expected)
-    features = load_vit_features(weights).to(judging.device)
-    real = load_image_folder(judging.data, manifest.condition.variety, manifest.image.size)
+    features, image = load_vit_features(weights).to(judging.device), manifest.image
+    classes = manifest.condition.variety
+    real = load_image_folder(judging.data, classes, image.size, image.channels)
     learner = Adversary(features, *real, judging.adversary, judging.device, judging.workers)
-    return SumReward({"adversarial": (parts["adversarial"], AdversarialReward(learner))})
+    reward = SumReward({"adversarial": (parts["adversarial"], AdversarialReward(learner))})
+    if not judging.workers.leads:
+        return reward, None
+    return reward, Judge(PooledFeatures(features), real[0], judging.device)
+
+
+def open_judge(
+    field: str, manifest: Manifest, data: Path, features: Path | None, device: str = "cpu"
+) -> Judge:
+    """Open the judge of a command's scores: the built-in examiner, or one over given features.
+
+    Args:
+        field: Name of the option with the generator.
+        manifest: The generator.
+        data: Fashion-MNIST's folder, or with features a folder of class folders.
+        features: Weights of a vision transformer; None takes the built-in networks.
+        device: PyTorch's name of the device.
+    """
+    if features is None:
+        check_judged(field, manifest.image)
+    from adagen_rt.evaluation.judge import load_feature_judge, load_judge
+
+    if features is None:
+        return load_judge(data, device)
+    return load_feature_judge(data, features, manifest, device)

@@ -18,6 +18,12 @@ data_option = click.option(
     type=click.Path(path_type=Path),
     help="Folder of the Fashion-MNIST IDX files, gzipped or not.",
 )
+features_option = click.option(
+    "--features",
+    type=click.Path(path_type=Path),
+    help="Weights of a vision transformer (DINO, timm) to look at images of any size through; "
+    "--data is then a folder of class folders.",
+)
 _recipe_option = click.option(
     "--engine-recipe",
     "recipe_file",
@@ -66,6 +72,9 @@ out_option = click.option(
 )
 resume_option = click.option(
     "--resume", is_flag=True, help="Continue from the checkpoints in --out."
+)
+overwrite_option = click.option(
+    "--overwrite", is_flag=True, help="Start anew where --out holds an earlier run, which is lost."
 )
 minutes_option = click.option(
     "--minutes", type=click.FloatRange(min=0), help="Stop after so long; of several stages, each."

@@ -26,6 +26,7 @@ from adagen_rt.models.random import keyed_generator
 from adagen_rt.training.checkpoint import load_checkpoint, save_checkpoint
 from adagen_rt.training.grid import save_grid
 from adagen_rt.training.log import LossLog
+from adagen_rt.training.stopping import stopping
 
 CHECKPOINT = "checkpoint.pt"
 MAX_FAILURES = 5
@@ -128,19 +129,24 @@ class Trainer:
             self._restore(load_checkpoint(folder / CHECKPOINT))
 
     def run(self, max_minutes: float | None = None) -> nn.Module:
-        """Train until the last step or the time limit; return the averaged network."""
+        """Train until the last step or the time limit; return the averaged network.
+
+        Ctrl-C and SIGTERM end the run after the current step, whose checkpoint is written.
+        """
         started = time.monotonic()
         progress = tqdm(total=self.config.steps, initial=self.step, unit="step", mininterval=5.0)
-        with progress, LossLog(self.folder / "log.csv", keep_until=self.step) as log:
+        kept = LossLog(self.folder / "log.csv", keep_until=self.step)
+        with stopping() as stop, progress, kept as log:
             while self.step < self.config.steps:
                 loss = self._advance()
                 speed = log.add(self.step, loss, self._rate(), self.config.batch_size)
                 progress.set_postfix(loss=f"{loss:.4f}", images_s=f"{speed:.0f}", refresh=False)
                 progress.update()
                 self._keep()
-                if max_minutes is not None and time.monotonic() - started > 60 * max_minutes:
+                late = max_minutes is not None and time.monotonic() - started > 60 * max_minutes
+                if late or stop:
                     break
-        self._save()
+            self._save()
         self._preview()
         return self.average
 

@@ -11,11 +11,11 @@ from torch import Tensor
 
 from adagen_rt.condition import classes_of, count_rows, take_rows
 from adagen_rt.errors import InputError
+from adagen_rt.evaluation.folder import FolderPixels
 from adagen_rt.models.discriminator import Discriminator, mean_probability
 from adagen_rt.models.features import Features
 from adagen_rt.models.random import integers
 from adagen_rt.training.policy.environment import Tensors
-from adagen_rt.training.policy.folder import FolderPixels
 from adagen_rt.training.policy.parallel import Workers, step_if_finite
 
 #: Real images, of all classes, that the heads' input statistics are taken from.

@@ -51,7 +51,7 @@ class Evaluator:
         self.rows = environment.rows(self.seeds)
 
     def __call__(self, policy: nn.Module, folder: Path, update: int) -> dict[str, float]:
-        """Draw a grid of images; return `fid` and `accuracy`, if there is a judge."""
+        """Draw a grid of images; return the scores `fid` and `accuracy` that the judge gives."""
         played = [self._play(policy, seeds) for seeds in self.seeds.split(BATCH)]
         images = torch.cat([part.images for part in played])
         save_grid(images[:GRID_IMAGES], folder / f"samples_{update:06d}.png")
@@ -60,7 +60,7 @@ class Evaluator:
         if self.judge is None:
             return {}
         distance, accuracy = self.judge.quick_score(images, classes_of(self.rows).numpy())
-        return {"fid": distance, "accuracy": accuracy}
+        return {"fid": distance} | ({} if accuracy is None else {"accuracy": accuracy})
 
     def _play(self, policy: nn.Module, seeds: Tensor) -> Trajectories:
         still, rows = Exploration.none(self.environment, len(seeds)), take_rows(self.rows, seeds)

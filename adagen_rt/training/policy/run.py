@@ -31,6 +31,7 @@ from adagen_rt.training.policy.parallel import Workers
 from adagen_rt.training.policy.ppo import PPO, PPOConfig
 from adagen_rt.training.policy.rewards import Reward
 from adagen_rt.training.policy.rollout import Exploration, Trajectories, rollout
+from adagen_rt.training.stopping import stopping
 
 LOG_FIELDS = (
     *("update", "reward", "real", "fake", "entropy", "std", "clip_fraction", "divergence"),
@@ -116,12 +117,14 @@ class PolicyTrainer:
     def run(self, max_minutes: float | None = None) -> None:
         """Train until the last update or the time limit.
 
+        Ctrl-C and SIGTERM end the run after the current update, whose checkpoint is written.
+
         Raises:
             TrainingError: Several updates in a row gave no finite result.
         """
         started, leads = time.monotonic(), self.workers.leads
         bar = tqdm(total=self.config.updates, initial=self.update, unit="update", disable=not leads)
-        with bar, self._log() as log:
+        with stopping() as stop, bar, self._log() as log:
             if self.update == 0 and log is not None:
                 log.write(_line({"update": 0, **self._evaluate()}))
             while self.update < self.config.updates:
@@ -135,9 +138,9 @@ class PolicyTrainer:
                 bar.update()
                 if self.update % self.config.save_every == 0:
                     self._save()
-                if max_minutes is not None and self._late(started, max_minutes):
+                if self._over(started, max_minutes, bool(stop)):
                     break
-        self._save()
+            self._save()
 
     def _advance(self) -> dict[str, float]:
         """Make one update; return numbers for the log."""
@@ -196,10 +199,10 @@ class PolicyTrainer:
             return nullcontext()
         return CsvLog(self.records / "log.csv", LOG_FIELDS, keep_until=self.update)
 
-    def _late(self, started: float, max_minutes: float) -> bool:
-        """Tell whether the time limit is over for any process, so that all stop together."""
-        late = torch.tensor(float(time.monotonic() - started > 60 * max_minutes))
-        return self.workers.mean(late).item() > 0
+    def _over(self, started: float, max_minutes: float | None, asked: bool) -> bool:
+        """Tell whether any process has to stop, so that all stop together."""
+        late = max_minutes is not None and time.monotonic() - started > 60 * max_minutes
+        return self.workers.mean(torch.tensor(float(late or asked))).item() > 0
 
     def _save(self) -> None:
         """Write checkpoint and policy, unless the last update failed."""

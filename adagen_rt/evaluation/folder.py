@@ -13,7 +13,8 @@ from torch import Tensor
 
 from adagen_rt.condition import class_rows
 from adagen_rt.errors import InputError
-from adagen_rt.training.policy.environment import Tensors
+
+Tensors = dict[str, Tensor]
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
 #: Decoding waits for the disk and lets go of Python's lock.
@@ -21,25 +22,27 @@ READERS = 8
 
 
 class FolderPixels:
-    """Images of a folder as if they were a tensor (N, 3, size, size) uint8.
+    """Images of a folder as if they were a tensor (N, channels, size, size) uint8.
 
     Args:
         paths: The images.
         size: Side to which they are scaled (the shorter side, then the middle is cut out).
+        channels: 1 for grey, 3 for colour.
     """
 
-    def __init__(self, paths: list[Path], size: int) -> None:
-        self.paths, self.size = paths, size
+    def __init__(self, paths: list[Path], size: int, channels: int = 3) -> None:
+        self.paths, self.size, self.channels = paths, size, channels
         self.device = torch.device("cpu")
 
     def __len__(self) -> int:
         return len(self.paths)
 
     def __getitem__(self, rows: Tensor) -> Tensor:
-        """Read the images numbered `rows` (n,): (n, 3, size, size) uint8."""
+        """Read the images numbered `rows` (n,): (n, channels, size, size) uint8."""
         with ThreadPoolExecutor(READERS) as pool:
             images = list(pool.map(self._read, [self.paths[row] for row in rows.tolist()]))
-        return torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).to(self.device)
+        stacked = np.stack(images).reshape(len(images), self.size, self.size, self.channels)
+        return torch.from_numpy(stacked).permute(0, 3, 1, 2).to(self.device)
 
     def to(self, device: torch.device | str) -> FolderPixels:
         """Return the same images, delivered to another device."""
@@ -50,7 +53,7 @@ class FolderPixels:
     def _read(self, path: Path) -> np.ndarray:
         try:
             with Image.open(path) as opened:
-                image = opened.convert("RGB")
+                image = opened.convert("RGB" if self.channels == 3 else "L")
         except OSError as error:
             raise InputError("--data", str(path), f"an image ({error})") from error
         scale = self.size / min(image.size)
@@ -60,13 +63,16 @@ class FolderPixels:
         return np.asarray(image.crop((left, top, left + self.size, top + self.size)))
 
 
-def load_image_folder(folder: str | Path, classes: int, size: int) -> tuple[FolderPixels, Tensors]:
+def load_image_folder(
+    folder: str | Path, classes: int, size: int, channels: int = 3
+) -> tuple[FolderPixels, Tensors]:
     """Open images in a folder per class, with classes numbered in the order of folder names.
 
     Args:
         folder: Parent of the class folders, as in ImageNet's training set.
         classes: Expected number of classes.
         size: Side of the images that the generator makes.
+        channels: Channels of those images.
 
     Returns:
         The images, and their classes as rows of a condition.
@@ -85,4 +91,4 @@ def load_image_folder(folder: str | Path, classes: int, size: int) -> tuple[Fold
             raise InputError("--data", str(part), f"images ({', '.join(SUFFIXES)})")
         paths += found
         numbers += [number] * len(found)
-    return FolderPixels(paths, size), class_rows(torch.tensor(numbers))
+    return FolderPixels(paths, size, channels), class_rows(torch.tensor(numbers))

@@ -6,7 +6,7 @@ torch = pytest.importorskip("torch")
 from PIL import Image
 
 from adagen_rt.errors import InputError
-from adagen_rt.training.policy.folder import load_image_folder
+from adagen_rt.evaluation.folder import load_image_folder
 
 
 @pytest.fixture
