@@ -1,7 +1,7 @@
 """The command line: `adagen-rt COMMAND`.
 
 Exit status: 0 success, 1 some samples failed (or `doctor` found no usable backend),
-2 bad input, said in one line on stderr.
+2 bad input, said in one line on stderr; 130 after Ctrl-C, 143 after SIGTERM.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from typing import Any
 
 import click
 
+from adagen_rt.cli.support.ending import Interrupted, ending_cleanly
 from adagen_rt.errors import AdagenError
 
 #: Commands in the order that help lists them; each is loaded when it is used, so that
@@ -56,7 +57,10 @@ class LazyGroup(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command."""
         try:
-            return super().invoke(ctx)
+            with ending_cleanly():
+                return super().invoke(ctx)
+        except KeyboardInterrupt as error:
+            raise Interrupted(error) from None
         except click.exceptions.NoArgsIsHelpError:
             raise
         except click.UsageError as error:
