@@ -18,13 +18,14 @@ def silence(off: bool = True) -> None:
     _Switch.off = off
 
 
-def bar(*arguments: Any, hidden: bool = False, **options: Any) -> tqdm[Any]:
-    """Make a bar on stderr; it is hidden where stderr is no terminal.
+def bar(*arguments: Any, hidden: bool = False, **options: Any) -> Any:
+    """Make a `tqdm` bar on stderr; it is hidden where stderr is no terminal.
 
     Args:
-        arguments: Those of `tqdm`.
+        arguments: What it iterates over, if anything.
         hidden: Hide it in any case.
         options: Those of `tqdm`.
     """
+    make: Any = tqdm
     # None asks tqdm to look whether anybody sees it.
-    return tqdm(*arguments, disable=True if hidden or _Switch.off else None, **options)
+    return make(*arguments, disable=True if hidden or _Switch.off else None, **options)

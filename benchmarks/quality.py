@@ -33,7 +33,7 @@ from quality_plots import save_pictures, save_plots
 from quality_rows import Measured, Row
 from quality_tables import COLUMNS, TABLES, plan, tabulate
 from timing import conditions, print_report
-from tqdm import tqdm
+from adagen_rt.progress import bar
 
 from adagen_rt.cli.support.judges import check_judged
 from adagen_rt.cli.support.plots import check_plot
@@ -124,7 +124,7 @@ def _engine_rows(source: Sampler, measured: Measured, settings: Settings) -> lis
     rows, name = [], title(source.manifest)
     for table in settings.tables:
         lines = plan(table, source, settings.more)
-        bar = tqdm(lines, desc=f"{name}, {table}", unit="line")
+        shown = bar(lines, desc=f"{name}, {table}", unit="line")
         found = [[measured.row(source, line, seed) for seed in settings.seeds] for line in bar]
         rows += tabulate(table, name, lines, found)
     return rows

@@ -25,7 +25,7 @@ class Interrupted(click.ClickException):
 
     def __init__(self, signal: KeyboardInterrupt, kept: str = "") -> None:
         terminated = isinstance(signal, Terminated)
-        self.exit_code = 143 if terminated else 130
+        self.exit_code = 143 if terminated else 130  # type: ignore[misc]
         word = "Terminated" if terminated else "Interrupted"
         super().__init__(f"{word}: {kept}" if kept else word)
 

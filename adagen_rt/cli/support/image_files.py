@@ -91,7 +91,8 @@ def join_grid(images: Images, columns: int) -> Images:
     canvas = np.zeros((rows * columns, height, width, channels), np.uint8)
     canvas[:count] = images
     grid = canvas.reshape(rows, columns, height, width, channels).swapaxes(1, 2)
-    return grid.reshape(rows * height, columns * width, channels)
+    joined: Images = grid.reshape(rows * height, columns * width, channels)
+    return joined
 
 
 def save_picture(path: Path, pixels: Images, facts: Facts) -> None:

@@ -35,9 +35,7 @@ def engine_hash(engine: EngineFolder) -> str:
     return sha256(engine.path / MANIFEST)
 
 
-def run_facts(
-    engine: EngineFolder, request: Request, backend: str, provider: str | None
-) -> Facts:
+def run_facts(engine: EngineFolder, request: Request, backend: str, provider: str | None) -> Facts:
     """List what all images of a run have in common."""
     params = request.params
     return {

@@ -10,9 +10,7 @@ from typing import Any, TypeVar
 
 import click
 
-from adagen_rt.cli.support.formats import PICTURES, PLOTS, STEPS, NamedPath, check_suffix
-from adagen_rt.cli.support.made import Made
-from adagen_rt.cli.support.metadata import file_facts, is_ours
+from adagen_rt.cli.support.formats import PICTURES, STEPS, NamedPath, check_suffix
 from adagen_rt.cli.support.image_files import (
     check_grid,
     check_target,
@@ -21,6 +19,8 @@ from adagen_rt.cli.support.image_files import (
     save_folder,
     save_sheet,
 )
+from adagen_rt.cli.support.made import Made
+from adagen_rt.cli.support.metadata import file_facts, is_ours
 from adagen_rt.cli.support.plots import check_plot, save_plot, schedule_title
 from adagen_rt.cli.support.preview import PREVIEW_SAMPLES, PREVIEW_STEPS, Preview
 from adagen_rt.cli.support.report import save_trace

@@ -85,4 +85,4 @@ def _compare(path: Path, there: Facts, own: Facts) -> None:
 
 def _asked_seed(facts: Facts) -> int:
     """The seed before best-of chose another."""
-    return int(facts.get("asked_seed", facts["seed"]))
+    return int(facts["asked_seed"] if "asked_seed" in facts else facts["seed"])

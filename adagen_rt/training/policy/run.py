@@ -16,12 +16,12 @@ from typing import Any
 
 import torch
 from torch import nn
-from tqdm import tqdm
 
 from adagen_rt.errors import CheckpointError, InputError
 from adagen_rt.models.checkpoint import load_state, load_strict
 from adagen_rt.models.policy import PolicyNetwork, make_critic
 from adagen_rt.models.random import keyed_generator
+from adagen_rt.progress import bar
 from adagen_rt.training.checkpoint import load_checkpoint, save_checkpoint, save_weights
 from adagen_rt.training.demo.loop import CHECKPOINT, MAX_FAILURES, TrainingError
 from adagen_rt.training.log import CsvLog
@@ -120,8 +120,9 @@ class PolicyTrainer:
             TrainingError: Nothing finite came out several times in a row.
         """
         started, leads = time.monotonic(), self.workers.leads
-        bar = tqdm(total=self.config.updates, initial=self.update, unit="update", disable=not leads)
-        with bar, self._log() as log:
+        total = self.config.updates
+        progress = bar(total=total, initial=self.update, unit="update", hidden=not leads)
+        with progress, self._log() as log:
             if self.update == 0 and log is not None:
                 log.write(_line({"update": 0, **self._evaluate()}))
             while self.update < self.config.updates:
@@ -131,8 +132,8 @@ class PolicyTrainer:
                     numbers |= self._evaluate()
                     numbers |= {"update": self.update, "seconds": time.monotonic() - begun}
                     log.write(_line(numbers))
-                bar.set_postfix(_summary(numbers), refresh=False)
-                bar.update()
+                progress.set_postfix(_summary(numbers), refresh=False)
+                progress.update()
                 if self.update % self.config.save_every == 0:
                     self._save()
                 if max_minutes is not None and self._late(started, max_minutes):
