@@ -125,7 +125,7 @@ def _engine_rows(source: Sampler, measured: Measured, settings: Settings) -> lis
     for table in settings.tables:
         lines = plan(table, source, settings.more)
         shown = bar(lines, desc=f"{name}, {table}", unit="line")
-        found = [[measured.row(source, line, seed) for seed in settings.seeds] for line in bar]
+        found = [[measured.row(source, line, seed) for seed in settings.seeds] for line in shown]
         rows += tabulate(table, name, lines, found)
     return rows
 

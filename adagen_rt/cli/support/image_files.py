@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from adagen_rt.cli.support.captions import caption_of, with_captions
+from adagen_rt.cli.support.captions import WHITE, caption_of, with_captions
 from adagen_rt.cli.support.formats import PICTURES, QUALITY, check_suffix
 from adagen_rt.cli.support.made import Facts, Made
 from adagen_rt.cli.support.metadata import (
@@ -81,14 +81,15 @@ def save_sheet(path: Path, made: Made, labels: bool) -> None:
     if labels:
         images = with_captions(images, [caption_of(sample) for sample in facts["samples"]])
     columns = int(np.ceil(np.sqrt(len(images))))
-    save_picture(path, join_grid(images, columns), facts)
+    grid = join_grid(images, columns, fill=WHITE if labels else 0)
+    save_picture(path, grid, facts)
 
 
-def join_grid(images: Images, columns: int) -> Images:
-    """Join images (N, H, W, C) row by row to one (height, width, C)."""
+def join_grid(images: Images, columns: int, fill: int = 0) -> Images:
+    """Join images (N, H, W, C) row by row to one (height, width, C); what is left is ``fill``."""
     count, height, width, channels = images.shape
     rows = -(-count // columns)
-    canvas = np.zeros((rows * columns, height, width, channels), np.uint8)
+    canvas = np.full((rows * columns, height, width, channels), fill, np.uint8)
     canvas[:count] = images
     grid = canvas.reshape(rows, columns, height, width, channels).swapaxes(1, 2)
     joined: Images = grid.reshape(rows * height, columns * width, channels)
