@@ -19,6 +19,7 @@ from adagen_rt.errors import AdagenError
 COMMANDS = (
     "generate",
     "serve",
+    "list",
     "inspect",
     "doctor",
     "export",
@@ -50,7 +51,9 @@ class LazyGroup(click.Group):
         """The command of that name."""
         if cmd_name not in COMMANDS:
             return None
-        command = getattr(import_module(f"adagen_rt.cli.{cmd_name}"), cmd_name)
+        module = import_module(f"adagen_rt.cli.{cmd_name}")
+        # Python has a "list" of its own.
+        command = getattr(module, "list_" if cmd_name == "list" else cmd_name)
         assert isinstance(command, click.Command)
         return command
 
