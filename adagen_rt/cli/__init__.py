@@ -12,6 +12,7 @@ from typing import Any
 import click
 
 from adagen_rt.cli.support.ending import Interrupted, ending_cleanly
+from adagen_rt.cli.support.verbosity import LOGGER, with_verbosity
 from adagen_rt.errors import AdagenError
 
 #: Commands in the order that help lists them; each is loaded when it is used, so that
@@ -55,7 +56,7 @@ class LazyGroup(click.Group):
         # Python has a "list" of its own.
         command = getattr(module, "list_" if cmd_name == "list" else cmd_name)
         assert isinstance(command, click.Command)
-        return command
+        return with_verbosity(command)
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command."""
@@ -69,12 +70,14 @@ class LazyGroup(click.Group):
         except click.UsageError as error:
             raise Failure(error.format_message()) from error
         except AdagenError as error:
+            LOGGER.debug("where it comes from:", exc_info=error)
             raise Failure(str(error)) from error
         except ImportError as error:
             raise Failure(f"{error}; adagen-rt doctor shows what is installed") from error
         except BrokenPipeError:
             raise
         except OSError as error:
+            LOGGER.debug("where it comes from:", exc_info=error)
             where = f"{error.filename}: " if error.filename else ""
             raise Failure(f"{where}{error.strerror or error}") from error
 

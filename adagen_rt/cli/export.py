@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from adagen_rt.cli.support.verbosity import LOGGER
 from adagen_rt.engine.manifest import Dtype
 from adagen_rt.errors import MissingExtraError
 
@@ -67,6 +68,6 @@ def export(
         fidelity_from=fidelity_from,
         seeded=seeded,
         dtype=EXPORTED[dtype],
-        progress=lambda message: click.echo(message, err=True),
+        progress=LOGGER.info,
     )
     click.echo(f"written: {engine.path}")

@@ -10,11 +10,12 @@ import click
 
 from adagen_rt.cli.support.backend_options import backend_options
 from adagen_rt.cli.support.classes import choose_classes, choose_seeds
+from adagen_rt.cli.support.config import config_option
 from adagen_rt.cli.support.formats import NamedPath
 from adagen_rt.cli.support.made import Made
 from adagen_rt.cli.support.outputs import Outputs, output_options
 from adagen_rt.cli.support.repeat import Asked, ask_again
-from adagen_rt.cli.support.report import describe, failures, summarize
+from adagen_rt.cli.support.report import describe, failures, lines_of, summarize
 from adagen_rt.cli.support.resume import Earlier
 from adagen_rt.cli.support.run import Run
 from adagen_rt.cli.support.sampling_options import sampling_options
@@ -49,6 +50,10 @@ from adagen_rt.sampling.request import MAX_BATCH, check_count, make_request
 @sampling_options()
 @backend_options
 @click.option("--json", "as_json", is_flag=True, help="Print a summary as JSON.")
+@click.option(
+    "--json-lines", is_flag=True, help="Print a line of JSON for each image, as it is written."
+)
+@config_option
 @click.pass_context
 def generate(
     context: click.Context,
@@ -64,12 +69,15 @@ def generate(
     backend: str,
     provider: str | None,
     as_json: bool,
+    json_lines: bool,
 ) -> None:
     """Generate images.
 
     Everything is checked before anything is written. A sample that meets a non-finite number
     is reported and left out, and the exit status is 1. Every file says how its images were made.
     """
+    if as_json and json_lines:
+        raise InputError("json-lines", "--json as well", "one of them")
     check_count("count", count)
     as_integer("batch-size", batch_size, 1, MAX_BATCH)
     check_threads(threads)
@@ -90,16 +98,27 @@ def generate(
     run = Run(asked, outputs, earlier, threads)
     begin = time.perf_counter()
     parts = []
-    for part in run.make(batch_size, quiet=as_json):
+    for part, names in run.make(batch_size, quiet=as_json or json_lines):
         parts.append(part.without_images() if outputs.in_folder else part)
+        if json_lines and outputs.in_folder:
+            _print_lines(part, names)
     total = time.perf_counter() - begin
     made = run.join(parts)
     files, shown = outputs.save(made, run.preview)
-    summary = summarize(made, total, files)
-    click.echo(json.dumps(summary) if as_json else describe(summary, shown))
+    if json_lines and not outputs.in_folder:
+        _print_lines(made, [outputs.out] * len(made.good))
+    elif not json_lines:
+        summary = summarize(made, total, files)
+        click.echo(json.dumps(summary) if as_json else describe(summary, shown))
     if made.result.failures:
         _report_failures(made)
         context.exit(1)
+
+
+def _print_lines(made: Made, files: list[Path]) -> None:
+    """Print a line for each image; ``files`` are those of the good ones."""
+    for line in lines_of(made, files):
+        click.echo(line)
 
 
 def _report_failures(made: Made) -> None:

@@ -31,7 +31,7 @@ def save_curves(path: Path, log: Path) -> None:
     figure = Figure(figsize=(4 * columns, 3 * lines), layout="constrained")
     figure.suptitle(f"{log.parent.name}: {len(rows)} updates")
     for place, names in enumerate(panels, 1):
-        axis = figure.add_subplot(lines, columns, place)
+        axis: Any = figure.add_subplot(lines, columns, place)
         for name in names:
             _draw(axis, name, rows)
         if len(names) > 1:

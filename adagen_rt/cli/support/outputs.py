@@ -136,10 +136,13 @@ class Outputs:
         if not self.overwrite:
             self._check_losses()
 
-    def add(self, made: Made, total: int) -> None:
+    def add(self, made: Made, total: int) -> list[Path]:
         """Write a batch of a run of so many images, where each image has a file."""
-        if self.in_folder and made.good:
-            self.files.extend(save_folder(self.out, made, total, self.suffix))
+        if not self.in_folder or not made.good:
+            return []
+        files = save_folder(self.out, made, total, self.suffix)
+        self.files.extend(files)
+        return files
 
     def save(self, made: Made, preview: Preview) -> tuple[list[Path], list[Path]]:
         """Write everything that was asked for, but no failed sample.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 
@@ -14,6 +15,7 @@ from adagen_rt.cli.support.outputs import Outputs
 from adagen_rt.cli.support.preview import Preview
 from adagen_rt.cli.support.repeat import Asked
 from adagen_rt.cli.support.resume import Earlier
+from adagen_rt.cli.support.verbosity import LOGGER
 from adagen_rt.cli.support.watch import ProgressBar
 from adagen_rt.pipeline.base import Pipeline
 from adagen_rt.pipeline.load import make_pipeline
@@ -50,8 +52,8 @@ class Run:
         self._pipeline = self._load(asked, threads)
         self.preview = Preview(outputs.preview is not None, request.steps)
 
-    def make(self, batch_size: int, quiet: bool) -> Iterator[Made]:
-        """Make the images that are missing, and yield each batch when it is written.
+    def make(self, batch_size: int, quiet: bool) -> Iterator[tuple[Made, list[Path]]]:
+        """Make what is missing, and yield each batch, with its files, when it is written.
 
         Raises:
             Interrupted: A signal came.
@@ -66,10 +68,12 @@ class Run:
                         self._request.take(places), batch_size=batch_size, progress=watch
                     )
                     made = self._made(result, self._numbers[places], self._request.take(places))
-                    self._outputs.add(made, self._total)
+                    files = self._outputs.add(made, self._total)
                 except KeyboardInterrupt as error:
                     raise Interrupted(error, self._kept()) from None
-                yield made
+                last = self._numbers[places[-1]]
+                LOGGER.debug("images %d to %d of %d", self._numbers[first], last, self._total)
+                yield made, files
 
     def join(self, parts: list[Made]) -> Made:
         """All batches together."""
@@ -78,6 +82,8 @@ class Run:
 
     def _load(self, asked: Asked, threads: int | None) -> Pipeline:
         pipeline = make_pipeline(asked.engine, asked.backend, threads, asked.provider)
+        facts = ", ".join(f"{name} {value}" for name, value in pipeline.facts().items())
+        LOGGER.debug("loaded %s: %s", asked.engine.path, facts)
         streams = None if self._outputs.preview is None else "preview"
         pipeline.capabilities.check(asked.backend, self._request.params, streams=streams)
         return pipeline
