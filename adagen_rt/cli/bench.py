@@ -141,11 +141,16 @@ def _page(facts: dict[str, Any], measured: list[Measurement]) -> str:
         (
             str(one.batch),
             *(f"{1e3 * seconds:.2f}" for seconds in one.percentiles),
-            f"{one.images_per_second:.2f}",
+            _rate(one.images_per_second),
         )
         for one in measured
     ]
     return f"{title}\n\n{table(header, rows)}"
+
+
+def _rate(number: float) -> str:
+    """Images a second; never 0 for what is only slow."""
+    return f"{number:.2f}" if number >= 1 else f"{number:.2g}"
 
 
 def _profile_page(one: Measurement) -> str:

@@ -96,23 +96,29 @@ def generate(
         request = make_request(opened.manifest, classes, seeds, params)
         asked = Asked(opened, request, backend, provider)
     run = Run(asked, outputs, earlier, threads)
-    begin = time.perf_counter()
-    parts = []
-    for part, names in run.make(batch_size, quiet=as_json or json_lines):
+    style = "lines" if json_lines else "json" if as_json else "words"
+    made = _make(run, outputs, batch_size, style)
+    if made.result.failures:
+        _report_failures(made)
+        context.exit(1)
+
+
+def _make(run: Run, outputs: Outputs, batch_size: int, style: str) -> Made:
+    """Make everything, have it written, and say so in ``words``, as ``json`` or in ``lines``."""
+    begin, parts, early = time.perf_counter(), [], style == "lines" and outputs.in_folder
+    for part, names in run.make(batch_size, quiet=style != "words"):
         parts.append(part.without_images() if outputs.in_folder else part)
-        if json_lines and outputs.in_folder:
+        if early:
             _print_lines(part, names)
     total = time.perf_counter() - begin
     made = run.join(parts)
     files, shown = outputs.save(made, run.preview)
-    if json_lines and not outputs.in_folder:
-        _print_lines(made, [outputs.out] * len(made.good))
-    elif not json_lines:
+    if style != "lines":
         summary = summarize(made, total, files)
-        click.echo(json.dumps(summary) if as_json else describe(summary, shown))
-    if made.result.failures:
-        _report_failures(made)
-        context.exit(1)
+        click.echo(json.dumps(summary) if style == "json" else describe(summary, shown))
+    elif not early:
+        _print_lines(made, [outputs.out] * len(made.good))
+    return made
 
 
 def _print_lines(made: Made, files: list[Path]) -> None:

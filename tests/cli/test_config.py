@@ -69,7 +69,9 @@ def test_yaml_without_its_package(refuse, tmp_path, monkeypatch):
     assert "pip install 'adagen-rt[yaml]'" in line
 
 
-@pytest.mark.parametrize("arguments", [("--static", "--tuned"), ("--static", "--schedule", "tuned")])
+@pytest.mark.parametrize(
+    "arguments", [("--static", "--tuned"), ("--static", "--schedule", "tuned")]
+)
 def test_one_schedule_at_a_time(refuse, tiny_engine, arguments):
     line = refuse("generate", "--engine", tiny_engine, *arguments)
     assert "schedule: got '--" in line
