@@ -13,6 +13,9 @@ from pathlib import Path
 
 from adagen_rt.errors import InputError
 
+#: No space, no more of a user's share, a file of more than the limit.
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
 
 def check_writable(field: str, path: Path, *, folder: bool = False) -> None:
     """Refuse a path that could not be written later.
@@ -46,17 +49,18 @@ def staged_files(target: Path) -> Iterator[Path]:
     target.mkdir(parents=True, exist_ok=True)
     staging = Path(tempfile.mkdtemp(prefix=".adagen-", dir=target))
     try:
-        yield staging
-        for path in sorted(staging.iterdir()):
-            _sync(path)
-            path.replace(target / path.name)
+        with _naming(target):
+            yield staging
+            for path in sorted(staging.iterdir()):
+                _sync(path)
+                path.replace(target / path.name)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
 
 
 def replace_file(target: Path, write: Callable[[Path], object]) -> None:
     """Have a file written beside ``target``, and move it there when it is complete."""
-    with staged_files(target.parent) as staging:
+    with _naming(target), staged_files(target.parent) as staging:
         write(staging / target.name)
 
 
@@ -77,11 +81,12 @@ def staged_folder(target: Path, marker: str) -> Iterator[Path]:
     target.parent.mkdir(parents=True, exist_ok=True)
     staging = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
     try:
-        yield staging
-        staging.chmod(0o755)
-        for path in staging.iterdir():
-            _sync(path)
-        _replace_folder(staging, target)
+        with _naming(target):
+            yield staging
+            staging.chmod(0o755)
+            for path in staging.iterdir():
+                _sync(path)
+            _replace_folder(staging, target)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
 
@@ -97,6 +102,17 @@ def _may_replace(target: Path, marker: str) -> bool:
     if not target.is_dir():
         return not target.exists()
     return (target / marker).is_file() or not any(target.iterdir())
+
+
+@contextmanager
+def _naming(target: Path) -> Iterator[None]:
+    """Have the error of a full disk name what was to be written, not what was read."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
+        raise OSError(error.errno, error.strerror, str(target)) from error
 
 
 def _sync(path: Path) -> None:

@@ -1,7 +1,7 @@
 """The command line: `adagen-rt COMMAND`.
 
 Exit status: 0 success, 1 some samples failed (or `doctor` found no usable backend),
-2 bad input, said in one line on stderr.
+2 bad input, said in one line on stderr; 130 after Ctrl-C, 143 after SIGTERM.
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ from typing import Any
 
 import click
 
+from adagen_rt.cli.support.ending import Interrupted, ending_cleanly
+from adagen_rt.cli.support.verbosity import LOGGER, with_verbosity
 from adagen_rt.errors import AdagenError, InputError
 
 #: Commands in the order that help lists them; each is loaded when it is used, so that
@@ -18,6 +20,7 @@ from adagen_rt.errors import AdagenError, InputError
 COMMANDS = (
     "generate",
     "serve",
+    "list",
     "inspect",
     "doctor",
     "export",
@@ -49,14 +52,19 @@ class LazyGroup(click.Group):
         """Load the command of that name."""
         if cmd_name not in COMMANDS:
             return None
-        command = getattr(import_module(f"adagen_rt.cli.{cmd_name}"), cmd_name)
+        module = import_module(f"adagen_rt.cli.{cmd_name}")
+        # Python has a "list" of its own.
+        command = getattr(module, "list_" if cmd_name == "list" else cmd_name)
         assert isinstance(command, click.Command)
-        return command
+        return with_verbosity(command)
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command."""
         try:
-            return super().invoke(ctx)
+            with ending_cleanly():
+                return super().invoke(ctx)
+        except KeyboardInterrupt as error:
+            raise Interrupted(error) from None
         except click.exceptions.NoArgsIsHelpError:
             raise
         except click.UsageError as error:
@@ -66,12 +74,14 @@ class LazyGroup(click.Group):
             typed = error.field.replace("_", "-") if error.field.islower() else error.field
             raise Failure(typed + str(error).removeprefix(error.field)) from error
         except AdagenError as error:
+            LOGGER.debug("where it comes from:", exc_info=error)
             raise Failure(str(error)) from error
         except ImportError as error:
             raise Failure(f"{error}; adagen-rt doctor shows what is installed") from error
         except BrokenPipeError:
             raise
         except OSError as error:
+            LOGGER.debug("where it comes from:", exc_info=error)
             where = f"{error.filename}: " if error.filename else ""
             raise Failure(f"{where}{error.strerror or error}") from error
 

@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from adagen_rt.cli.support.backend_options import backend_options
+from adagen_rt.cli.support.formats import NamedPath
 from adagen_rt.cli.support.plots import check_plot, save_latencies
 from adagen_rt.cli.support.sampling_options import sampling_options
 from adagen_rt.cli.support.tables import table
@@ -38,8 +39,8 @@ WARMUPS = 2
 @click.option("--profile", is_flag=True, help="Also say where the time goes, step by step.")
 @click.option(
     "--plot",
-    type=click.Path(path_type=Path),
-    help="Picture of latency and throughput by batch size.",
+    type=NamedPath(),
+    help="Latency and throughput by batch size: .png, .svg or .pdf.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the figures as JSON.")
 def bench(
@@ -73,7 +74,7 @@ def bench(
     measured = _measure_all(pipeline, sizes, plan, quiet=as_json)
     facts["load_after"] = _load()
     if plot is not None:
-        save_latencies(plot, measured)
+        save_latencies(plot, measured, _title(pipeline, plan))
     click.echo(json.dumps(_record(facts, measured, profile)) if as_json else _page(facts, measured))
     if profile and not as_json:
         click.echo("".join(f"\n{_profile_page(one)}\n" for one in measured), nl=False)
@@ -100,6 +101,13 @@ def _conditions(pipeline: Pipeline, plan: Plan) -> dict[str, Any]:
         "repeats": plan.repeats,
         "load_before": _load(),
     }
+
+
+def _title(pipeline: Pipeline, plan: Plan) -> str:
+    """What a plot shows."""
+    facts = ", ".join(f"{name} {value}" for name, value in pipeline.facts().items())
+    schedule = f"{plan.params.schedule} schedule, {plan.steps} steps"
+    return f"{pipeline.manifest.name}: {schedule}, {facts}"
 
 
 def _load() -> float:
@@ -133,11 +141,16 @@ def _page(facts: dict[str, Any], measured: list[Measurement]) -> str:
         (
             str(one.batch),
             *(f"{1e3 * seconds:.2f}" for seconds in one.percentiles),
-            f"{one.images_per_second:.2f}",
+            _rate(one.images_per_second),
         )
         for one in measured
     ]
     return f"{title}\n\n{table(header, rows)}"
+
+
+def _rate(number: float) -> str:
+    """Images a second; never 0 for what is only slow."""
+    return f"{number:.2f}" if number >= 1 else f"{number:.2g}"
 
 
 def _profile_page(one: Measurement) -> str:

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import time
-from typing import Any
 
 import click
-from tqdm import tqdm
 
 from adagen_rt.backends.tensorrt import MODULES
 from adagen_rt.backends.tensorrt.build import build_plans
 from adagen_rt.cli.export import DTYPES
 from adagen_rt.cli.support.tables import quantity
+from adagen_rt.cli.support.verbosity import LOGGER
 from adagen_rt.engine.folder import open_engine
 from adagen_rt.errors import InputError
+from adagen_rt.progress import bar
 
 
 @click.command()
@@ -70,7 +70,7 @@ class Display:
 
     def __init__(self) -> None:
         self._graph = ""
-        self._bar: tqdm[Any] = tqdm(disable=None, leave=False)
+        self._bar = bar(leave=False)
 
     def __enter__(self) -> Display:
         return self
@@ -83,7 +83,7 @@ class Display:
         if graph != self._graph:
             self._graph = graph
             self._bar.clear()
-            click.echo(f"building {graph}", err=True)
+            LOGGER.info(f"building {graph}")
         if not self._bar.disable:
             self._bar.set_description(phase, refresh=False)
             self._bar.total, self._bar.n = steps, done

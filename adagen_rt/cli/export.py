@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from adagen_rt.cli.support.verbosity import LOGGER
 from adagen_rt.engine.manifest import Dtype
 from adagen_rt.errors import MissingExtraError
 
@@ -80,7 +81,7 @@ def export(
         "weights": weights,
         "fidelity_from": fidelity_from,
         "weights_keys": dict(_parse_key(given) for given in weights_keys),
-        "progress": lambda message: click.echo(message, err=True),
+        "progress": LOGGER.info,
     }
     if check:
         checked = check_export(recipe, **source)

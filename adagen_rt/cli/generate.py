@@ -10,24 +10,24 @@ import click
 
 from adagen_rt.cli.support.backend_options import backend_options
 from adagen_rt.cli.support.classes import choose_classes, choose_seeds
-from adagen_rt.cli.support.outputs import Outputs
-from adagen_rt.cli.support.report import describe, failures, summarize
+from adagen_rt.cli.support.config import config_option
+from adagen_rt.cli.support.formats import NamedPath
+from adagen_rt.cli.support.made import Made
+from adagen_rt.cli.support.outputs import Outputs, output_options
+from adagen_rt.cli.support.repeat import Asked, ask_again
+from adagen_rt.cli.support.report import describe, failures, lines_of, summarize
+from adagen_rt.cli.support.resume import Earlier
+from adagen_rt.cli.support.run import Run
 from adagen_rt.cli.support.sampling_options import sampling_options
-from adagen_rt.cli.support.watch import Preview, ProgressBar
 from adagen_rt.engine.folder import open_engine
-from adagen_rt.engine.manifest import Manifest
 from adagen_rt.errors import InputError, as_integer
-from adagen_rt.pipeline.base import Pipeline
-from adagen_rt.pipeline.load import check_threads, make_pipeline
+from adagen_rt.pipeline.load import check_threads
 from adagen_rt.sampling.params import SamplingParams
-from adagen_rt.sampling.request import MAX_BATCH, Request, check_count, make_request
-from adagen_rt.sampling.result import Result, Step
-
-FilePath = click.Path(path_type=Path)
+from adagen_rt.sampling.request import MAX_BATCH, check_count, make_request
 
 
 @click.command()
-@click.option("--engine", required=True, help="Engine folder, or the name of a shipped engine.")
+@click.option("--engine", help="Engine folder, or the name of a shipped engine.")
 @click.option(
     "--label",
     "given",
@@ -36,88 +36,101 @@ FilePath = click.Path(path_type=Path)
     "classes in turn; without this option, all of them.",
 )
 @click.option("--count", type=int, default=16, show_default=True, help="Images in total.")
-@click.option("--seed", type=int, help="Seed of the first image; the others count up from it.")
 @click.option(
-    "--out",
-    type=FilePath,
-    default=Path("out.png"),
-    show_default=True,
-    help="A name ending .png (one grid) or .npz (arrays of images, classes, seeds), or a folder "
-    "(one PNG an image).",
+    "--seed", type=int, help="Seed of the first image; the others count up. Default: drawn."
 )
+@click.option(
+    "--repeat",
+    type=NamedPath(),
+    help="Make the images of a picture, .npz or trace of an earlier run again.",
+)
+@output_options
 @click.option("--batch-size", type=int, default=16, show_default=True, help="Images made together.")
 @click.option("--threads", type=int, help="CPU threads; default: all that are available.")
 @sampling_options()
 @backend_options
-@click.option("--preview", type=FilePath, help="Picture of the first samples after each step.")
-@click.option("--plot", type=FilePath, help="Picture of every action over the steps.")
-@click.option("--trace", type=FilePath, help="JSON of what was chosen for each image.")
 @click.option("--json", "as_json", is_flag=True, help="Print a summary as JSON.")
+@click.option(
+    "--json-lines", is_flag=True, help="Print a line of JSON for each image, as it is written."
+)
+@config_option
 @click.pass_context
 def generate(
     context: click.Context,
-    engine: str,
+    engine: str | None,
     given: tuple[str, ...],
     count: int,
     seed: int | None,
-    out: Path,
+    repeat: Path | None,
+    outputs: Outputs,
     params: SamplingParams,
     batch_size: int,
     threads: int | None,
     backend: str,
     provider: str | None,
-    preview: Path | None,
-    plot: Path | None,
-    trace: Path | None,
     as_json: bool,
+    json_lines: bool,
 ) -> None:
     """Generate images.
 
     Everything is checked before anything is written. A sample that meets a non-finite number
-    is reported and left out, and the exit status is 1.
+    is reported and left out, and the exit status is 1. Every file says how its images were made.
     """
+    if as_json and json_lines:
+        raise InputError("json-lines", "--json as well", "one of them")
     check_count("count", count)
     as_integer("batch-size", batch_size, 1, MAX_BATCH)
     check_threads(threads)
-    if preview is not None and params.best_of > 1:
-        raise InputError("preview", str(preview), "no --best-of: what is kept is known at the end")
-    opened = open_engine(engine)
-    classes, numbers = choose_classes(opened.manifest, given, count), choose_seeds(seed, count)
-    request = make_request(opened.manifest, classes, numbers, params)
-    outputs = Outputs(out, preview, plot, trace)
-    outputs.check(count, request.steps, opened.manifest.image)
-    pipeline = make_pipeline(opened, backend, threads, provider)
-    streams = None if preview is None else "preview"
-    pipeline.capabilities.check(backend, request.params, streams=streams)
-    watcher = Preview(preview is not None, request.steps)
-    begin = time.perf_counter()
-    result = _run(pipeline, request, batch_size, watcher, quiet=as_json)
+    if outputs.preview is not None and params.best_of > 1:
+        expected = "no --best-of: what is kept is known at the end"
+        raise InputError("preview", str(outputs.preview), expected)
+    earlier = Earlier(outputs.out, outputs.suffix) if outputs.resume else None
+    if repeat is not None:
+        asked = ask_again(context, repeat, engine, backend, provider)
+    elif engine is None:
+        raise click.MissingParameter(param_hint="--engine", param_type="option")
+    else:
+        opened = open_engine(engine)
+        first = earlier.first_seed if earlier and seed is None else seed
+        classes, seeds = choose_classes(opened.manifest, given, count), choose_seeds(first, count)
+        request = make_request(opened.manifest, classes, seeds, params)
+        asked = Asked(opened, request, backend, provider)
+    run = Run(asked, outputs, earlier, threads)
+    style = "lines" if json_lines else "json" if as_json else "words"
+    made = _make(run, outputs, batch_size, style)
+    if made.result.failures:
+        _report_failures(made)
+        context.exit(1)
+
+
+def _make(run: Run, outputs: Outputs, batch_size: int, style: str) -> Made:
+    """Make everything, have it written, and say so in ``words``, as ``json`` or in ``lines``."""
+    begin, parts, early = time.perf_counter(), [], style == "lines" and outputs.in_folder
+    for part, names in run.make(batch_size, quiet=style != "words"):
+        parts.append(part.without_images() if outputs.in_folder else part)
+        if early:
+            _print_lines(part, names)
     total = time.perf_counter() - begin
-    files, shown = outputs.save(opened.manifest, result, request, watcher)
-    summary = summarize(opened.manifest, result, request, total, files)
-    click.echo(json.dumps(summary) if as_json else describe(summary, shown))
-    _report_failures(context, opened.manifest, result)
+    made = run.join(parts)
+    files, shown = outputs.save(made, run.preview)
+    if style != "lines":
+        summary = summarize(made, total, files)
+        click.echo(json.dumps(summary) if style == "json" else describe(summary, shown))
+    elif not early:
+        _print_lines(made, [outputs.out] * len(made.good))
+    return made
 
 
-def _run(
-    pipeline: Pipeline, request: Request, batch_size: int, preview: Preview, quiet: bool
-) -> Result:
-    total = len(request) * request.steps * request.params.best_of
-    with ProgressBar(total, quiet) as progress:
-
-        def watch(step: Step) -> None:
-            progress.add(step)
-            preview.add(step)
-
-        return pipeline.run(request, batch_size=batch_size, progress=watch)
+def _print_lines(made: Made, files: list[Path]) -> None:
+    """Print a line for each image; ``files`` are those of the good ones."""
+    for line in lines_of(made, files):
+        click.echo(line)
 
 
-def _report_failures(context: click.Context, manifest: Manifest, result: Result) -> None:
-    for failure in failures(manifest, result):
+def _report_failures(made: Made) -> None:
+    for failure in failures(made):
         index, step = failure.pop("index"), failure.pop("step")
         asked = ", ".join(f"{name} {value}" for name, value in failure.items())
         click.echo(
             f"Error: image {index} ({asked}) met a non-finite number at step {step}", err=True
         )
-    if result.failures:
-        context.exit(1)

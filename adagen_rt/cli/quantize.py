@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from adagen_rt.cli.support.verbosity import LOGGER
 from adagen_rt.engine.folder import open_engine
 from adagen_rt.errors import MissingExtraError
 from adagen_rt.pipeline.load import check_threads
@@ -31,6 +32,6 @@ def quantize(engine: str, out: Path, threads: int | None) -> None:
         open_engine(engine),
         out,
         threads=check_threads(threads),
-        progress=lambda message: click.echo(message, err=True),
+        progress=LOGGER.info,
     )
     click.echo(f"written: {written.path}")

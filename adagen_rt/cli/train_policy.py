@@ -36,7 +36,7 @@ from adagen_rt.cli.support.training_options import (
 from adagen_rt.errors import InputError, RecipeError
 
 if TYPE_CHECKING:
-    from adagen_rt.engine.schedule import ScheduleSpec
+    from adagen_rt.engine.manifest import Manifest
     from adagen_rt.export.recipe import Recipe
     from adagen_rt.training.policy.adversarial import AdversaryConfig
     from adagen_rt.training.policy.evaluator import Watcher
@@ -162,7 +162,7 @@ def _make_trainer(
         reward,
         config,
         folder,
-        evaluator=Evaluator(environment, judge, _painter(manifest.schedule), options["evaluate"]),
+        evaluator=Evaluator(environment, judge, _painter(manifest), options["evaluate"]),
         resume=options["resume"],
         workers=workers,
     )
@@ -195,12 +195,14 @@ def _configs(recipe: Recipe, settings: tuple[str, ...]) -> tuple[PolicyTraining,
         raise RecipeError(f"training.{section}.{error}") from error
 
 
-def _painter(spec: ScheduleSpec) -> Watcher | None:
+def _painter(manifest: Manifest) -> Watcher | None:
     """Make a watcher that draws schedules and curves, where matplotlib is installed."""
     from adagen_rt.cli.support.plots import Chosen, save_plot
 
     def draw(folder: Path, chosen: Chosen) -> None:
-        save_plot(folder / "schedule.png", spec, spec.steps, chosen)
+        spec = manifest.schedule
+        title = f"{manifest.name}: schedule of the policy in training, {spec.steps} steps"
+        save_plot(folder / "schedule.png", spec, spec.steps, chosen, title)
         _draw_curves(folder)
 
     return draw if find_spec("matplotlib") else None

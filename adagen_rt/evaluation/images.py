@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Protocol
 
 import numpy as np
-from tqdm import tqdm
 
 from adagen_rt.engine.manifest import Manifest
 from adagen_rt.engine.schedule import (
@@ -16,6 +15,7 @@ from adagen_rt.engine.schedule import (
     StaticSchedule,
 )
 from adagen_rt.errors import InputError
+from adagen_rt.progress import bar
 from adagen_rt.sampling.params import SamplingParams
 from adagen_rt.sampling.request import Request, make_request
 from adagen_rt.sampling.result import Result, Step
@@ -58,11 +58,11 @@ def draw_request(
 def make_images(source: Source, request: Request, batch_size: int, title: str) -> Result:
     """Make the images of a request, with a progress bar of that title."""
     total = len(request) * request.steps * request.params.best_of
-    # leave=None: a bar inside of another disappears when it is full.
-    with tqdm(total=total, unit="step", desc=title, mininterval=1.0, leave=None) as bar:
+    # leave=None: a bar inside of another goes when it is full.
+    with bar(total=total, unit="step", desc=title, mininterval=1.0, leave=None) as progress:
 
         def tick(step: Step) -> None:
-            bar.update(step.advanced)
+            progress.update(step.advanced)
 
         return source.run(request, batch_size=batch_size, progress=tick)
 

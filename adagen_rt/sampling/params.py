@@ -253,8 +253,8 @@ def _check_schedule(manifest: Manifest, schedule: ScheduleName | None) -> Schedu
         return names[0]
     if schedule not in names:
         missing = {
-            "tuned": "an engine whose static schedule was searched",
-            "policy": "an engine with a policy",
+            "tuned": f"{' or '.join(names)}: no schedule was searched for {manifest.name}",
+            "policy": f"{' or '.join(names)}: {manifest.name} has no policy",
         }
         raise InputError("schedule", schedule, missing.get(schedule, ", ".join(names)))
     return schedule

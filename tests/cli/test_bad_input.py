@@ -72,7 +72,7 @@ def refuse_generate(refuse, guarded, tiny_engine):
         (("--best-of", 2, "--preview", "p.png"), "preview: got 'p.png', expected no --best-of"),
         (("--backend", "abacus"), "--backend"),
         (("--colour", "red"), "--colour"),
-        (("--out", "out.jpg"), "out: got 'out.jpg'"),
+        (("--out", "out.tif"), "out: got 'out.tif'"),
         (("--out", "out.png/more.png"), "out"),
         (("--preview", "images"), "preview"),
         (("--plot", "plot.png/p.png"), "plot"),
@@ -102,7 +102,7 @@ def test_a_plot_without_its_extra(refuse_generate, monkeypatch):
 
 
 def test_a_grid_too_large_to_be_a_picture(refuse_generate, monkeypatch):
-    monkeypatch.setattr("adagen_rt.cli.support.pictures.MAX_GRID_PIXELS", 100)
+    monkeypatch.setattr("adagen_rt.cli.support.image_files.MAX_GRID_PIXELS", 100)
     assert "at most 6" in refuse_generate("--count", 7)
 
 

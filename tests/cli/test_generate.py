@@ -53,7 +53,7 @@ def test_a_folder_has_one_file_an_image(generate, tmp_path):
 def test_arrays(generate, tiny_engine):
     generate("--count", 5, "--label", "0-1", "--label", "T-Bar", "--out", "a.npz")
     arrays = read_arrays("a.npz")
-    assert set(arrays) == {"images", "labels", "seeds"}
+    assert set(arrays) == {"images", "labels", "seeds", "adagen_rt"}
     assert arrays["images"].shape == (5, SIDE, SIDE, 1)
     assert arrays["images"].dtype == np.uint8
     np.testing.assert_array_equal(arrays["labels"], [0, 1, 2, 0, 1])

@@ -5,6 +5,8 @@ from tiny_engine import CLASSES, SCHEDULE, SIDE, STEPS, Options, build_tiny_engi
 import adagen_rt
 from adagen_rt.engine.schedule import Schedule
 from adagen_rt.errors import EngineError, InputError
+from adagen_rt.sampling.params import SamplingParams
+from adagen_rt.sampling.request import make_request
 
 LABELS = [0, 1, 2, 0, 1]
 SEEDS = [5, 6, 7, 2**63 - 1, 0]
@@ -35,11 +37,37 @@ def test_a_result_says_what_was_made(result):
     assert result.images.shape == (5, SIDE, SIDE, 1)
     assert result.images.dtype == np.uint8
     np.testing.assert_array_equal(result.labels, LABELS)
+    np.testing.assert_array_equal(result.rows["labels"], LABELS)
     np.testing.assert_array_equal(result.seeds, SEEDS)
     assert set(result.schedule) == set(SCHEDULE.names)
     assert all(values.shape == (STEPS, 5) for values in result.schedule.values())
     assert not result.failures
     assert {"backbone", "policy", "sampling", "decoder"} <= set(result.timings.seconds)
+
+
+def test_a_request_that_was_checked_is_run_as_it_is(pipeline, result):
+    request = make_request(pipeline.manifest, LABELS, SEEDS)
+    equal(pipeline.run(request), result)
+    equal(pipeline.run(request, batch_size=2), result)
+
+
+def test_parameters_may_come_as_an_object_and_as_keywords(pipeline):
+    params = SamplingParams(steps=3, schedule="static")
+    expected = pipeline.generate(LABELS, SEEDS, steps=3, schedule="static")
+    equal(pipeline.generate(LABELS, SEEDS, params), expected)
+    equal(
+        pipeline.generate(LABELS, SEEDS, SamplingParams(steps=9), steps=3, schedule="static"),
+        expected,
+    )
+    other = pipeline.generate(LABELS, SEEDS, params, schedule="policy")
+    equal(other, pipeline.generate(LABELS, SEEDS, steps=3))
+
+
+def test_an_option_that_is_none_is_refused(pipeline):
+    with pytest.raises(InputError, match="colour: got 'red', expected one of the options"):
+        pipeline.generate([0], [1], colour="red")
+    with pytest.raises(InputError, match="colour: got 'red', expected one of the options"):
+        pipeline.stream([0], [1], colour="red")
 
 
 def test_names_stand_for_numbers(pipeline, result):

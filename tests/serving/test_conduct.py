@@ -232,6 +232,14 @@ def test_futures_are_awaited(tmp_path):
         assert [image.label for image in asyncio.run(make())] == [0, 1, 2]
 
 
+def test_a_job_and_its_image_say_what_was_asked_for(tmp_path):
+    with BatchEngine(build_tiny_engine(tmp_path / "tiny"), threads=1) as engine:
+        job = engine.submit("T-BAR", 3)
+        assert (job.condition, job.label, job.seed) == ({"label": 2}, 2, 3)
+        image = job.result(30)
+    assert (image.condition, image.label, image.seed) == ({"label": 2}, 2, 3)
+
+
 def test_memory_stays_flat_over_thousands_of_images(tmp_path):
     with BatchEngine(build_tiny_engine(tmp_path / "tiny"), max_batch=8, max_queue=500) as engine:
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import secrets
 from itertools import cycle, islice
 
 from adagen_rt.condition import ClassLabels
@@ -10,6 +11,8 @@ from adagen_rt.engine.manifest import Manifest
 from adagen_rt.errors import InputError, as_integer
 from adagen_rt.sampling.request import SEED_LIMIT
 
+#: A drawn seed is short enough to be typed again, and exact in JavaScript.
+DRAWN_BITS = 48
 RANGE = re.compile(r"(\d{1,9})-(\d{1,9})")
 
 
@@ -47,9 +50,9 @@ def expand_label(classes: ClassLabels, label: str) -> range:
     return range(first, last + 1)
 
 
-def choose_seeds(seed: int | None, count: int) -> list[int] | None:
-    """Return consecutive seeds from ``seed`` on, or None for random ones."""
+def choose_seeds(seed: int | None, count: int) -> list[int]:
+    """Consecutive seeds from ``seed`` on; from one that is drawn, where none is given."""
     if seed is None:
-        return None
+        seed = secrets.randbits(DRAWN_BITS)
     first = as_integer("seed", seed, 0, SEED_LIMIT - count)
     return list(range(first, first + count))

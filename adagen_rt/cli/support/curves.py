@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +25,13 @@ def save_curves(path: Path, log: Path) -> None:
 
     with log.open(newline="") as file:
         rows = list(csv.DictReader(file))
-    figure = Figure(figsize=(12, 6), layout="constrained")
-    for axis, names in zip(figure.subplots(2, 3).flat, PANELS, strict=True):
+    panels = filled_panels(rows)
+    columns = min(3, len(panels)) or 1
+    lines = -(-len(panels) // columns) or 1
+    figure = Figure(figsize=(4 * columns, 3 * lines), layout="constrained")
+    figure.suptitle(f"{log.parent.name}: {len(rows)} updates")
+    for place, names in enumerate(panels, 1):
+        axis: Any = figure.add_subplot(lines, columns, place)
         for name in names:
             _draw(axis, name, rows)
         if len(names) > 1:
@@ -33,6 +39,12 @@ def save_curves(path: Path, log: Path) -> None:
         axis.set(title=", ".join(names).replace("_", " "), xlabel="update")
         axis.xaxis.get_major_locator().set_params(integer=True)
     replace_file(path, lambda temporary: figure.savefig(temporary, format="png", dpi=100))
+
+
+def filled_panels(rows: Sequence[Mapping[str, str]]) -> list[tuple[str, ...]]:
+    """List the panels that have something to show, and of their columns those that have."""
+    panels = (tuple(name for name in names if any(row[name] for row in rows)) for names in PANELS)
+    return [names for names in panels if names]
 
 
 def _draw(axis: Any, name: str, rows: list[dict[str, str]]) -> None:

@@ -2,74 +2,204 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import wraps
 from pathlib import Path
+from typing import Any, TypeVar
 
-from adagen_rt.cli.support.pictures import check_grid, check_target, save_images
-from adagen_rt.cli.support.plots import check_plotting, save_plot
+import click
+
+from adagen_rt.cli.support.formats import PICTURES, STEPS, NamedPath, check_suffix
+from adagen_rt.cli.support.image_files import (
+    check_grid,
+    check_target,
+    is_folder,
+    save_arrays,
+    save_folder,
+    save_sheet,
+)
+from adagen_rt.cli.support.made import Made
+from adagen_rt.cli.support.metadata import file_facts, is_ours
+from adagen_rt.cli.support.plots import check_plot, save_plot, schedule_title
+from adagen_rt.cli.support.preview import PREVIEW_SAMPLES, PREVIEW_STEPS, Preview
 from adagen_rt.cli.support.report import save_trace
-from adagen_rt.cli.support.watch import PREVIEW_SAMPLES, PREVIEW_STEPS, Preview
-from adagen_rt.engine.manifest import ImageSpec, Manifest
+from adagen_rt.cli.support.resume import pictures_in
+from adagen_rt.engine.manifest import ImageSpec
 from adagen_rt.errors import InputError
 from adagen_rt.files import check_writable
-from adagen_rt.sampling.request import Request
-from adagen_rt.sampling.result import Result
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+FORMATS = tuple(suffix[1:] for suffix in PICTURES)
+
+#: Every option, in the order of the help.
+OPTIONS = (
+    click.option(
+        "--out",
+        type=NamedPath(),
+        default=Path("out.png"),
+        show_default=True,
+        help="A name ending .png, .jpg or .webp (one grid) or .npz (arrays of images, classes, "
+        "seeds), or a folder (one picture an image, written as each batch is made).",
+    ),
+    click.option(
+        "--format",
+        "kind",
+        type=click.Choice(FORMATS),
+        help="Format of the pictures in a folder; default: png.",
+    ),
+    click.option(
+        "--preview",
+        type=NamedPath(),
+        help="The first samples after each step: a .png grid, or a .gif or .webp that moves.",
+    ),
+    click.option(
+        "--plot", type=NamedPath(), help="Every action over the steps: .png, .svg or .pdf."
+    ),
+    click.option("--trace", type=NamedPath(), help="JSON of what was chosen for each image."),
+    click.option(
+        "--labels", is_flag=True, help="Write class and seed under each image of a grid or preview."
+    ),
+    click.option(
+        "--overwrite",
+        is_flag=True,
+        help="Write into a folder that has pictures, and over files that adagen-rt did not write.",
+    ),
+    click.option(
+        "--resume", is_flag=True, help="Make only the images that the folder does not have yet."
+    ),
+)
 
 
 @dataclass(frozen=True)
 class Outputs:
-    """Paths of the output files.
+    """Where things go, and what lies there.
 
     Attributes:
-        out: Path of the images.
-        preview: Path of the samples after each step.
-        plot: Path of the plot of the schedules.
-        trace: Path of the schedules as numbers.
+        out: The images.
+        kind: Format of the pictures in a folder.
+        preview: The samples after each step.
+        plot: The schedules, drawn.
+        trace: The schedules, as numbers.
+        labels: Whether images have words under them.
+        overwrite: Whether to write over what others made.
+        resume: Whether to go on with what an interrupted run left.
+        files: The images' files that have been written.
     """
 
     out: Path
+    kind: str | None
     preview: Path | None
     plot: Path | None
     trace: Path | None
+    labels: bool
+    overwrite: bool
+    resume: bool
+    files: list[Path] = field(default_factory=list)
+
+    @property
+    def in_folder(self) -> bool:
+        """Whether each image has a file."""
+        return is_folder(self.out)
+
+    @property
+    def suffix(self) -> str:
+        """How the names of pictures in a folder end."""
+        return f".{self.kind or 'png'}"
+
+    @property
+    def extras(self) -> dict[str, Path]:
+        """What is written beside the images, by the options' names."""
+        named = {"preview": self.preview, "plot": self.plot, "trace": self.trace}
+        return {name: path for name, path in named.items() if path is not None}
 
     def check(self, count: int, steps: int, image: ImageSpec) -> None:
         """Refuse paths that could not be written later.
 
         Raises:
-            InputError: A path is unusable, or given twice.
+            InputError: A path is unusable, given twice, or has what would be lost.
             MissingExtraError: The plot needs a library that is not installed.
         """
         check_target(self.out, count, image)
+        self._check_folder_options()
         if self.preview:
+            check_suffix("preview", self.preview, STEPS)
             shown = min(count, PREVIEW_SAMPLES) * min(steps, PREVIEW_STEPS)
             check_grid("preview", shown, image)
-        if self.plot:
-            check_plotting()
-        extras = {"preview": self.preview, "plot": self.plot, "trace": self.trace}
+        check_plot(self.plot)
         taken = {self.out.absolute()}
-        for field, path in extras.items():
-            if path is None:
-                continue
-            check_writable(field, path)
+        for name, path in self.extras.items():
+            check_writable(name, path)
             if path.absolute() in taken:
-                raise InputError(field, str(path), "a name of its own")
+                raise InputError(name, str(path), "a name of its own")
             taken.add(path.absolute())
+        if not self.overwrite:
+            self._check_losses()
 
-    def save(
-        self, manifest: Manifest, result: Result, request: Request, preview: Preview
-    ) -> tuple[list[Path], list[Path]]:
-        """Write all requested files, without failed samples.
+    def add(self, made: Made, total: int) -> list[Path]:
+        """Write a batch of a run of so many images, where each image has a file."""
+        if not self.in_folder or not made.good:
+            return []
+        files = save_folder(self.out, made, total, self.suffix)
+        self.files.extend(files)
+        return files
+
+    def save(self, made: Made, preview: Preview) -> tuple[list[Path], list[Path]]:
+        """Write everything that was asked for, but no failed sample.
 
         Returns:
             The files written, and a shorter list that names a folder of images once.
         """
-        good = [i for i in range(len(result)) if i not in result.failures]
-        images = save_images(self.out, manifest, result, good) if good else []
-        extras = [path for path in (self.preview, self.plot, self.trace) if path]
+        if made.good and not self.in_folder:
+            save = save_arrays if self.out.suffix.lower() == ".npz" else self._save_sheet
+            save(self.out, made)
+            self.files.append(self.out)
         if self.preview:
-            preview.save(self.preview)
+            facts = file_facts(made, range(min(PREVIEW_SAMPLES, len(made.result))))
+            preview.save(self.preview, facts, self.labels)
         if self.plot:
-            save_plot(self.plot, manifest.schedule, request.steps, result.schedule)
+            spec, schedule = made.manifest.schedule, made.result.schedule
+            save_plot(self.plot, spec, made.request.steps, schedule, schedule_title(made))
         if self.trace:
-            save_trace(self.trace, manifest, result, request)
-        return [*images, *extras], [*([self.out] if images else []), *extras]
+            save_trace(self.trace, made)
+        extras = list(self.extras.values())
+        return [*self.files, *extras], [*([self.out] if self.files else []), *extras]
+
+    def _save_sheet(self, path: Path, made: Made) -> None:
+        save_sheet(path, made, self.labels)
+
+    def _check_folder_options(self) -> None:
+        if self.kind and not self.in_folder:
+            raise InputError("format", self.kind, "a folder as --out; a file's name says its own")
+        if not self.resume:
+            return
+        if not self.in_folder:
+            raise InputError("resume", str(self.out), "a folder as --out")
+        for name, path in self.extras.items():
+            raise InputError(name, str(path), "no --resume: it would show the new images alone")
+
+    def _check_losses(self) -> None:
+        """Refuse to write over what others made, or to mix images with others."""
+        if self.in_folder and not self.resume and (others := pictures_in(self.out)):
+            expected = f"--resume or --overwrite, for it has {len(others)} pictures"
+            raise InputError("out", str(self.out), expected)
+        files = self.extras if self.in_folder else {"out": self.out, **self.extras}
+        for name, path in files.items():
+            if path.exists() and not is_ours(path):
+                expected = "--overwrite, for adagen-rt did not write that file"
+                raise InputError(name, str(path), expected)
+
+
+def output_options(command: Command) -> Command:
+    """Give a command the options of its outputs, and hand it one object, ``outputs``."""
+
+    @wraps(command)
+    def call(*arguments: Any, **given: Any) -> Any:
+        names = [name for name in Outputs.__dataclass_fields__ if name != "files"]
+        outputs = Outputs(**{name: given.pop(name) for name in names})
+        return command(*arguments, outputs=outputs, **given)
+
+    decorated: Any = call
+    for option in reversed(OPTIONS):
+        decorated = option(decorated)
+    return decorated  # type: ignore[no-any-return]

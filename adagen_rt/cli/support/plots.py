@@ -10,6 +10,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from adagen_rt.cli.support.formats import PLOTS, check_suffix
+from adagen_rt.cli.support.made import Made
+from adagen_rt.cli.support.metadata import MARK
 from adagen_rt.engine.schedule import ActionSpec, ScheduleSpec
 from adagen_rt.errors import MissingExtraError
 from adagen_rt.evaluation.latency import PERCENTILES, Measurement
@@ -17,6 +20,7 @@ from adagen_rt.files import check_writable, replace_file
 
 #: Share of the samples inside the band, in percent.
 BAND = (10, 90)
+DOTS_PER_INCH = 120
 
 Chosen = dict[str, npt.NDArray[np.float32]]
 
@@ -36,21 +40,31 @@ def check_plot(path: Path | None, *, folder: bool = False) -> None:
 
     Raises:
         MissingExtraError: matplotlib is not installed.
-        InputError: The path cannot be written.
+        InputError: It cannot be written, or has no format of a plot.
     """
     if path is not None:
+        if not folder:
+            check_suffix("plot", path, PLOTS)
         check_plotting()
         check_writable("plot", path, folder=folder)
 
 
-def save_plot(path: Path, spec: ScheduleSpec, steps: int, chosen: Chosen) -> None:
+def schedule_title(made: Made) -> str:
+    """Say whose schedule a plot shows."""
+    params, count = made.request.params, len(made.result)
+    images = "1 image" if count == 1 else f"{count} images"
+    return f"{made.manifest.name}: {params.schedule} schedule of {images}, {params.steps} steps"
+
+
+def save_plot(path: Path, spec: ScheduleSpec, steps: int, chosen: Chosen, title: str) -> None:
     """Draw every action over the steps, beside its static schedule.
 
     Args:
         path: The picture to write.
         spec: The action space.
         steps: Steps of the generation.
-        chosen: Values by action name (calls, samples), NaN where a sample needed none.
+        chosen: Values by action name (calls, samples), NaN where none was needed.
+        title: Whose schedule it is.
     """
     # Not pyplot: it keeps figures alive and may look for a display.
     from matplotlib.figure import Figure
@@ -60,7 +74,17 @@ def save_plot(path: Path, spec: ScheduleSpec, steps: int, chosen: Chosen) -> Non
     for axis, action in zip(axes, spec.actions, strict=True):
         _draw(axis, action, steps, chosen[action.name])
     axes[0].legend()
-    replace_file(path, lambda temporary: figure.savefig(temporary, format="png", dpi=120))
+    figure.suptitle(title)
+    save_figure(path, figure)
+
+
+def save_figure(path: Path, figure: Any) -> None:
+    """Write a matplotlib figure in the format that the name ends with."""
+    kind = PLOTS[path.suffix.lower()]
+    author = {"Software" if kind == "png" else "Creator": MARK}
+    replace_file(
+        path, lambda new: figure.savefig(new, format=kind, dpi=DOTS_PER_INCH, metadata=author)
+    )
 
 
 def _draw(axis: Any, action: ActionSpec, steps: int, values: npt.NDArray[np.float32]) -> None:
@@ -76,16 +100,17 @@ def _draw(axis: Any, action: ActionSpec, steps: int, values: npt.NDArray[np.floa
     axis.xaxis.get_major_locator().set_params(integer=True)
 
 
-def save_latencies(path: Path, measured: Sequence[Measurement]) -> None:
+def save_latencies(path: Path, measured: Sequence[Measurement], title: str) -> None:
     """Draw latency percentiles and throughput over the batch size.
 
     Args:
         path: The picture to write.
-        measured: One measurement per batch size.
+        measured: One entry a batch size.
+        title: What was measured.
     """
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(9, 3.5), layout="constrained")
+    figure = Figure(figsize=(9, 3.8), layout="constrained")
     latency, throughput = figure.subplots(1, 2)
     ordered = sorted(measured, key=lambda one: one.batch)
     batches = [one.batch for one in ordered]
@@ -94,7 +119,12 @@ def save_latencies(path: Path, measured: Sequence[Measurement]) -> None:
         latency.plot(batches, values, marker=".", label=f"p{percent}")
     latency.legend()
     throughput.plot(batches, [one.images_per_second for one in ordered], marker=".")
-    for axis, title in ((latency, "ms a generation"), (throughput, "images a second")):
-        axis.set(title=title, xlabel="batch size", ylim=(0, None))
+    for axis, unit in ((latency, "ms a generation"), (throughput, "images a second")):
+        axis.set(ylabel=unit, xlabel="batch size", ylim=(0, None))
+        # No image can be half made.
+        axis.set_xscale("log", base=2)
+        axis.set_xticks(batches, labels=[str(batch) for batch in batches], minor=False)
+        axis.minorticks_off()
         axis.grid(alpha=0.3)
-    replace_file(path, lambda temporary: figure.savefig(temporary, format="png", dpi=120))
+    figure.suptitle(title)
+    save_figure(path, figure)

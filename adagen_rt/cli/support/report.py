@@ -4,49 +4,45 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import asdict
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from adagen_rt.engine.manifest import Manifest
+from adagen_rt.cli.support.made import Facts, Made
+from adagen_rt.cli.support.metadata import sample_facts
 from adagen_rt.files import replace_file
-from adagen_rt.sampling.request import Request
-from adagen_rt.sampling.result import Result
 
 
-def failures(manifest: Manifest, result: Result) -> list[dict[str, Any]]:
-    """List the samples that met a non-finite number, each with the step of the failure."""
+def failures(made: Made) -> list[dict[str, Any]]:
+    """List the samples that met a non-finite number, each with the step it did so."""
     return [
         {
-            "index": i,
-            **manifest.condition.describe(result.rows, i),
-            "seed": int(result.seeds[i]),
+            "index": int(made.numbers[i]),
+            **made.manifest.condition.describe(made.request.rows, i),
+            "seed": int(made.result.seeds[i]),
             "step": step,
         }
-        for i, step in sorted(result.failures.items())
+        for i, step in sorted(made.result.failures.items())
     ]
 
 
-def summarize(
-    manifest: Manifest, result: Result, request: Request, total: float, files: list[Path]
-) -> dict[str, Any]:
-    """Summarize the run as one JSON object.
+def summarize(made: Made, total: float, files: list[Path]) -> dict[str, Any]:
+    """The run as one JSON object.
 
     Args:
-        manifest: The engine's.
-        result: The run's result.
-        request: The run's request.
+        made: What was generated.
         total: Seconds from the first step to the last image.
         files: The files written.
     """
+    request, result = made.request, made.result
     return {
-        "engine": manifest.name,
-        **_asked(request),
-        **{name: values.tolist() for name, values in result.rows.items()},
+        **made.facts,
+        "indices": made.numbers.tolist(),
+        **{name: values.tolist() for name, values in request.rows.items()},
         "seeds": result.seeds.tolist(),
         "fidelity": request.fidelity.tolist(),
-        "rewards": [_reward(result, i) for i in range(len(result))],
-        "failures": failures(manifest, result),
+        "rewards": [_reward(made, i) for i in range(len(result))],
+        "failures": failures(made),
         "seconds": {"total": total, **result.timings.seconds},
         "backbone_rows": result.timings.backbone_rows,
         "files": [str(path) for path in files],
@@ -63,36 +59,46 @@ def describe(summary: dict[str, Any], shown: list[Path]) -> str:
     return f"{made} images in {total:.2f} s ({parts})\nwritten: {written or 'nothing'}"
 
 
-def save_trace(path: Path, manifest: Manifest, result: Result, request: Request) -> None:
-    """Write the actions of every sample at every policy call, null where it needed none."""
+def lines_of(made: Made, files: list[Path]) -> Iterator[str]:
+    """A line of JSON for each image of a batch, good or not.
+
+    Args:
+        made: The batch.
+        files: The files of the good ones, where each has one.
+    """
+    names = dict(zip(made.good, map(str, files), strict=False))
+    for place in range(len(made.result)):
+        yield json.dumps({**made.facts, **_told(made, place), "file": names.get(place)})
+
+
+def save_trace(path: Path, made: Made) -> None:
+    """Write what was chosen for every sample at every policy call, null where none was."""
     samples = [
-        {
-            "index": i,
-            **manifest.condition.describe(result.rows, i),
-            "seed": int(result.seeds[i]),
-            "fidelity": float(request.fidelity[i]),
-            "reward": _reward(result, i),
-            "failed_at_step": result.failures.get(i),
+        _told(made, i)
+        | {
             "actions": {
                 name: [_finite(value) for value in values[:, i].tolist()]
-                for name, values in result.schedule.items()
+                for name, values in made.result.schedule.items()
             },
         }
-        for i in range(len(result))
+        for i in range(len(made.result))
     ]
-    content = {"engine": manifest.name, **_asked(request), "samples": samples}
+    content = {**made.facts, "samples": samples}
     replace_file(path, lambda temporary: temporary.write_text(f"{json.dumps(content)}\n", "utf-8"))
 
 
-def _asked(request: Request) -> dict[str, Any]:
-    """Return the parameters that all samples have in common."""
-    asked = asdict(request.params)
-    del asked["fidelity"]  # each sample has its own
-    return asked
+def _told(made: Made, place: int) -> Facts:
+    """What is said of one image beside the actions."""
+    return {
+        **sample_facts(made, place),
+        "reward": _reward(made, place),
+        "failed_at_step": made.result.failures.get(place),
+    }
 
 
-def _reward(result: Result, index: int) -> float | None:
-    return None if result.rewards is None else _finite(float(result.rewards[index]))
+def _reward(made: Made, index: int) -> float | None:
+    rewards = made.result.rewards
+    return None if rewards is None else _finite(float(rewards[index]))
 
 
 def _finite(value: float) -> float | None:

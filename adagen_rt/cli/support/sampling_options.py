@@ -8,6 +8,7 @@ from functools import wraps
 from typing import Any, TypeVar
 
 import click
+from click.core import ParameterSource
 
 from adagen_rt.errors import InputError
 from adagen_rt.sampling.params import ROWS, SamplingParams
@@ -34,8 +35,8 @@ def sampling_options(*names: str) -> Callable[[Command], Command]:
         def call(*arguments: Any, **given: Any) -> Any:
             values = {option.name: given.pop(option.name) for option in wanted}
             if "schedule" in values:
-                short = {name: given.pop(name) for name in SHORT}
-                values["schedule"] = _one_schedule(values["schedule"], short)
+                named = {name: given.pop(name) for name in SHORT} | {"schedule": values["schedule"]}
+                values["schedule"] = _one_schedule(named)
             return command(*arguments, params=SamplingParams(**values), **given)
 
         decorated: Any = call
@@ -61,11 +62,17 @@ def _option(name: str, default: Any) -> Callable[[Any], Any]:
     )
 
 
-def _one_schedule(schedule: Any, short: dict[str, bool]) -> Any:
-    """Return the schedule that options and short forms name together."""
-    named = [f"--{name}" for name, is_set in short.items() if is_set]
-    if schedule is not None:
-        named.append(f"--schedule {schedule}")
+def _one_schedule(given: dict[str, Any]) -> Any:
+    """The schedule that ``--schedule`` and its short forms name together.
+
+    Raises:
+        InputError: They name several.
+    """
+    source = click.get_current_context().get_parameter_source
+    typed = [name for name in given if source(name) is ParameterSource.COMMANDLINE]
+    # What is typed wins over a file of options.
+    named = {name: given[name] for name in typed or given if given[name]}
     if len(named) > 1:
-        raise InputError(named[0], f"{' and '.join(named[1:])} as well", "one of them")
-    return next((name for name, is_set in short.items() if is_set), schedule)
+        words = [f"--{name}" if name in SHORT else f"--{name} {given[name]}" for name in named]
+        raise InputError("schedule", " and ".join(words), "one of them")
+    return next((name if name in SHORT else value for name, value in named.items()), None)

@@ -8,7 +8,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from tqdm import tqdm
 
 from adagen_rt.condition import class_rows
 from adagen_rt.engine.manifest import Manifest
@@ -17,6 +16,7 @@ from adagen_rt.evaluation.data import Images
 from adagen_rt.models.checkpoint import load_state, load_strict
 from adagen_rt.models.classifier import load_classifier
 from adagen_rt.models.task import GeneratorTask, Rows
+from adagen_rt.progress import bar
 from adagen_rt.training.checkpoint import save_weights
 from adagen_rt.training.demo.loop import LoopConfig, Trainer
 from adagen_rt.training.demo.tokenizers import TASKS, ImageTask, to_range
@@ -124,7 +124,7 @@ def encode_all(autoencoder: Any, images: Images, pixel_range: tuple[float, float
     """Encode all images to codes or latents."""
     batches = _pixels(images).split(ENCODE_BATCH)
     where = next(autoencoder.parameters()).device
-    progress = tqdm(batches, desc="encode", mininterval=5.0)
+    progress = bar(batches, desc="encode", mininterval=5.0)
     return torch.cat(
         [autoencoder.encode(to_range(b.to(where), *pixel_range)) for b in progress]
     ).cpu()

@@ -19,10 +19,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.optim.swa_utils import get_ema_multi_avg_fn
-from tqdm import tqdm
 
 from adagen_rt.errors import CheckpointError, InputError, TrainingError
 from adagen_rt.models.random import keyed_generator
+from adagen_rt.progress import bar
 from adagen_rt.training.checkpoint import load_checkpoint, save_checkpoint
 from adagen_rt.training.grid import save_grid
 from adagen_rt.training.log import LossLog
@@ -134,13 +134,13 @@ class Trainer:
         Ctrl-C and SIGTERM end the run after the current step, whose checkpoint is written.
         """
         started = time.monotonic()
-        progress = tqdm(total=self.config.steps, initial=self.step, unit="step", mininterval=5.0)
+        progress = bar(total=self.config.steps, initial=self.step, unit="step", mininterval=5.0)
         kept = LossLog(self.folder / "log.csv", keep_until=self.step)
         with stopping() as stop, progress, kept as log:
             while self.step < self.config.steps:
                 loss = self._advance()
                 speed = log.add(self.step, loss, self._rate(), self.config.batch_size)
-                progress.set_postfix(loss=f"{loss:.4f}", images_s=f"{speed:.0f}", refresh=False)
+                progress.set_postfix(loss=f"{loss:.4f}", images_s=f"{speed:.3g}", refresh=False)
                 progress.update()
                 self._keep()
                 late = max_minutes is not None and time.monotonic() - started > 60 * max_minutes

@@ -16,12 +16,12 @@ from typing import Any
 
 import torch
 from torch import nn
-from tqdm import tqdm
 
 from adagen_rt.errors import CheckpointError, InputError, TrainingError
 from adagen_rt.models.checkpoint import load_state, load_strict
 from adagen_rt.models.policy import PolicyNetwork, make_critic
 from adagen_rt.models.random import keyed_generator
+from adagen_rt.progress import bar
 from adagen_rt.training.checkpoint import load_checkpoint, save_checkpoint, save_weights
 from adagen_rt.training.demo.loop import CHECKPOINT, MAX_FAILURES
 from adagen_rt.training.log import CsvLog
@@ -123,8 +123,9 @@ class PolicyTrainer:
             TrainingError: Several updates in a row gave no finite result.
         """
         started, leads = time.monotonic(), self.workers.leads
-        bar = tqdm(total=self.config.updates, initial=self.update, unit="update", disable=not leads)
-        with stopping() as stop, bar, self._log() as log:
+        total = self.config.updates
+        progress = bar(total=total, initial=self.update, unit="update", hidden=not leads)
+        with stopping() as stop, progress, self._log() as log:
             if self.update == 0 and log is not None:
                 log.write(_line({"update": 0, **self._evaluate()}))
             while self.update < self.config.updates:
@@ -134,8 +135,8 @@ class PolicyTrainer:
                     numbers |= self._evaluate()
                     numbers |= {"update": self.update, "seconds": time.monotonic() - begun}
                     log.write(_line(numbers))
-                bar.set_postfix(_summary(numbers), refresh=False)
-                bar.update()
+                progress.set_postfix(_summary(numbers), refresh=False)
+                progress.update()
                 if self.update % self.config.save_every == 0:
                     self._save()
                 if self._over(started, max_minutes, bool(stop)):

@@ -13,7 +13,6 @@ from pathlib import Path
 
 import numpy as np
 from pydantic import TypeAdapter
-from tqdm import tqdm
 
 from adagen_rt.condition import classes_of
 from adagen_rt.engine.schedule import (
@@ -28,6 +27,7 @@ from adagen_rt.engine.schedule import (
 )
 from adagen_rt.errors import InputError
 from adagen_rt.evaluation.judge import Judge
+from adagen_rt.progress import bar
 from adagen_rt.training.log import CsvLog
 from adagen_rt.training.policy.environment import Environment
 
@@ -107,7 +107,7 @@ def search(
     path = folder / "search.csv"
     found = _read(path) if resume else {}
     with CsvLog(path, FIELDS, keep_until=max(found, default=0) if found else 0) as log:
-        progress = tqdm(range(1, config.candidates + 1), unit="schedule", mininterval=5.0)
+        progress = bar(range(1, config.candidates + 1), unit="schedule", mininterval=5.0)
         for number in progress:
             if number not in found:
                 found[number] = _try(environment, judge, config, number, log)

@@ -1,0 +1,147 @@
+"""Images as files: a grid, a folder of pictures, or arrays."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from adagen_rt.cli.support.captions import WHITE, caption_of, with_captions
+from adagen_rt.cli.support.formats import PICTURES, QUALITY, check_suffix
+from adagen_rt.cli.support.made import Facts, Made
+from adagen_rt.cli.support.metadata import (
+    KEY,
+    MAX_JPEG_IMAGES,
+    file_facts,
+    picture_options,
+)
+from adagen_rt.condition import take_rows
+from adagen_rt.engine.manifest import ImageSpec
+from adagen_rt.errors import InputError
+from adagen_rt.files import check_writable, replace_file, staged_files
+from adagen_rt.sampling.picture import to_picture
+from adagen_rt.sampling.result import Images
+
+#: A larger picture helps nobody and takes more memory than the images themselves.
+MAX_GRID_PIXELS = 1 << 28
+
+
+def check_target(path: Path, count: int, image: ImageSpec) -> None:
+    """Refuse an ``--out`` that could not be written later.
+
+    Args:
+        path: The name of a picture or an .npz, or a folder.
+        count: How many images.
+        image: Their size.
+
+    Raises:
+        InputError: It is not one of those, or cannot be written.
+    """
+    if is_folder(path):
+        check_writable("out", path, folder=True)
+        return
+    suffix = check_suffix("out", path, (*PICTURES, ".npz"), ", or a folder")
+    if suffix in PICTURES:
+        check_grid("out", count, image)
+        if PICTURES[suffix] == "jpeg" and count > MAX_JPEG_IMAGES:
+            expected = f"at most {MAX_JPEG_IMAGES} images in one {suffix}; take .png or .webp"
+            raise InputError("out", f"{count} images", expected)
+    check_writable("out", path)
+
+
+def check_grid(field: str, count: int, image: ImageSpec) -> None:
+    """Refuse a grid of more pixels than a picture can sensibly have."""
+    most = MAX_GRID_PIXELS // image.size**2
+    if count > most:
+        raise InputError(
+            field, f"{count} images", f"at most {most} in one picture; give a folder or .npz"
+        )
+
+
+def save_arrays(path: Path, made: Made) -> None:
+    """Write the good images, what they were conditioned on, and how they were made."""
+    chosen = made.good
+    rows = take_rows(made.request.rows, np.array(chosen))
+    facts = np.array(json.dumps(file_facts(made, chosen)))
+    arrays = {"images": made.result.images[chosen], **rows, "seeds": made.result.seeds[chosen]}
+    replace_file(path, lambda temporary: _save_npz(temporary, {**arrays, KEY: facts}))
+
+
+def save_sheet(path: Path, made: Made, labels: bool) -> None:
+    """Write the good images as a grid that is nearly square.
+
+    Args:
+        path: A picture.
+        made: The images.
+        labels: Whether class and seed stand under each.
+    """
+    facts, images = file_facts(made, made.good), made.result.images[made.good]
+    if labels:
+        images = with_captions(images, [caption_of(sample) for sample in facts["samples"]])
+    columns = int(np.ceil(np.sqrt(len(images))))
+    grid = join_grid(images, columns, fill=WHITE if labels else 0)
+    save_picture(path, grid, facts)
+
+
+def join_grid(images: Images, columns: int, fill: int = 0) -> Images:
+    """Join images (N, H, W, C) row by row to one (height, width, C); what is left is ``fill``."""
+    count, height, width, channels = images.shape
+    rows = -(-count // columns)
+    canvas = np.full((rows * columns, height, width, channels), fill, np.uint8)
+    canvas[:count] = images
+    grid = canvas.reshape(rows, columns, height, width, channels).swapaxes(1, 2)
+    joined: Images = grid.reshape(rows * height, columns * width, channels)
+    return joined
+
+
+def save_picture(path: Path, pixels: Images, facts: Facts) -> None:
+    """Write one picture (H, W, C) in the format that its name ends with."""
+    picture, kind = to_picture(pixels), PICTURES[path.suffix.lower()]
+    replace_file(path, lambda temporary: write_picture(temporary, picture, kind, facts))
+
+
+def save_folder(folder: Path, made: Made, total: int, suffix: str) -> list[Path]:
+    """Write the good images, a file each; all appear, or none.
+
+    Args:
+        folder: Where.
+        made: The images.
+        total: How many the whole run has.
+        suffix: How the names end.
+
+    Returns:
+        The files.
+    """
+    names = []
+    with staged_files(folder) as staging:
+        for place in made.good:
+            facts = file_facts(made, [place])
+            names.append(_name(made, place, len(str(total - 1))) + suffix)
+            picture = to_picture(made.result.images[place])
+            write_picture(staging / names[-1], picture, PICTURES[suffix], facts)
+    return [folder / name for name in names]
+
+
+def write_picture(path: Path, picture: Image.Image, kind: str, facts: Facts) -> None:
+    """Write a picture in place, in a format as Pillow calls it."""
+    picture.save(path, format=kind, **QUALITY.get(kind, {}), **picture_options(kind, facts))
+
+
+def is_folder(path: Path) -> bool:
+    """Whether a name is that of a folder of images."""
+    return path.is_dir() or not path.suffix
+
+
+def _name(made: Made, place: int, digits: int) -> str:
+    """Such as ``03-label2-seed7``."""
+    asked = made.manifest.condition.describe(made.request.rows, place)
+    asked |= {"seed": made.result.seeds[place]}
+    parts = [f"{name}{value}" for name, value in asked.items()]
+    return "-".join([f"{made.numbers[place]:0{digits}}", *parts])
+
+
+def _save_npz(path: Path, arrays: dict[str, Images]) -> None:
+    with path.open("wb") as file:
+        np.savez_compressed(file, **arrays)  # type: ignore[arg-type]

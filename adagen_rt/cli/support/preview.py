@@ -1,0 +1,92 @@
+"""Pictures of the first samples after each step."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from adagen_rt.cli.support.captions import caption_of, enlarge, with_captions
+from adagen_rt.cli.support.formats import QUALITY, STEPS
+from adagen_rt.cli.support.image_files import join_grid, save_picture
+from adagen_rt.cli.support.made import Facts
+from adagen_rt.cli.support.metadata import picture_options
+from adagen_rt.files import replace_file
+from adagen_rt.sampling.picture import to_picture
+from adagen_rt.sampling.result import Images, Step
+
+#: Samples shown by a preview.
+PREVIEW_SAMPLES = 8
+#: Steps shown by a preview; of more, evenly spaced ones.
+PREVIEW_STEPS = 64
+#: Samples beside each other in a picture that moves.
+MOVING_COLUMNS = 4
+#: Milliseconds that a step is shown, and the last one.
+SHORT, LONG = 250, 2000
+
+
+class Preview:
+    """Pictures of the first samples after each step.
+
+    Args:
+        wanted: Whether a preview was asked for; it decodes at every step, which takes time.
+        steps: Steps of a full generation.
+    """
+
+    def __init__(self, wanted: bool, steps: int) -> None:
+        self._wanted = wanted
+        self._steps = steps
+        self._stride = -(-steps // PREVIEW_STEPS)
+        self._batches = 0
+        self._columns: list[Images] = []
+        self._numbers: list[int] = []
+
+    def add(self, step: Step) -> None:
+        """Keep a step of the first batch."""
+        self._batches += step.number == 1
+        due = step.number % self._stride == 0 or not len(step.running)
+        if self._wanted and self._batches == 1 and due:
+            self._columns.append(step.preview()[:PREVIEW_SAMPLES])
+            self._numbers.append(step.number)
+
+    def save(self, path: Path, facts: Facts, labels: bool) -> None:
+        """Write what was kept, in the format that the name ends with.
+
+        Args:
+            path: A .png has a row for each sample and a column for each step; others move.
+            facts: How the samples were made.
+            labels: Whether each image has its class and step.
+        """
+        shown = facts | {"samples": facts["samples"][:PREVIEW_SAMPLES]}
+        columns = [self._captioned(i, shown) if labels else c for i, c in enumerate(self._columns)]
+        kind = STEPS[path.suffix.lower()]
+        if kind != "png":
+            _save_moving(path, kind, columns, shown)
+            return
+        stacked = np.stack(columns, axis=1)
+        grid = join_grid(stacked.reshape(-1, *stacked.shape[2:]), stacked.shape[1])
+        save_picture(path, grid, shown)
+
+    def _captioned(self, place: int, facts: Facts) -> Images:
+        """The images after one step, each with its class and that step."""
+        step = f"step {self._numbers[place]} of {self._steps}"
+        captions = [(caption_of(sample)[0], step) for sample in facts["samples"]]
+        return with_captions(self._columns[place], captions)
+
+
+def _save_moving(path: Path, kind: str, columns: list[Images], facts: Facts) -> None:
+    """Write a frame for each step."""
+    frames: list[Image.Image] = []
+    for images in columns:
+        grid = join_grid(enlarge(images), min(MOVING_COLUMNS, len(images)))
+        frames.append(to_picture(grid))
+    options = {
+        "append_images": frames[1:],
+        "duration": [SHORT] * (len(frames) - 1) + [LONG],
+        "loop": 0,
+        "save_all": True,
+        **QUALITY.get(kind, {}),
+        **picture_options(kind, facts),
+    }
+    replace_file(path, lambda temporary: frames[0].save(temporary, format=kind, **options))

@@ -1,0 +1,127 @@
+"""`generate --repeat`: what a file says about its images, asked for again."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+from click.core import ParameterSource
+
+from adagen_rt.backends import BACKENDS
+from adagen_rt.cli.support.made import Facts
+from adagen_rt.cli.support.metadata import engine_hash, read_facts
+from adagen_rt.engine.folder import EngineFolder, find_engine, open_engine
+from adagen_rt.errors import InputError
+from adagen_rt.sampling.params import ROWS, SamplingParams
+from adagen_rt.sampling.request import Request, make_request
+
+#: Options that the file answers.
+ANSWERED = ("given", "count", "seed", "static", "tuned", *ROWS)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a run is asked for.
+
+    Attributes:
+        engine: The engine.
+        request: The samples.
+        backend: Who executes the graphs.
+        provider: Its execution provider.
+    """
+
+    engine: EngineFolder
+    request: Request
+    backend: str
+    provider: str | None
+
+
+def ask_again(
+    context: click.Context, path: Path, engine: str | None, backend: str, provider: str | None
+) -> Asked:
+    """Read what to ask for from a file that `generate` wrote.
+
+    Args:
+        context: Tells which options were given.
+        path: The file.
+        engine: The engine to take, whatever its hash; None takes the one of that name.
+        backend: Taken where it was given; otherwise the file's.
+        provider: Likewise.
+
+    Raises:
+        InputError: The file tells too little, the engine is another, or an option contradicts.
+    """
+    refuse_beside(context, ANSWERED, "repeat")
+    facts = _read(path)
+    opened = _open(path, facts, engine)
+    if context.get_parameter_source("backend") is ParameterSource.DEFAULT:
+        backend = _word(path, facts, "backend", BACKENDS)
+        provider = provider or facts.get("provider")
+    try:
+        return Asked(opened, _request(opened, facts), backend, provider)
+    except (KeyError, TypeError) as error:
+        raise InputError("repeat", str(path), f"samples with {error}") from None
+
+
+def refuse_beside(context: click.Context, names: Sequence[str], field: str) -> None:
+    """Refuse options that mean nothing beside another.
+
+    Raises:
+        InputError: One was given.
+    """
+    for parameter in context.command.params:
+        given = context.get_parameter_source(str(parameter.name)) is not ParameterSource.DEFAULT
+        if parameter.name in names and given:
+            option = parameter.opts[0]
+            raise InputError(field, f"{option} as well", f"no {option}: the file says it")
+
+
+def _read(path: Path) -> Facts:
+    if not path.is_file():
+        raise InputError("repeat", str(path), "a file")
+    facts = read_facts(path)
+    if facts is None or not facts["samples"]:
+        expected = "a picture, an .npz or a trace that adagen-rt generate wrote"
+        raise InputError("repeat", str(path), expected)
+    return facts
+
+
+def _open(path: Path, facts: Facts, engine: str | None) -> EngineFolder:
+    if engine is not None:
+        return open_engine(engine)
+    name = str(facts.get("engine"))
+    try:
+        find_engine(name)
+    except InputError:
+        expected = f"--engine with the folder of its engine: {name} is not shipped"
+        raise InputError("repeat", str(path), expected) from None
+    opened = open_engine(name)
+    there, here = str(facts.get("engine_hash")), engine_hash(opened)
+    if there != here:
+        expected = f"{there[:12]}…, of which {path} is; --engine {name} takes this one all the same"
+        raise InputError("engine", f"{name} with the hash {here[:12]}…", expected)
+    return opened
+
+
+def _request(engine: EngineFolder, facts: Facts) -> Request:
+    samples = facts["samples"]
+    shares = [sample["fidelity"] for sample in samples]
+    params = SamplingParams(
+        steps=facts["steps"],
+        schedule=facts["schedule"],
+        refine=facts["refine"],
+        # What is said is the seed of the image that was kept.
+        best_of=1,
+        fidelity=shares if any(shares) else 0.0,
+    )
+    labels, seeds = ([sample[name] for sample in samples] for name in ("label", "seed"))
+    return make_request(engine.manifest, labels, seeds, params)
+
+
+def _word(path: Path, facts: Facts, name: str, choices: Sequence[str]) -> Any:
+    if (value := facts.get(name)) not in choices:
+        raise InputError("repeat", str(path), f"a {name} of {', '.join(choices)}, not {value!r}")
+    return value

@@ -1,0 +1,113 @@
+"""A run of `generate`: a batch after the other, each written as it is made."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from adagen_rt.cli.support.ending import Interrupted
+from adagen_rt.cli.support.made import Made, Numbers, join_results
+from adagen_rt.cli.support.metadata import run_facts
+from adagen_rt.cli.support.outputs import Outputs
+from adagen_rt.cli.support.preview import Preview
+from adagen_rt.cli.support.repeat import Asked
+from adagen_rt.cli.support.resume import Earlier
+from adagen_rt.cli.support.verbosity import LOGGER
+from adagen_rt.cli.support.watch import ProgressBar
+from adagen_rt.pipeline.base import Pipeline
+from adagen_rt.pipeline.load import make_pipeline
+from adagen_rt.sampling.loop import Timings
+from adagen_rt.sampling.request import Request
+from adagen_rt.sampling.result import Result, Step, blank_images
+
+
+class Run:
+    """Makes images and has them written; everything is checked when it is made.
+
+    Args:
+        asked: What for.
+        outputs: Where things go.
+        earlier: What an interrupted run left in the folder, where this one goes on with it.
+        threads: CPU threads.
+
+    Attributes:
+        preview: Pictures of the first samples.
+    """
+
+    def __init__(
+        self, asked: Asked, outputs: Outputs, earlier: Earlier | None, threads: int | None
+    ) -> None:
+        self._manifest, self._outputs = asked.engine.manifest, outputs
+        request = asked.request
+        self._total = len(request)
+        self._facts = run_facts(asked.engine, request, asked.backend, asked.provider)
+        outputs.check(self._total, request.steps, self._manifest.image)
+        self._numbers = np.arange(self._total)
+        if earlier is not None:
+            self._numbers = earlier.missing(self._manifest, request, self._facts)
+        self._request = request.take(self._numbers)
+        self._pipeline = self._load(asked, threads)
+        self.preview = Preview(outputs.preview is not None, request.steps)
+
+    def make(self, batch_size: int, quiet: bool) -> Iterator[tuple[Made, list[Path]]]:
+        """Make what is missing, and yield each batch, with its files, when it is written.
+
+        Raises:
+            Interrupted: A signal came.
+        """
+        steps = self._request.steps * self._request.params.best_of
+        with ProgressBar(len(self._request) * steps, quiet) as progress:
+            for first in range(0, len(self._request), batch_size):
+                places = np.arange(first, min(first + batch_size, len(self._request)))
+                watch = partial(self._watch, progress)
+                try:
+                    result = self._pipeline.run(
+                        self._request.take(places), batch_size=batch_size, progress=watch
+                    )
+                    made = self._made(result, self._numbers[places], self._request.take(places))
+                    files = self._outputs.add(made, self._total)
+                except KeyboardInterrupt as error:
+                    raise Interrupted(error, self._kept()) from None
+                last = self._numbers[places[-1]]
+                LOGGER.debug("images %d to %d of %d", self._numbers[first], last, self._total)
+                yield made, files
+
+    def join(self, parts: list[Made]) -> Made:
+        """All batches together."""
+        results = [part.result for part in parts] or [_nothing(self._pipeline, self._request)]
+        return self._made(join_results(results), self._numbers, self._request)
+
+    def _load(self, asked: Asked, threads: int | None) -> Pipeline:
+        pipeline = make_pipeline(asked.engine, asked.backend, threads, asked.provider)
+        facts = ", ".join(f"{name} {value}" for name, value in pipeline.facts().items())
+        LOGGER.debug("loaded %s: %s", asked.engine.path, facts)
+        streams = None if self._outputs.preview is None else "preview"
+        pipeline.capabilities.check(asked.backend, self._request.params, streams=streams)
+        return pipeline
+
+    def _watch(self, progress: ProgressBar, step: Step) -> None:
+        progress.add(step)
+        self.preview.add(step)
+
+    def _made(self, result: Result, numbers: Numbers, request: Request) -> Made:
+        return Made(self._manifest, request, result, numbers, self._facts)
+
+    def _kept(self) -> str:
+        files = len(self._outputs.files)
+        if not files:
+            return "nothing was written"
+        there = self._total - len(self._numbers) + files
+        where = self._outputs.out
+        return f"{there} of {self._total} images are in {where}; --resume makes the rest"
+
+
+def _nothing(pipeline: Pipeline, request: Request) -> Result:
+    """The result of no samples."""
+    spec = pipeline.manifest
+    calls = spec.family.calls(request.steps)
+    schedule = {name: np.empty((calls, 0), np.float32) for name in spec.schedule.names}
+    images = blank_images(0, spec.image)
+    return Result(images, request.rows, request.seeds, schedule, {}, Timings())
