@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,6 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor, nn
-from tqdm import tqdm
 
 from adagen_rt.condition import classes_of
 from adagen_rt.engine.manifest import Manifest
@@ -27,6 +25,7 @@ from adagen_rt.evaluation.metrics import (
     precision_recall,
 )
 from adagen_rt.models.features import ViTFeatures, load_vit_features
+from adagen_rt.progress import bar
 from adagen_rt.sampling.result import Result
 
 #: Largest number of images, and of real ones, for precision and recall, which compare all pairs.
@@ -123,8 +122,8 @@ class Judge:
         """Compute the features (N, D) of the real set, with progress."""
         pixels = to_unit(real.pixels) if isinstance(real, Images) else real
         parts = torch.arange(len(pixels)).split(BATCH)
-        bar = tqdm(parts, desc="real images", disable=not sys.stderr.isatty(), leave=False)
-        return np.concatenate([self._see(_unit_part(pixels, part))[1] for part in bar])
+        watched = bar(parts, desc="real images", leave=False)
+        return np.concatenate([self._see(_unit_part(pixels, part))[1] for part in watched])
 
     def _distance(self, features: npt.NDArray[np.float32]) -> float:
         return frechet_distance(Gaussian.of(features), self.reference)
