@@ -26,8 +26,8 @@ def test_every_graph(golden_engine, recipe):
 
 @pytest.mark.parametrize("recipe", ["dit-xl-2", "sit-xl-2"])
 def test_latents(golden_engine, recipe):
+    opened = (golden_engine(recipe, dtype=dtype) for dtype in ("float16", "float32"))
     half, full = (
-        final_states(StepwisePipeline(golden_engine(recipe, dtype=dtype), threads=2), [1, 207], [0, 1]).x
-        for dtype in ("float16", "float32")
+        final_states(StepwisePipeline(engine, threads=2), [1, 207], [0, 1]).x for engine in opened
     )
     assert np.linalg.norm(half - full) < 2e-2 * np.linalg.norm(full)

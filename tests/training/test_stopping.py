@@ -24,10 +24,14 @@ def test_a_signal_comes_after_the_work_is_saved(monkeypatch, number):
 
 
 def test_a_second_signal_ends_the_block_at_once():
-    with pytest.raises(KeyboardInterrupt), stopping():
-        signal.raise_signal(signal.SIGINT)
-        signal.raise_signal(signal.SIGINT)
-        pytest.fail("still running")
+    def block():
+        with stopping():
+            signal.raise_signal(signal.SIGINT)
+            signal.raise_signal(signal.SIGINT)
+            pytest.fail("still running")
+
+    with pytest.raises(KeyboardInterrupt):
+        block()
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 

@@ -52,8 +52,7 @@ def test_a_program_generates_what_the_rule_does(engine, solver):
 
 def test_solvers_differ(engine):
     images = [
-        StepwisePipeline(under(engine, solver)).generate(LABELS, SEEDS).images
-        for solver in SOLVERS
+        StepwisePipeline(under(engine, solver)).generate(LABELS, SEEDS).images for solver in SOLVERS
     ]
     assert not np.array_equal(*images)
 
