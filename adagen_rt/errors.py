@@ -12,7 +12,8 @@ AdagenError
 ├── QueueFullError      no more requests can wait; another try makes sense later
 ├── DeadlineError       a request's time was over before its image was made
 ├── SampleError         a sample met a non-finite number
-└── StoppedError        a server or scheduler takes no more requests
+├── ForkedError         what was loaded before a fork is used in the child
+└── StoppedError        a pipeline, scheduler or server takes no more requests
 """
 
 from __future__ import annotations
@@ -110,8 +111,23 @@ class SampleError(AdagenError):
         self.step = step
 
 
+class ForkedError(AdagenError):
+    """What was loaded before a fork is used in the child, where its threads are not.
+
+    Args:
+        what: What was loaded.
+        process: The process that loaded it.
+    """
+
+    def __init__(self, what: str, process: int) -> None:
+        super().__init__(
+            f"{what} was loaded in process {process}, before a fork; load it in the child, after "
+            "the fork, or start children with multiprocessing's method spawn"
+        )
+
+
 class StoppedError(AdagenError):
-    """A server or scheduler takes no more requests."""
+    """A pipeline, scheduler or server takes no more requests."""
 
 
 def as_integer(field: str, value: Any, low: int, high: int) -> int:

@@ -41,8 +41,8 @@ class BatchEngine:
     same label, seed and parameters, whatever else is under way. Usable from any thread.
 
     Args:
-        engine: Path of an engine folder, a shipped engine's name, or a pipeline, which nobody
-            else may use from then on and whose steps the host has to see.
+        engine: Path of an engine folder, a shipped engine's name, or a pipeline whose steps the
+            host has to see; others who use it wait for a step, and this one for them.
         max_batch: Slots: samples that are under way at once.
         max_queue: Requests that wait for one.
         threads: CPU threads; None takes all that this process may use.
@@ -67,7 +67,7 @@ class BatchEngine:
         self.max_queue = as_integer("max_queue", max_queue, 1, MAX_QUEUE)
         opened = load(engine, threads=threads) if isinstance(engine, (str, Path)) else engine
         sampler = opened.sampler
-        self.manifest = opened.manifest
+        self.manifest, self._turn = opened.manifest, opened.turn
         self.name = self.manifest.name
         self.observers: list[Observer] = []
         self._changed = threading.Condition()
@@ -178,8 +178,9 @@ class BatchEngine:
                 if task.number == 0:
                     waited = task.order.first_step - task.order.begin
                     self._tell("started", task.order.job, waited)
-            self._scheduler.admit(tasks)
-            slots, seconds = self._scheduler.step()
+            with self._turn:
+                self._scheduler.admit(tasks)
+                slots, seconds = self._scheduler.step()
             if slots:
                 self._tell("stepped", slots, seconds)
 
