@@ -7,6 +7,7 @@ AdagenError
 ├── RecipeError         a recipe file is not valid
 ├── DeviceError         a GPU, or what drives it, is missing or failed
 ├── MissingExtraError   an optional dependency is not installed
+├── KernelsError        the compiled kernels are missing, or were built from other sources
 ├── ExportError         an exported graph does not agree with the model it came from
 ├── PlanError           a TensorRT plan cannot be built, or is damaged or made for something else
 ├── QueueFullError      no more requests can wait; another try makes sense later
@@ -19,6 +20,7 @@ AdagenError
 from __future__ import annotations
 
 import operator
+from pathlib import Path
 from typing import Any
 
 
@@ -77,6 +79,19 @@ class MissingExtraError(AdagenError, ImportError):
             f"{module} is not installed; install it with: pip install 'adagen-rt[{extra}]'"
         )
         self.extra = extra
+
+
+class KernelsError(AdagenError, ImportError):
+    """The compiled kernels are missing, or were built from other sources.
+
+    Args:
+        fault: What is wrong.
+    """
+
+    def __init__(self, fault: str) -> None:
+        root = Path(__file__).resolve().parents[1]
+        source = root if (root / "pyproject.toml").is_file() else "--force-reinstall adagen-rt"
+        super().__init__(f"{fault}; type: pip install {source}")
 
 
 class QueueFullError(AdagenError):

@@ -4,7 +4,8 @@ from importlib import metadata
 
 import pytest
 
-from adagen_rt.backends import onnxruntime
+from adagen_rt.backends.onnxruntime import session as onnxruntime
+from adagen_rt.errors import KernelsError
 
 
 def pretend_installed(monkeypatch, *packages):
@@ -28,7 +29,8 @@ def test_a_working_install(run):
 def test_the_same_as_json(run):
     found = json.loads(run("doctor", "--json").stdout)
     assert found["usable"] is True
-    assert found["kernels"] == {"problem": None}
+    assert found["kernels"]["problem"] is None
+    assert "_kernels" in found["kernels"]["file"]
     assert found["cpu"]["threads"] >= 1
 
 
@@ -48,13 +50,13 @@ def test_a_wrong_install_says_what_to_type(run, monkeypatch, packages, typed):
 
 
 def test_missing_kernels_say_what_to_type(run, monkeypatch):
-    def fail(name):
-        raise ImportError(f"no module {name}")
+    def fail():
+        raise KernelsError("no kernels")
 
-    monkeypatch.setattr("adagen_rt.cli.support.checkup.import_module", fail)
+    monkeypatch.setattr("adagen_rt.cli.support.checkup.load_kernels", fail)
     done = run("doctor", "--json")
     assert done.exit_code == 1
-    assert "pip install ." in json.loads(done.stdout)["kernels"]["problem"]
+    assert "no kernels; type: pip install /" in json.loads(done.stdout)["kernels"]["problem"]
 
 
 def test_tensorrt_modules_and_the_gpu(run, stand_in, monkeypatch):

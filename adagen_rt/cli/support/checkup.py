@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from importlib import import_module, metadata
+from importlib import metadata
 from typing import Any
 
 from adagen_rt.backends.gpu import compute_capability
@@ -11,6 +11,8 @@ from adagen_rt.backends.onnxruntime.session import import_onnxruntime, installed
 from adagen_rt.backends.tensorrt.modules import MODULES, Module
 from adagen_rt.engine.folder import shipped_engines
 from adagen_rt.errors import DeviceError
+from adagen_rt.native import load_kernels
+from adagen_rt.ops.structs import check_sizes
 from adagen_rt.system import available_threads, cpu_features
 
 #: Optional packages: for training and export, plots, NVIDIA GPUs, serving.
@@ -43,10 +45,9 @@ def examine() -> dict[str, Any]:
 def examine_kernels() -> dict[str, Any]:
     """Whether the compiled kernels are there."""
     try:
-        import_module("adagen_rt._kernels")
+        return {"file": check_sizes(load_kernels()).__file__, "problem": None}
     except ImportError as error:
-        return {"problem": f"not built ({error}); type: pip install ."}
-    return {"problem": None}
+        return {"file": None, "problem": str(error)}
 
 
 def examine_onnxruntime() -> dict[str, Any]:
