@@ -7,7 +7,7 @@ from pathlib import Path
 from torch import Tensor
 
 from adagen_rt.files import replace_file
-from adagen_rt.sampling.picture import to_picture
+from adagen_rt.sampling.pictures import to_picture
 
 
 def save_grid(images: Tensor, path: Path, columns: int = 10) -> None:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from adagen_rt.cli.support.pictures import check_grid, check_target, save_images
 from adagen_rt.cli.support.plots import check_plotting, save_plot
 from adagen_rt.cli.support.report import save_trace
 from adagen_rt.cli.support.watch import PREVIEW_SAMPLES, PREVIEW_STEPS, Preview
 from adagen_rt.engine.manifest import ImageSpec, Manifest
 from adagen_rt.errors import InputError
 from adagen_rt.files import check_writable
+from adagen_rt.sampling.pictures import check_grid, check_target, save_images
 from adagen_rt.sampling.request import Request
 from adagen_rt.sampling.result import Result
 
@@ -39,10 +39,10 @@ class Outputs:
             InputError: A path is unusable, or given twice.
             MissingExtraError: The plot needs a library that is not installed.
         """
-        check_target(self.out, count, image)
+        check_target("out", self.out, count, image.size**2)
         if self.preview:
             shown = min(count, PREVIEW_SAMPLES) * min(steps, PREVIEW_STEPS)
-            check_grid("preview", shown, image)
+            check_grid("preview", shown, image.size**2)
         if self.plot:
             check_plotting()
         extras = {"preview": self.preview, "plot": self.plot, "trace": self.trace}
@@ -63,8 +63,8 @@ class Outputs:
         Returns:
             The files written, and the same with a folder of images named once.
         """
-        good = [i for i in range(len(result)) if i not in result.failures]
-        images = save_images(self.out, manifest, result, good) if good else []
+        failed = len(result.failures) == len(result)
+        images = [] if failed else save_images(self.out, result)
         extras = [path for path in (self.preview, self.plot, self.trace) if path]
         if self.preview:
             preview.save(self.preview)

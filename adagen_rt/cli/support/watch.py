@@ -9,7 +9,7 @@ from types import TracebackType
 import numpy as np
 from tqdm import tqdm
 
-from adagen_rt.cli.support.pictures import save_grid
+from adagen_rt.sampling.pictures import save_grid
 from adagen_rt.sampling.result import Images, Step
 
 #: Samples shown by a preview.

@@ -1,0 +1,125 @@
+"""Images as pictures and files: a grid, a folder of PNGs, or arrays."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from adagen_rt.condition import take_rows
+from adagen_rt.errors import InputError, SampleError
+from adagen_rt.files import check_writable, replace_file, staged_files
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+    from adagen_rt.sampling.result import Images, Result
+
+#: A larger picture helps nobody and takes more memory than the images themselves.
+MAX_GRID_PIXELS = 1 << 28
+
+
+def to_picture(pixels: Images) -> Image:
+    """A picture of pixels (H, W, c) uint8, grey or RGB."""
+    # Whoever takes the arrays does not wait for it.
+    from PIL import Image
+
+    return Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels)
+
+
+def to_grid(images: Images, columns: int | None = None) -> Image:
+    """A picture of images (N, H, W, c), row by row; by itself about as many rows as columns."""
+    count, height, width, channels = images.shape
+    columns = columns or math.ceil(math.sqrt(count))
+    rows = -(-count // columns)
+    canvas = np.zeros((rows * columns, height, width, channels), np.uint8)
+    canvas[:count] = images
+    grid = canvas.reshape(rows, columns, height, width, channels).swapaxes(1, 2)
+    return to_picture(grid.reshape(rows * height, columns * width, channels))
+
+
+def save_grid(path: Path, images: Images, columns: int | None = None) -> None:
+    """Write images (N, H, W, c) into one PNG; arguments as for `to_grid`."""
+    picture = to_grid(images, columns)
+    replace_file(path, lambda temporary: picture.save(temporary, format="png"))
+
+
+def check_target(field: str, path: Path, count: int, pixels: int) -> None:
+    """Refuse a path that images could not be written to.
+
+    Args:
+        field: What the caller calls it.
+        path: A name ending .png or .npz, or a folder.
+        count: How many images.
+        pixels: Of one image.
+
+    Raises:
+        InputError: It is not one of those, or cannot be written.
+    """
+    if _is_folder(path):
+        check_writable(field, path, folder=True)
+        return
+    if path.suffix not in (".png", ".npz"):
+        raise InputError(field, str(path), "a name ending .png or .npz, or a folder")
+    if path.suffix == ".png":
+        check_grid(field, count, pixels)
+    check_writable(field, path)
+
+
+def check_grid(field: str, count: int, pixels: int) -> None:
+    """Refuse a grid of more pixels than a picture can sensibly have."""
+    most = MAX_GRID_PIXELS // pixels
+    if count > most:
+        raise InputError(
+            field, f"{count} images", f"at most {most} in one picture; give a folder or .npz"
+        )
+
+
+def save_images(path: Path, result: Result) -> list[Path]:
+    """Write images in the form that the name asks for, but no failed sample.
+
+    Args:
+        path: A name ending .png or .npz, or a folder.
+        result: What was generated.
+
+    Returns:
+        The files written.
+
+    Raises:
+        SampleError: All have failed.
+    """
+    good = [i for i in range(len(result)) if i not in result.failures]
+    if not good:
+        raise SampleError(min(result.failures.values()))
+    if _is_folder(path):
+        return _save_folder(path, result, good)
+    images = result.images[good]
+    if path.suffix == ".npz":
+        rows = take_rows(result.rows, np.array(good))
+        _save_arrays(path, {"images": images, **rows, "seeds": result.seeds[good]})
+    else:
+        save_grid(path, images)
+    return [path]
+
+
+def _save_arrays(path: Path, arrays: dict[str, Any]) -> None:
+    replace_file(path, lambda temporary: np.savez_compressed(temporary, **arrays))
+
+
+def _save_folder(folder: Path, result: Result, chosen: Sequence[int]) -> list[Path]:
+    digits = len(str(len(result) - 1))
+    names = []
+    with staged_files(folder) as staging:
+        for i in chosen:
+            asked = result.condition.describe(result.rows, i) | {"seed": result.seeds[i]}
+            parts = [f"{name}{value}" for name, value in asked.items()]
+            names.append("-".join([f"{i:0{digits}}", *parts]) + ".png")
+            to_picture(result.images[i]).save(staging / names[-1])
+    return [folder / name for name in names]
+
+
+def _is_folder(path: Path) -> bool:
+    return path.is_dir() or not path.suffix
