@@ -48,7 +48,7 @@ __all__ = [
     "load",
 ]
 
-#: Where each name lives that needs more than the errors do.
+#: Module of each name that needs more imports than the errors.
 _LAZY = {
     "Pipeline": "pipeline.base",
     "Result": "sampling.result",
@@ -56,7 +56,7 @@ _LAZY = {
     "Step": "sampling.result",
     "load": "pipeline.load",
 }
-#: Names of the version before, and what they are called now.
+#: Names in the previous version, with their modules and names in this one.
 _RENAMED = {
     "DeviceGenerator": ("pipeline.captured", "CapturedPipeline"),
     "Generator": ("pipeline.stepwise", "StepwisePipeline"),

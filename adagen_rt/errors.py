@@ -5,10 +5,11 @@ AdagenError
 ├── EngineError         an engine folder is incomplete, altered or of another format
 ├── CheckpointError     a weight file is unsafe, unreadable or does not fit the model
 ├── RecipeError         a recipe file is not valid
-├── DeviceError         a GPU, or what drives it, is missing or failed
+├── DeviceError         a GPU or its driver is missing or failed
 ├── MissingExtraError   an optional dependency is not installed
 ├── KernelsError        the compiled kernels are missing, or were built from other sources
 ├── ExportError         an exported graph does not agree with the model it came from
+├── TrainingError       losses or rewards of a training were not finite again and again
 ├── PlanError           a TensorRT plan cannot be built, or is damaged or made for something else
 ├── QueueFullError      no more requests can wait; another try makes sense later
 ├── DeadlineError       a request's time was over before its image was made
@@ -34,7 +35,7 @@ class InputError(AdagenError, ValueError):
     Args:
         field: The argument's name as the caller typed it.
         got: The value given.
-        expected: What would have been accepted, in words.
+        expected: Description of an acceptable value.
     """
 
     def __init__(self, field: str, got: Any, expected: str) -> None:
@@ -55,11 +56,15 @@ class RecipeError(AdagenError):
 
 
 class DeviceError(AdagenError):
-    """A GPU, or what drives it, is missing or failed."""
+    """A GPU or its driver is missing or failed."""
 
 
 class ExportError(AdagenError):
     """An exported graph does not agree with the model it came from."""
+
+
+class TrainingError(AdagenError):
+    """Losses or rewards of a training were not finite again and again."""
 
 
 class PlanError(AdagenError):

@@ -19,11 +19,11 @@ def check_writable(field: str, path: Path, *, folder: bool = False) -> None:
 
     Args:
         field: The option's name.
-        path: Where a file, or a folder of files, is to appear.
+        path: Path of the future file, or of the folder of files.
         folder: Whether it is a folder.
 
     Raises:
-        InputError: It cannot be written.
+        InputError: The path cannot be written.
     """
     if folder and path.exists() and not path.is_dir():
         raise InputError(field, str(path), "a folder, but this is a file")
@@ -93,7 +93,7 @@ def check_target(target: Path, marker: str) -> None:
 
 
 def _may_replace(target: Path, marker: str) -> bool:
-    """Whether nothing but an older folder of the same kind would be lost."""
+    """Tell whether ``target`` is missing, empty, or an older folder of the same kind."""
     if not target.is_dir():
         return not target.exists()
     return (target / marker).is_file() or not any(target.iterdir())
@@ -108,7 +108,7 @@ def _sync(path: Path) -> None:
 
 
 def _replace_folder(staging: Path, target: Path) -> None:
-    """Put ``staging`` at ``target``; what was there ends up at ``staging``."""
+    """Put ``staging`` at ``target``; the older folder ends up at ``staging``."""
     try:
         staging.rename(target)
     except OSError as error:

@@ -1,4 +1,4 @@
-"""What this machine offers."""
+"""CPU threads and instruction sets of this machine."""
 
 from __future__ import annotations
 
@@ -48,12 +48,12 @@ def cpu_features() -> tuple[str, ...]:
 
 
 def has_vnni() -> bool:
-    """Whether this CPU is known to add up products of bytes in 32 bits."""
+    """Tell whether this CPU is known to add up products of bytes in 32 bits (VNNI)."""
     return any(name in ("avx_vnni", "avx512_vnni") for name in cpu_features())
 
 
 def return_freed_memory() -> None:
-    """Let the C library hand back what was freed to the system; glibc keeps it otherwise."""
+    """Let the C library return freed memory to the system; glibc keeps it otherwise."""
     if sys.platform == "linux":
         trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # other libraries have none
         if trim is not None:

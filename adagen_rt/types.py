@@ -56,7 +56,7 @@ class Array(Protocol):
     def __invert__(self) -> Array: ...
 
 
-#: Arrays by name: what a graph takes and gives.
+#: Arrays by name: the inputs or the outputs of a graph.
 Arrays: TypeAlias = dict[str, Any]
 #: Runs a graph: named arrays in, named arrays out.
 Run: TypeAlias = Callable[[Arrays], Arrays]

@@ -82,7 +82,7 @@ def running(app):
 
 
 class Gate:
-    """Noise that can be held back: a generator that uses it stops within a step.
+    """Noise that can be held back: a pipeline that uses it stops within a step.
 
     Attributes:
         steps: Steps of slots that asked for noise.

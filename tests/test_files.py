@@ -18,6 +18,7 @@ from adagen_rt.files import (
 )
 
 MARKER = "marker.json"
+FULL = OSError(28, "No space left on device")
 
 
 def snapshot(folder):
@@ -48,9 +49,9 @@ def die_after(writing, folder):
     assert start_python(code, folder).wait(timeout=60) == -signal.SIGKILL
 
 
-def failing(staging):
+def failing(staging, error=FULL):
     (staging / "weights").write_text("half")
-    raise OSError(28, "No space left on device")
+    raise error
 
 
 def test_a_file_is_replaced(old):
@@ -141,8 +142,7 @@ def test_a_killed_writer_leaves_the_old_folder(old):
 
 def test_an_interruption_by_hand_leaves_nothing_behind(old):
     with pytest.raises(KeyboardInterrupt), staged_folder(old, MARKER) as staging:
-        (staging / "weights").write_text("half")
-        raise KeyboardInterrupt
+        failing(staging, KeyboardInterrupt())
     assert snapshot(old) == {MARKER: "old", "weights": "old"}
     assert [path.name for path in old.parent.iterdir()] == ["out"]
 
@@ -170,12 +170,12 @@ def test_a_place_that_can_be_written(tmp_path):
 
 def test_a_file_is_no_folder_and_a_folder_no_file(tmp_path):
     (tmp_path / "file").write_text("text")
-    with pytest.raises(InputError, match="out: got '.*', expected a file, but this is a folder"):
+    with pytest.raises(InputError, match=r"out: got '.*', expected a file, but this is a folder"):
         check_writable("out", tmp_path)
-    with pytest.raises(InputError, match="out: got '.*', expected a folder, but this is a file"):
+    with pytest.raises(InputError, match=r"out: got '.*', expected a folder, but this is a file"):
         check_writable("out", tmp_path / "file", folder=True)
     for folder in (False, True):
-        with pytest.raises(InputError, match="expected a place to write, but .*file is none"):
+        with pytest.raises(InputError, match=r"expected a place to write, but .*file is none"):
             check_writable("out", tmp_path / "file" / "below", folder=folder)
 
 

@@ -1,4 +1,4 @@
-"""Who executes an engine's graphs: a registry of backends, loaded when they are asked for."""
+"""Backends that execute an engine's graphs: a registry, each loaded at its first use."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ __all__ = ["BACKENDS", "DEVICE_BACKENDS", "Backend", "make_backend", "open_sessi
 #: Modules of the backends whose graphs run one by one over the host's arrays; each has
 #: `make_backend(threads, provider)`.
 HOST_BACKENDS = {"onnxruntime": "onnxruntime.session", "openvino": "openvino"}
-#: Modules of those that run whole generations on a GPU, see `adagen_rt.program`, and the extra
-#: that each needs; a module has `open_sessions(engine, backend)`.
+#: Modules of the backends that run whole generations on a GPU, see `adagen_rt.program`, and the
+#: extra that each needs; a module has `open_sessions(engine, backend)`.
 DEVICE_BACKENDS = {
     "tensorrt": ("tensorrt.runtime", "tensorrt"),
     "tensorrt-rtx": ("tensorrt.runtime", "tensorrt-rtx"),
@@ -36,7 +36,7 @@ def make_backend(name: str, threads: int, provider: str | None = None) -> Backen
 
     Raises:
         InputError: There is no backend of that name.
-        MissingExtraError: It is not installed; there is no silent fallback.
+        MissingExtraError: The backend is not installed; there is no silent fallback.
         DeviceError: The provider is installed and cannot be used.
     """
     if name not in HOST_BACKENDS:
@@ -57,7 +57,7 @@ def open_sessions(engine: EngineFolder, backend: str) -> tuple[Any, Any, int]:
 
     Raises:
         InputError: There is no such backend.
-        MissingExtraError: It, or a CUDA driver's bindings, are not installed.
+        MissingExtraError: The backend or a CUDA driver's bindings are not installed.
         DeviceError: There is no GPU, or none that the backend supports.
         PlanError: There are no plans, or they are damaged or made for something else.
     """

@@ -1,4 +1,4 @@
-"""The contract between the loop and whoever executes a graph."""
+"""The contract between the loop and the backends that execute graphs."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class Backend(Protocol):
     """Loads graphs for one device.
 
     Attributes:
-        name: What the user calls it.
+        name: Name of the backend.
     """
 
     name: str
@@ -28,8 +28,8 @@ class DeviceTensor:
     """An input or output of a graph on a device.
 
     Attributes:
-        shape: Its fixed sizes; one of them may be 0.
-        dtype: A NumPy dtype's name, or ``bfloat16``.
+        shape: Sizes of its axes, fixed; a size may be 0.
+        dtype: Name of a NumPy dtype, or ``bfloat16``.
     """
 
     shape: tuple[int, ...]
@@ -40,22 +40,22 @@ class DeviceSession(Protocol):
     """One graph at one fixed set of shapes, over memory that the caller owns.
 
     Attributes:
-        inputs: What it reads.
-        outputs: What it writes.
+        inputs: Tensors that it reads, by name.
+        outputs: Tensors that it writes, by name.
     """
 
     inputs: Mapping[str, DeviceTensor]
     outputs: Mapping[str, DeviceTensor]
 
     def bind(self, addresses: Mapping[str, int]) -> None:
-        """Give it the device pointers of all inputs and outputs, once; none may be 0."""
+        """Set the device pointers of all inputs and outputs, once; none may be 0."""
 
     def enqueue(self, stream: int) -> None:
-        """Put it on a CUDA stream and return at once; can be captured."""
+        """Put the graph on a CUDA stream and return at once; can be captured."""
 
 
 class DeviceSessions(Protocol):
-    """Whoever executes an engine's graphs on a GPU."""
+    """Graphs of one engine on a GPU."""
 
     def graph(self, name: str, shapes: Mapping[str, tuple[int, ...]]) -> DeviceSession:
-        """The engine's graph ``name`` at these shapes of its inputs, not yet bound."""
+        """Make the engine's graph ``name`` at these shapes of its inputs, not yet bound."""

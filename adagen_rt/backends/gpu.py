@@ -1,4 +1,4 @@
-"""The NVIDIA GPU of this machine, asked through its driver: nothing is allocated."""
+"""Properties of this machine's NVIDIA GPU, from its driver, without allocating memory."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ CAPABILITY = (75, 76)
 
 
 def compute_capability() -> str:
-    """Compute capability of the first GPU, such as ``9.0``.
+    """Return the compute capability of the first GPU, such as ``9.0``.
 
     Raises:
         DeviceError: There is no driver, or no GPU.

@@ -10,7 +10,7 @@ import numpy as np
 from adagen_rt.errors import EngineError, InputError, MissingExtraError
 from adagen_rt.types import Arrays
 
-#: Entries of a row that share a scale where integer weights meet them; a divisor of all widths.
+#: Entries of a row that share a scale in products with integer weights; divides all widths.
 GROUP = 128
 
 
@@ -43,7 +43,7 @@ class OpenVINO:
         self._settings = {
             "INFERENCE_NUM_THREADS": threads,
             "PERFORMANCE_HINT": "LATENCY",
-            # By itself it would choose bfloat16 where the processor has it.
+            # The default is bfloat16 where the processor has it.
             "INFERENCE_PRECISION_HINT": "f32",
             "DYNAMIC_QUANTIZATION_GROUP_SIZE": str(GROUP),
             # Kernels kept from calls of other shapes get mixed up, and give wrong numbers from
@@ -74,7 +74,7 @@ class OpenVINOSession:
         self._outputs = [port.any_name for port in model.outputs]
 
     def run(self, inputs: Arrays) -> Arrays:
-        """Outputs by name; they stay valid until the next call."""
+        """Compute the outputs by name; they stay valid until the next call."""
         results = self._request.infer(
             {name: np.asarray(inputs[name], order="C") for name in self._inputs},
             share_inputs=True,

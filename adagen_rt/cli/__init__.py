@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from adagen_rt.errors import AdagenError
+from adagen_rt.errors import AdagenError, InputError
 
 #: Commands in the order that help lists them; each is loaded when it is used, so that
 #: generating never waits for the training half.
@@ -42,11 +42,11 @@ class LazyGroup(click.Group):
     """Loads a command when it is used, and turns errors into one line."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """Names for the help text."""
+        """List the commands' names for the help text."""
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """The command of that name."""
+        """Load the command of that name."""
         if cmd_name not in COMMANDS:
             return None
         command = getattr(import_module(f"adagen_rt.cli.{cmd_name}"), cmd_name)
@@ -61,6 +61,10 @@ class LazyGroup(click.Group):
             raise
         except click.UsageError as error:
             raise Failure(error.format_message()) from error
+        except InputError as error:
+            # Python's best_of is --best-of here; an environment variable keeps its name.
+            typed = error.field.replace("_", "-") if error.field.islower() else error.field
+            raise Failure(typed + str(error).removeprefix(error.field)) from error
         except AdagenError as error:
             raise Failure(str(error)) from error
         except ImportError as error:

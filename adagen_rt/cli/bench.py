@@ -1,4 +1,4 @@
-"""`adagen-rt bench`: how long generations take, and where the time goes."""
+"""`adagen-rt bench`: latency of generations, by step and part."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def bench(
 
 
 def _parse_batches(text: str) -> list[int]:
-    """Batch sizes from ``1,2,4``, in the order given."""
+    """Parse batch sizes from ``1,2,4``, in the order given."""
     sizes = text.split(",")
     if not all(size.strip().isdecimal() for size in sizes) or len(set(sizes)) < len(sizes):
         raise InputError("batch", text, "different sizes, such as 1,2,4")
@@ -90,7 +90,7 @@ def _parse_batches(text: str) -> list[int]:
 
 
 def _conditions(pipeline: Pipeline, plan: Plan) -> dict[str, Any]:
-    """What holds for all measurements."""
+    """Describe the conditions of all measurements."""
     return {
         "engine": pipeline.manifest.name,
         "schedule": plan.params.schedule,
@@ -103,7 +103,7 @@ def _conditions(pipeline: Pipeline, plan: Plan) -> dict[str, Any]:
 
 
 def _load() -> float:
-    """Processes that ran or waited to run, averaged over the last minute."""
+    """Return the number of processes that ran or waited, averaged over the last minute."""
     return round(os.getloadavg()[0], 2)
 
 
@@ -116,7 +116,7 @@ def _measure_all(
 
 
 def _record(facts: dict[str, Any], measured: list[Measurement], profile: bool) -> dict[str, Any]:
-    """The figures for a program; a profile is in milliseconds, a row a step and one more."""
+    """Return the figures for JSON; a profile is in milliseconds, a row per step and one more."""
     results = [one.facts() for one in measured]
     if profile:
         for result, one in zip(results, measured, strict=True):
@@ -126,7 +126,7 @@ def _record(facts: dict[str, Any], measured: list[Measurement], profile: bool) -
 
 
 def _page(facts: dict[str, Any], measured: list[Measurement]) -> str:
-    """The figures for people."""
+    """Format the figures for people."""
     title = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in facts.items())
     header = ("batch", *(f"p{percent} ms" for percent in PERCENTILES), "images/s")
     rows = [
@@ -141,7 +141,7 @@ def _page(facts: dict[str, Any], measured: list[Measurement]) -> str:
 
 
 def _profile_page(one: Measurement) -> str:
-    """Milliseconds by step and part, their sum, and each part's share."""
+    """Format milliseconds by step and part, their sum, and each part's share."""
     names = [*(str(step) for step in range(1, len(one.profile))), "after"]
     milliseconds = 1e3 * one.profile
     lines = [*zip(names, milliseconds, strict=True), ("all", milliseconds.sum(axis=0))]

@@ -54,10 +54,10 @@ def build(engine: str, backend: str, batch: str, dtype: str | None) -> None:
 
 
 def parse_batches(text: str) -> list[int]:
-    """The numbers of ``--batch``.
+    """Parse the numbers of ``--batch``.
 
     Raises:
-        InputError: One is not a number.
+        InputError: An entry is not a number.
     """
     try:
         return [int(number) for number in text.split(",")]
@@ -66,7 +66,7 @@ def parse_batches(text: str) -> list[int]:
 
 
 class Display:
-    """A line for every graph and, on a terminal, a bar for what TensorRT is at."""
+    """A line for every graph and, on a terminal, a bar for TensorRT's current phase."""
 
     def __init__(self) -> None:
         self._graph = ""
@@ -79,7 +79,7 @@ class Display:
         self._bar.close()
 
     def show(self, graph: str, phase: str, done: int, steps: int) -> None:
-        """Show that ``phase`` of a graph's build has come to step ``done`` of ``steps``."""
+        """Show that ``phase`` of a graph's build has reached step ``done`` of ``steps``."""
         if graph != self._graph:
             self._graph = graph
             self._bar.clear()

@@ -1,4 +1,4 @@
-"""`adagen-rt doctor`: what is installed and usable."""
+"""`adagen-rt doctor`: a check of the installation."""
 
 from __future__ import annotations
 

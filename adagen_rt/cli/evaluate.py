@@ -1,4 +1,4 @@
-"""`adagen-rt evaluate`: how good an engine's images are under each of its schedules."""
+"""`adagen-rt evaluate`: scores of an engine's images under each of its schedules."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from adagen_rt.sampling.request import MAX_BATCH, MAX_COUNT
 if TYPE_CHECKING:
     from adagen_rt.evaluation.judge import Score
 
-#: Fewer tell nothing, and precision and recall need neighbours.
+#: Smallest number of images; fewer give no useful scores, and precision and recall need neighbours.
 MIN_SAMPLES = 10
 
 
@@ -71,7 +71,7 @@ def evaluate(
     # A static schedule has no policy to blend or refine.
     adaptive = params.blended or params.refine > 1
     wanted = schedules or (("policy",) if adaptive else schedule_names(manifest))
-    # All are checked before the judge has looked at the real images.
+    # All are checked before the judge computes features of the real images, which takes long.
     requests = {
         name: draw_request(manifest, samples, seed, replace(params, schedule=name))
         for name in wanted

@@ -9,7 +9,7 @@ import click
 from adagen_rt.engine.manifest import Dtype
 from adagen_rt.errors import MissingExtraError
 
-#: Short names of the dtypes, as they are spoken of.
+#: Short names of the dtypes.
 DTYPES: dict[str, Dtype] = {"fp32": "float32", "fp16": "float16", "bf16": "bfloat16"}
 EXPORTED: dict[str, Dtype] = {**DTYPES, "int8": "int8"}
 

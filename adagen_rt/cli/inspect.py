@@ -1,4 +1,4 @@
-"""`adagen-rt inspect`: what an engine is."""
+"""`adagen-rt inspect`: a description of an engine."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def inspect(engine: str, as_json: bool) -> None:
 
 
 def describe_engine(engine: EngineFolder) -> dict[str, Any]:
-    """The manifest, with what follows from it."""
+    """Return the manifest, with its cost and the engine's plans."""
     manifest = engine.manifest
     cost = measure_cost(manifest)
     content = manifest.model_dump(mode="json", exclude_none=True)
@@ -39,7 +39,7 @@ def describe_engine(engine: EngineFolder) -> dict[str, Any]:
         manifest.schedule.actions, content["schedule"]["actions"], strict=True
     ):
         low, high = action.range
-        # JSON knows no infinity.
+        # JSON has no infinity.
         described["range"] = [low, high if high != float("inf") else None]
         described["static_values"] = values[action.name].tolist()
     return {

@@ -91,7 +91,7 @@ def serve(
 def make_loaders(
     opened: Sequence[EngineFolder], threads: int, sizes: dict[str, int]
 ) -> dict[str, Callable[[], BatchEngine]]:
-    """What gives each engine, warm, by name."""
+    """Make functions that load and warm up each engine, by name."""
     loaders: dict[str, Callable[[], BatchEngine]] = {}
     for engine in opened:
         name = engine.manifest.name
@@ -102,25 +102,25 @@ def make_loaders(
 
 
 def _warm(opened: EngineFolder, threads: int, sizes: dict[str, int]) -> BatchEngine:
-    """Load what was checked when it was opened."""
+    """Load and warm up an engine that was checked when it was opened."""
     return BatchEngine(StepwisePipeline(opened, threads=threads), **sizes)
 
 
 def read_token(path: Path | None) -> str | None:
-    """The token of ``--token-file``, else that of the environment, else none."""
+    """Read the token of ``--token-file``, else of the environment, else None."""
     if path is None:
         token, source = os.environ.get(TOKEN_VARIABLE), TOKEN_VARIABLE
     else:
         token, source = path.read_bytes().decode("ascii", "replace"), "token-file"
     if token is None:
         return None
-    # A header carries visible ASCII; anything else could never be sent.
+    # A header carries visible ASCII; a client could not send any other token.
     if not TOKEN.fullmatch(token.strip()):
         raise InputError(source, "something else", "one line of visible ASCII characters")
     return token.strip()
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """A socket that listens."""
+    """Open a socket that listens."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     return socket.create_server((host, port), family=family)

@@ -130,7 +130,7 @@ def policy(
 def _make_trainer(
     recipe: Recipe, weights: Path, folder: Path, workers: Workers, options: Mapping[str, Any]
 ) -> PolicyTrainer:
-    """All parts of a run; its networks start from the seed of its settings."""
+    """Make all parts of a run; its networks start from the seed of its settings."""
     import torch
 
     from adagen_rt.export.description import describe_model
@@ -166,7 +166,7 @@ def _make_trainer(
 
 
 def _configs(recipe: Recipe, settings: tuple[str, ...]) -> tuple[PolicyTraining, AdversaryConfig]:
-    """Settings of policy and discriminator: the defaults, the recipe's, the command line's."""
+    """Join the settings of policy and discriminator: defaults, recipe, then command line."""
     from adagen_rt.export.recipe import build
     from adagen_rt.training.policy.adversarial import AdversaryConfig
     from adagen_rt.training.policy.run import PolicyTraining
@@ -190,7 +190,7 @@ def _configs(recipe: Recipe, settings: tuple[str, ...]) -> tuple[PolicyTraining,
 
 
 def _painter(spec: ScheduleSpec) -> Watcher | None:
-    """Draws schedules and curves at every evaluation, where matplotlib is installed."""
+    """Make a watcher that draws schedules and curves, where matplotlib is installed."""
     from adagen_rt.cli.support.plots import Chosen, save_plot
 
     def draw(folder: Path, chosen: Chosen) -> None:

@@ -1,8 +1,9 @@
-"""What a sample is made of besides its seed.
+"""Conditions of samples, such as class labels.
 
-A kind of condition is a section of the manifest, `ConditionSpec`: it reads what callers ask for
-into named arrays with a row a sample, and knows the null twin that guidance subtracts. A
-`Condition` is what the backbone is fed of it. Class labels are the one kind so far.
+A kind of condition is a section of the manifest, `ConditionSpec`. It parses the conditions that
+callers ask for into named arrays with a row per sample, and makes the null twins that guidance
+subtracts. A `Condition` holds the backbone's inputs that follow from them. Class labels are the
+one kind so far.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ def parse_condition(section: Any) -> ConditionSpec:
     """Parse the `condition` section of a manifest.
 
     Raises:
-        ValueError: There is no such kind, or a field is wrong.
+        ValueError: The kind is unknown, or a field is wrong.
     """
     kind = section.get("kind") if isinstance(section, dict) else None
     if not isinstance(kind, str) or kind not in KINDS:

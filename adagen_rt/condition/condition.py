@@ -1,4 +1,4 @@
-"""What the backbone is fed of a condition, computed once a sample."""
+"""Inputs of the backbone that follow from a condition, computed once per sample."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ class Condition:
     """Inputs of the backbone that stay the same at every step of a sample.
 
     Attributes:
-        arrays: By the input's name; along one axis, the conditional rows of all samples and then
-            their null twins.
-        axes: Which axis that is, where it is not the first.
+        arrays: Arrays by the input's name; along one axis, the conditional rows of all samples
+            and then their null twins.
+        axes: Axis of the rows by the input's name, where it is not the first.
     """
 
     arrays: Arrays
@@ -35,7 +35,7 @@ class Condition:
         return replace(self, arrays=taken)
 
     def join(self, other: Condition) -> Condition:
-        """Put another's samples behind these."""
+        """Append the samples of another condition."""
         joined = {
             name: join_paired(array, other.arrays[name], self._axis(name))
             for name, array in self.arrays.items()
@@ -48,11 +48,11 @@ class Condition:
 
 @dataclass(frozen=True)
 class Conditioner:
-    """Makes conditions of what samples are asked with.
+    """Computes the backbone's inputs from the rows of a request.
 
     Attributes:
         spec: The kind of condition.
-        run: The graph `condition`, where an engine has one; without it the backbone is fed the
+        run: The graph `condition`, where an engine has one; without it the backbone reads the
             rows themselves.
         axes: Axis of the rows in the graph's outputs, where it is not the first.
     """
@@ -62,7 +62,7 @@ class Conditioner:
     axes: Mapping[str, int] | None = None
 
     def __call__(self, rows: Arrays) -> Condition:
-        """Condition samples, each with its null twin."""
+        """Compute the conditions of samples, each with its null twin."""
         null, xp = self.spec.null(rows), array_namespace(*rows.values())
         both = {name: xp.concat([values, null[name]]) for name, values in rows.items()}
         if self.run is None:

@@ -15,7 +15,7 @@ from adagen_rt.types import Array, Arrays
 
 #: Class names shown in a summary; ImageNet has a thousand.
 SHOWN_NAMES = 12
-#: Digits that a class's number may be written with.
+#: Largest number of digits of a class's number.
 MAX_DIGITS = 20
 
 
@@ -23,8 +23,8 @@ class ClassLabels(ConditionSpec):
     """Classes 0 to ``count - 1``; the null class is ``count``.
 
     Attributes:
-        count: How many classes there are.
-        names: Their names, or nothing.
+        count: Number of classes.
+        names: Names of the classes, or nothing.
     """
 
     kind: Literal["class"] = "class"
@@ -49,32 +49,32 @@ class ClassLabels(ConditionSpec):
 
     @property
     def summary(self) -> str:
-        """How many classes, and the names of the first."""
+        """Number of classes, and the names of the first."""
         names = ", ".join(self.names[:SHOWN_NAMES])
         more = ", ..." if len(self.names) > SHOWN_NAMES else ""
         return f"{self.count} classes" + (f": {names}{more}" if names else "")
 
     def parse(self, given: Sequence[Any]) -> Arrays:
-        """``labels`` (B,) int64, of numbers or names."""
+        """Parse numbers or names to ``labels`` (B,) int64."""
         return {"labels": np.asarray([self.number(label) for label in given], np.int64)}
 
     def null(self, rows: Arrays) -> Arrays:
-        """The null class for every row."""
+        """Return the null class for every row."""
         labels = rows["labels"]
         return {"labels": array_namespace(labels).full_like(labels, self.count)}
 
     def examples(self, count: int) -> list[Any]:
-        """All classes in turn, or, of too many, as many evenly spread ones."""
+        """Choose all classes in turn, or ``count`` evenly spread ones if there are more."""
         if count < self.count:
             return [place * self.count // count for place in range(count)]
         return [place % self.count for place in range(count)]
 
     def facts(self) -> dict[str, Any]:
-        """Number and names of the classes."""
+        """Return number and names of the classes."""
         return {"class_count": self.count, "class_names": list(self.names)}
 
     def describe(self, rows: Arrays, place: int) -> dict[str, Any]:
-        """The class's number."""
+        """Return the class's number."""
         return {"label": int(rows["labels"][place])}
 
     def number(self, label: int | str) -> int:
@@ -88,7 +88,7 @@ class ClassLabels(ConditionSpec):
         names = [name.casefold() for name in self.names]
         if label.casefold() in names:
             return names.index(label.casefold())
-        # Python does not read numbers of thousands of digits.
+        # Python refuses to parse numbers of thousands of digits.
         if label.isdecimal() and len(label) <= MAX_DIGITS:
             return as_integer("label", int(label), 0, self.count - 1)
         known = ", ".join(self.names) or "this engine's classes have no names"

@@ -1,4 +1,4 @@
-"""Named arrays with a row a sample, and batches of them in which every row has a null twin."""
+"""Named arrays with a row per sample, and batches in which every row has a null twin."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ class RowSpec:
 
 
 class ConditionSpec(Spec, ABC):
-    """A section of the manifest: which kind of condition, and what there is to choose from.
+    """A section of the manifest: the kind of condition, and its possible values.
 
     Attributes:
         kind: The kind's name.
@@ -35,24 +35,24 @@ class ConditionSpec(Spec, ABC):
     @property
     @abstractmethod
     def tensors(self) -> dict[str, RowSpec]:
-        """Arrays that say what samples are conditioned on, by the names that graphs have."""
+        """Arrays of the condition, by the names of the graphs' inputs."""
 
     @property
     @abstractmethod
     def variety(self) -> int:
-        """How many different conditions there are to show."""
+        """Number of different conditions."""
 
     @property
     @abstractmethod
     def summary(self) -> str:
-        """What there is to choose from, in a few words for people."""
+        """Possible values in a few words for people."""
 
     @abstractmethod
     def parse(self, given: Sequence[Any]) -> Arrays:
-        """Read what a caller asks for into NumPy arrays, a row a sample.
+        """Parse a caller's conditions to NumPy arrays, a row per sample.
 
         Raises:
-            InputError: There is nothing like it.
+            InputError: The engine has no such condition.
         """
 
     @abstractmethod
@@ -61,12 +61,12 @@ class ConditionSpec(Spec, ABC):
 
     @abstractmethod
     def examples(self, count: int) -> list[Any]:
-        """Choose what ``count`` samples may be asked for, evenly spread, as `parse` reads it."""
+        """Choose ``count`` conditions, evenly spread, in the form that `parse` reads."""
 
     def facts(self) -> dict[str, Any]:
-        """Tell what there is to choose from, for JSON."""
+        """List the possible values for JSON."""
         return {"condition": self.model_dump(mode="json")}
 
     @abstractmethod
     def describe(self, rows: Arrays, place: int) -> dict[str, Any]:
-        """Tell what one sample is conditioned on, for JSON."""
+        """Describe one sample's condition for JSON."""

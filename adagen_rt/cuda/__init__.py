@@ -1,4 +1,4 @@
-"""The CUDA driver: a thin seam, who implements it, and the kernels that it loads."""
+"""The CUDA driver: a thin interface, its implementations, and the kernels that it loads."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ from adagen_rt.errors import InputError, MissingExtraError
 
 __all__ = ["DRIVERS", "Driver", "Launch", "open_driver"]
 
-#: Who can stand behind the seam, in the order of preference.
+#: Implementations of the interface, in the order of preference.
 DRIVERS = ("pycuda", "cuda-python")
 _MODULES = {"pycuda": "pycuda", "cuda-python": "cuda.bindings"}
 
 
 def open_driver(name: str | None = None, device: int = 0, extra: str = "cuda") -> Driver:
-    """The driver of one GPU, in the primary context, which PyTorch shares.
+    """Open the driver of one GPU, in the primary context, which PyTorch shares.
 
     Args:
         name: One of ``DRIVERS``; None takes the first that is installed.
         device: Number of the GPU.
-        extra: What to install where none is there.
+        extra: Extra that the error names where no driver is installed.
 
     Raises:
         InputError: There is no driver of that name.
-        MissingExtraError: It, or every one, is not installed.
+        MissingExtraError: The named driver, or every driver, is not installed.
         DeviceError: There is no such GPU.
     """
     if name is not None and name not in DRIVERS:
@@ -45,5 +45,5 @@ def open_driver(name: str | None = None, device: int = 0, extra: str = "cuda") -
 def _is_installed(module: str) -> bool:
     try:
         return find_spec(module) is not None
-    except ModuleNotFoundError:  # the package that it is part of is not there either
+    except ModuleNotFoundError:  # its parent package is not installed either
         return False

@@ -1,4 +1,4 @@
-"""What is asked of a CUDA driver: memory, copies, launches, streams and captured graphs.
+"""The interface of a CUDA driver: memory, copies, launches, streams and captured graphs.
 
 Addresses, streams and captured graphs are integers, the driver's own handles, so that
 PyCUDA, cuda-python, PyTorch and TensorRT can pass them to each other.
@@ -17,7 +17,7 @@ class Launch:
     """One kernel launch.
 
     Attributes:
-        kernel: Name of the op; the kernel's is ``adagen_NAME``.
+        kernel: Name of the op; the kernel's name is ``adagen_NAME``.
         grid: Blocks along x and y.
         threads: Threads of a block.
         shared: Dynamic shared memory of a block in bytes.
@@ -38,7 +38,7 @@ class Driver(Protocol):
     copies and fills; nothing may be allocated, synchronised, uploaded or downloaded.
 
     Attributes:
-        name: What the user calls it.
+        name: Name of the driver, one of ``DRIVERS``.
     """
 
     name: str
@@ -47,13 +47,13 @@ class Driver(Protocol):
         """Make the GPU's context this thread's current one."""
 
     def allocate(self, size: int) -> int:
-        """Address of ``size`` bytes."""
+        """Allocate ``size`` bytes; return their address."""
 
     def free(self, address: int) -> None:
         """Give memory back."""
 
     def host_array(self, shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
-        """An array in page-locked memory, which copies need to be asynchronous.
+        """Allocate an array in page-locked memory, which asynchronous copies need.
 
         The memory is given back with the last array over it: keep one until the copies are
         done.
@@ -75,16 +75,16 @@ class Driver(Protocol):
         """Run a kernel."""
 
     def new_stream(self) -> int:
-        """A stream of its own, which does not wait for the default one."""
+        """Make a stream that does not wait for the default one."""
 
     def synchronize(self, stream: int) -> None:
         """Wait until a stream has done its work."""
 
     def begin_capture(self, stream: int) -> None:
-        """Record what the stream is given instead of running it."""
+        """Record the stream's work instead of running it."""
 
     def end_capture(self, stream: int) -> int:
-        """The recorded work as an executable graph."""
+        """Return the recorded work as an executable graph."""
 
     def replay(self, graph: int, stream: int) -> None:
         """Run a recorded graph."""

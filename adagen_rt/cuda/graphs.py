@@ -1,8 +1,7 @@
-"""What both drivers have through cuda-python: memory and stream capture.
+"""Common part of both drivers, through cuda-python: memory and stream capture.
 
-PyCUDA has no graphs, and it ties memory to the thread that allocated it, where a server makes
-a program in whatever thread a request arrives. Handles are plain integers, so that neither
-matters to whoever uses them.
+PyCUDA has no graphs, and it ties memory to the thread that allocated it; a server makes programs
+in any thread. Handles are plain integers, so that users of a driver see no difference.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ from adagen_rt.errors import DeviceError, MissingExtraError
 
 
 def import_driver() -> Any:
-    """cuda-python's driver module, initialised.
+    """Import cuda-python's driver module and initialise it.
 
     Raises:
         MissingExtraError: It is not installed.
@@ -31,13 +30,13 @@ def import_driver() -> Any:
         raise MissingExtraError("cuda-bindings", "cuda") from None
     try:
         checked(driver.cuInit(0))
-    except RuntimeError:  # cuda-python's own, where the driver's library is not found
+    except RuntimeError:  # raised by cuda-python where the driver's library is not found
         raise DeviceError("no NVIDIA GPU: the driver's library was not found") from None
     return driver
 
 
 def checked(result: tuple[Any, ...]) -> Any:
-    """What a driver call returned beside its status: nothing, one value, or several.
+    """Return a driver call's values without its status: None, one value, or several.
 
     Raises:
         DeviceError: The status is not success.
@@ -57,7 +56,7 @@ class Bindings:
         self._kept: dict[int, Any] = {}
 
     def allocate(self, size: int) -> int:
-        """Address of ``size`` bytes."""
+        """Allocate ``size`` bytes; return their address."""
         return int(checked(self._cuda.cuMemAlloc(max(size, 1))))
 
     def free(self, address: int) -> None:
@@ -65,22 +64,22 @@ class Bindings:
         checked(self._cuda.cuMemFree(address))
 
     def host_array(self, shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
-        """An array in page-locked memory, which is given back with the last array over it."""
+        """Allocate an array in page-locked memory, freed with the last array over it."""
         count = math.prod(shape)
         size = max(count * np.dtype(dtype).itemsize, 1)
         address = int(checked(self._cuda.cuMemHostAlloc(size, 0)))
         memory: Any = (ctypes.c_uint8 * size).from_address(address)
-        # At the end of the process the driver takes it back, and may not be asked any more.
+        # At the end of the process the driver frees it, and must not be called any more.
         weakref.finalize(memory, self._cuda.cuMemFreeHost, address).atexit = False
         return np.frombuffer(memory, dtype, count).reshape(shape)
 
     def begin_capture(self, stream: int) -> None:
-        """Record what the stream is given instead of running it."""
+        """Record the stream's work instead of running it."""
         mode = self._cuda.CUstreamCaptureMode.CU_STREAM_CAPTURE_MODE_THREAD_LOCAL
         checked(self._cuda.cuStreamBeginCapture(stream, mode))
 
     def end_capture(self, stream: int) -> int:
-        """The recorded work as an executable graph."""
+        """Return the recorded work as an executable graph."""
         graph = checked(self._cuda.cuStreamEndCapture(stream))
         executable = checked(self._cuda.cuGraphInstantiate(graph, 0))
         checked(self._cuda.cuGraphDestroy(graph))

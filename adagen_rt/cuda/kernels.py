@@ -14,12 +14,12 @@ from adagen_rt.files import replace_file
 SHARED_LIMIT = 96 * 1024
 FATBIN = "kernels.fatbin"
 _PACKAGE = Path(__file__).parents[1]
-#: Where the sources lie in an installed package and in a source tree.
+#: Folders of the sources in an installed package and in a source tree.
 _SOURCES = (_PACKAGE / "cuda" / "src", _PACKAGE.parent / "cpp_ext")
 
 
 def kernel_image(major: int, minor: int) -> bytes:
-    """A module with every kernel, for a GPU of this compute capability.
+    """Load or compile a module with every kernel, for a GPU of this compute capability.
 
     Raises:
         DeviceError: There is no built module and the sources do not compile.
@@ -32,13 +32,13 @@ def kernel_image(major: int, minor: int) -> bytes:
     cached = cache_folder() / f"{_digest(sources)}-sm_{major}{minor}.cubin"
     if not cached.is_file():
         image = compile_kernels(sources, f"sm_{major}{minor}")
-        # Another process may be doing the same.
+        # Another process may write the same file.
         replace_file(cached, lambda path: path.write_bytes(image))
     return cached.read_bytes()
 
 
 def source_folder() -> Path:
-    """Folder of the kernels' sources."""
+    """Return the folder of the kernels' sources."""
     for folder in _SOURCES:
         if (folder / "kernels.cuh").is_file():
             return folder
@@ -46,7 +46,7 @@ def source_folder() -> Path:
 
 
 def cache_folder() -> Path:
-    """Where compiled kernels are kept: ``ADAGEN_CACHE``, or the user's cache folder."""
+    """Return the folder of compiled kernels: ``ADAGEN_CACHE``, or the user's cache folder."""
     root = os.environ.get("ADAGEN_CACHE") or os.environ.get("XDG_CACHE_HOME")
     return Path(root or Path.home() / ".cache") / "adagen-rt"
 
@@ -56,7 +56,7 @@ def compile_kernels(sources: Path, arch: str) -> bytes:
 
     Args:
         sources: Folder of the sources.
-        arch: Such as ``sm_90``.
+        arch: Architecture, such as ``sm_90``.
     """
     try:
         from cuda.bindings import nvrtc
@@ -65,7 +65,7 @@ def compile_kernels(sources: Path, arch: str) -> bytes:
     text = (sources / "kernels.cuh").read_bytes()
     try:
         status, program = nvrtc.nvrtcCreateProgram(text, b"kernels.cuh", 0, [], [])
-    except RuntimeError:  # cuda-python's own, where the library is not found
+    except RuntimeError:  # raised by cuda-python where the library is not found
         raise DeviceError(
             "kernels: NVRTC's library was not found; install the CUDA toolkit, or type: "
             "pip install nvidia-cuda-nvrtc"

@@ -47,7 +47,7 @@ class PyCudaDriver(Bindings):
         context.push()
         # PyCUDA aborts the process if a context is left on its stack at the end.
         atexit.register(context.pop)
-        # Kept to be made current by number in threads that PyCUDA's stack knows nothing of.
+        # Kept as a handle, to be made current in threads that PyCUDA's stack does not cover.
         self._current = checked(self._cuda.cuCtxGetCurrent())
         self._module = cuda.module_from_buffer(kernel_image(*handle.compute_capability()))
         self._function = cache(self._find_function)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-#: Every action, every map of VAR and every choice hangs on the few numbers of these graphs, so
+#: Every action, every map of VAR and every choice depends on the few numbers of these graphs, so
 #: they keep float32 in any engine.
 KEEP_FLOAT32 = frozenset({"policy", "fidelity_policy", "critic", "reward", "refine"})
-#: The optional graphs that choose, and the one number or row of numbers that each gives.
+#: The optional graphs that choose actions or candidates, and the output of each.
 CHOOSERS = {"policy": "raw", "fidelity_policy": "raw", "critic": "value"}
 
 
@@ -17,11 +17,11 @@ class GraphContract:
     """One graph.
 
     Attributes:
-        inputs: What it may ask for, in order.
-        outputs: What it has to give, in order.
+        inputs: Names of the inputs that it may have, in order.
+        outputs: Names of the outputs that it must have, in order.
         axes: Axis of the rows in an output, where it is not the first.
-        optional: Whether an engine can do without it.
-        beside: Another graph that it makes no sense without.
+        optional: Whether an engine may lack the graph.
+        beside: Another graph that this one requires.
     """
 
     inputs: tuple[str, ...]
@@ -49,8 +49,8 @@ def optional_contracts(seen: str, asked: Iterable[str]) -> dict[str, GraphContra
     """Make the contracts of the graphs that every family may have.
 
     Args:
-        seen: What policies and the critic look at.
-        asked: Arrays of the condition, which the reward model is told besides the image.
+        seen: Names of the inputs of policies and critic, separated by blanks.
+        asked: Names of the condition's arrays, which the reward model reads besides the image.
     """
     choosers = {
         name: contract(seen, output, optional=True, beside=None if name == "policy" else "policy")
@@ -65,7 +65,7 @@ def graph_faults(
     contracts: Mapping[str, GraphContract],
     graphs: Mapping[str, tuple[Iterable[str], Iterable[str]]],
 ) -> Iterator[str]:
-    """Say what keeps a family from running these graphs.
+    """List the reasons why a family cannot run these graphs.
 
     Args:
         family: The family's name.

@@ -1,4 +1,4 @@
-"""What a family of generators says of itself, and where families are found.
+"""The contract of a family of generators, and the registry that finds families.
 
 A family is a folder: the package's own are in `adagen_rt/families`, others register themselves
 under the entry point group `adagen_rt.families`. Nothing that is common to families imports one
@@ -37,10 +37,10 @@ class FamilySpec(Spec):
     Attributes:
         family: The family's name.
         actions: Names of the actions that its step rule reads.
-        seen: What policies and the critic look at, besides the index of the call.
+        seen: Inputs of policies and critic, besides the index of the call.
         mixes_steps: Whether slots at different steps can share a batch.
-        prediction_limit: How far the backbone's outputs may be off in an engine with integer
-            weights: root of the mean square over the deviation.
+        prediction_limit: Largest error of the backbone's outputs in an engine with integer
+            weights: root mean square of the difference over the outputs' standard deviation.
     """
 
     family: str
@@ -54,7 +54,7 @@ class FamilySpec(Spec):
         return steps
 
     def check_steps(self, steps: int) -> str | None:
-        """Say what number of evaluations is expected, if not this one."""
+        """Describe the expected number of evaluations if ``steps`` is not one, else None."""
         return None
 
     def own_contracts(self) -> dict[str, GraphContract]:
@@ -64,8 +64,8 @@ class FamilySpec(Spec):
     def contracts(self, condition: ConditionSpec) -> dict[str, GraphContract]:
         """List all graphs of an engine under a kind of condition.
 
-        A graph `condition` gives the backbone what it wants of the condition; without one, the
-        backbone is fed the condition's own arrays.
+        A graph `condition` computes the backbone's inputs from the condition; without one, the
+        backbone reads the condition's own arrays.
         """
         own, asked = self.own_contracts(), tuple(condition.tensors)
         graph = own.get("condition") or contract("", "", optional=True)
@@ -77,7 +77,7 @@ class FamilySpec(Spec):
         return {**own, "condition": graph, "backbone": fed, **others}
 
     def counts_per_image(self, steps: int) -> dict[str, int]:
-        """Say how often each graph's count of operations is spent on one image."""
+        """Count how often each graph's operations are spent on one image."""
         return {"backbone": 2 * steps, "policy": self.calls(steps), "decoder": 1}
 
     def sizes(self, rows: int) -> Iterator[dict[str, int]]:
@@ -110,13 +110,13 @@ class Family(ABC):
         Args:
             spec: The manifest's section.
             steps: Backbone evaluations.
-            ops: Where the numeric steps run.
+            ops: Implementation of the numeric steps.
             noise: Gives the noise of a step.
-            sessions: The engine's graphs; a rule may have some of its own.
+            sessions: The engine's graphs, of which a rule may run some itself.
         """
 
     def backbone(self, spec: Any, run: Run) -> Run:
-        """Wrap the backbone, where a family knows some of its answers beforehand."""
+        """Wrap the backbone, where a family knows some of its outputs beforehand."""
         return run
 
     def program(self, setting: Setting) -> Program | None:
@@ -133,7 +133,7 @@ def find_family(name: str) -> Family:
     """Find a family by name.
 
     Raises:
-        ValueError: There is none; the message lists those that there are.
+        ValueError: No family has the name; the message lists the installed families.
     """
     if name in BUILT_IN:
         family: Family = import_module(f"adagen_rt.families.{BUILT_IN[name]}").FAMILY

@@ -18,7 +18,7 @@ from adagen_rt.files import staged_folder
 from adagen_rt.system import installed_package
 
 MANIFEST = "manifest.json"
-#: A manifest names a few graphs; anything larger is not one.
+#: Largest manifest in bytes; a real one names a few graphs and is far smaller.
 MAX_MANIFEST_BYTES = 1 << 20
 
 
@@ -30,12 +30,12 @@ class EngineFolder:
     manifest: Manifest
 
     def graph_file(self, name: str) -> Path:
-        """Path of the ONNX file of graph ``name``."""
+        """Return the path of the ONNX file of graph ``name``."""
         return self.path / self.manifest.graphs[name].file
 
 
 def shipped_engines() -> dict[str, Path]:
-    """Engines that came with the package, by name."""
+    """List the engines that came with the package, by name."""
     package = Path(__file__).parents[1]
     here = _engines_in(package / "engines") | _engines_in(package.parent / "engines")
     installed = None if here else installed_package()
@@ -47,7 +47,7 @@ def _engines_in(root: Path) -> dict[str, Path]:
 
 
 def find_engine(name_or_path: str | Path) -> Path:
-    """Folder of an engine given by path or by the name of a shipped one.
+    """Find the folder of an engine by its path or by the name of a shipped engine.
 
     Raises:
         InputError: There is no such engine.
@@ -69,7 +69,7 @@ def open_engine(name_or_path: str | Path) -> EngineFolder:
 
     Raises:
         InputError: There is no such engine.
-        EngineError: The manifest or a file is not what it should be.
+        EngineError: The manifest is not valid, or a file is missing or altered.
     """
     path = find_engine(name_or_path)
     manifest = _read_manifest(path / MANIFEST)
@@ -109,7 +109,7 @@ def _check_file(path: Path, expected: str) -> None:
 
 
 def sha256(path: Path) -> str:
-    """Hexadecimal SHA-256 of a file."""
+    """Compute the hexadecimal SHA-256 of a file."""
     digest = hashlib.sha256()
     with path.open("rb") as file:
         while block := file.read(1 << 20):

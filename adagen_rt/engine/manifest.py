@@ -1,4 +1,4 @@
-"""What an engine's ``manifest.json`` may say, parsed once into frozen models."""
+"""The schema of an engine's ``manifest.json``, parsed once into frozen models."""
 
 from __future__ import annotations
 
@@ -49,8 +49,8 @@ class GraphSpec(Spec):
 
     Attributes:
         file: The ONNX file in the engine folder.
-        inputs: Tensors that it takes.
-        outputs: Tensors that it gives.
+        inputs: Tensors that it reads.
+        outputs: Tensors that it writes.
         parameters: Number of weights.
         flops: Floating-point operations for one row of the batch, if known; of all scales
             together where calls differ in size (VAR).
@@ -67,7 +67,7 @@ class GraphSpec(Spec):
 
 
 class ImageSpec(Spec):
-    """What the decoder gives: ``size`` x ``size`` pixels, values within ``pixel_range``."""
+    """Output of the decoder: ``size`` x ``size`` pixels, values within ``pixel_range``."""
 
     size: int = Field(ge=1, le=16384)
     channels: Literal[1, 3]
@@ -84,13 +84,13 @@ class Manifest(Spec):
         format: Version of this schema.
         name: The engine's name.
         family: The family and its sizes.
-        condition: What samples are made of besides their seeds. The file says of classes
-            ``class_count`` and ``class_names``, and has a section ``condition`` for other kinds.
-        image: What the decoder gives.
+        condition: Kind of condition of the samples. The file has ``class_count`` and
+            ``class_names`` for classes, and a section ``condition`` for other kinds.
+        image: Size and range of the decoder's output.
         schedule: The action space and the default steps.
         refinement_std: Standard deviation of the noise on the policy's raw output with which
             refinement makes its candidates; an engine with a ``critic`` has it.
-        graphs: ``backbone``, ``decoder``, what else the family needs, and perhaps ``policy``,
+        graphs: ``backbone``, ``decoder``, the family's other graphs, and optionally ``policy``,
             ``fidelity_policy``, ``critic`` and ``reward``.
         dtype: Precision of the weights.
         versions: Versions of the software that wrote the engine.
@@ -179,12 +179,12 @@ class Manifest(Spec):
 
     @property
     def contracts(self) -> dict[str, GraphContract]:
-        """What each graph takes and gives, by its name."""
+        """Contract of each graph by name: its inputs and outputs."""
         return self.family.contracts(self.condition)
 
     @property
     def adaptive(self) -> bool:
-        """Whether the engine chooses per sample, or only knows its static schedules."""
+        """Whether the engine has a policy, besides its static schedules."""
         return "policy" in self.graphs
 
     @property
@@ -193,12 +193,12 @@ class Manifest(Spec):
         return self.family.calls(self.schedule.steps)
 
     def with_graphs(self, names: Iterable[str]) -> Manifest:
-        """Copy it with graphs of which only the names are known: networks stand for them."""
+        """Copy it with graphs of which only the names are known, for networks in their place."""
         graph = GraphSpec.model_construct(file="", inputs=(), outputs=(), parameters=0)
         return self.model_copy(update={"graphs": dict.fromkeys(names, graph)})
 
     def with_schedule(self, schedule: ScheduleSpec) -> Manifest:
-        """Copy it under another schedule."""
+        """Copy it with another schedule."""
         return self.model_copy(update={"schedule": schedule})
 
 

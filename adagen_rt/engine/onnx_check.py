@@ -12,11 +12,11 @@ from adagen_rt.errors import EngineError
 
 
 def check_graph(path: Path, spec: GraphSpec, files: Collection[str]) -> None:
-    """Refuse a graph that is not what the manifest says, or reads what lies elsewhere.
+    """Refuse a graph that differs from the manifest, or reads files outside the folder.
 
     Args:
         path: The ONNX file.
-        spec: The manifest's account of it.
+        spec: The manifest's entry of the graph.
         files: Files of the engine folder whose hashes have been checked.
 
     Raises:
@@ -42,7 +42,7 @@ def _check_names(path: Path, kind: str, found: set[str], specs: Collection[Tenso
 
 
 def external_files(path: Path) -> set[str]:
-    """Names of the files beside a checked ONNX file that hold weights of it."""
+    """Return the names of the files beside a checked ONNX file that hold its weights."""
     return _external_files(onnx.load(path, load_external_data=False))
 
 
@@ -54,7 +54,7 @@ def _check_external_data(path: Path, model: onnx.ModelProto, files: Collection[s
     for location in _external_files(model):
         if location not in files:
             raise EngineError(f"{path}: external data {location!r} is not listed in the manifest")
-        # A hard link may give a file from elsewhere a harmless name.
+        # A hard link could give an outside file a harmless name.
         if (path.parent / location).stat().st_nlink > 1:
             raise EngineError(f"{path}: external data {location!r} is a hard link")
 

@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 import onnx_ir as ir
 
-#: Weights above this go to a file of their own: a runtime maps that, but holds a protobuf file in
-#: memory several times over, and none of these can exceed 2 GB.
+#: Weights above this go to a file of their own, which a runtime maps into memory. It would hold a
+#: protobuf file in memory several times over, and such a file cannot exceed 2 GB.
 INLINE_BYTES = 1 << 26
 
-#: Where nearly all the arithmetic and all the large weights are.
+#: Operators with nearly all the arithmetic and all the large weights.
 PRODUCTS = ("MatMul", "Gemm", "Conv")
 
 #: Half precisions by the names that manifests use.
@@ -23,7 +23,7 @@ def convert_file(source: Path, target: Path, dtype: str) -> None:
 
     Args:
         source: An ONNX file.
-        target: Where its twin goes; large weights go beside it.
+        target: Path of its twin; large weights go beside it.
         dtype: A key of `HALF`.
     """
     model = ir.load(source)
@@ -36,7 +36,7 @@ def convert_products(model: ir.Model, dtype: ir.DataType) -> None:
     """Run the matrix products and convolutions in half precision.
 
     Adaptive norms, gates, the residual stream, softmax and the logits stay float32,
-    where half precision overflows or loses what the sampler depends on.
+    where half precision overflows or loses digits that the sampler depends on.
     """
     for node in list(model.graph):
         if node.op_type in PRODUCTS:
@@ -71,7 +71,7 @@ def _typed(value: ir.Value, like: ir.Value, dtype: ir.DataType) -> None:
 
 
 def fold_weights(model: ir.Model) -> None:
-    """Apply transposes and casts of weights when they are written, not when they are used."""
+    """Apply transposes and casts of weights when the file is written, not at run time."""
     for node in list(model.graph):
         source = node.inputs[0] if node.inputs else None
         if node.op_type not in ("Transpose", "Cast") or source is None:
@@ -93,7 +93,7 @@ def fold_weights(model: ir.Model) -> None:
 
 
 def drop_unused(model: ir.Model) -> None:
-    """Forget weights that no node reads any more."""
+    """Remove weights that no node reads any more."""
     for name, value in list(model.graph.initializers.items()):
         if not value.uses():
             del model.graph.initializers[name]
@@ -120,6 +120,6 @@ def save_graph(model: ir.Model, path: Path) -> None:
     size = sum(v.const_value.nbytes for v in model.graph.initializers.values() if v.const_value)
     external = path.with_suffix(".data").name if size > INLINE_BYTES else None
     if external is None:
-        # What the graph was read from may have had its weights beside it.
+        # The source of the graph may have had its weights in another file.
         model = ir.external_data.load_to_model(model)
     ir.save(model, path, external_data=external)

@@ -1,4 +1,4 @@
-"""From a policy's output to the parameters of one generation step.
+"""Map from a policy's output to the parameters of one generation step.
 
 The rule is AdaGen's (arXiv 2603.06993): the network's output is added to a residual
 that stands for the hand-made schedule, smoothed over the steps, and squashed into
@@ -58,7 +58,7 @@ class Ramp(Spec):
 
 
 class Linear(Spec):
-    """From ``start`` at the first policy call to ``stop`` at the last."""
+    """Runs linearly from ``start`` at the first policy call to ``stop`` at the last."""
 
     kind: Literal["linear"] = "linear"
     start: float
@@ -70,7 +70,7 @@ class Linear(Spec):
 
 
 class Constant(Spec):
-    """The same ``value`` at every step."""
+    """Has the same ``value`` at every step."""
 
     kind: Literal["constant"] = "constant"
     value: float
@@ -100,11 +100,11 @@ class ActionSpec(Spec):
 
     @property
     def range(self) -> tuple[float, float]:
-        """Open interval of the values that can come out."""
+        """Open interval of the possible values."""
         return (0.0, self.scale) if self.activation == "sigmoid" else (0.0, float("inf"))
 
     def inverse(self, values: np.ndarray) -> np.ndarray:
-        """Pre-activation that gives ``values``, float64."""
+        """Return the pre-activation that gives ``values``, float64."""
         if self.activation == "sigmoid":
             p = np.clip(values / self.scale, INVERSE_MARGIN, 1 - INVERSE_MARGIN)
             return np.asarray(np.log(p) - np.log1p(-p))
@@ -112,7 +112,7 @@ class ActionSpec(Spec):
         return np.asarray(v + np.log(-np.expm1(-v)))
 
     def activate(self, x: Array) -> Array:
-        """Value for pre-activation ``x``, elementwise, without overflow for any finite x."""
+        """Activate ``x`` elementwise, without overflow for any finite x."""
         xp = array_namespace(x)
         e = xp.exp(-xp.abs(x))
         if self.activation == "sigmoid":
@@ -127,8 +127,8 @@ class ScheduleSpec(Spec):
         steps: Backbone evaluations per image that the policy was trained for.
         smoothing: Weight of the previous step's smoothed action, 0 (none) to below 1.
         actions: Columns of the policy's output, in order.
-        tuned: The best static schedule that a search found, one entry an action; no policy
-            starts from it, it is for comparison.
+        tuned: The best static schedule that a search found, one entry per action; it serves
+            comparisons, and no policy starts from it.
     """
 
     steps: int = Field(ge=1, le=1000)
@@ -143,13 +143,13 @@ class ScheduleSpec(Spec):
         return self
 
     def under(self, statics: Sequence[StaticSchedule]) -> ScheduleSpec:
-        """The same action space with other static schedules, one an action."""
+        """Copy the action space with other static schedules, one per action."""
         pairs = zip(self.actions, statics, strict=True)
         actions = tuple(action.model_copy(update={"static": static}) for action, static in pairs)
         return self.model_copy(update={"actions": actions})
 
     def tuned_spec(self) -> ScheduleSpec:
-        """The same action space with the tuned static schedules as its own.
+        """Copy the action space with the tuned static schedules as its own.
 
         Raises:
             InputError: No search has found any.
@@ -170,8 +170,8 @@ class Schedule:
     Args:
         spec: The action space.
         steps: Backbone evaluations per image.
-        calls: How often the policy is asked; ``steps``, or one more where the family
-            needs a decision before its first evaluation.
+        calls: Number of policy calls: ``steps``, or one more where the family needs a
+            decision before its first evaluation.
     """
 
     def __init__(self, spec: ScheduleSpec, steps: int, calls: int) -> None:
@@ -181,7 +181,7 @@ class Schedule:
         self.residual = self._residual().astype(np.float32)
 
     def _residual(self) -> np.ndarray:
-        """The static schedule pulled back through activation and smoothing, (calls, A)."""
+        """Pull the static schedule back through activation and smoothing, (calls, A)."""
         columns = [a.inverse(a.static.values(self.steps, self.calls)) for a in self.spec.actions]
         target = np.stack(columns, axis=1)
         residual: np.ndarray = target.copy()
@@ -190,13 +190,13 @@ class Schedule:
         return residual
 
     def decide(self, raw: Array, step: Array, previous: Array) -> tuple[dict[str, Array], Array]:
-        """Actions of one policy call.
+        """Compute the actions of one policy call.
 
         Args:
             raw: The policy's output (B, A) float32; zeros give the static schedule.
             step: Index of the policy call of each sample (B,) int64.
-            previous: What this returned as second value one call earlier (B, A); not
-                read where ``step`` is 0.
+            previous: Second return value of one call earlier (B, A); not read where
+                ``step`` is 0.
 
         Returns:
             The actions by name, each (B,) float32, and the smoothed pre-activations
@@ -212,5 +212,5 @@ class Schedule:
 
 
 def _progress(steps: int, calls: int) -> np.ndarray:
-    """Fraction of the generation done after each step, short of 1 by the margin."""
+    """Return the fraction of the generation done after each step, below 1 by the margin."""
     return (np.arange(calls) + 1 - STEP_MARGIN) / steps

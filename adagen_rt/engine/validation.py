@@ -1,4 +1,4 @@
-"""Faults of a parsed file, told to people."""
+"""Faults of a parsed file, described for people."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from pydantic_core import ErrorDetails
 
 
 def describe_faults(error: ValidationError) -> str:
-    """Every fault on one line, each with its field and what was there."""
+    """Describe every fault on one line, each with its field and its value."""
     return "; ".join(_describe(fault) for fault in error.errors(include_url=False))
 
 
 def _describe(fault: ErrorDetails) -> str:
     field = ".".join(str(part) for part in fault["loc"])
     message = " ".join(fault["msg"].removeprefix("Value error, ").split())
-    # These messages say what was there, or that nothing was.
+    # These messages already contain the value, or say that it is missing.
     told = fault["type"] in {"missing", "value_error"}
     got = "" if told else f", got {fault['input']!r:.80}"
     return f"{field}: {message}{got}" if field else message + got

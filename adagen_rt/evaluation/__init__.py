@@ -1,1 +1,1 @@
-"""How good images are."""
+"""Scores and latency of generators."""

@@ -35,10 +35,10 @@ class Images:
 
 
 def load_fashion_mnist(folder: str | Path, split: str) -> Images:
-    """Reads one split, with its images padded to 32 x 32.
+    """Read one split, with its images padded to 32 x 32.
 
     Args:
-        folder: Where the IDX files are, gzipped or not.
+        folder: Folder of the IDX files, gzipped or not.
         split: `"train"` (60,000 images) or `"test"` (10,000).
 
     Raises:
@@ -56,11 +56,11 @@ def load_fashion_mnist(folder: str | Path, split: str) -> Images:
 
 
 def read_idx(path: Path, dimensions: int) -> npt.NDArray[np.uint8]:
-    """Reads an IDX file of unsigned bytes, gzipped if its name ends in `.gz`.
+    """Read an IDX file of unsigned bytes, gzipped if its name ends in `.gz`.
 
     Args:
         path: The file.
-        dimensions: How many dimensions it must have.
+        dimensions: Number of dimensions that it must have.
 
     Raises:
         InputError: The file is not such a file, or is cut short.

@@ -1,7 +1,7 @@
 """The network that scores are measured with: never seen by a reward or a tokenizer.
 
-A policy learns the taste of the features that its reward looks through. Distances are
-therefore measured in the features of another network, of another architecture and seed.
+A policy adapts to the features that its reward is computed from. Distances are therefore
+measured in the features of another network, of another architecture and seed.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class Residual(nn.Module):
         self.shortcut = nn.Conv2d(inputs, outputs, 1, stride, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Maps (N, inputs, h, w) to (N, outputs, h / stride, w / stride)."""
+        """Map (N, inputs, h, w) to (N, outputs, h / stride, w / stride)."""
         h = F.relu(self.enter(x))
         out: Tensor = self.shortcut(h) + self.second(F.relu(self.inner(self.first(h))))
         return out
@@ -53,14 +53,14 @@ class Examiner(nn.Module):
         self.head = nn.Linear(FEATURES, len(CLASS_NAMES))
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """Maps images (N, 1, 32, 32) in [0, 1] to logits (N, 10) and features (N, 96)."""
+        """Map images (N, 1, 32, 32) in [0, 1] to logits (N, 10) and features (N, 96)."""
         maps = F.relu(self.norm(self.blocks(self.stem(images))))
         features = maps.mean(dim=(2, 3))
         return self.head(F.dropout(features, 0.2, self.training)), features
 
 
 def load_examiner(path: Path = WEIGHTS) -> Examiner:
-    """The trained examiner, ready to judge.
+    """Load the trained examiner.
 
     Raises:
         CheckpointError: The file is missing or is not of this network.

@@ -27,7 +27,7 @@ class Source(Protocol):
 
     @property
     def manifest(self) -> Manifest:
-        """What is generated, and with which schedules."""
+        """Manifest of the engine: image, condition and schedules."""
 
     def run(
         self, request: Request, *, batch_size: int = 16, progress: OnStep | None = None
@@ -38,15 +38,15 @@ class Source(Protocol):
 def draw_request(
     manifest: Manifest, count: int, seed: int, params: SamplingParams | None = None
 ) -> Request:
-    """Ask for the images of an evaluation: all conditions in turn, seeds from `seed` million on.
+    """Make the request of an evaluation: all conditions in turn, with seeds from a million on.
 
-    Training and searching use small seeds and random ones; these are new to a policy.
+    Training and searching use small or random seeds, so that no policy has seen these.
 
     Args:
         manifest: The engine's.
-        count: How many images.
-        seed: Which.
-        params: How they are made.
+        count: Number of images.
+        seed: Number of the set; its first seed is 1,000,000 times ``seed + 1``.
+        params: Sampling parameters; None takes the engine's own.
 
     Raises:
         AdagenError: The engine cannot do what the parameters say.
@@ -58,7 +58,7 @@ def draw_request(
 def make_images(source: Source, request: Request, batch_size: int, title: str) -> Result:
     """Make the images of a request, with a progress bar of that title."""
     total = len(request) * request.steps * request.params.best_of
-    # leave=None: a bar inside of another goes when it is full.
+    # leave=None: a bar inside of another disappears when it is full.
     with tqdm(total=total, unit="step", desc=title, mininterval=1.0, leave=None) as bar:
 
         def tick(step: Step) -> None:
@@ -71,7 +71,7 @@ def guided(spec: ScheduleSpec, factor: float) -> ScheduleSpec:
     """Multiply the hand-made schedule's guidance.
 
     Raises:
-        InputError: That guidance has no number that could be multiplied.
+        InputError: The guidance schedule has no number to multiply.
     """
     statics = [
         _scaled(action.static, factor) if action.name == "guidance_scale" else action.static

@@ -1,10 +1,11 @@
-"""Judging sets of images: how many are recognised, and how far they are from real ones."""
+"""Scores of image sets: recognition accuracy and distance to real images."""
 
 from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -24,21 +25,21 @@ from adagen_rt.evaluation.metrics import (
 from adagen_rt.models.classifier import judge
 from adagen_rt.sampling.result import Result
 
-#: Precision and recall compare every image with every real one: as many of each, at most.
+#: Largest number of images, and of real ones, for precision and recall, which compare all pairs.
 NEIGHBOURHOOD = 5000
 
 
 @dataclass(frozen=True)
 class Score:
-    """How good a set of images is, in the eyes of one network.
+    """Scores of a set of images, in the feature space of one network.
 
     Attributes:
-        count: How many images there are.
-        fid: Frechet distance of their features to those of the training set.
-        kid: Kernel distance of the same.
-        precision: Share of the images that lie among real ones.
-        recall: Share of real images that lie among them.
-        accuracy: Share that is recognised as its label.
+        count: Number of images.
+        fid: Frechet distance between their features and the training set's.
+        kid: Kernel distance between the same features.
+        precision: Share of the images that lie within the manifold of the real ones.
+        recall: Share of the real images that lie within the manifold of the set.
+        accuracy: Share of the images that the network recognises as their label.
     """
 
     count: int
@@ -53,9 +54,9 @@ class Judge:
     """Scores images against a real set.
 
     Args:
-        network: Gives classes and features; published scores are the examiner's.
-        real: The set that a distance of zero stands for.
-        device: Where features are computed.
+        network: Computes classes and features; published scores use the examiner.
+        real: The real set that distances are measured to.
+        device: PyTorch's name of the device that computes features.
     """
 
     def __init__(self, network: nn.Module, real: Images, device: str = "cpu") -> None:
@@ -65,7 +66,7 @@ class Judge:
         self.reference = Gaussian.of(self.features)
 
     def score(self, images: Tensor, meant: npt.ArrayLike) -> Score:
-        """Scores images (N, 1, 32, 32) in [0, 1] that were meant to be of the classes `meant` (N,)."""
+        """Score images (N, 1, 32, 32) in [0, 1] that are `meant` to be of classes (N,)."""
         classes, features = self._see(images)
         neighbours = self.features[:NEIGHBOURHOOD]
         precision, recall = precision_recall(features[:NEIGHBOURHOOD], neighbours)
@@ -79,16 +80,16 @@ class Judge:
         )
 
     def score_result(self, result: Result) -> Score:
-        """Score what a generation gave."""
+        """Score the images of a generation's result."""
         return self.score(to_unit(result.images), classes_of(result.rows))
 
     def quick_score(self, images: Tensor, meant: npt.ArrayLike) -> tuple[float, float]:
-        """Only the Frechet distance and the accuracy, which take no time."""
+        """Compute only the Frechet distance and the accuracy, which are fast."""
         classes, features = self._see(images)
         return self._distance(features), class_accuracy(classes, meant)
 
     def describe(self) -> str:
-        """What the scores mean: the network, its weights and the real set, by fingerprint."""
+        """Name the network, its weights and the real set by fingerprint."""
         weights = hashlib.sha256()
         for _, value in sorted(self.network.state_dict().items()):
             weights.update(value.cpu().numpy().tobytes())
@@ -106,11 +107,11 @@ class Judge:
 
 
 def load_judge(folder: str | Path, device: str = "cpu") -> Judge:
-    """The judge of every published score: the examiner, over the training images.
+    """Load the judge of every published score: the examiner over the training images.
 
     Args:
-        folder: Where Fashion-MNIST's IDX files are.
-        device: Where features are computed.
+        folder: Folder of Fashion-MNIST's IDX files.
+        device: PyTorch's name of the device that computes features.
 
     Raises:
         InputError: A file is missing or damaged.
@@ -118,7 +119,7 @@ def load_judge(folder: str | Path, device: str = "cpu") -> Judge:
     return Judge(load_examiner(), load_fashion_mnist(folder, "train"), device)
 
 
-def to_unit(pixels: npt.NDArray[np.uint8] | Tensor) -> Tensor:
+def to_unit(pixels: Any) -> Tensor:
     """Turn bytes (N, H, W) or (N, H, W, c) into images (N, c, H, W) in [0, 1]."""
     tensor = torch.as_tensor(pixels)
     channels = tensor[..., None] if tensor.ndim == 3 else tensor

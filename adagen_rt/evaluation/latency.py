@@ -1,10 +1,11 @@
-"""Time whole generations, and say where the time goes."""
+"""Latency of whole generations, divided by step and part."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -16,17 +17,17 @@ from adagen_rt.sampling.params import SamplingParams
 from adagen_rt.sampling.result import Step
 
 PERCENTILES = (50, 90, 99)
-#: The parts that a generation measures itself; what they leave of its time is the host's.
+#: The parts that a generation measures itself; the rest of its time is the host's.
 PARTS = ("backbone", "policy", "sampling", "decoder")
 HOST = "host"
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What is measured at each batch size.
+    """Settings of the measurement at each batch size.
 
     Attributes:
-        params: How images are made, complete and checked.
+        params: Sampling parameters, complete and checked.
         warmups: Generations made first and not counted.
         repeats: Generations counted.
     """
@@ -48,9 +49,9 @@ class Measurement:
 
     Attributes:
         batch: Images made together.
-        seconds: Of each whole generation (repeats,) float64.
-        profile: Mean seconds by part and row (rows, parts) float64: a row a step, and a
-            last one for what follows the steps; the columns are ``PARTS`` and ``HOST``.
+        seconds: Duration of each whole generation (repeats,) float64.
+        profile: Mean seconds by row and part (rows, parts) float64: a row for every step, and a
+            last one for the work after the steps; the columns are ``PARTS`` and ``HOST``.
     """
 
     batch: int
@@ -59,7 +60,7 @@ class Measurement:
 
     @property
     def percentiles(self) -> tuple[float, ...]:
-        """Seconds that ``PERCENTILES`` of the generations did not exceed."""
+        """Latencies in seconds at each of ``PERCENTILES``."""
         return tuple(np.percentile(self.seconds, PERCENTILES).tolist())
 
     @property
@@ -83,7 +84,7 @@ def measure(
     plan: Plan,
     progress: Callable[[Step], object],
 ) -> Measurement:
-    """Time generations of one batch size, each with seeds of its own.
+    """Time generations of one batch size, each with its own seeds.
 
     Raises:
         EngineError: A sample met a non-finite number and was not generated to its end.
@@ -93,7 +94,7 @@ def measure(
         for number in range(plan.warmups + plan.repeats)
     ][plan.warmups :]
     laps = np.stack(runs)
-    # Means, so that steps and parts add up to the whole; a step not made took no time.
+    # Means, so that steps and parts add up to the whole; a step not taken counts as 0 seconds.
     return Measurement(batch, laps.sum(axis=(1, 2)), laps.mean(axis=0))
 
 
@@ -104,32 +105,38 @@ def _generate(
     number: int,
     progress: Callable[[Step], object],
 ) -> npt.NDArray[np.float64]:
-    """Seconds of one generation by row and part, (steps + 1, parts and host) float64."""
+    """Return the seconds of one generation by row and part (steps + 1, parts + 1) float64."""
     samples = pipeline.manifest.condition.examples(batch)
     seeds = range(number * batch, (number + 1) * batch)
-    marks: list[tuple[float, dict[str, float]]] = [(time.perf_counter(), {})]
+    marks, rows = [(time.perf_counter(), dict[str, float]())], list[int]()
 
     def watch(step: Step) -> None:
         marks.append((time.perf_counter(), step.seconds))
+        rows.append(step.number - 1)
         progress(step)
 
     result = pipeline.generate(samples, seeds, plan.params, batch_size=batch, progress=watch)
     end = (time.perf_counter(), dict(result.timings.seconds))
     for place, step in result.failures.items():
+        asked = pipeline.manifest.condition.describe(result.rows, place) | {"seed": seeds[place]}
+        sample = ", ".join(f"{name} {value}" for name, value in asked.items())
         raise EngineError(
-            f"{pipeline.engine.path}: sample {samples[place]}, seed {seeds[place]}: met a "
-            f"non-finite number at step {step}, expected a whole generation"
+            f"{pipeline.engine.path}: {sample}: met a non-finite number at step {step}, "
+            "expected a whole generation"
         )
-    return _laps(marks, end, plan.steps)
+    return _laps([*marks, end], [*rows, plan.steps], plan.steps)
 
 
 def _laps(
-    marks: list[tuple[float, dict[str, float]]], end: tuple[float, dict[str, float]], steps: int
+    marks: list[tuple[float, dict[str, float]]], rows: list[int], steps: int
 ) -> npt.NDArray[np.float64]:
-    """Differences between marks of the clock and of the parts; the rest is the host's."""
+    """Subtract successive marks of the clock and the parts; the remainder is the host's time.
+
+    With best-of, the times of all candidates are added up by step. The time between two
+    candidates counts as part of the first step.
+    """
     table = np.zeros((steps + 1, len(PARTS) + 1))
-    rows = [*range(len(marks) - 1), steps]
-    for row, begin, finish in zip(rows, marks, [*marks[1:], end], strict=True):
+    for row, (begin, finish) in zip(rows, pairwise(marks), strict=True):
         parts = [finish[1].get(name, 0.0) - begin[1].get(name, 0.0) for name in PARTS]
-        table[row] = [*parts, finish[0] - begin[0] - sum(parts)]
+        table[row] += [*parts, finish[0] - begin[0] - sum(parts)]
     return table

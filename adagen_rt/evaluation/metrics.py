@@ -28,7 +28,7 @@ class Gaussian:
 
     @classmethod
     def of(cls, features: npt.ArrayLike) -> Gaussian:
-        """Fits features (N, D), N at least two, in double precision."""
+        """Fit features (N, D), N at least two, in double precision."""
         rows = np.asarray(features, np.float64)
         if rows.ndim != 2 or len(rows) < 2:
             raise InputError("features", rows.shape, "at least two rows of features")
@@ -52,17 +52,18 @@ def frechet_distance(first: Gaussian, second: Gaussian) -> float:
 
 
 def frechet_influence(features: npt.ArrayLike, reference: Gaussian) -> Floats:
-    """How fast the distance grows as a sample gains weight, (N,) for features (N, D).
+    """Derivative of the distance by each sample's weight, (N,) for features (N, D).
 
-    The derivative of `frechet_distance` at the empirical distribution towards one sample. With
-    d the sample's distance from the mean and A the optimal transport from these features'
-    Gaussian to the reference, `2 d . shift + d (1 - A) d`, centred: it averages to zero.
+    This is the derivative of `frechet_distance` at the empirical distribution towards one
+    sample. With d the sample's difference from the mean and A the optimal transport from these
+    features' Gaussian to the reference, it is `2 d . shift + d (1 - A) d`, centred so that it
+    averages to zero.
     """
     rows = np.asarray(features, np.float64)
     deviation = rows - rows.mean(axis=0)
     root = _symmetric_root(reference.covariance)
     values, vectors = np.linalg.eigh(root @ (deviation.T @ deviation / len(rows)) @ root)
-    # Directions without any spread have no finite derivative; they are left alone.
+    # Directions without any spread have no finite derivative; they are skipped.
     usable = values > 1e-10 * values.max()
     inverse = np.where(usable, 1 / np.sqrt(np.where(usable, values, 1.0)), 0.0)
     transport = root @ (vectors * inverse) @ vectors.T @ root
@@ -89,8 +90,8 @@ def kernel_distance(
     Args:
         features: (N, D).
         reference: (M, D).
-        subset: Rows of a subset, fewer if there are not as many.
-        seed: Of the shuffle.
+        subset: Rows of a subset, at most all.
+        seed: Seed of the shuffle.
     """
     rng = np.random.default_rng(seed)
     first, second = (rng.permutation(np.asarray(x, np.float64)) for x in (features, reference))
@@ -113,16 +114,16 @@ def _discrepancy(first: Floats, second: Floats) -> float:
 def precision_recall(
     features: npt.ArrayLike, reference: npt.ArrayLike, neighbours: int = 3
 ) -> tuple[float, float]:
-    """How many generated images are realistic, and how much of the real set they cover.
+    """Share of generated images that are realistic, and share of the real set they cover.
 
     Kynkaanniemi et al., "Improved precision and recall metric" (arXiv 1904.06991), equation
-    2: the share of one set that lies within the manifold of the other, which is the union of
-    balls around its members that reach to their third nearest neighbours.
+    2: the share of one set that lies within the manifold of the other. The manifold is the union
+    of balls around the set's members; each reaches to its member's third nearest neighbour.
 
     Args:
         features: (N, D) of generated images.
         reference: (M, D) of real ones.
-        neighbours: Which neighbour a ball reaches to.
+        neighbours: Rank of the nearest neighbour that a ball reaches to.
     """
     fake, real = np.asarray(features, np.float32), np.asarray(reference, np.float32)
     if min(len(fake), len(real)) <= neighbours:
@@ -132,7 +133,7 @@ def precision_recall(
 
 def _inside(points: Single, members: Single, neighbours: int) -> float:
     """Share of points in the union of the balls around the members."""
-    # The nearest member of each is itself.
+    # The nearest neighbour of each member is itself.
     reach = [np.partition(d, neighbours)[:, neighbours] for d in _distances(members, members)]
     radii = np.concatenate(reach)
     return float(
@@ -141,7 +142,7 @@ def _inside(points: Single, members: Single, neighbours: int) -> float:
 
 
 def _distances(first: Single, second: Single, block: int = 1000) -> Iterator[Single]:
-    """Squared distances of rows to rows, a block of the first at a time."""
+    """Yield the squared distances of rows to rows, a block of the first at a time."""
     norms = np.square(second).sum(axis=1)
     for start in range(0, len(first), block):
         part = first[start : start + block]
@@ -150,7 +151,7 @@ def _distances(first: Single, second: Single, block: int = 1000) -> Iterator[Sin
 
 
 def class_accuracy(predicted: npt.ArrayLike, meant: npt.ArrayLike) -> float:
-    """Share of predictions that are the label."""
+    """Share of predictions that equal the label."""
     got, expected = np.asarray(predicted), np.asarray(meant)
     if got.shape != expected.shape or got.size == 0:
         raise InputError("predicted", got.shape, f"as many as were meant, {expected.shape}")

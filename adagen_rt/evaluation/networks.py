@@ -29,11 +29,11 @@ def network_sampler(
     """Make a sampler of the networks that an engine is made of, on any device.
 
     Args:
-        manifest: What they are.
+        manifest: The engine's manifest.
         backbone: The generator.
         decoder: Makes the images.
-        others: Those of `policy`, `fidelity_policy`, `critic` and `reward` (the discriminator)
-            that there are.
+        others: Optional networks by name: `policy`, `fidelity_policy`, `critic` and `reward`
+            (the discriminator).
         device: PyTorch's name of a device.
     """
     model = manifest.plugin.model()
@@ -50,14 +50,14 @@ def network_sampler(
 
 
 def graph_sampler(engine: EngineFolder, manifest: Manifest, device: str) -> Sampler:
-    """Make a sampler of an engine's own graphs, run by PyTorch: what users run, on a GPU.
+    """Make a sampler that runs an engine's own graphs in PyTorch, as users run them on a GPU.
 
     Args:
-        engine: Opened.
-        manifest: Its own, or a changed one.
+        engine: The opened engine folder.
+        manifest: The engine's manifest, or a changed copy.
         device: PyTorch's name of a device.
     """
-    # Convolutions would round their inputs to TensorFloat-32, as no CPU does.
+    # By default, convolutions on a GPU round their inputs to TensorFloat-32; a CPU does not.
     torch.backends.cudnn.allow_tf32 = False
     functions = {
         name: _frozen(OnnxModule(engine.graph_file(name)), device) for name in manifest.graphs

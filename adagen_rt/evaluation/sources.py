@@ -24,8 +24,8 @@ class SourceOpener:
     """Opens engines on the CPU or, in PyTorch, their graphs on a GPU or a training's networks.
 
     Attributes:
-        runs: Folder of what trainings left; None takes engines.
-        device: PyTorch's name of a device; engines run on the CPU as users run them.
+        runs: Folder of training runs; None takes engines.
+        device: PyTorch's name of a device; on the CPU, engines run as users run them.
         threads: CPU threads.
         std: Standard deviation of refinement's candidates; None takes the generator's own.
     """
@@ -41,14 +41,14 @@ class SourceOpener:
         return f"{'networks' if self.runs else 'engines'} in PyTorch on {self.device}"
 
     def describe(self) -> dict[str, Any]:
-        """Tell a report who makes the images."""
+        """Describe the image source for a report."""
         return {"images made by": str(self), "refinement std": self.std or "the engines' own"}
 
     def open(self, name: str) -> Sampler:
         """Open one generator.
 
         Args:
-            name: An engine's, or the folder of one; of its last part, RUNS has the training.
+            name: An engine's name or folder; its last part names the run's folder in ``runs``.
 
         Raises:
             AdagenError: It is missing or damaged.
@@ -83,7 +83,7 @@ def guided_sampler(sampler: Sampler, factor: float) -> Sampler:
     """Multiply the guidance of a generator's hand-made schedule.
 
     Raises:
-        InputError: That guidance has no number that could be multiplied.
+        InputError: The guidance schedule has no number to multiply.
     """
     if factor == 1:
         return sampler
@@ -92,6 +92,6 @@ def guided_sampler(sampler: Sampler, factor: float) -> Sampler:
 
 
 def title(manifest: Manifest) -> str:
-    """Name a generator in rows: an engine and its twin have one name."""
+    """Return a generator's name in tables; an engine and its quantized twin have one name."""
     dtype = manifest.dtype
     return manifest.name if dtype == "float32" else f"{manifest.name} {dtype}"

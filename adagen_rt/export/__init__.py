@@ -1,4 +1,4 @@
-"""From trained weights to an engine folder."""
+"""Export of trained weights to an engine folder."""
 
 from __future__ import annotations
 

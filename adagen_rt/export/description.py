@@ -1,4 +1,4 @@
-"""What the manifest says of a recipe's model."""
+"""The manifest of a recipe's model."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from adagen_rt.export.recipe import Recipe
 
 
 def describe_image(recipe: Recipe) -> ImageSpec:
-    """Describe size and range of what the decoder gives."""
+    """Describe size and range of the decoder's images."""
     return ImageSpec(
         size=recipe.model.image_size(recipe),
         channels=recipe.decoder.image_channels,
@@ -16,7 +16,7 @@ def describe_image(recipe: Recipe) -> ImageSpec:
 
 
 def describe_model(recipe: Recipe) -> Manifest:
-    """Make the manifest as far as a recipe decides it: no graph has been exported yet."""
+    """Make the manifest as far as a recipe determines it, before any graph is exported."""
     return Manifest.model_construct(
         name=recipe.name,
         family=recipe.model.describe(recipe),

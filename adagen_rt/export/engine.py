@@ -1,4 +1,4 @@
-"""Recipe and weights in, engine folder out."""
+"""Export of a recipe and its weights to an engine folder."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ from adagen_rt.files import check_target
 from adagen_rt.quantization import quantize_engine
 
 Tell = Callable[[str], object]
-#: What a training leaves beside its weights.
+#: Recipe file that a training writes beside its weights.
 RECIPE_FILE = "recipe.yaml"
 
 
@@ -62,8 +62,8 @@ def export_engine(
         fidelity_from: Folder of another policy training of the same generator, whose policy
             becomes the engine's fidelity policy.
         seeded: Instead of `weights`, a tag that determines every weight.
-        dtype: Precision of the matrix products; ``int8`` is that of their weights, which are
-            measured and converted when the float32 engine is there.
+        dtype: Precision of the matrix products; ``int8`` exports in float32 and then converts
+            their weights.
         progress: Called with a line about what happens next.
 
     Raises:
@@ -100,7 +100,7 @@ def _export_integers(
 
 
 def with_fidelity(recipe: Recipe, folder: Path) -> Recipe:
-    """A recipe with the policy of another training as its fidelity policy.
+    """Copy a recipe with the policy of another training as its fidelity policy.
 
     Raises:
         RecipeError: The two policies cannot be blended.
@@ -128,7 +128,7 @@ def export_networks(
 ) -> EngineFolder:
     """Export the networks that `make` gives; other arguments as for `export_engine`.
 
-    It is called once, so that the weights can be let go before ONNX Runtime loads its own.
+    `make` is called once, so that the weights can be freed before ONNX Runtime loads its own.
     """
     with staged_engine(Path(out)) as folder:
         progress("making the networks")

@@ -13,7 +13,7 @@ from adagen_rt.condition import ConditionSpec
 from adagen_rt.engine.contracts import GraphContract
 from adagen_rt.export.onnx_export import GraphPlan, Method
 
-#: Rows of the example inputs: more than one, or the tracer takes the axis for constant.
+#: Rows of the example inputs; with one row, the tracer would take the axis to be constant.
 ROWS = 2
 
 
@@ -24,7 +24,7 @@ class Examples:
     Attributes:
         inputs: Example inputs by name; dynamic axes have at least 2 entries.
         dynamic: Named dynamic axes of each input; None for rows in the first axis of each.
-        calls: Inputs of every call that one image takes, where calls differ in size.
+        calls: Inputs of every call for one image, where calls differ in size.
     """
 
     inputs: dict[str, Tensor]
@@ -39,7 +39,7 @@ def make_plan(
 
     Args:
         name: The graph.
-        function: What computes it: a module, or a module's method.
+        function: Module, or method of a module, that computes the graph.
         contract: Its tensors.
         examples: Inputs to trace it with.
     """

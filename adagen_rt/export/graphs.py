@@ -1,4 +1,4 @@
-"""Which graphs a recipe's engine has, and example inputs to trace them with."""
+"""The graphs of a recipe's engine, with example inputs to trace them with."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def plan_policy(recipe: Recipe, network: PolicyNetwork, name: str = "policy") ->
 
 
 def _generator_graphs(recipe: Recipe, networks: Networks) -> list[GraphPlan]:
-    """Plan the graphs that are the family's own."""
+    """Plan the family's own graphs."""
     contracts = _contracts(recipe)
     functions = recipe.model.functions(networks.backbone, networks.decoder)
     examples = recipe.model.examples(recipe, functions)
@@ -55,9 +55,10 @@ def _contracts(recipe: Recipe) -> Mapping[str, GraphContract]:
 
 
 def tabulate_steps(policy: PolicyNetwork, calls: int) -> None:
-    """Replace what depends on the step alone, embedding and modulations, by tables.
+    """Replace the parts that depend only on the step, embedding and modulations, by tables.
 
-    Exact, and most of the policy's weights and time at small batches are in there.
+    The tables are exact. They replace most of the policy's weights, and most of its time at small
+    batches.
     """
     with torch.no_grad():
         embedding = policy.t_embedder(torch.arange(calls))

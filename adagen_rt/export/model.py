@@ -1,4 +1,4 @@
-"""What the export, the trainers and the PyTorch backends know of a family's networks."""
+"""The PyTorch half of a family, for the export, the trainers and the PyTorch backends."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from adagen_rt.models.policy import PolicyNetwork
     from adagen_rt.models.task import GeneratorTask, Previewer, Rows
 
-#: What computes each graph, by the names of the graph's inputs.
+#: Function of each graph by its name; called with the graph's inputs by name.
 Functions = Mapping[str, Callable[..., Any]]
 
 
@@ -32,7 +32,7 @@ class DecoderKind:
         name: Its name in recipes.
         config: Its sizes, a dataclass.
         network: The autoencoder.
-        tag: What the golden numbers call it, from which seeded weights follow.
+        tag: Its name in the golden numbers, which determines seeded weights.
     """
 
     name: str
@@ -51,7 +51,7 @@ class FamilyModel(ABC):
         network: The backbone.
         decoder: Makes the images.
         solvers: Names of the solvers that a recipe can choose from.
-        integers: Inputs of its graphs that are whole numbers, besides the condition.
+        integers: Names of its graphs' integer inputs, besides the condition.
     """
 
     config: type[Any]
@@ -68,7 +68,7 @@ class FamilyModel(ABC):
         """Refuse a recipe whose parts do not fit together.
 
         Raises:
-            ValueError: They do not; the message names the field.
+            ValueError: The parts do not fit; the message names the field.
         """
         expect("backbone.classes", recipe.backbone.classes, recipe.condition.count)
         if recipe.solver is not None and recipe.solver not in self.solvers:
@@ -81,19 +81,19 @@ class FamilyModel(ABC):
 
     @abstractmethod
     def feature_grid(self, recipe: Recipe) -> int:
-        """Give the side of the feature map that policies look at."""
+        """Give the side of the policies' feature map."""
 
     def feature_width(self, recipe: Recipe) -> int:
-        """Give the width of that feature map."""
+        """Give the width of the policies' feature map."""
         return int(recipe.backbone.width)
 
     def image_size(self, recipe: Recipe) -> int:
-        """Give the side of the images, by default of one decoded place a feature."""
+        """Give the side of the images; by default, a feature belongs to one latent position."""
         return self.feature_grid(recipe) * int(recipe.decoder.reduction)
 
     @abstractmethod
     def functions(self, backbone: Any, decoder: Any) -> Functions:
-        """Find what computes each of the family's own graphs.
+        """List the functions that compute the family's own graphs.
 
         Args:
             backbone: The generator.
@@ -145,17 +145,17 @@ class FamilyModel(ABC):
             previewer: Draws images with a network.
 
         Raises:
-            InputError: Nobody has written one.
+            InputError: The family has no training task.
         """
         name = type(self).__name__
         raise InputError("family", name, "one that says how its backbone is trained")
 
 
 def expect(field: str, got: object, expected: object) -> None:
-    """Refuse a recipe's field that has another value than is expected.
+    """Refuse a recipe's field whose value differs from the expected one.
 
     Raises:
-        ValueError: It has.
+        ValueError: The value differs.
     """
     if got != expected:
         raise ValueError(f"{field}: got {got!r}, expected {expected!r}")

@@ -22,16 +22,15 @@ SEEDED_POLICY_SCALE = 0.5
 
 @dataclass(frozen=True)
 class Networks:
-    """What an engine is made of.
+    """Networks that an engine is made of.
 
     Attributes:
         backbone: The generator.
         decoder: Makes the images.
-        policy: None where there is only a static schedule.
-        critic: Values what the policy sees; None where the recipe names no file for it, as
-            the next two.
-        fidelity_policy: A second policy.
-        reward: The discriminator that best-of chooses by.
+        policy: The policy; None for an engine with only static schedules.
+        critic: Predicts the reward from the policy's inputs; None without a file in the recipe.
+        fidelity_policy: A second policy; None without a file in the recipe.
+        reward: The discriminator of best-of; None without a file in the recipe.
     """
 
     backbone: nn.Module
@@ -42,7 +41,7 @@ class Networks:
     reward: Discriminator | None = None
 
     def optional(self) -> dict[str, nn.Module]:
-        """List, by name, the networks that there are and that an engine can do without."""
+        """Return the existing optional networks by name."""
         names = ("policy", "fidelity_policy", "critic", "reward")
         found = {name: getattr(self, name) for name in names}
         return {name: network for name, network in found.items() if network is not None}
@@ -52,12 +51,12 @@ def load_networks(recipe: Recipe, weights: Path, fidelity: Path | None = None) -
     """Load networks with the weights of the recipe's files in a folder.
 
     Args:
-        recipe: What they are.
+        recipe: The recipe with their sizes and files.
         weights: The folder.
         fidelity: Another folder that holds the fidelity policy.
 
     Raises:
-        CheckpointError: A file is missing, unsafe, or does not fit; nothing has been written.
+        CheckpointError: A file is missing, unsafe, or does not fit.
     """
     files = recipe.files
     # On the meta device a network takes the file's tensors as its own: no second copy.
@@ -74,7 +73,7 @@ def load_networks(recipe: Recipe, weights: Path, fidelity: Path | None = None) -
 
 
 def seed_networks(recipe: Recipe, tag: str) -> Networks:
-    """Make networks of the recipe's sizes, filled by the golden rule; no files are needed."""
+    """Make networks of the recipe's sizes with seeded weights; no files are needed."""
     networks = _complete(recipe, recipe.make_backbone(), recipe.make_decoder())
     seeded_fill(networks.backbone, tag, f"{recipe.family}/backbone")
     seeded_fill(networks.decoder, tag, recipe.model.decoder.tag)
@@ -85,7 +84,7 @@ def seed_networks(recipe: Recipe, tag: str) -> Networks:
 
 
 def _complete(recipe: Recipe, backbone: nn.Module, decoder: nn.Module) -> Networks:
-    """Join a generator and, fresh, the optional networks that the recipe has."""
+    """Join a generator and fresh optional networks of the recipe."""
     files, policy = recipe.files, make_policy(recipe)
     return Networks(
         backbone,

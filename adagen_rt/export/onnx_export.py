@@ -1,4 +1,4 @@
-"""From a PyTorch module to an ONNX graph whose weights are written one at a time."""
+"""Export of a PyTorch module to an ONNX graph whose weights are written one at a time."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ FOLD_BYTES = 1 << 14
 
 
 class Method(nn.Module):
-    """One method of a module as a module of its own."""
+    """A module whose forward pass is a method of another module."""
 
     def __init__(self, module: nn.Module, method: str) -> None:
         super().__init__()
@@ -33,7 +33,7 @@ class Method(nn.Module):
         self.method = method
 
     def forward(self, *inputs: Tensor) -> Any:
-        """What the method returns; a named tuple becomes a plain one."""
+        """Return the method's outputs; a named tuple becomes a plain one."""
         outputs = getattr(self.module, self.method)(*inputs)
         return tuple(outputs) if isinstance(outputs, tuple) else outputs
 
@@ -44,11 +44,11 @@ class GraphPlan:
 
     Attributes:
         name: Its name in the manifest.
-        module: What computes it; takes `inputs` by position.
+        module: Module that computes it; takes `inputs` by position.
         inputs: Example inputs by name; dynamic axes have at least 2 entries.
-        outputs: Names of what the module returns, in order.
+        outputs: Names of the module's outputs, in order.
         dynamic: Named dynamic axes of each input.
-        calls: Inputs of every call that one image takes, where calls differ in size.
+        calls: Inputs of every call for one image, where calls differ in size.
     """
 
     name: str
@@ -63,10 +63,10 @@ def build_graph(plan: GraphPlan, dtype: str) -> ir.Model:
     """Trace a module into an ONNX graph.
 
     Args:
-        plan: What to export.
+        plan: The graph to export.
         dtype: Precision of the matrix products: `float32`, `float16` or `bfloat16`.
     """
-    # One signature, a list of inputs, for all modules: that is how shapes are matched.
+    # All modules get one signature, a list of inputs, to which the dynamic shapes are matched.
     module = Method(plan.module, "forward").eval()
     shapes = (tuple(plan.dynamic.get(name, {}) for name in plan.inputs),)
     with _quiet(), torch.no_grad():
@@ -92,10 +92,10 @@ def build_graph(plan: GraphPlan, dtype: str) -> ir.Model:
 
 
 def drop_traces(model: ir.Model) -> None:
-    """Forget which lines of Python made each node.
+    """Remove the stack trace of each node.
 
-    The exporter notes a stack trace a node: a quarter of a small graph's size, and paths of
-    the machine that exported it.
+    The exporter notes a stack trace per node. These take a quarter of a small graph's size, and
+    contain paths of the machine that exported it.
     """
     for node in model.graph.all_nodes():
         node.metadata_props.clear()
@@ -108,7 +108,7 @@ def drop_traces(model: ir.Model) -> None:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Silence the exporter's notes about packages it can do without."""
+    """Silence the exporter's notes about optional packages."""
     exporter = logging.getLogger("torch.onnx")
     level = exporter.level
     exporter.setLevel(logging.ERROR)
@@ -121,14 +121,14 @@ def _quiet() -> Iterator[None]:
 
 
 def count_parameters(model: ir.Model) -> int:
-    """Number of weights of a graph: floating constants of more than one dimension or entry."""
+    """Count a graph's weights: floating constants of more than one dimension or entry."""
     values = model.graph.initializers.values()
     tensors = [value.const_value for value in values if value.const_value is not None]
     return sum(tensor.size for tensor in tensors if tensor.dtype.is_floating_point())
 
 
 def tensor_specs(values: Any) -> tuple[TensorSpec, ...]:
-    """Names, dtypes and shapes of a graph's inputs or outputs, as the manifest has them."""
+    """Describe a graph's inputs or outputs for the manifest: names, dtypes and shapes."""
     return tuple(
         TensorSpec(
             name=value.name,

@@ -1,4 +1,4 @@
-"""Recipes: one YAML file says which networks a model has and how an engine is made of them."""
+"""Recipes: YAML files that define a model's networks and the engine made of them."""
 
 from __future__ import annotations
 
@@ -43,12 +43,12 @@ class Recipe(Block):
         reward: Size of the discriminator, if `files` names one.
         files: Names of the weight files.
         schedule: The action space and its static schedule.
-        classes: Class names, or how many classes there are.
-        pixel_range: What the decoder outputs for black and for white.
-        latent_scale: What the decoder divides latents by, where it is known beforehand.
-        solver: The solver that the schedule's times are for, where a family has several; its
-            default where none is named.
-        training: How the demo model is trained.
+        classes: Class names, or the number of classes.
+        pixel_range: Decoder's outputs for black and for white.
+        latent_scale: Factor that the decoder divides latents by, where it is known beforehand.
+        solver: The solver that the schedule's times are for, where a family has several; None
+            takes the family's default.
+        training: Settings of the demo model's training.
     """
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=100)
@@ -75,7 +75,7 @@ class Recipe(Block):
     @classmethod
     def _parse_backbone(cls, value: Any, info: ValidationInfo) -> Any:
         if "family" not in info.data:
-            return value  # told already
+            return value  # another check has refused it already
         model = find_family(info.data["family"]).model()
         return build(model.config, {**model.defaults(info.data["family"]), **_mapping(value)})
 
@@ -105,7 +105,7 @@ class Recipe(Block):
 
     @property
     def condition(self) -> ClassLabels:
-        """What samples are conditioned on."""
+        """Kind of condition of the samples."""
         if isinstance(self.classes, int):
             return ClassLabels(count=self.classes)
         return ClassLabels(count=len(self.classes), names=self.classes)

@@ -21,7 +21,7 @@ def make_discriminator(recipe: Recipe) -> Discriminator:
     """Make a fresh discriminator of the recipe's size.
 
     Raises:
-        RecipeError: The built-in features cannot look at the recipe's images.
+        RecipeError: The built-in features do not support the recipe's images.
     """
     image = describe_image(recipe)
     if not are_known(image):
@@ -35,7 +35,7 @@ def make_discriminator(recipe: Recipe) -> Discriminator:
 
 def plan_reward(recipe: Recipe, discriminator: Discriminator, contract: GraphContract) -> GraphPlan:
     """Plan the reward's graph; spectral normalisation is folded into plain weights."""
-    discriminator.eval()  # in training mode, every look at a weight is a power iteration
+    discriminator.eval()  # in training mode, every read of a weight is a power iteration
     for module in list(discriminator.modules()):
         if parametrize.is_parametrized(module):
             parametrize.remove_parametrizations(module, "weight")

@@ -19,9 +19,9 @@ class PolicySection(Block):
     """The policy network; an engine without one runs its static schedule.
 
     Attributes:
-        hidden: Width inside.
+        hidden: Width of the hidden layers.
         refinement_std: Standard deviation of the noise on its output with which refinement
-            makes candidates; published as that of the last update's actions.
+            makes candidates; the published value is the actions' at the last update.
     """
 
     hidden: int = Field(512, ge=8, le=8192)
@@ -29,7 +29,7 @@ class PolicySection(Block):
 
 
 class RewardSection(Block):
-    """The discriminator that best-of chooses by.
+    """The discriminator that scores the images of best-of.
 
     Attributes:
         width: Channels inside each head.
@@ -45,10 +45,10 @@ class Files(Block):
         backbone: The generator.
         decoder: The autoencoder.
         policy: The policy; without a file it starts fresh.
-        critic: What refinement scores candidates with. An engine has it, and the next two,
-            only if a file is named.
-        fidelity_policy: A second policy, trained for fidelity.
-        reward: The discriminator that best-of chooses by.
+        critic: The critic that scores refinement's candidates; None for an engine without one.
+        fidelity_policy: A second policy, trained for fidelity; None for an engine without one.
+        reward: The discriminator that scores the images of best-of; None for an engine without
+            one.
     """
 
     backbone: FileName = "backbone.safetensors"
@@ -59,17 +59,17 @@ class Files(Block):
     reward: FileName | None = None
 
     def named(self) -> tuple[str, ...]:
-        """All files that there are."""
+        """Return the names of all files."""
         return tuple(self.model_dump(exclude_none=True).values())
 
 
 class TrainingSection(Block):
-    """How the networks of a demo model are trained.
+    """Settings of a demo model's training.
 
     Attributes:
         tokenizer: Settings of the autoencoder's training loop.
-        generator: Settings of the backbone's.
-        policy: Settings of the policy's training; the published ones where none is given.
+        generator: Settings of the backbone's training loop.
+        policy: Settings of the policy's training; by default, the published ones.
         discriminator: Settings of the discriminator that the policy is trained against.
     """
 

@@ -1,4 +1,4 @@
-"""Does an exported graph compute what its PyTorch module computes?"""
+"""Comparison of exported graphs with their PyTorch modules."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Arrays = dict[str, np.ndarray]
 
 @dataclass(frozen=True)
 class Expectation:
-    """What a graph should give for its example inputs; holds no weights.
+    """Expected outputs of a graph for its example inputs, without any weights.
 
     Attributes:
         name: The graph.
@@ -39,7 +39,7 @@ class Expectation:
 
 
 def expectation(plan: GraphPlan, dtype: Dtype) -> Expectation:
-    """Ask a graph's module, in float32, what its outputs should be."""
+    """Compute the expected outputs of a graph by its module, in float32."""
     with torch.no_grad():
         outputs = plan.module.eval()(*plan.inputs.values())
     outputs = outputs if isinstance(outputs, tuple) else (outputs,)
@@ -52,10 +52,10 @@ def expectation(plan: GraphPlan, dtype: Dtype) -> Expectation:
 
 
 def measure_error(path: Path, expected: Expectation) -> float:
-    """Largest difference between an ONNX file and what is expected, over its deviation.
+    """Measure an ONNX file's largest difference from the expected outputs, over their deviation.
 
     Raises:
-        ExportError: It is beyond the tolerance.
+        ExportError: The difference exceeds the tolerance.
     """
     graph = OnnxRuntime(torch.get_num_threads(), prepack=False).load(path)
     outputs = graph.run(expected.inputs)

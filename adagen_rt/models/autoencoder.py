@@ -52,13 +52,13 @@ class AutoencoderConfig:
 
     @property
     def reduction(self) -> int:
-        """How many times smaller a latent map is than its image, along a side."""
+        """Side of an image over the side of its latent map."""
         return 2 ** (len(self.multipliers) - 1)
 
 
 @dataclass(frozen=True)
 class AutoencoderKLConfig(AutoencoderConfig):
-    """`autoencoder_kl_ema.pth`; `latent_scale` is what latents are multiplied by for the model."""
+    """`autoencoder_kl_ema.pth`; latents are multiplied by `latent_scale` for the generator."""
 
     latent_scale: float = 0.18215
 
@@ -74,7 +74,7 @@ class VQGANConfig(AutoencoderConfig):
 
 
 class Encoder(nn.Module):
-    """Images to latent maps."""
+    """Encoder of images to latent maps."""
 
     def __init__(self, config: AutoencoderConfig, style: BlockStyle, outputs: int) -> None:
         super().__init__()
@@ -94,7 +94,7 @@ class Encoder(nn.Module):
         self.conv_out = nn.Conv2d(widths[-1], outputs, kernel, padding=kernel // 2)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Maps (B, c, H, W) to (B, outputs, H / reduction, W / reduction)."""
+        """Map (B, c, H, W) to (B, outputs, H / reduction, W / reduction)."""
         x = self.conv_in(images)
         for level in self.down:
             x = level(x)
@@ -102,7 +102,7 @@ class Encoder(nn.Module):
 
 
 class Decoder(nn.Module):
-    """Latent maps to images."""
+    """Decoder of latent maps to images."""
 
     def __init__(self, config: AutoencoderConfig, style: BlockStyle) -> None:
         super().__init__()
@@ -122,7 +122,7 @@ class Decoder(nn.Module):
         self.conv_out = nn.Conv2d(widths[0], config.image_channels, 3, padding=1)
 
     def forward(self, latents: Tensor) -> Tensor:
-        """Maps (B, latent_channels, h, w) to (B, c, h * reduction, w * reduction)."""
+        """Map (B, latent_channels, h, w) to (B, c, h * reduction, w * reduction)."""
         x = self.mid(self.conv_in(latents))
         for level in reversed(self.up):
             x = level(x)
@@ -142,16 +142,16 @@ class AutoencoderKL(nn.Module):
         self.post_quant_conv = nn.Conv2d(config.latent_channels, config.latent_channels, 1)
 
     def moments(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """The posterior's mean and log-variance, unscaled, each (B, latent_channels, h, w)."""
+        """Encode to the posterior's mean and log-variance (B, latent_channels, h, w), unscaled."""
         mean, log_variance = self.quant_conv(self.encoder(images)).chunk(2, dim=1)
         return mean, log_variance.clamp(-30.0, 20.0)
 
     def encode(self, images: Tensor) -> Tensor:
-        """The posterior's mean, scaled as the generators expect it."""
+        """Encode to the posterior's mean, scaled as the generators expect it."""
         return self.moments(images)[0] * self.config.latent_scale
 
     def decode(self, latents: Tensor) -> Tensor:
-        """Scaled latents (B, latent_channels, h, w) to images, unclamped."""
+        """Decode scaled latents (B, latent_channels, h, w) to images, unclamped."""
         return self.decoder(self.post_quant_conv(latents / self.config.latent_scale))
 
 
@@ -167,15 +167,15 @@ class VQGAN(nn.Module):
         self.quantize = Codebook(config.vocabulary, config.latent_channels)
 
     def encode(self, images: Tensor) -> Tensor:
-        """Images (B, c, H, W) to row-major tokens (B, N)."""
+        """Encode images (B, c, H, W) to row-major tokens (B, N)."""
         return self.quantize.nearest(self.encoder(images)).flatten(1)
 
     def decode(self, codes: Tensor) -> Tensor:
-        """Code maps (B, latent_channels, h, w) to images, unclamped."""
+        """Decode code maps (B, latent_channels, h, w) to images, unclamped."""
         return self.decoder(codes)
 
     def decode_tokens(self, tokens: Tensor) -> Tensor:
-        """Row-major tokens (B, N) of a square map to images, unclamped."""
+        """Decode row-major tokens (B, N) of a square map to images, unclamped."""
         side = int(tokens.shape[1] ** 0.5)
         codes = self.quantize.embedding(tokens).transpose(1, 2)
         return self.decode(codes.reshape(codes.shape[0], codes.shape[1], side, side))

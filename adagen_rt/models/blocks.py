@@ -12,7 +12,7 @@ NORM_EPSILON = 1e-6
 
 @dataclass(frozen=True)
 class BlockStyle:
-    """What sets the published autoencoders apart inside a level.
+    """Differences of the published autoencoders inside a level.
 
     Args:
         groups: Groups of every GroupNorm.
@@ -34,7 +34,7 @@ class BlockStyle:
 
 
 def norm(channels: int, style: BlockStyle) -> nn.GroupNorm:
-    """The group normalisation that every block uses."""
+    """Make the group normalisation that every block uses."""
     return nn.GroupNorm(style.groups, channels, eps=NORM_EPSILON)
 
 
@@ -55,7 +55,7 @@ class ResidualBlock(nn.Module):
             self.nin_shortcut = nn.Conv2d(width, outputs, 1, bias=style.bias)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Maps (B, inputs, H, W) to (B, outputs, H, W)."""
+        """Map (B, inputs, H, W) to (B, outputs, H, W)."""
         h = self.conv1(F.silu(self.norm1(x)))
         h = self.conv2(F.silu(self.norm2(h)))
         if self.nin_shortcut is None:
@@ -79,10 +79,10 @@ class SpatialAttention(nn.Module):
         self.proj_out = nn.Conv2d(channels, channels, 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Maps (B, C, H, W) to the same shape."""
+        """Map (B, C, H, W) to the same shape."""
         h = self.norm(x)
         maps = self.qkv(h).chunk(3, dim=1) if self.fused else (self.q(h), self.k(h), self.v(h))
-        # One head, as an axis of its own: ONNX's attention has four axes.
+        # The one head gets its own axis, as ONNX's attention has four axes.
         query, key, value = (m.flatten(2).transpose(1, 2)[:, None] for m in maps)
         h = F.scaled_dot_product_attention(query, key, value)[:, 0]
         return x + self.proj_out(h.transpose(1, 2).reshape(x.shape))
@@ -96,7 +96,7 @@ class Downsample(nn.Module):
         self.conv = nn.Conv2d(channels, channels, 3, stride=2)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Maps (B, C, H, W) to (B, C, H / 2, W / 2)."""
+        """Map (B, C, H, W) to (B, C, H / 2, W / 2)."""
         return self.conv(F.pad(x, (0, 1, 0, 1)))
 
 
@@ -108,7 +108,7 @@ class Upsample(nn.Module):
         self.conv = nn.Conv2d(channels, channels, 3, padding=1)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Maps (B, C, H, W) to (B, C, 2 H, 2 W)."""
+        """Map (B, C, H, W) to (B, C, 2 H, 2 W)."""
         return self.conv(F.interpolate(x, scale_factor=2.0, mode="nearest"))
 
 
@@ -127,7 +127,7 @@ class Level(nn.Module):
         self.upsample: nn.Module | None = None
 
     def forward(self, x: Tensor) -> Tensor:
-        """Runs the blocks and the resize, if there is one."""
+        """Run the blocks and the resize, if there is one."""
         for index, block in enumerate(self.block):
             x = block(x)
             if self.attn:
@@ -146,7 +146,7 @@ class Middle(nn.Module):
         self.block_2 = ResidualBlock(channels, channels, style)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Maps (B, C, H, W) to the same shape."""
+        """Map (B, C, H, W) to the same shape."""
         x = self.block_1(x)
         if self.attn_1 is not None:
             x = self.attn_1(x)

@@ -1,4 +1,4 @@
-"""A small classifier of Fashion-MNIST: what rewards and tokenizers look at images through."""
+"""A small classifier of Fashion-MNIST, whose features rewards and tokenizers use."""
 
 from __future__ import annotations
 
@@ -36,13 +36,13 @@ class Classifier(nn.Module):
         self.head = nn.Linear(FEATURES, len(CLASS_NAMES))
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """Maps images (N, 1, 32, 32) in [0, 1] to logits (N, 10) and features (N, 64)."""
+        """Map images (N, 1, 32, 32) in [0, 1] to logits (N, 10) and features (N, 64)."""
         x = self.maps(images)[-1]
         features = F.relu(self.hidden(F.dropout(x.flatten(1), 0.3, self.training)))
         return self.head(F.dropout(features, 0.3, self.training)), features
 
     def maps(self, images: Tensor) -> list[Tensor]:
-        """What each convolution makes of images: maps (N, C, h, w) of half the size or equal."""
+        """Return each convolution's maps (N, C, h, w), of the previous map's size or half of it."""
         maps, x = [], images
         for index, (convolution, norm) in enumerate(
             zip(self.convolutions, self.norms, strict=True)
@@ -55,7 +55,7 @@ class Classifier(nn.Module):
 
 
 def load_classifier(path: Path = WEIGHTS) -> Classifier:
-    """Load the trained classifier, ready to judge.
+    """Load the trained classifier in evaluation mode.
 
     Raises:
         CheckpointError: The file is missing or is not of this network.
@@ -64,7 +64,7 @@ def load_classifier(path: Path = WEIGHTS) -> Classifier:
 
 
 def load_network(network: N, path: Path) -> N:
-    """Fill a network with the weights that a training wrote, ready to judge.
+    """Fill a network with the weights of a training, in evaluation mode.
 
     Raises:
         CheckpointError: The file is missing or is not of this network.

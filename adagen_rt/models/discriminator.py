@@ -13,15 +13,15 @@ SLOPE = 0.2
 
 
 class Head(nn.Module):
-    """Judges every place of one feature map, given the class.
+    """Scores every position of one feature map, given the class.
 
     All weights are spectrally normalised (arXiv 1802.05957), and the class enters as an inner
     product with the features (the projection discriminator, arXiv 1802.05637).
 
     Args:
-        channels: Of the map.
-        width: Inside.
-        classes: Class labels.
+        channels: Channels of the map.
+        width: Channels of the hidden layer.
+        classes: Number of class labels.
     """
 
     mean: Tensor
@@ -44,7 +44,7 @@ class Head(nn.Module):
         self.scale.copy_(1 / deviation.clamp(min=1e-3))
 
     def forward(self, features: Tensor, labels: Tensor) -> Tensor:
-        """Logits (N, h * w) of a map (N, C, h, w) under labels (N,)."""
+        """Compute logits (N, h * w) of a map (N, C, h, w) under labels (N,)."""
         x = F.leaky_relu(self.enter((features - self.mean) * self.scale), SLOPE)
         x = x + F.leaky_relu(self.mix(x), SLOPE)
         x = x / math.sqrt(2)
@@ -54,17 +54,17 @@ class Head(nn.Module):
 
 
 def mean_probability(logits: list[Tensor]) -> Tensor:
-    """Mean sigmoid (N,); every head counts the same, however many places its map has."""
+    """Return the mean sigmoid (N,); every head has equal weight, whatever its map's size."""
     return torch.stack([head.sigmoid().mean(dim=1) for head in logits]).mean(dim=0)
 
 
 class Discriminator(nn.Module):
-    """One head a feature map.
+    """A discriminator with one head per feature map.
 
     Args:
         widths: Channels of each map.
-        classes: Class labels.
-        width: Inside each head.
+        classes: Number of class labels.
+        width: Channels of each head's hidden layer.
     """
 
     def __init__(self, widths: tuple[int, ...], classes: int, width: int = 64) -> None:
@@ -78,6 +78,6 @@ class Discriminator(nn.Module):
             head.calibrate(features)
 
     def forward(self, maps: tuple[Tensor, ...], labels: Tensor) -> list[Tensor]:
-        """Logits (N, h * w) of each map (N, C, h, w)."""
+        """Compute logits (N, h * w) of each map (N, C, h, w)."""
         heads = zip(self.heads, maps, strict=True)
         return [head(features, labels) for head, features in heads]

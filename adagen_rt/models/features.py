@@ -1,7 +1,7 @@
-"""Frozen features that rewards look at images through.
+"""Frozen features that rewards are computed from.
 
-The demo's are a small classifier's; full-size policies look through a vision transformer, as
-in AdaGen (arXiv 2603.06993), whose weights `load_vit_features` reads from a file.
+The demo's rewards use the features of a small classifier. Rewards of full-size policies use a
+vision transformer, as in AdaGen (arXiv 2603.06993); `load_vit_features` reads its weights.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ TAPS = 4
 
 
 class Features(Protocol):
-    """A frozen network that gives several maps of an image.
+    """A frozen network that computes several feature maps of an image.
 
     Attributes:
         widths: Channels of each map.
@@ -34,7 +34,7 @@ class Features(Protocol):
     widths: tuple[int, ...]
 
     def __call__(self, images: Tensor) -> tuple[Tensor, ...]:
-        """Maps (N, C, h, w), each of its own size, of images (N, c, H, W) in [0, 1]."""
+        """Compute maps (N, C, h, w), of different sizes, of images (N, c, H, W) in [0, 1]."""
 
 
 class ClassifierFeatures(nn.Module):
@@ -50,7 +50,7 @@ class ClassifierFeatures(nn.Module):
 
     @torch.no_grad()
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
-        """Feature maps of images (N, 1, 32, 32) in [0, 1]."""
+        """Compute the feature maps of images (N, 1, 32, 32) in [0, 1]."""
         maps = self.classifier.maps(images)
         return tuple(maps[layer] for layer in self.LAYERS)
 
@@ -59,7 +59,7 @@ class ViTFeatures(nn.Module):
     """Token maps of a vision transformer after some of its blocks.
 
     Args:
-        network: Frozen from here on.
+        network: The transformer, which is frozen.
     """
 
     mean: Tensor
@@ -77,7 +77,7 @@ class ViTFeatures(nn.Module):
 
     @torch.no_grad()
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
-        """Maps (N, C, grid, grid) of colour images (N, 3, H, W) in [0, 1] of any size."""
+        """Compute maps (N, C, grid, grid) of colour images (N, 3, H, W) in [0, 1], of any size."""
         config = self.network.config
         side = config.grid * config.patch
         if images.shape[-1] != side:
@@ -88,7 +88,7 @@ class ViTFeatures(nn.Module):
 
 
 def load_vit_features(path: Path) -> ViTFeatures:
-    """Features of the transformer in a file, a DINO or timm checkpoint of any size.
+    """Load the features of the transformer in a file, a DINO or timm checkpoint of any size.
 
     Raises:
         CheckpointError: The file is not of such a network, or could run code.

@@ -1,4 +1,4 @@
-"""The images that the built-in networks know: Fashion-MNIST's, with a border."""
+"""The images that the built-in networks were trained on: Fashion-MNIST's, with a border."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ CLASS_NAMES = (
 # 28 x 28 images do not halve three times; a border of two black pixels makes them 32 x 32.
 BORDER = 2
 SIDE, CHANNELS = 28 + 2 * BORDER, 1
-#: All that the networks trained on these images know, in words.
+#: Description of the images that these networks support.
 KNOWN_IMAGES = f"{SIDE} x {SIDE} grey ones"
 
 
 def are_known(image: ImageSpec) -> bool:
-    """Tell whether networks that were trained on these images can look at a generator's."""
+    """Tell whether networks that were trained on these images support a generator's images."""
     return (image.size, image.channels) == (SIDE, CHANNELS)

@@ -34,7 +34,7 @@ class ResidualConvolutions(nn.Module):
         self.qresi_ls = nn.ModuleList(nn.Conv2d(width, width, 3, padding=1) for _ in range(count))
 
     def forward(self, h: Tensor, phi: Tensor | int) -> Tensor:
-        """Refines (B, width, H, W) with convolution number `phi`, an integer or a scalar tensor."""
+        """Refine (B, width, H, W) with convolution number `phi`, an integer or a scalar tensor."""
         if isinstance(phi, int):
             return 0.5 * h + 0.5 * self.qresi_ls[phi](h)
         # A traced graph cannot index a list by a tensor; it can gather from stacked weights.
@@ -45,7 +45,7 @@ class ResidualConvolutions(nn.Module):
 
 
 class MultiScaleQuantizer(Codebook):
-    """VAR's residual quantiser: each scale encodes what the coarser ones left over.
+    """VAR's residual quantiser: each scale encodes the residual of the coarser scales.
 
     Tokens of all scales form one sequence of `positions`, coarse to fine. A resize is linear,
     so the resizes of every scale are columns (up) or rows (down) of two constant matrices, and
@@ -71,16 +71,16 @@ class MultiScaleQuantizer(Codebook):
         self.ema_vocab_hit_SV: Tensor
 
     def span(self, scale: int) -> slice:
-        """Positions of a scale in the sequence."""
+        """Return the positions of a scale in the sequence."""
         start = sum(side * side for side in self.scales[:scale])
         return slice(start, start + self.scales[scale] ** 2)
 
     def shrink(self, maps: Tensor, positions: Tensor | slice) -> Tensor:
-        """Area-resizes maps (B, width, H, W) to the scale of `positions`: (B, n, width)."""
+        """Area-resize maps (B, width, H, W) to the scale of `positions`: (B, n, width)."""
         return self.down[positions] @ maps.flatten(2).transpose(1, 2)
 
     def refinement(self, tokens: Tensor, positions: Tensor | slice, phi: Tensor | int) -> Tensor:
-        """What tokens (B, n) at one scale's positions add to the sum: (B, width, H, W)."""
+        """Compute the summand (B, width, H, W) of tokens (B, n) at one scale's positions."""
         grown = (self.up[:, positions] @ self.embedding(tokens)).transpose(1, 2)
         return self.quant_resi(grown.unflatten(2, (self.side, self.side)), phi)
 
@@ -92,7 +92,7 @@ class MultiScaleQuantizer(Codebook):
         phi: Tensor | int,
         f_hat: Tensor,
     ) -> tuple[Tensor, Tensor]:
-        """Adds one scale to the sum and resizes the sum for the next one.
+        """Add one scale to the sum, and resize the sum for the next scale.
 
         Args:
             tokens: (B, n) tokens of a scale.
@@ -108,7 +108,7 @@ class MultiScaleQuantizer(Codebook):
         return f_hat, self.shrink(f_hat, next_positions)
 
     def quantize(self, maps: Tensor) -> tuple[list[Tensor], list[Tensor]]:
-        """Encodes maps (B, width, H, W) coarse to fine.
+        """Encode maps (B, width, H, W), coarse to fine.
 
         Returns:
             Tokens (B, n) and the sum (B, width, H, W) after each scale. Gradients reach the
@@ -126,11 +126,11 @@ class MultiScaleQuantizer(Codebook):
         return tokens, sums
 
     def tokenize(self, maps: Tensor) -> Tensor:
-        """Tokens of all scales (B, N) of maps (B, width, H, W)."""
+        """Encode maps (B, width, H, W) to tokens of all scales (B, N)."""
         return torch.cat(self.quantize(maps)[0], dim=1)
 
     def teacher_inputs(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
-        """What VAR sees of given tokens (B, N), and what they decode from.
+        """Compute VAR's inputs and the decoder's input for given tokens (B, N).
 
         Returns:
             Inputs of every scale but the first, (B, N - 1, width), and the full sum.
@@ -162,11 +162,11 @@ class MultiScaleVQVAE(nn.Module):
         self.post_quant_conv = nn.Conv2d(width, width, 3, padding=1)
 
     def latents(self, images: Tensor) -> Tensor:
-        """Images to the continuous map that the scales approximate."""
+        """Encode images to the continuous map that the scales approximate."""
         return self.quant_conv(self.encoder(images))
 
     def encode(self, images: Tensor) -> Tensor:
-        """Images (B, c, H, W) to tokens of all scales (B, N), coarse to fine."""
+        """Encode images (B, c, H, W) to tokens of all scales (B, N), coarse to fine."""
         return self.quantize.tokenize(self.latents(images))
 
     def decode(self, latents: Tensor) -> Tensor:

@@ -1,7 +1,7 @@
 """The policy network: the generator's features and the step index -> raw actions.
 
-One architecture serves every family (AdaGen, arXiv 2603.06993, section 4). What `raw`
-means, residual, smoothing and activation, is the runtime's `adagen_rt.engine.schedule`.
+One architecture serves every family (AdaGen, arXiv 2603.06993, section 4). Residual,
+smoothing and activation of raw actions are in `adagen_rt.engine.schedule`.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class PolicyConfig:
         actions: Outputs, one for each column of the action space.
         features: Channels of the generator's features.
         grid: Side of the square feature map; published 16.
-        hidden: Width inside; published 512.
+        hidden: Width of the hidden layers; published 512.
     """
 
     actions: int
@@ -121,7 +121,7 @@ class MultiScalePolicy(nn.Module):
     that the positions select, so one graph serves all scales.
 
     Args:
-        network: The policy network, whose parameters are all that a checkpoint holds.
+        network: The policy network; a checkpoint has only its parameters.
         scales: Sides of the token maps, coarse to fine.
     """
 
@@ -139,7 +139,7 @@ class MultiScalePolicy(nn.Module):
 
         Args:
             features: (B, n, C) float32 of one scale.
-            positions: (n,) int64, that scale's positions among those of all scales.
+            positions: (n,) int64, the scale's positions in the sequence of all scales.
             step: (B,) int64 step indices.
 
         Returns:
@@ -153,13 +153,13 @@ class MultiScalePolicy(nn.Module):
 
 
 class FirstColumn(nn.Module):
-    """A module of one output column (B, 1), without its second axis: a critic's value."""
+    """A module that drops the second axis of another's output (B, 1): a critic's value."""
 
     def __init__(self, module: nn.Module) -> None:
         super().__init__()
         self.module = module
 
     def forward(self, *inputs: Tensor, **named: Tensor) -> Tensor:
-        """Give the column (B,)."""
+        """Return the column (B,)."""
         column: Tensor = self.module(*inputs, **named)
         return column[:, 0]

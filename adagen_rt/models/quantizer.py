@@ -15,7 +15,7 @@ class Codebook(nn.Module):
 
     @torch.no_grad()
     def nearest(self, maps: Tensor) -> Tensor:
-        """Indices (B, h, w) of the codes nearest to the columns of maps (B, width, h, w)."""
+        """Find indices (B, h, w) of the codes nearest to the columns of maps (B, width, h, w)."""
         columns = maps.movedim(1, -1).flatten(0, -2).float()
         codes = self.embedding.weight.float()
         # |x|^2 is the same for every code, so the ranking does not need it.
@@ -23,5 +23,5 @@ class Codebook(nn.Module):
         return distance.argmin(dim=1).reshape(maps.shape[0], *maps.shape[2:])
 
     def lookup(self, indices: Tensor) -> Tensor:
-        """Codes (B, width, h, w) of indices (B, h, w)."""
+        """Look up the codes (B, width, h, w) of indices (B, h, w)."""
         return self.embedding(indices).movedim(-1, 1)

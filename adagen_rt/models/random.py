@@ -7,7 +7,7 @@ from torch import Tensor
 
 
 def keyed_generator(*key: int, device: torch.device | str = "cpu") -> torch.Generator:
-    """A generator of a device, seeded by several integers."""
+    """Make a generator of a device, seeded by several integers."""
     seed = 0
     for part in key:
         seed = (seed * 1_000_003 + part + 1) % (2**63)
@@ -15,15 +15,15 @@ def keyed_generator(*key: int, device: torch.device | str = "cpu") -> torch.Gene
 
 
 def uniform(shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
-    """Float32 numbers from 0 to below 1."""
+    """Draw float32 numbers from 0 to below 1."""
     return torch.rand(shape, generator=generator, device=generator.device)
 
 
 def normal(shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
-    """Standard normal float32 numbers."""
+    """Draw standard normal float32 numbers."""
     return torch.randn(shape, generator=generator, device=generator.device)
 
 
 def integers(bound: int, shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
-    """Int64 numbers from 0 to below `bound`."""
+    """Draw int64 numbers from 0 to below `bound`."""
     return torch.randint(bound, shape, generator=generator, device=generator.device)

@@ -21,7 +21,7 @@ CUBIC_A = -0.75
 
 
 def bicubic_matrix(source: int, target: int) -> Tensor:
-    """Bicubic resize (half-pixel centres, no antialias) of row-major square maps.
+    """Make the bicubic resize (half-pixel centres, no antialias) of row-major square maps.
 
     Args:
         source: Side of the input.
@@ -34,7 +34,7 @@ def bicubic_matrix(source: int, target: int) -> Tensor:
 
 
 def area_matrix(source: int, target: int) -> Tensor:
-    """Area resize (adaptive average) of row-major square maps.
+    """Make the area resize (adaptive average) of row-major square maps.
 
     Args:
         source: Side of the input.
@@ -51,7 +51,7 @@ def _square(weights: NDArray[np.float64]) -> Tensor:
 
 
 def _cubic_kernel(distance: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Keys' cubic convolution kernel (IEEE TASSP 29, 1981, equation 4)."""
+    """Evaluate Keys' cubic convolution kernel (IEEE TASSP 29, 1981, equation 4)."""
     a, x = CUBIC_A, np.abs(distance)
     near = ((a + 2) * x - (a + 3)) * x**2 + 1
     far = ((a * x - 5 * a) * x + 8 * a) * x - 4 * a

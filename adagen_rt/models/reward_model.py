@@ -1,4 +1,4 @@
-"""What the adversarial reward has learnt, as a network that scores images."""
+"""The trained adversarial reward, as a network that scores images."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from adagen_rt.models.features import ClassifierFeatures
 
 
 class RewardModel(nn.Module):
-    """How real an image looks, as the adversarial reward pays it.
+    """Realness of an image, as the adversarial reward computes it.
 
     Args:
-        discriminator: Trained over the classifier's frozen features.
+        discriminator: A discriminator trained over the classifier's frozen features.
     """
 
     def __init__(self, discriminator: Discriminator) -> None:
@@ -22,5 +22,5 @@ class RewardModel(nn.Module):
         self.discriminator = discriminator
 
     def forward(self, image: Tensor, labels: Tensor) -> Tensor:
-        """Reward (B,) of images (B, 1, 32, 32) in [0, 1], in steps of 1/255."""
+        """Compute rewards (B,) of images (B, 1, 32, 32) in [0, 1], in steps of 1/255."""
         return mean_probability(self.discriminator(self.features(image), labels))

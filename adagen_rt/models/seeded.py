@@ -1,7 +1,7 @@
 """Seeded weights: a network of full size or small, filled the same way on every machine.
 
-No published weights are needed to test against the published system's numbers: both
-sides fill their tensors by this rule, which depends on names and shapes alone.
+Tests against the published system's numbers need no published weights: both sides fill
+their tensors by this rule, which depends only on names and shapes.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What the training tasks of the families' backbones share."""
+"""Common part of the training tasks of the families' backbones."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ Rows = dict[str, Tensor]
 
 
 class GeneratorTask(ABC):
-    """A generator's task: its examples are encoded images and what they are conditioned on.
+    """A generator's training task, whose examples are encoded images and their conditions.
 
     Args:
         network: The generator.
-        codes: Encoded images, whatever the generator takes, first axis the examples.
-        rows: Their conditions, named tensors (N, ...).
+        codes: Encoded images (N, ...) in the generator's form, tokens or latents.
+        rows: Conditions of the images, named tensors (N, ...).
         condition: The kind of condition.
         previewer: Draws images with a network; without one there are no previews.
     """
@@ -58,5 +58,5 @@ class GeneratorTask(ABC):
 
 
 def _pick(chosen: Tensor, first: Tensor, second: Tensor) -> Tensor:
-    """Rows (n, ...) of the first where chosen (n,), else of the second."""
+    """Pick rows (n, ...) of the first where chosen (n,), else of the second."""
     return torch.where(chosen.reshape(-1, *[1] * (first.ndim - 1)), first, second)

@@ -1,7 +1,7 @@
-"""A plain vision transformer, for the features that a full-size reward looks through.
+"""A plain vision transformer, for the features of a full-size policy's reward.
 
-The architecture of Dosovitskiy et al. (arXiv 2010.11929); parameter names are those of the
-published DINO (arXiv 2104.14294) and timm checkpoints, whose sizes the names and shapes tell.
+The architecture is that of Dosovitskiy et al. (arXiv 2010.11929). Parameter names equal the names
+in published DINO (arXiv 2104.14294) and timm checkpoints; sizes follow from names and shapes.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from torch import Tensor, nn
 from adagen_rt.errors import CheckpointError
 from adagen_rt.models.layers import MLP, Attention
 
-#: Every published size, S, B and L, has heads of this width.
+#: Width of a head in every published size, S, B and L.
 HEAD_WIDTH = 64
 EPSILON = 1e-6
-#: Classifiers on top of the features, which nobody asks for.
+#: Prefixes of the classifiers' weights, which are not used.
 HEAD_PREFIXES = ("head.", "fc_norm.", "pre_logits.")
 
 
@@ -43,10 +43,10 @@ class ViTConfig:
 
     @classmethod
     def of(cls, state: Mapping[str, Tensor]) -> ViTConfig:
-        """The sizes of a checkpoint.
+        """Read the sizes of a checkpoint.
 
         Raises:
-            CheckpointError: It is not of such a network.
+            CheckpointError: The checkpoint is not of such a network.
         """
         needed = ("patch_embed.proj.weight", "pos_embed", "cls_token")
         if missing := [name for name in needed if name not in state]:
@@ -99,7 +99,7 @@ class ViT(nn.Module):
         self.norm = nn.LayerNorm(config.width, eps=EPSILON)
 
     def forward(self, images: Tensor) -> list[Tensor]:
-        """Patch tokens (N, grid * grid, C) after every block.
+        """Return the patch tokens (N, grid * grid, C) after every block.
 
         Args:
             images: (N, 3, S, S) with S = grid * patch, normalised as in training.

@@ -16,11 +16,13 @@ from adagen_rt.ops.solver import Process, SolverRow
 
 __all__ = ["Array", "Injected", "Noise", "Ops", "Philox", "Process", "SolverRow"]
 
+
+# Each implementation takes arrays of one kind, narrower than the array API's.
 Array = Any
 
 
 class Ops(Protocol):
-    """What a family needs of its ops; ``adagen_rt.ops.reference`` documents every method."""
+    """Ops that a family needs; ``adagen_rt.ops.reference`` documents every method."""
 
     def guided_sample(
         self,

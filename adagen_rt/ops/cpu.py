@@ -172,18 +172,18 @@ class CpuOps:
 class _Held:
     """Checks the arrays that a struct points to, and keeps them until its op has run.
 
-    An array of another layout is copied; nobody but this holds the copy.
+    An array of another layout is copied; only this object holds the copy.
     """
 
     def __init__(self) -> None:
         self._arrays: list[NDArray[Any]] = []
 
     def floats(self, name: str, value: Any, shape: Shape) -> int:
-        """The address of a float32 array of this shape."""
+        """Return the address of a float32 array of this shape."""
         return self._hold(name, value, shape, _FLOAT32)
 
     def integers(self, name: str, value: Any, shape: Shape) -> int:
-        """The address of an int64 array of this shape."""
+        """Return the address of an int64 array of this shape."""
         return self._hold(name, value, shape, _INT64)
 
     def _hold(self, name: str, value: Any, shape: Shape, dtype: np.dtype[Any]) -> int:

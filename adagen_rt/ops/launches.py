@@ -1,4 +1,4 @@
-"""How the kernels are launched: the grid, the block and the shared memory of each.
+"""Launch sizes of the kernels: the grid, the block and the shared memory of each.
 
 The numbers here follow the comments at the head of the ``.cu`` files.
 """

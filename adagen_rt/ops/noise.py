@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 from array_api_compat import array_namespace
 
 from adagen_rt.ops.philox import Purpose, uniform, words
-
-Array = Any
+from adagen_rt.types import Array
 
 
 def gumbel(uniform: Array) -> Array:
@@ -25,8 +24,8 @@ def normals(seeds: Array, steps: Array, purpose: Purpose, count: int) -> Array:
     Args:
         seeds: (B,) int64 in [0, 2**63).
         steps: (B,) int64 in [0, 2**32), the step each sample is at.
-        purpose: What the noise is for.
-        count: How many numbers a sample needs; more of them start with the same.
+        purpose: Use of the noise.
+        count: Numbers per sample; a larger count begins with the same numbers.
 
     Returns:
         (B, count) float32.

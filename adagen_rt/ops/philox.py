@@ -11,11 +11,10 @@ is split into 16-bit halves, which NumPy and PyTorch then compute alike.
 from __future__ import annotations
 
 from enum import IntEnum
-from typing import Any
 
 from array_api_compat import array_namespace, device
 
-Array = Any
+from adagen_rt.types import Array
 
 _WORD = 0xFFFFFFFF
 _ROUNDS = 10
@@ -24,7 +23,7 @@ _KEY_INCREMENTS = (0x9E3779B9, 0xBB67AE85)
 
 
 class Purpose(IntEnum):
-    """What a random number is for; a part of its counter, so that streams never overlap."""
+    """Use of a random number; a part of its counter, so that streams never overlap."""
 
     TOKEN = 0
     CONFIDENCE = 1
@@ -71,8 +70,8 @@ def words(seeds: Array, steps: Array, purpose: Purpose, count: int) -> Array:
     Args:
         seeds: (B,) int64 in [0, 2**63), the key of each sample.
         steps: (B,) int64 in [0, 2**32), the step each sample is at.
-        purpose: What the words are for.
-        count: How many words a sample needs.
+        purpose: Use of the words.
+        count: Words per sample.
 
     Returns:
         (B, count) int64, each value in [0, 2**32).

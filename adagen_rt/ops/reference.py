@@ -11,7 +11,6 @@ are marked (see each op) and no exception is raised.
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
 from array_api_compat import array_namespace, device
@@ -19,8 +18,7 @@ from array_api_compat import array_namespace, device
 from adagen_rt.ops.noise import Noise, normals
 from adagen_rt.ops.philox import Purpose
 from adagen_rt.ops.solver import solver_update
-
-Array = Any
+from adagen_rt.types import Array
 
 __all__ = [
     "MIN_TEMPERATURE",
@@ -71,9 +69,9 @@ def guided_sample(
 
     Returns:
         ``sampled`` (B, N) int64, where tokens that were not masked are kept, and
-        ``confidence`` (B, N) float32 in nats, +inf for those. A masked position with a
-        non-finite logit, guidance or temperature has confidence NaN and token 0, an index
-        that every later table has.
+        ``confidence`` (B, N) float32 in nats, +inf for the kept tokens. A masked position with
+        a non-finite logit, guidance or temperature has confidence NaN and token 0, which is a
+        valid index of every later table.
     """
     xp = array_namespace(cond)
     guided = _guide(cond, null, guidance)
@@ -174,12 +172,12 @@ def normal(seeds: Array, shape: tuple[int, ...]) -> Array:
 
 @_quiet
 def to_pixels(image: Array, low: float, high: float) -> Array:
-    """From a decoder's output to bytes, rounded half to even.
+    """Convert a decoder's output to bytes, rounded half to even.
 
     Args:
         image: (B, C, H, W) float32; NaN, which no integer stands for, becomes 0.
-        low: What becomes 0, as all below it does.
-        high: What becomes 255, as all above it does.
+        low: Value that becomes 0; smaller values become 0 too.
+        high: Value that becomes 255; larger values become 255 too.
 
     Returns:
         (B, H, W, C) uint8.

@@ -1,13 +1,14 @@
-"""The two diffusion processes of DiT and SiT, and what every solver step in them shares."""
+"""The two diffusion processes of DiT and SiT, and the common part of every solver step."""
 
 from __future__ import annotations
 
-from typing import Any, Literal, Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 from array_api_compat import array_namespace, device
 
-Array = Any
+from adagen_rt.types import Array
+
 Process = Literal["vp", "linear"]
 
 # Classifier-free guidance acts on the first three of four latent channels.
@@ -84,16 +85,16 @@ class Update(Protocol):
 
 
 class SolverRow(Protocol):
-    """What the ops need of a solver; ``families/diffusion/solvers`` has the rows."""
+    """Number and update rule of a solver; ``families/diffusion/solvers`` has the rows."""
 
     @property
     def code(self) -> int:
-        """Its number in ``Solver`` of ``cpp_ext/ops.h``."""
+        """Number of the solver in ``Solver`` of ``cpp_ext/ops.h``."""
         ...
 
     @property
     def update(self) -> Update:
-        """The specification of its update."""
+        """Specification of the solver's update."""
         ...
 
 

@@ -24,7 +24,7 @@ def _fields(pointers: str = "", **others: Any) -> list[tuple[str, Any]]:
 
 
 class Failures(ctypes.Structure):
-    """Where a sample that met a non-finite number is marked."""
+    """Address at which a sample that met a non-finite number is marked."""
 
     _fields_ = _fields("at step")
 
@@ -36,7 +36,7 @@ class BatchNoise(ctypes.Structure):
 
 
 class Logits(ctypes.Structure):
-    """Logits of both halves of a batch, and how they are combined."""
+    """Logits of both halves of a batch, and the guidance that combines them."""
 
     _fields_ = [
         *_fields("cond null guidance", growth=c_float, dtype=c_int32),

@@ -1,1 +1,1 @@
-"""From an engine folder to something that generates."""
+"""Pipelines: engines that are loaded and ready to generate."""

@@ -1,4 +1,4 @@
-"""What every pipeline offers, and which options it has."""
+"""The interface of every pipeline, and its options."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ OnStep = Callable[[Step], object]
 
 @dataclass(frozen=True)
 class Capabilities:
-    """What an implementation can do.
+    """Abilities of an implementation.
 
     Attributes:
         streams: Whether the host sees every step: previews, profiles, a server's slots.
-        refines: Whether several actions can be tried at a policy call.
+        refines: Whether a policy call can try several actions.
         batches: Batch sizes that it runs, ascending; empty for any.
     """
 
@@ -45,15 +45,15 @@ class Capabilities:
     batches: tuple[int, ...] = ()
 
     def check(self, backend: str, params: SamplingParams, *, streams: str | None = None) -> None:
-        """Refuse what the implementation lacks; the one place where that is done.
+        """Refuse options that the implementation lacks; every check of them is here.
 
         Args:
-            backend: What the user calls it.
-            params: How images are to be made.
-            streams: The option for which every step has to be seen, if any.
+            backend: The backend's name.
+            params: The sampling parameters.
+            streams: Name of the option that needs every step on the host, if any.
 
         Raises:
-            InputError: It lacks something.
+            InputError: The implementation lacks an ability that an option needs.
         """
         if streams is not None and not self.streams:
             expected = "the backend onnxruntime or openvino, which go step by step"
@@ -72,14 +72,14 @@ class Pipeline(ABC):
 
     Args:
         engine: A checked engine folder.
-        backend: What the user calls who executes the graphs.
-        capabilities: What the implementation can do.
+        backend: Name of the backend that executes the graphs.
+        capabilities: Abilities of the implementation.
 
     Attributes:
         engine: The engine folder.
-        manifest: What the engine is.
-        backend: Who executes the graphs.
-        capabilities: What the implementation can do.
+        manifest: The engine's manifest.
+        backend: Name of the backend that executes the graphs.
+        capabilities: Abilities of the implementation.
         turn: Held by whoever uses the graphs.
     """
 
@@ -93,7 +93,7 @@ class Pipeline(ABC):
 
     @property
     def has_policy(self) -> bool:
-        """Whether the engine chooses per sample, or only knows its static schedules."""
+        """Whether the engine has a policy, besides its static schedules."""
         return self.manifest.adaptive
 
     def generate(
@@ -111,7 +111,7 @@ class Pipeline(ABC):
         Args:
             labels: Class numbers or names.
             seeds: One integer from 0 to 2**63 - 1 for each label; None draws them.
-            params: How images are made.
+            params: Sampling parameters; None takes the engine's own.
             batch_size: Samples that are generated together, 1 to 4096.
             progress: Called after every step; where the host sees no step, after every batch.
             **options: Fields of `SamplingParams`, which win over those of ``params``.
@@ -137,8 +137,8 @@ class Pipeline(ABC):
         other calls of this one; it gives the same images.
 
         Raises:
-            InputError: As for `generate`; also best-of, for which image is kept is known only
-                when all are done, and a backend whose steps the host does not see.
+            InputError: As for `generate`; also for best-of, which keeps an image only when all
+                are done, and for a backend whose steps the host does not see.
         """
         request = make_request(self.manifest, labels, seeds, params, options)
         self.capabilities.check(self.backend, request.params, streams="stream")
@@ -175,7 +175,7 @@ class Pipeline(ABC):
 
     @property
     def sampler(self) -> Sampler:
-        """The graphs for callers that manage slots and steps themselves, and hold the turn.
+        """Return the graphs for callers that manage slots and steps themselves, and hold the turn.
 
         Raises:
             InputError: The host does not see this backend's steps.
@@ -186,7 +186,7 @@ class Pipeline(ABC):
     def score(
         self, images: Images, labels: Sequence[int | str], batch_size: int = 16
     ) -> npt.NDArray[np.float32]:
-        """Ask the engine's reward model about images (B, height, width, channels): (B,)."""
+        """Score images (B, height, width, channels) by the engine's reward model: (B,) float32."""
         return self.score_rows(images, self.manifest.condition.parse(labels), batch_size)
 
     def score_rows(
@@ -202,7 +202,7 @@ class Pipeline(ABC):
     ) -> npt.NDArray[np.float32]: ...
 
     def facts(self) -> dict[str, Any]:
-        """Tell who runs the graphs and what bounds it, for reports."""
+        """Describe the backend and its limits for reports."""
         return {"backend": self.backend}
 
     def close(self) -> None:

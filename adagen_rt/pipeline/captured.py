@@ -24,25 +24,25 @@ from adagen_rt.sampling.request import Request
 from adagen_rt.sampling.result import Images, Result
 from adagen_rt.types import Arrays
 
-#: Programs that stay captured; the one that was used least recently makes room for another.
+#: Programs that stay captured; a new one replaces the least recently used.
 MAX_PROGRAMS = 16
 #: Samples, steps, schedule and policies of a program.
 Key = tuple[int, int, ScheduleName, tuple[str, ...]]
 
 
 class GenerationSessions(DeviceSessions, Protocol):
-    """Who executes an engine's graphs on a GPU.
+    """A GPU backend of an engine's graphs for whole generations.
 
     Attributes:
-        backend: What a user calls it.
-        batches: Samples that graphs can be had for, ascending.
+        backend: The backend's name.
+        batches: Batch sizes that graphs are available for, ascending.
     """
 
     backend: str
     batches: tuple[int, ...]
 
     def keep_kernels(self) -> None:
-        """Keep what was compiled; called when every graph that was made has run once."""
+        """Save compiled kernels; called when every graph has run once."""
 
     def close(self) -> None:
         """Give the memory back; no graph runs after it."""
@@ -56,9 +56,9 @@ class CapturedPipeline(Pipeline):
 
     Args:
         engine: A checked engine folder.
-        graphs: Who executes its graphs.
+        graphs: The backend that executes its graphs.
         driver: The GPU.
-        stream: Where everything runs.
+        stream: Stream that runs all work.
     """
 
     def __init__(
@@ -104,7 +104,7 @@ class CapturedPipeline(Pipeline):
     def _make(
         self, timings: Timings, size: int, progress: OnStep | None, request: Request
     ) -> Result:
-        """One image of every sample, so many at a time."""
+        """Make one image of every sample, ``size`` at a time."""
         work = BatchedResult(request, self.manifest, timings)
         for first in range(0, len(request), size):
             places = np.arange(first, min(first + size, len(request)))
@@ -126,7 +126,7 @@ class CapturedPipeline(Pipeline):
             return runner.run(request.rows, request.seeds, request.fidelity)
 
     def _reward(self, feeds: Arrays) -> Arrays:
-        """The reward model, in the smallest batch that holds the rows, filled up with repeats."""
+        """Run the reward model in the smallest batch that holds the rows, filled with repeats."""
         count = count_rows(feeds)
         batch = self._batch(count)
         if batch not in self._rewards:
@@ -139,7 +139,7 @@ class CapturedPipeline(Pipeline):
         return {name: values[:count] for name, values in outputs.items()}
 
     def _batch(self, count: int) -> int:
-        """The smallest number of samples, at least so many, that there are plans for."""
+        """Return the smallest available batch size that holds ``count`` samples."""
         return next(batch for batch in self.capabilities.batches if batch >= count)
 
     def _runner(self, key: Key, timings: Timings) -> Runner:
@@ -172,7 +172,7 @@ class CapturedPipeline(Pipeline):
 
 
 def _policies(request: Request) -> tuple[str, ...]:
-    """Graphs that are asked at every call."""
+    """Return the names of the policy graphs that run at every call."""
     if request.params.schedule != "policy":
         return ()
     return ("policy", "fidelity_policy") if request.params.blended else ("policy",)

@@ -17,12 +17,12 @@ Places = npt.NDArray[np.int64]
 
 
 class BatchedResult:
-    """What has come of a request so far.
+    """Images and decisions of a request so far.
 
     Args:
         request: The samples.
         manifest: The engine's.
-        timings: Goes on with them.
+        timings: Seconds by part; the result has them.
     """
 
     def __init__(self, request: Request, manifest: Manifest, timings: Timings) -> None:
@@ -35,7 +35,7 @@ class BatchedResult:
         self._failures: dict[int, int] = {}
 
     def add(self, places: Places, outcome: Outcome) -> None:
-        """Keep what came of the samples at ``places``; the rest of the batch are repeats."""
+        """Keep the outcome of the samples at ``places``; the rest of the batch are repeats."""
         count = len(places)
         self._images[places] = outcome.images[:count]
         self._traces.append(outcome.trace[..., :count].copy())
@@ -43,7 +43,7 @@ class BatchedResult:
         self._failures |= {int(places[i]): int(failed[i]) for i in np.flatnonzero(failed)}
 
     def step(self, places: Places, outcome: Outcome) -> Step:
-        """A batch as the one step that the host sees of it."""
+        """Describe a batch as the one step that the host sees of it."""
         steps = self.request.steps
         return Step(
             number=steps,
@@ -56,7 +56,7 @@ class BatchedResult:
         )
 
     def result(self) -> Result:
-        """All of it."""
+        """Return the result of the whole request."""
         trace = np.concatenate(self._traces, axis=2)
         return Result(
             condition=self._condition,
@@ -69,7 +69,7 @@ class BatchedResult:
         )
 
     def _decisions(self, places: Places, trace: npt.NDArray[np.float32]) -> Iterator[Decision]:
-        """What each call chose for the samples that needed it."""
+        """Yield each call's decision for the samples that needed it."""
         for call, chosen in enumerate(trace):
             needed = np.flatnonzero(~np.isnan(chosen).all(axis=0))
             actions = dict(zip(self._names, chosen[:, needed], strict=True))

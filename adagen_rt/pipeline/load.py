@@ -1,4 +1,4 @@
-"""From an engine's name to a pipeline, on the CPU or on a GPU."""
+"""Loading of pipelines by an engine's name, on the CPU or on a GPU."""
 
 from __future__ import annotations
 
@@ -47,16 +47,17 @@ def load(
 
     Args:
         engine: Path of an engine folder, or a shipped engine's name.
-        backend: Who executes the graphs: ``onnxruntime`` or ``openvino``, step by step, or
-            a whole generation as one CUDA graph: ``tensorrt`` or ``tensorrt-rtx`` over plans that
-            ``adagen-rt build`` made, ``torch`` with PyTorch's kernels.
-        threads: CPU threads, with the first two; None takes all that this process may use.
+        backend: Backend of the graphs. ``onnxruntime`` and ``openvino`` run step by step. The
+            others run a whole generation as one CUDA graph: ``tensorrt`` and ``tensorrt-rtx``
+            over plans that ``adagen-rt build`` made, ``torch`` with PyTorch's kernels.
+        threads: CPU threads of ``onnxruntime`` and ``openvino``; None takes all that this process
+            may use.
         provider: Execution provider, with ``onnxruntime``: ``cpu`` (None is the same), ``cuda``,
             or a plugin by the end of its package's name, such as ``nv-tensorrt-rtx`` for
             ``onnxruntime-ep-nv-tensorrt-rtx``.
 
     Raises:
-        AdagenError: The engine, or what it needs, is missing or unusable.
+        AdagenError: The engine or its backend is missing or unusable.
     """
     return make_pipeline(open_engine(engine), backend, threads, provider)
 
@@ -71,7 +72,7 @@ def make_pipeline(
     for field, value in (("threads", threads), ("provider", provider)):
         if value is not None:
             raise InputError(field, value, f"none with the backend {backend}")
-    # Whoever generates on the CPU does not wait for the modules of a GPU.
+    # Imported here, so that generating on the CPU does not wait for a GPU's modules.
     from adagen_rt.pipeline.captured import CapturedPipeline
 
     return CapturedPipeline(engine, *open_sessions(engine, backend))

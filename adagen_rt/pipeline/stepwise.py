@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-# Imported here, or the first step would pay for it.
+# Imported here, or the first step would take the time of the import.
 import array_api_compat.numpy  # noqa: F401
 import numpy as np
 import numpy.typing as npt
@@ -29,11 +29,11 @@ class StepwisePipeline(Pipeline):
 
     Args:
         engine: A checked engine folder.
-        backend: Who executes the graphs.
+        backend: Name of the backend that executes the graphs.
         threads: CPU threads.
         provider: Execution provider of the backend; None is its CPU.
         ops: The numeric steps; None takes the C++ kernels.
-        noise: Noise of a step; tests put their own here.
+        noise: Noise of a step; tests inject their own.
     """
 
     def __init__(
@@ -54,7 +54,7 @@ class StepwisePipeline(Pipeline):
         self.provider = provider
         sessions = {name: backend.load(engine.graph_file(name)) for name in self.manifest.graphs}
         assembly = Assembly(self.manifest, sessions, ops or CpuOps(threads), noise)
-        assembly.rule(self.manifest.schedule.steps)  # what it lacks is told now
+        assembly.rule(self.manifest.schedule.steps)  # raises now if a graph is missing
         self._sampler: Sampler | None = Sampler(assembly)
 
     @property

@@ -23,7 +23,7 @@ class Buffer:
     """An array on the device.
 
     Attributes:
-        address: Of its first element.
+        address: Address of its first element.
         shape: Its shape.
         dtype: Name of its dtype.
     """
@@ -34,11 +34,11 @@ class Buffer:
 
     @property
     def size(self) -> int:
-        """Bytes."""
+        """Size in bytes."""
         return math.prod(self.shape) * ITEM_SIZES[self.dtype]
 
     def rows(self, begin: int, count: int) -> Buffer:
-        """The part from row ``begin`` on, of the first axis."""
+        """Return ``count`` rows of the first axis, from row ``begin`` on."""
         row = self.size // self.shape[0]
         return Buffer(self.address + begin * row, (count, *self.shape[1:]), self.dtype)
 
@@ -47,8 +47,8 @@ class Buffers:
     """Allocates and keeps the buffers of one program.
 
     Args:
-        driver: Whose memory.
-        stream: Where initial values are copied.
+        driver: The driver that allocates the memory.
+        stream: Stream that copies initial values.
     """
 
     def __init__(self, driver: Driver, stream: int) -> None:
@@ -57,21 +57,21 @@ class Buffers:
         self._addresses: list[int] = []
 
     def new(self, shape: tuple[int, ...], dtype: str) -> Buffer:
-        """Memory with nothing in it."""
+        """Allocate uninitialised memory."""
         buffer = Buffer(0, shape, dtype)
         return Buffer(self._allocate(buffer.size), shape, dtype)
 
     def constant(self, values: NDArray[Any]) -> Buffer:
-        """Memory that holds these values."""
+        """Allocate memory that holds these values."""
         buffer = self.new(values.shape, str(values.dtype))
         self._upload(buffer.address, values)
         return buffer
 
     def block(self, fields: Mapping[str, tuple[tuple[int, ...], str]]) -> Block:
-        """One block of memory with nothing in it, divided into named arrays.
+        """Allocate one uninitialised block of memory, divided into named arrays.
 
         Args:
-            fields: Shape and dtype of each.
+            fields: Shape and dtype of each array by name.
         """
         offsets, end = {}, 0
         for name, (shape, dtype) in fields.items():
@@ -82,7 +82,7 @@ class Buffers:
         return Block(parts, whole)
 
     def state(self, initial: Mapping[str, NDArray[Any]]) -> tuple[Block, Buffer]:
-        """A block for all of a program's state, and a copy of how it begins."""
+        """Allocate a block for a program's state, and a copy of its initial values."""
         block = self.block({name: (x.shape, str(x.dtype)) for name, x in initial.items()})
         image = np.zeros(block.whole.shape, np.uint8)
         for name, values in block.views(image).items():
@@ -101,7 +101,7 @@ class Buffers:
 
     def _upload(self, address: int, values: NDArray[Any]) -> None:
         self._driver.upload(address, np.ascontiguousarray(values), self._stream)
-        # The source may go away as soon as this returns.
+        # The source may be freed as soon as this returns.
         self._driver.synchronize(self._stream)
 
 

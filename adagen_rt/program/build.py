@@ -10,13 +10,13 @@ from adagen_rt.program.program import Program
 def build_program(setting: Setting) -> Program:
     """Build the device program of an engine.
 
-    What a step means is said by the family's rule and in the kernels' headers; a program says
-    only the order of the work and where everything lies.
+    The family's rule and the kernels' headers define a step. A program defines only the order of
+    the work and the buffers.
 
     Raises:
-        EngineError: The family has no program, or a graph's tensors are not what it feeds and
-            reads.
-        DeviceError: There is too little memory; what was taken has been given back.
+        EngineError: The family has no program, or a graph's tensors differ from the program's
+            buffers.
+        DeviceError: There is too little memory; all memory has been given back.
     """
     try:
         program = setting.manifest.plugin.program(setting)

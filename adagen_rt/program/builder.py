@@ -21,17 +21,17 @@ from adagen_rt.program.program import Op, Program
 
 @dataclass(frozen=True)
 class Setting:
-    """What one program is built for.
+    """Settings that one program is built for.
 
     Attributes:
         manifest: The engine's.
-        graphs: Who executes its graphs.
+        graphs: Sessions of the engine's graphs.
         driver: The GPU.
-        stream: Where initial values are copied.
+        stream: Stream that copies initial values.
         batch: Samples of one run.
         steps: Backbone evaluations.
-        policies: Graphs that are asked: none where the static schedule runs; of two, the second
-            has the share of each sample that its request says.
+        policies: Names of the policy graphs: none under a static schedule; with two, each
+            sample's fidelity is the share of the second.
     """
 
     manifest: Manifest
@@ -53,8 +53,8 @@ class Builder:
     """Makes ops over buffers that it allocates.
 
     Args:
-        setting: What the program is built for.
-        initial: The family's own state by name, as it begins.
+        setting: Settings that the program is built for.
+        initial: Initial values of the family's own state, by name.
     """
 
     setting: Setting
@@ -88,43 +88,43 @@ class Builder:
 
     @property
     def failures(self) -> structs.Failures:
-        """Where ops mark samples that failed."""
+        """Addresses at which ops mark samples that failed."""
         return structs.Failures(self.state["failed"].address, self.state["step"].address)
 
     @property
     def noise(self) -> structs.BatchNoise:
-        """The Philox streams of the step at hand."""
+        """The Philox streams of the current step."""
         return structs.BatchNoise(self.seeds.address, self.state["step"].address, None, None)
 
     def action(self, name: str) -> int:
-        """Address of one action's values (B,)."""
+        """Return the address of one action's values (B,)."""
         return self.values.rows(self.setting.manifest.schedule.names.index(name), 1).address
 
     def kernel(self, launch: Any) -> Op:
-        """An op that launches a kernel."""
+        """Make an op that launches a kernel."""
         driver = self.setting.driver
         return Op(launch.kernel, lambda stream: driver.launch(launch, stream))
 
     def copy(self, target: Buffer, source: Buffer) -> Op:
-        """An op that copies a buffer."""
+        """Make an op that copies a buffer."""
         driver, size = self.setting.driver, source.size
         return Op("copy", lambda stream: driver.copy(target.address, source.address, size, stream))
 
     def zero(self, target: Buffer) -> Op:
-        """An op that fills a buffer with zeros."""
+        """Make an op that fills a buffer with zeros."""
         driver = self.setting.driver
         return Op("zero", lambda stream: driver.zero(target.address, target.size, stream))
 
     def reset(self) -> Op:
-        """The state as it begins."""
+        """Make an op that restores the state's initial values."""
         return self.copy(self.state.whole, self._pristine)
 
     def graph(self, name: str, inputs: Mapping[str, Buffer]) -> tuple[Op, dict[str, Buffer]]:
-        """An op that runs a graph on these inputs, and where its outputs lie."""
+        """Make an op that runs a graph on these inputs; return it and the output buffers."""
         return self.connect(name, self.load(name, inputs), inputs, {})
 
     def load(self, name: str, inputs: Mapping[str, Buffer]) -> DeviceSession:
-        """A graph at the shapes of these buffers; it may do without some."""
+        """Load a graph at the shapes of these buffers, of which it may ignore some."""
         return self.setting.graphs.graph(name, {key: b.shape for key, b in inputs.items()})
 
     def connect(
@@ -155,7 +155,7 @@ class Builder:
         return Op(name, graph.enqueue), written
 
     def logits(self, logits: Buffer, growth: float = 1.0) -> structs.Logits:
-        """Logits (2B, N, V) with the guidance chosen for this step, times ``growth``."""
+        """Combine logits (2B, N, V) with this step's chosen guidance, times ``growth``."""
         batch, (_, tokens, vocabulary) = self.setting.batch, logits.shape
         return structs.Logits(
             cond=logits.address,
@@ -169,7 +169,7 @@ class Builder:
         )
 
     def decide(self, features: Mapping[str, Buffer]) -> list[Op]:
-        """Ask the policies about features, and turn their answers into this call's actions."""
+        """Make the ops that run the policies on features and compute this call's actions."""
         asked = {**features, "step": self.state["policy_step"]}
         answers = [self.graph(name, asked) for name in self.setting.policies]
         ops = [op for op, _ in answers]
@@ -201,7 +201,7 @@ class Builder:
         return [*ops, self.kernel(launches.schedule(op))]
 
     def decode(self, inputs: Mapping[str, Buffer]) -> tuple[list[Op], Buffer]:
-        """From latents or tokens to bytes (B, H, W, channels)."""
+        """Make the ops that decode latents or tokens to bytes (B, H, W, channels)."""
         op, outputs = self.graph("decoder", inputs)
         image, spec = outputs["image"], self.setting.manifest.image
         batch, channels, height, width = image.shape
@@ -221,7 +221,7 @@ class Builder:
         return [op, self.kernel(launches.pixels(pixels))], images
 
     def program(self, ops: Iterable[Op], images: Buffer) -> Program:
-        """The whole program."""
+        """Make the whole program."""
         return Program(
             ops=(self.reset(), *self._begin, *ops),
             request=self.request,
@@ -231,7 +231,7 @@ class Builder:
         )
 
     def _conditioned(self) -> tuple[list[Op], Mapping[str, Buffer]]:
-        """What the backbone is fed of the condition, and the op that computes it, if one does."""
+        """Return the backbone's inputs from the condition, and the op that computes them."""
         manifest = self.setting.manifest
         asked = {name: self.request[name] for name in manifest.condition.tensors}
         if "condition" not in manifest.graphs:
@@ -241,7 +241,7 @@ class Builder:
 
 
 def request_fields(setting: Setting) -> dict[str, tuple[tuple[int, ...], str]]:
-    """Shape and dtype of what a request brings to the device, by name."""
+    """Return shape and dtype of a request's arrays on the device, by name."""
     batch, rows = setting.batch, setting.manifest.condition.tensors
     fields = {name: ((2 * batch, *row.shape), row.dtype) for name, row in rows.items()}
     fields["seeds"] = ((batch,), "int64")

@@ -15,9 +15,9 @@ class HostCall:
     """Brings a graph's inputs to the device, runs it, and brings its outputs back.
 
     Args:
-        graph: At the shapes that it is called with; its tensors have dtypes that NumPy has.
+        graph: The graph at the shapes of its calls; its dtypes are NumPy's.
         driver: The GPU.
-        stream: Where everything runs.
+        stream: Stream that runs all work.
     """
 
     def __init__(self, graph: DeviceSession, driver: Driver, stream: int) -> None:
@@ -30,7 +30,7 @@ class HostCall:
         self._written = {key: self._held(made[key]) for key in graph.outputs}
 
     def __call__(self, inputs: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
-        """The outputs by name; they are this object's own until its next call."""
+        """Compute the outputs by name; the next call overwrites them."""
         for key, (array, address) in self._read.items():
             array[...] = inputs[key]
             self._driver.upload(address, array, self._stream)

@@ -14,8 +14,8 @@ class Op:
     """One thing to put on a stream: a graph, a kernel, a copy or a fill.
 
     Attributes:
-        label: What it is, for people.
-        enqueue: Puts it on the stream given.
+        label: Description for people.
+        enqueue: Puts the op on the stream given.
     """
 
     label: str
@@ -27,10 +27,10 @@ class Program:
     """A whole generation of one batch.
 
     Attributes:
-        ops: From the request to the pixels, in order.
-        request: Where a request goes: the condition's arrays (2B, ...), conditional rows and then
+        ops: All ops, from the request to the pixels, in order.
+        request: Buffers of a request: the condition's arrays (2B, ...), conditional rows and then
             their null twins, ``seeds`` (B,), and ``fidelity`` (B,) with two policies.
-        results: Where ``images``, ``failed`` and ``trace`` lie.
+        results: Buffers ``images``, ``failed`` and ``trace``.
         buffers: Owner of all memory.
         condition: Makes the null twins.
     """

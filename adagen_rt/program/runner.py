@@ -17,12 +17,12 @@ from adagen_rt.types import Arrays
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of one batch; arrays are the runner's own until its next run.
+    """Results of one batch; the runner's next run overwrites the arrays.
 
     Attributes:
         images: (B, H, W, channels) uint8; black where a sample failed.
         failed: (B,) int64: the evaluation, from 1, at which a sample failed; 0 for none.
-        trace: (calls, actions, B) float32: what was chosen, NaN where it was not needed.
+        trace: (calls, actions, B) float32: chosen actions, NaN where a sample needed none.
     """
 
     images: NDArray[np.uint8]
@@ -34,9 +34,9 @@ class Runner:
     """One program on one stream, for one batch after the other.
 
     Args:
-        program: What to run.
+        program: The program to run.
         driver: The GPU.
-        stream: Where everything runs.
+        stream: Stream that runs the program.
         capture: Whether the program becomes a CUDA graph; else its ops are put on the stream one
             by one, which shows where a fault is.
     """
@@ -63,10 +63,10 @@ class Runner:
         """Generate one batch: upload, replay, download, one wait.
 
         Args:
-            rows: What each sample is conditioned on, named arrays (B, ...).
+            rows: Conditions of the samples, named arrays (B, ...).
             seeds: Seeds (B,) int64, not negative.
-            fidelity: Of a program with two policies, how far each sample follows the second
-                (B,), from 0 to 1; None is 0.
+            fidelity: Each sample's share of the second policy, in a program with two (B,), from
+                0 to 1; None is 0.
         """
         self._fill(rows, seeds, fidelity)
         self._driver.activate()
@@ -119,6 +119,6 @@ class Runner:
         return self._driver.end_capture(self._stream)
 
     def _abandon(self) -> None:
-        """End a capture that failed, whatever the driver says: the first error matters."""
+        """End a capture that failed; ignore the driver's further errors, as the first matters."""
         with suppress(Exception):
             self._driver.end_capture(self._stream)

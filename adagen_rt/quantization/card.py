@@ -1,4 +1,4 @@
-"""The page in an engine's folder that says what became of its weights."""
+"""The page in an engine's folder that documents its quantization."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ CARD = "README.md"
 
 @dataclass(frozen=True)
 class Report:
-    """What became of one graph.
+    """Measurements of one quantized graph.
 
     Attributes:
         kinds: Its kinds of layers, measured.
@@ -32,9 +32,9 @@ def write_card(path: Path, manifest: Manifest, reports: Mapping[str, Report]) ->
     """Write the page.
 
     Args:
-        path: Its file.
+        path: The page's file.
         manifest: The engine's.
-        reports: What became of each graph that was changed.
+        reports: Measurements of each graph that was changed.
     """
     limit = manifest.family.prediction_limit
     bound = (

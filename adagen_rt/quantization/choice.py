@@ -1,4 +1,4 @@
-"""Which weights become integers, by a measured rule."""
+"""Choice of the weights that become integers, by a measured rule."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from adagen_rt.quantization.layers import layer_kinds, quantize_layers
 from adagen_rt.quantization.weights import count_entries
 from adagen_rt.types import Arrays
 
-#: A kind of layer stays float32 where its share of the squared error is more than so many times
-#: its share of the weights: it would save little and cost much.
+#: A kind of layer stays float32 where its share of the squared error is more than this many times
+#: its share of the weights: integers would save little memory and cost much accuracy.
 DEAR = 3.0
 
 
@@ -26,11 +26,11 @@ class Kind:
     """Layers that do the same in every block.
 
     Attributes:
-        name: Their weights' name.
-        share: Their part of all weights that could become integers, from 0 to 1.
-        error: How far the graph's outputs are off when these weights alone are integers: root
-            of the mean square over the standard deviation, of the output that is worst off.
-        integer: Whether they become integers.
+        name: Name of the layers' weights.
+        share: Their share of all weights that could become integers, from 0 to 1.
+        error: Error of the graph's worst output when these weights alone are integers: root mean
+            square of the difference over the standard deviation.
+        integer: Whether the weights become integers.
     """
 
     name: str
@@ -52,11 +52,11 @@ def choose_kinds(
 
     Args:
         path: A float32 graph.
-        probes: What it is given in real generations.
-        expected: What it gives for each of them.
-        ranges: Of its convolutions; without them, those stay as they are.
-        runtime: Who runs it.
-        limit: How far the outputs may be off.
+        probes: The graph's inputs in real generations.
+        expected: The graph's outputs for each of the inputs.
+        ranges: Ranges of its convolutions; a convolution without ranges stays float32.
+        runtime: Backend that runs the graph.
+        limit: Largest error of the outputs.
         progress: Called with a line about what happens next.
     """
     layers = layer_kinds(ir.load(path), ranges)
@@ -70,10 +70,10 @@ def choose_kinds(
 
 
 def apply_rule(kinds: Sequence[Kind], limit: float = math.inf) -> list[Kind]:
-    """Decide for measured kinds: those that are not dear become integers, up to the limit.
+    """Choose the measured kinds that become integers, up to the limit of the error.
 
-    Errors of different layers add up as if they were independent. The cheapest come first: those
-    with the least squared error for their share of the weights.
+    Errors of different layers are taken to be independent, so that their squares add up. Kinds
+    with the least squared error for their share of the weights come first.
     """
     total, left = sum(kind.error**2 for kind in kinds) or 1.0, limit**2
     chosen = set()

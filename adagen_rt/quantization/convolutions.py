@@ -1,11 +1,12 @@
 """Convolutions in 8-bit integers.
 
-What is written is plain ONNX: a convolution between ``QuantizeLinear`` and ``DequantizeLinear``,
-which ONNX Runtime and OpenVINO turn into one of integers. Unlike a product's rows, an image cannot
-have scales of its own there, so those of what goes in and comes out are fixed: from the ranges of
-images that are made when the engine is. What goes in has one scale, because its channels are
-summed; what comes out has one a channel, which costs nothing: weights and bias are scaled so that
-the convolution gives each channel in the very steps that it is rounded to.
+The written graph is plain ONNX: a convolution between ``QuantizeLinear`` and
+``DequantizeLinear``, which ONNX Runtime and OpenVINO turn into an integer convolution. Unlike a
+product's rows, an image cannot have its own scales there. The scales of input and output are
+therefore fixed, from the ranges of a few images that are generated during quantization. The input
+has one scale, because the convolution sums its channels. The output has one scale per channel,
+which costs nothing: weights and bias are scaled so that the convolution computes each channel in
+units of its own rounding step.
 """
 
 from __future__ import annotations
@@ -33,26 +34,26 @@ from adagen_rt.quantization.weights import (
 from adagen_rt.types import Arrays
 
 OPS = ("Conv",)
-#: By so much of its width a range is widened on both sides: other images go further, and in a
-#: single channel, of which fewer entries were seen, further still.
+#: Shares of its width by which a range is widened on both sides, because other images exceed it.
+#: A single channel has fewer measured entries, and its range is widened more.
 MARGIN, CHANNEL_MARGIN = 0.2, 0.3
 Floats = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)
 class Range:
-    """Where values are, of everything () or of each channel (C,).
+    """Range of values, over a whole tensor () or over each channel (C,).
 
     Attributes:
-        low: The least.
-        high: The largest.
+        low: The smallest value.
+        high: The largest value.
     """
 
     low: Floats
     high: Floats
 
     def steps(self) -> tuple[Floats, npt.NDArray[np.uint8]]:
-        """Width of the 255 steps of the range, widened and with 0 in it, and which of them is 0."""
+        """Return the width of the 255 steps of the range, extended to 0, and the step of 0."""
         margin = np.float32(CHANNEL_MARGIN if self.low.ndim else MARGIN)
         more = margin * (self.high - self.low)
         low, high = np.minimum(self.low - more, 0), np.maximum(self.high + more, 0)
@@ -60,17 +61,17 @@ class Range:
         return np.asarray(step), np.rint(-low / step).astype(np.uint8)
 
 
-#: Of what goes into a convolution and of the channels that come out, by the name of its output.
+#: Ranges of a convolution's input and of its output's channels, by the name of its output.
 Ranges = Mapping[str, tuple[Range, Range]]
 
 
 def measure_ranges(path: Path, probes: Sequence[Arrays], runtime: OnnxRuntime) -> Ranges:
-    """Ranges around the convolutions of a graph that have weights.
+    """Measure the ranges around the convolutions of a graph that have weights.
 
     Args:
         path: The graph.
-        probes: What it is given.
-        runtime: Who runs it.
+        probes: The graph's inputs.
+        runtime: Backend that runs the graph.
     """
     model = ir.load(path)
     layers = [node for nodes in weight_kinds(model, OPS).values() for node in nodes]
@@ -90,7 +91,7 @@ def measure_ranges(path: Path, probes: Sequence[Arrays], runtime: OnnxRuntime) -
 
 
 def _watch(model: ir.Model, value: ir.Value, name: str, axes: Sequence[int]) -> None:
-    """Let the graph give the least and the largest entry of a value along some axes."""
+    """Add outputs with the least and the largest entry of a value along some axes."""
     along = Builder(model, name).constant("axes", np.array(axes, np.int64))
     for op in ("ReduceMin", "ReduceMax"):
         node = ir.node(op, [value, along], attributes={"keepdims": 0})
@@ -101,12 +102,12 @@ def _watch(model: ir.Model, value: ir.Value, name: str, axes: Sequence[int]) -> 
 
 
 def quantize_convolution(model: ir.Model, node: ir.Node, ranges: Ranges) -> None:
-    """Make one convolution one of integers.
+    """Make one convolution an integer convolution.
 
     Args:
         model: The graph.
         node: The convolution.
-        ranges: Of what goes in and comes out, among others.
+        ranges: Ranges of all convolutions.
     """
     source, weight, result = node.inputs[0], find_weight(node), node.outputs[0]
     assert source is not None
@@ -114,7 +115,7 @@ def quantize_convolution(model: ir.Model, node: ir.Node, ranges: Ranges) -> None
     into, out = ranges[str(result.name)]
     (step, zero), (steps, zeros) = into.steps(), out.steps()
     scales = channel_scales(weight.const_value.numpy(), 0) / steps
-    # Counted in the steps of the products; it moves each channel's 0 to where it is rounded to.
+    # In units of the products; it also moves each channel's 0 to its rounded position.
     bias = np.rint((_bias(node) / steps + zeros) / (step * scales))
     bias = bias.clip(-(2**31), 2**31 - 1).astype(np.int32)
 
@@ -145,11 +146,11 @@ def _bias(node: ir.Node) -> Floats | float:
 
 
 class Builder:
-    """Nodes in the place of one, and their constants.
+    """Builds nodes that replace one node, and their constants.
 
     Args:
-        model: Gets the constants.
-        name: What their names begin with.
+        model: The graph that gets the constants.
+        name: Prefix of the constants' names.
     """
 
     def __init__(self, model: ir.Model, name: str) -> None:
@@ -157,7 +158,7 @@ class Builder:
         self._model, self._name = model, name
 
     def constant(self, name: str, array: npt.NDArray[Any]) -> ir.Value:
-        """A constant."""
+        """Add a constant."""
         dtype = ir.DataType.from_numpy(array.dtype)
         make = partial(ir.tensor, array)
         return add_initializer(self._model, f"{self._name}.{name}", dtype, array.shape, make)
@@ -171,7 +172,7 @@ class Builder:
         zero: npt.NDArray[Any] | None = None,
         axis: int = 0,
     ) -> ir.Value:
-        """``QuantizeLinear`` or ``DequantizeLinear``, with the constants of a name."""
+        """Add ``QuantizeLinear`` or ``DequantizeLinear``, with the constants of a name."""
         inputs = [value, self.constant(f"{name}.step", step)]
         if zero is not None:
             inputs.append(self.constant(f"{name}.zero", zero))
@@ -180,7 +181,7 @@ class Builder:
         return self.add(ir.node(op, inputs, attributes=axes), dtype)
 
     def add(self, node: ir.Node, dtype: ir.DataType = ir.DataType.FLOAT) -> ir.Value:
-        """One more node; its output."""
+        """Add a node; return its output."""
         node.outputs[0].type = ir.TensorType(dtype)
         self.nodes.append(node)
         return node.outputs[0]

@@ -1,4 +1,4 @@
-"""A float32 engine in, its twin with integer weights out, whole or not at all."""
+"""Writing of a float32 engine's twin with integer weights, whole or not at all."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ def quantize_engine(
 ) -> EngineFolder:
     """Write an engine's twin whose large layers have 8-bit integer weights.
 
-    Which layers stay float32 is measured (`quantization/choice.py`) on what the graphs are given
-    in the generation of a few images.
+    The layers that stay float32 are chosen by measurements (`quantization/choice.py`) on the
+    graphs' inputs in the generation of a few images.
 
     Args:
         engine: A float32 engine.
@@ -80,7 +80,7 @@ def _quantize(
 ) -> Report:
     """Write one graph's twin into ``folder``."""
     expected = run_probes(runtime.load(source), probes)
-    # Elsewhere, convolutions make embeddings of an image's patches, where range is precision.
+    # Other graphs' convolutions embed patches; integers are too coarse for their wide ranges.
     ranges = measure_ranges(source, probes, runtime) if source.stem == DECODER else {}
     kinds = choose_kinds(source, probes, expected, ranges, runtime, limit, progress)
     progress(f"writing {source.stem}, and comparing it with float32")

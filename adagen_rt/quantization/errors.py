@@ -1,4 +1,4 @@
-"""How far a graph's outputs are from those of another."""
+"""Errors of a graph's outputs, relative to another graph's."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from adagen_rt.types import Arrays, Session
 
 
 def run_probes(graph: Session, probes: Iterable[Arrays]) -> list[Arrays]:
-    """Copies of a graph's outputs for each of its inputs."""
+    """Run a graph on each of its inputs and copy the outputs."""
     return [{name: np.array(array) for name, array in graph.run(probe).items()} for probe in probes]
 
 
 def relative_error(got: Sequence[Arrays], expected: Sequence[Arrays]) -> float:
-    """Root mean square of the difference over the deviation, of the output that is worst off."""
+    """Return the worst output's root mean square difference over its standard deviation."""
     return max(
         float(np.sqrt(np.mean(np.square(difference)))) / deviation
         for difference, deviation in _differences(got, expected)
@@ -23,7 +23,7 @@ def relative_error(got: Sequence[Arrays], expected: Sequence[Arrays]) -> float:
 
 
 def largest_error(got: Sequence[Arrays], expected: Sequence[Arrays]) -> float:
-    """Largest difference over the deviation, of the output that is worst off."""
+    """Return the worst output's largest difference over its standard deviation."""
     return max(
         float(np.abs(difference).max()) / deviation
         for difference, deviation in _differences(got, expected)
@@ -33,7 +33,7 @@ def largest_error(got: Sequence[Arrays], expected: Sequence[Arrays]) -> float:
 def _differences(
     got: Sequence[Arrays], expected: Sequence[Arrays]
 ) -> Iterator[tuple[np.ndarray, float]]:
-    """Of every output, the differences of all runs, flat, and the deviation of what is expected."""
+    """Yield every output's differences over all runs, flat, and the expected deviation."""
     for name in expected[0]:
         theirs = np.concatenate([run[name].ravel() for run in expected])
         differences = [

@@ -14,7 +14,7 @@ from adagen_rt.quantization.weights import weight_kinds
 
 
 def layer_kinds(model: ir.Model, ranges: Ranges) -> dict[str, list[ir.Node]]:
-    """Products, and where ranges are known convolutions, by kind of layer."""
+    """List the products, and the convolutions with known ranges, by kind of layer."""
     ops = products.OPS + (convolutions.OPS if ranges else ())
     return weight_kinds(model, ops)
 

@@ -1,4 +1,4 @@
-"""What an engine's graphs are given in a real generation."""
+"""Inputs of an engine's graphs, recorded in a real generation."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from adagen_rt.engine.folder import EngineFolder
 from adagen_rt.pipeline.stepwise import StepwisePipeline
 from adagen_rt.types import Arrays, Session
 
-#: Where in a generation a graph that runs at every step is looked at.
+#: Moments of a generation, from 0 to 1, at which a graph that runs at every step is recorded.
 MOMENTS = (0.25, 0.5, 0.75)
 DECODER = "decoder"
-#: Images whose decoding is looked at.
+#: Images whose decoding is recorded.
 IMAGES = 4
 
 
@@ -25,10 +25,10 @@ class Recorder:
     """A graph that keeps copies of some of its inputs.
 
     Attributes:
-        graph: Who computes.
-        wanted: Which runs to keep, from 0.
+        graph: The graph that computes the outputs.
+        wanted: Numbers of the runs to keep, from 0.
         kept: The copies.
-        runs: How many runs there were.
+        runs: Number of runs so far.
     """
 
     graph: Session
@@ -48,8 +48,8 @@ class Recording:
     """A backend whose graphs keep their inputs.
 
     Args:
-        backend: Who loads graphs.
-        wanted: Which runs to keep, by the graph's file.
+        backend: The backend that loads the graphs.
+        wanted: Numbers of the runs to keep, by the graph's file.
     """
 
     def __init__(self, backend: Backend, wanted: dict[Path, Collection[int]]) -> None:
@@ -67,14 +67,14 @@ class Recording:
 def record_probes(
     engine: EngineFolder, backend: Backend, names: Collection[str], threads: int
 ) -> dict[str, list[Arrays]]:
-    """Inputs of graphs in a generation: at three moments of one image's, or at the only one.
+    """Record the inputs of graphs in a generation: at three moments, or at a graph's only run.
 
-    A decoder gets several images, because the ranges of what is in it are measured on them.
+    A decoder's inputs are of several images, because the ranges inside it are measured on them.
 
     Args:
-        engine: Whose graphs.
-        backend: Who runs them.
-        names: The graphs to look at.
+        engine: The engine.
+        backend: The backend that runs its graphs.
+        names: Names of the graphs to record.
         threads: CPU threads.
     """
     steps = engine.manifest.schedule.steps

@@ -1,9 +1,9 @@
 """Matrix products with 8-bit integer weights.
 
-What is written is plain ONNX: ``DequantizeLinear`` of int8 weights with a scale a column, then
-the product. It says what is stored; how to multiply is the backend's affair. Both that run it
-here (``backends/onnxruntime.py``, ``backends/openvino.py``) quantise each row of the other factor
-when they meet it, so that a sample does not depend on what else is in its batch.
+The written graph is plain ONNX: ``DequantizeLinear`` of int8 weights with a scale per column,
+then the product. The graph defines the stored weights, and the backend chooses how to multiply.
+Both backends that run it (``backends/onnxruntime``, ``backends/openvino.py``) quantise each row of
+the other factor at run time, so that a sample does not depend on the rest of its batch.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ OPS = ("MatMul", "Gemm")
 
 
 def quantize_product(model: ir.Model, node: ir.Node) -> None:
-    """Put integers in the place of one product's weight; a Gemm becomes a product and a sum."""
+    """Replace one product's weight by integers; a Gemm becomes a product and a sum."""
     turned = node.op_type == "Gemm" and node.attributes.get_int("transB", 0) == 1
     factor = find_weight(node)
     stored, scales = (store(model, factor, 1, turned) for store in (store_integers, store_scales))

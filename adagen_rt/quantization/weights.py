@@ -1,4 +1,4 @@
-"""Which weights a graph has, by kind of layer, and how they are stored as 8-bit integers."""
+"""Weights of a graph by kind of layer, and their storage as 8-bit integers."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ _RANKS = {"MatMul": 2, "Gemm": 2, "Conv": 4}
 
 
 def weight_kinds(model: ir.Model, ops: Collection[str]) -> dict[str, list[ir.Node]]:
-    """Layers of some types whose second input is a weight, by kind.
+    """List the layers of some types whose second input is a weight, by kind.
 
     A kind is the weight's name without the numbers of its blocks, so that the layers which do
     the same in every block are one kind: ``blocks.*.mlp.fc1``.
 
     Args:
         model: The graph.
-        ops: Of ``MatMul``, ``Gemm`` and ``Conv``.
+        ops: Operators to list, among ``MatMul``, ``Gemm`` and ``Conv``.
     """
     kinds = defaultdict(list)
     for node in model.graph:
@@ -41,9 +41,9 @@ def _kind(name: str) -> str:
 
 
 def find_weight(node: ir.Node) -> ir.Value:
-    """A layer's second input."""
+    """Return a layer's second input."""
     value = node.inputs[1]
-    assert value is not None  # no layer can do without
+    assert value is not None  # every layer has one
     return value
 
 
@@ -55,28 +55,28 @@ def _entries(node: ir.Node) -> int:
 
 
 def _plain(node: ir.Node) -> bool:
-    """Whether a Gemm is what a linear layer is exported as; all else is."""
+    """Tell whether a node is no Gemm, or a Gemm as a linear layer is exported."""
     attributes = node.attributes
     scaled = any(attributes.get_float(name, 1.0) != 1.0 for name in ("alpha", "beta"))
     return not scaled and not attributes.get_int("transA", 0)
 
 
 def count_entries(nodes: Collection[ir.Node]) -> int:
-    """Weights of layers."""
+    """Count the weights of layers."""
     return sum(_entries(node) for node in nodes)
 
 
 def store_integers(
     model: ir.Model, source: ir.Value, channel: int, turned: bool = False
 ) -> ir.Value:
-    """Integers of a weight, shared by all who use the weight.
+    """Store a weight's integers once, shared by all of its readers.
 
     Args:
         model: The graph.
         source: The weight.
-        channel: Axis of what is stored that has a scale for each of its entries, the largest of
-            which is 127.
-        turned: Store a matrix the other way round.
+        channel: Axis of the stored weight with a scale per entry; the largest integer of each
+            entry is 127.
+        turned: Whether to store a matrix transposed.
     """
     tensor = source.const_value
     assert tensor is not None
@@ -92,7 +92,7 @@ def store_integers(
 
 
 def store_scales(model: ir.Model, source: ir.Value, channel: int, turned: bool = False) -> ir.Value:
-    """Scales of a weight's integers; arguments as for `store_integers`."""
+    """Store the scales of a weight's integers; arguments as for `store_integers`."""
     tensor = source.const_value
     assert tensor is not None
     shape = [int(size) for size in tensor.shape.numpy()][:: -1 if turned else 1]
@@ -110,10 +110,10 @@ def _oriented(tensor: ir.TensorProtocol, turned: bool) -> npt.NDArray[np.float32
 
 
 def channel_scales(weight: npt.NDArray[np.float32], channel: int) -> npt.NDArray[np.float32]:
-    """What 1 stands for in each channel (channels,).
+    """Compute the scale of each channel, the value of the integer 1 (channels,).
 
-    Of a channel that is next to nothing beside the others, not less than 1e-4 of theirs: a bias is
-    counted in steps of it, and they have to fit into 32 bits.
+    A channel with tiny weights gets at least 1e-4 of the largest scale. A bias is counted in
+    units of the scale, and has to fit into 32 bits.
     """
     others = tuple(axis for axis in range(weight.ndim) if axis != channel)
     scales: npt.NDArray[np.float32] = np.abs(weight).max(axis=others) / np.float32(127)
@@ -127,7 +127,7 @@ def add_initializer(
     shape: Sequence[int],
     make: Callable[[], ir.TensorProtocol],
 ) -> ir.Value:
-    """A constant of the graph, computed when it is written; the one that has the name already."""
+    """Add a constant, computed when the file is written, or return the one of the same name."""
     initializers = model.graph.initializers
     if name not in initializers:
         tensor = ir.LazyTensor(make, dtype=dtype, shape=ir.Shape(shape))

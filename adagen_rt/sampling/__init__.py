@@ -1,1 +1,1 @@
-"""The adaptive loop and what a caller asks of it and gets back."""
+"""The adaptive loop, its requests and its results."""

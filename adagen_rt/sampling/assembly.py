@@ -23,12 +23,12 @@ from adagen_rt.types import Array, Arrays, Run, Session
 
 @dataclass(frozen=True)
 class Assembly:
-    """What loops are made of.
+    """Parts that loops are made of.
 
     Attributes:
         manifest: The engine's.
         sessions: Its graphs by name, over arrays of any one namespace and device.
-        ops: Where the numeric steps run.
+        ops: Implementation of the numeric steps.
         noise: Gives the noise of a step.
     """
 
@@ -47,7 +47,7 @@ class Assembly:
         """Make a loop under the policy, or under a static schedule.
 
         Args:
-            params: How images are made, complete and checked.
+            params: Sampling parameters, complete and checked.
             fidelity: Shares of the fidelity policy by a sample's place (N,) float32, where any
                 sample follows it.
             policy: Takes the place of the engine's policy.
@@ -71,14 +71,14 @@ class Assembly:
         return RefinedLoop.of(loop, Refinement(params.refine, std, critic))
 
     def rule(self, steps: int) -> StepRule[Any]:
-        """The step rule at a number of steps; the same object each time, for it may keep memory."""
+        """Return the step rule at a number of steps, always the same object: it may keep memory."""
         if steps not in self._rules:
             plugin, spec = self.manifest.plugin, self.manifest.family
             self._rules[steps] = plugin.rule(spec, steps, self.ops, self.noise, self.sessions)
         return self._rules[steps]
 
     def under(self, schedule: ScheduleSpec) -> Assembly:
-        """Copy it under another schedule; rules are shared."""
+        """Copy it with another schedule; rules are shared."""
         return replace(self, manifest=self.manifest.with_schedule(schedule))
 
     @cached_property
@@ -94,7 +94,7 @@ class Assembly:
         return self.manifest.plugin.backbone(self.manifest.family, run)
 
     def _ask(self, name: str, calls: int) -> Network:
-        """A policy or critic, asked ``calls`` times an image, at the steps it was trained for."""
+        """Return a policy or critic, with ``calls`` calls mapped to the steps of its training."""
         session, trained = self.sessions[name], self.manifest.calls
         (output,) = self.manifest.contracts[name].outputs
 
@@ -106,7 +106,7 @@ class Assembly:
 
 
 def static_policy(spec: ScheduleSpec) -> Network:
-    """A policy that answers zeros (B, A), which is the static schedule."""
+    """Make a policy whose output is zero (B, A), which is the static schedule."""
 
     def answer(features: Arrays, call: Array) -> Array:
         xp, shape = array_namespace(call), (call.shape[0], len(spec.actions))

@@ -18,7 +18,7 @@ Rewards = npt.NDArray[np.float32]
 
 
 class Best:
-    """Which candidate of each sample is the best so far.
+    """Record of the best candidate of each sample so far.
 
     The highest reward wins; of equal ones, and where no reward is a number, the candidate with
     the lowest number. Candidates may come in any order.
@@ -27,8 +27,8 @@ class Best:
         count: Samples.
 
     Attributes:
-        rewards: Of the best candidates (count,); NaN where it is none.
-        numbers: Of the best candidates (count,); -1 where there was none yet.
+        rewards: Rewards of the best candidates (count,); NaN without a reward.
+        numbers: Numbers of the best candidates (count,); -1 before the first candidate.
     """
 
     def __init__(self, count: int) -> None:
@@ -36,7 +36,7 @@ class Best:
         self.numbers = np.full(count, -1)
 
     def offer(self, number: int, rewards: Rewards) -> npt.NDArray[np.bool_]:
-        """Compare another candidate of every sample, and say where (count,) it is kept."""
+        """Compare another candidate of every sample; tell where (count,) it is kept."""
         new, best = (np.where(np.isnan(x), -np.inf, x) for x in (rewards, self.rewards))
         earlier = (new == best) & (number < self.numbers)
         wins: npt.NDArray[np.bool_] = (self.numbers < 0) | (new > best) | earlier
@@ -46,11 +46,11 @@ class Best:
 
 
 class Keeper:
-    """The best images of the same samples, of as many candidates as are made.
+    """Makes candidates of the same samples and keeps the best image of each.
 
     Args:
         request: The samples.
-        make: Generates one image of each sample. What it times is added up by itself.
+        make: Generates one image of each sample, and adds up its own timings.
         score: Gives rewards (B,) of images; NaN where it cannot.
     """
 
@@ -70,7 +70,7 @@ class Keeper:
         while self._made < number:
             self._add(self._made)
             self._made += 1
-        assert self._result is not None  # at least one is asked for
+        assert self._result is not None  # number is at least one
         return replace(self._result, rewards=self._best.rewards)
 
     def _add(self, number: int) -> None:
@@ -83,12 +83,11 @@ class Keeper:
 
 
 def candidate_seeds(seeds: npt.NDArray[np.int64], number: int) -> npt.NDArray[np.int64]:
-    """Give a candidate's seeds (B,): the samples' own for number 0, then 63 bits of Philox."""
+    """Return a candidate's seeds (B,): the samples' own for number 0, else 63 bits of Philox."""
     if number == 0:
         return seeds
     random = words(seeds, np.full_like(seeds, number), Purpose.SEED, 2)
-    derived: npt.NDArray[np.int64] = (random[:, 0] << 31) | (random[:, 1] >> 1)
-    return derived
+    return np.asarray((random[:, 0] << 31) | (random[:, 1] >> 1))
 
 
 def score_images(run: Run, images: Images, rows: Arrays, batch_size: int) -> Rewards:
@@ -97,7 +96,7 @@ def score_images(run: Run, images: Images, rows: Arrays, batch_size: int) -> Rew
     Args:
         run: The graph ``reward``, over host arrays.
         images: (B, height, width, channels) uint8.
-        rows: What each was conditioned on, named arrays (B, ...).
+        rows: Conditions of the images, named arrays (B, ...).
         batch_size: Images that are scored together.
     """
     scores = []
@@ -110,7 +109,7 @@ def score_images(run: Run, images: Images, rows: Arrays, batch_size: int) -> Rew
 
 
 def _merge(best: Result, other: Result, wins: npt.NDArray[np.bool_]) -> Result:
-    """The samples of ``other`` where it wins (B,)."""
+    """Replace the samples of ``best`` by those of ``other`` where it wins (B,)."""
     return replace(
         best,
         images=np.where(wins[:, None, None, None], other.images, best.images),

@@ -1,4 +1,4 @@
-"""How a result shows itself: in one line, and in a notebook."""
+"""Show a result: in one line, and in a notebook."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SIDE = 512
 
 
 def one_line(result: Result) -> str:
-    """Size, conditions and seeds of the first images."""
+    """Describe the size, and conditions and seeds of the first images."""
     count, height, width = result.images.shape[:3]
     asked = [result.describe(i) for i in range(min(count, NAMED))]
     more = f", and {count - NAMED} more" if count > NAMED else ""
@@ -32,14 +32,14 @@ def one_line(result: Result) -> str:
 
 
 def as_png(result: Result) -> bytes:
-    """The first images as one picture."""
+    """Encode the first images as one picture."""
     buffer = io.BytesIO()
     to_grid(result.images[:SHOWN]).save(buffer, format="png")
     return buffer.getvalue()
 
 
 def as_html(result: Result) -> str:
-    """The first images, and what was chosen at each policy call: the median of all samples."""
+    """Show the first images, and the median of the samples' actions at each policy call."""
     picture = b64encode(as_png(result)).decode("ascii")
     side = to_grid(result.images[:SHOWN]).size[0]
     width = side * max(1, SIDE // side)
@@ -51,7 +51,7 @@ def as_html(result: Result) -> str:
 
 
 def _table(result: Result) -> str:
-    """A row an action, a column a call."""
+    """Make a table with a row an action and a column a call."""
     calls = len(next(iter(result.schedule.values())))
     numbers = "".join(f"<th>{call}</th>" for call in range(1, calls + 1))
     rows = "".join(
@@ -62,6 +62,6 @@ def _table(result: Result) -> str:
 
 
 def _median(values: npt.NDArray[np.float32]) -> str:
-    """Of the samples that needed the call."""
+    """Write the median of the samples that needed the call."""
     needed = values[np.isfinite(values)]
     return f"{np.median(needed):.3g}" if len(needed) else ""

@@ -1,4 +1,4 @@
-"""Drive a loop to its end: the one place where samples are started, stepped and let go."""
+"""Drive a loop to its end; only here, samples are started, stepped and dropped."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from adagen_rt.types import Array, Arrays
 
 @dataclass(frozen=True)
 class Stepped:
-    """What one step of a batch did.
+    """Outcome of one step of a batch.
 
     Attributes:
         number: Steps done so far, 1 for the first.
-        decisions: What the policy chose since the last step.
-        ended: Slots that are done or have failed; they cost nothing more.
+        decisions: The policy's decisions since the last step.
+        ended: Slots that are done or have failed; they are not computed again.
         running: Slots that go on.
     """
 
@@ -30,13 +30,12 @@ class Stepped:
 def drive(loop: Loop, index: Array, rows: Arrays, seeds: Array) -> Iterator[Stepped]:
     """Run one batch to its end, and yield after every step.
 
-    Whoever iterates is the recorder: previews, traces and rollouts keep what they need of each
-    step.
+    The caller records: previews, traces and rollouts keep the parts of each step that they need.
 
     Args:
         loop: The loop.
         index: Place of each sample in the request (B,) int64.
-        rows: What each sample is conditioned on, named arrays (B, ...).
+        rows: Conditions of the samples, named arrays (B, ...).
         seeds: Seeds (B,) int64, not negative.
     """
     state, decisions = loop.start(index, rows, seeds)

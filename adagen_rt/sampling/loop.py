@@ -20,13 +20,13 @@ from adagen_rt.engine.schedule import Schedule
 from adagen_rt.sampling.rule import State, StepRule
 from adagen_rt.types import Array, Arrays, Run
 
-#: From a family's features and the index of the policy call (B,) to numbers for every sample.
+#: Maps a family's features and the index of the policy call (B,) to numbers for every sample.
 Network = Callable[[Arrays, Array], Array]
 
 
 @dataclass
 class Timings:
-    """Seconds spent in each part of a generation, and how much work that was."""
+    """Seconds spent in each part of a generation, and the number of backbone rows."""
 
     seconds: dict[str, float] = field(default_factory=lambda: defaultdict(float))
     backbone_rows: int = 0
@@ -43,7 +43,7 @@ class Timings:
 
 @dataclass(frozen=True)
 class Decision:
-    """What one policy call decided.
+    """Actions of one policy call.
 
     Attributes:
         index: Place of each sample in the request (B,).
@@ -56,7 +56,7 @@ class Decision:
     actions: Arrays
 
     def take(self, rows: Array) -> Decision:
-        """What was decided for the samples at ``rows`` (int64)."""
+        """Select the decisions for the samples at ``rows`` (int64)."""
         xp = array_namespace(rows)
         actions = {name: xp.take(values, rows) for name, values in self.actions.items()}
         return Decision(xp.take(self.index, rows), xp.take(self.call, rows), actions)
@@ -64,22 +64,22 @@ class Decision:
 
 @dataclass(frozen=True)
 class Fidelity:
-    """A second policy, and how far each sample follows it.
+    """A second policy, and its share for each sample.
 
     Attributes:
-        policy: The one trained for fidelity.
-        share: From 0 (not at all) to 1, by a sample's place in the request (N,) float32.
+        policy: The policy trained for fidelity.
+        share: Share of that policy, 0 to 1, by a sample's place in the request (N,) float32.
     """
 
     policy: Network
     share: Array
 
     def blend(self, raw: Array, index: Array, features: Arrays, call: Array) -> Array:
-        """The first policy's output (B, A) moved towards the second's."""
+        """Move the first policy's output (B, A) towards the second's."""
         xp = array_namespace(raw)
         share = xp.take(self.share, index)[:, None]
         blended = (1 - share) * raw + share * self.policy(features, call)
-        # What the second policy says to a sample that does not follow it may not be finite.
+        # The second policy's output for a sample with share 0 may not be finite.
         return xp.where(share > 0, blended, raw)
 
 
@@ -90,11 +90,11 @@ class Loop:
     Attributes:
         rule: The family's step rule.
         schedule: Residuals, smoothing and activations at the rule's number of steps.
-        conditioner: Makes what the backbone is told of a sample besides its state.
-        backbone: From the rule's inputs to ``logits`` or ``prediction``, and ``features``.
-        policy: Gives the raw output (B, A).
-        fidelity: A second policy to blend with, if any sample wants it.
-        timings: Where the time goes.
+        conditioner: Makes the backbone's inputs that follow from a sample's condition.
+        backbone: Maps the rule's inputs to ``logits`` or ``prediction``, and ``features``.
+        policy: Computes the raw output (B, A).
+        fidelity: A second policy to blend with, if any sample follows it.
+        timings: Seconds by part.
     """
 
     rule: StepRule[Any]
@@ -110,7 +110,7 @@ class Loop:
 
         Args:
             index: Place of each sample in the request (B,) int64.
-            rows: What each sample is conditioned on, named arrays (B, ...).
+            rows: Conditions of the samples, named arrays (B, ...).
             seeds: Seeds (B,) int64, not negative.
         """
         xp, count, where = array_namespace(seeds), seeds.shape[0], device(seeds)
@@ -133,7 +133,7 @@ class Loop:
         return state, [decision]
 
     def step(self, state: State) -> tuple[State, Decision]:
-        """One backbone evaluation and what follows from it."""
+        """Make one backbone evaluation, one decision and one step of the rule."""
         outputs = self._evaluate(state)
         call = state.step + (self.schedule.calls - self.rule.steps)
         raw = self._ask(state, self.rule.features(state, outputs), call)
@@ -154,7 +154,7 @@ class Loop:
     def _move(
         self, state: State, raw: Array, call: Array, outputs: Arrays | None
     ) -> tuple[State, Decision]:
-        """Do what ``raw`` means; without ``outputs``, before the first evaluation."""
+        """Apply the actions of ``raw``; ``outputs`` is None before the first evaluation."""
         xp = array_namespace(call)
         with self.timings.measure("policy"):
             actions, smoothed = self.schedule.decide(raw, call, state.smoothed)
@@ -168,11 +168,11 @@ class Loop:
         return state, Decision(state.index, call, actions)
 
     def split(self, state: State) -> tuple[State, State]:
-        """The slots that are done or have failed, and those that go on."""
+        """Split the slots into those that are done or have failed, and those that go on."""
         xp = array_namespace(state.index)
         ended = self.rule.finished(state) | state.failed
         gone, rest = xp.nonzero(ended)[0], xp.nonzero(~ended)[0]
-        # Most steps end nothing or everything, and a state can hold a large cache.
+        # Most steps end no slot or all slots, and copying a state may copy a large cache.
         return (
             state.take(gone) if rest.shape[0] else state,
             state.take(rest) if gone.shape[0] else state,

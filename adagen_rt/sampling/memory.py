@@ -1,4 +1,4 @@
-"""Where the arrays of a loop live."""
+"""Memory of a loop's arrays: the host's, or a device's."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from adagen_rt.types import Array
 
 @dataclass(frozen=True)
 class Memory:
-    """The way to a loop's arrays and back; by itself, the host's own NumPy arrays.
+    """Transfers between the host's arrays and a loop's; by default both are NumPy arrays.
 
     Attributes:
-        put: Brings a NumPy array to where the loop runs.
-        get: Brings an array of the loop's to the host.
+        put: Copies a NumPy array to the loop's device.
+        get: Copies an array of the loop to the host.
     """
 
     put: Callable[[npt.NDArray[Any]], Array] = lambda values: values

@@ -1,7 +1,7 @@
 """Sampling parameters: every option of a generation, each in one place.
 
-A field below is the option: its name is that of the Python keyword, of the HTTP field and, with
-dashes, of the command line's option; its row says what may be asked for and what it means.
+A field below is the option. Its name is also the Python keyword, the HTTP field and, with dashes,
+the command line's option. Its row has the type, the range and the meaning.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from adagen_rt.engine.manifest import Manifest
 from adagen_rt.errors import EngineError, InputError, as_integer
 
 MAX_STEPS = 1000
-#: Candidates of one sample, at a step or in all.
+#: Largest number of candidates of one sample, at a step or in total.
 MAX_CANDIDATES = 64
 
 ScheduleName = Literal["policy", "static", "tuned"]
@@ -27,15 +27,15 @@ SCHEDULES: tuple[ScheduleName, ...] = get_args(ScheduleName)
 
 @dataclass(frozen=True)
 class Row:
-    """What may be asked for in one field.
+    """Type, range and meaning of one field.
 
     Attributes:
         kind: ``int``, ``float`` or ``str``.
-        text: What it means, in a few sentences.
+        text: Meaning of the field, in a few sentences.
         low: Smallest number.
         high: Largest number.
-        choices: Words, where it is one.
-        graph: The graph without which an engine has only the default.
+        choices: Possible words of a ``str``.
+        graph: Graph that an engine needs for any value but the default.
     """
 
     kind: type[int] | type[float] | type[str]
@@ -46,10 +46,10 @@ class Row:
     graph: str | None = None
 
     def check(self, name: str, value: Any) -> None:
-        """Refuse what is out of range.
+        """Refuse a value that is out of range.
 
         Raises:
-            InputError: It is.
+            InputError: The value is out of range.
         """
         if self.choices:
             if not isinstance(value, str) or value not in self.choices:
@@ -80,18 +80,18 @@ def _option(default: Any, kind: type[Any], text: str, **limits: Any) -> Any:
 
 @dataclass(frozen=True)
 class SamplingParams:
-    """How images are made; what is not given is the engine's own choice.
+    """Sampling parameters of a generation; None takes the engine's own choice.
 
     Attributes:
-        steps: Backbone evaluations, 1 to 1000; None takes what the policy was trained for. With
-            another number, the policy sees the corresponding step of its own schedule. The field
-            calls them `num_inference_steps`; DiT's and SiT's usual solver takes two for a step of
-            its own, so that the number must be even.
+        steps: Backbone evaluations, 1 to 1000; None takes the number that the policy was trained
+            for. With another number, the policy sees the corresponding step of its own schedule.
+            Other libraries call them `num_inference_steps`. The default solver of DiT and SiT
+            takes two evaluations per step, so that the number must be even.
         schedule: ``"policy"`` asks the policy network for each sample, ``"static"`` runs the
             hand-made schedule, ``"tuned"`` the best static one that a search found. None takes the
             policy, or in an engine without one the hand-made schedule.
-        fidelity: From 0, the adversarially trained policy, to 1, the one trained for fidelity;
-            for all samples or one for each.
+        fidelity: Share from 0, the adversarially trained policy, to 1, the policy trained for
+            fidelity; one number for all samples or one for each.
         refine: Actions that are tried at every policy call, 1 to 64; the critic keeps one.
         best_of: Images that are made of each sample, 1 to 64; the reward model keeps one.
     """
@@ -165,19 +165,19 @@ class SamplingParams:
         return complete
 
     def _check_graphs(self, manifest: Manifest) -> None:
-        """Refuse what this engine has no graph for, and what would change a schedule as it is."""
+        """Refuse fields whose graph the engine lacks, and policy fields of a static schedule."""
         for name, value in self.changed().items():
             graph = ROWS[name].graph
             if graph is None:
                 continue
+            if self.schedule != "policy" and name != "best_of":
+                expected = f"{ROWS[name].low} with a static schedule: no policy is asked"
+                raise InputError(name, _largest(value), expected)
             if graph not in manifest.graphs:
                 raise EngineError(
                     f"{manifest.name}: {name} needs the graph {graph!r}, which this engine lacks; "
                     f"name its weights as files.{graph} in the recipe and export again"
                 )
-            if self.schedule != "policy" and name != "best_of":
-                expected = f"{ROWS[name].low} with a static schedule: no policy is asked"
-                raise InputError(name, _largest(value), expected)
 
 
 #: The row of each field by its name.
@@ -185,7 +185,7 @@ ROWS: dict[str, Row] = {option.name: option.metadata["row"] for option in fields
 
 
 class SamplingOptions(TypedDict, total=False):
-    """The fields of `SamplingParams` as keywords, and an old one that goes with this version."""
+    """The fields of `SamplingParams` as keywords, and a deprecated keyword."""
 
     steps: int | None
     schedule: ScheduleName | None
@@ -220,7 +220,7 @@ def schedule_of_static(static: Any) -> ScheduleName | None:
     warnings.warn(
         "static= is deprecated; use schedule='static' or schedule='tuned'",
         DeprecationWarning,
-        stacklevel=5,  # who calls the method that has the keyword
+        stacklevel=5,  # the caller of the method that has the keyword
     )
     if isinstance(static, (bool, np.bool_)):
         return "static" if static else None

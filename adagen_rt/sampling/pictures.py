@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 
     from adagen_rt.sampling.result import Images, Result
 
-#: A larger picture helps nobody and takes more memory than the images themselves.
+#: Largest picture in pixels; a larger one is not useful and takes more memory than the images.
 MAX_GRID_PIXELS = 1 << 28
 
 
 def to_picture(pixels: Images) -> Image:
-    """A picture of pixels (H, W, c) uint8, grey or RGB."""
+    """Make a picture of pixels (H, W, c) uint8, grey or RGB."""
     # Whoever takes the arrays does not wait for it.
     from PIL import Image
 
@@ -31,7 +31,7 @@ def to_picture(pixels: Images) -> Image:
 
 
 def to_grid(images: Images, columns: int | None = None) -> Image:
-    """A picture of images (N, H, W, c), row by row; by itself about as many rows as columns."""
+    """Make a picture of images (N, H, W, c), row by row; a square one by default."""
     count, height, width, channels = images.shape
     columns = columns or math.ceil(math.sqrt(count))
     rows = -(-count // columns)
@@ -53,11 +53,11 @@ def check_target(field: str, path: Path, count: int, pixels: int) -> None:
     Args:
         field: What the caller calls it.
         path: A name ending .png or .npz, or a folder.
-        count: How many images.
-        pixels: Of one image.
+        count: Number of images.
+        pixels: Number of pixels of one image.
 
     Raises:
-        InputError: It is not one of those, or cannot be written.
+        InputError: The path has another ending, or cannot be written.
     """
     if _is_folder(path):
         check_writable(field, path, folder=True)
@@ -79,11 +79,11 @@ def check_grid(field: str, count: int, pixels: int) -> None:
 
 
 def save_images(path: Path, result: Result) -> list[Path]:
-    """Write images in the form that the name asks for, but no failed sample.
+    """Write the images that did not fail, in the format of the name's ending.
 
     Args:
         path: A name ending .png or .npz, or a folder.
-        result: What was generated.
+        result: The generated images.
 
     Returns:
         The files written.

@@ -1,10 +1,11 @@
 """Inference-time refinement: several actions are tried at every policy call, the best is kept.
 
 The paper (AdaGen, arXiv 2603.06993) names the mechanism without its equations; this is our
-reading. Of K candidates around the policy's output, the first is the output itself. Each is
-advanced, the backbone evaluates what came of it, and the critic, which was trained to predict
-the reward from what the policy sees at a call, says how well each will end. The winner's
-evaluation is the next step's, so that K candidates cost at most K times the backbone rows.
+reading. The first of K candidates is the policy's output itself; the others have noise added to
+it. Each candidate takes a step, and the backbone evaluates the new state. The critic, which was
+trained to predict the reward from the policy's inputs at a call, then scores each candidate. The
+winner's evaluation is used for the next step, so that K candidates cost at most K times the
+backbone rows.
 """
 
 from __future__ import annotations
@@ -22,12 +23,12 @@ from adagen_rt.types import Array, Arrays
 
 @dataclass(frozen=True)
 class Refinement:
-    """How to refine.
+    """Settings of refinement.
 
     Attributes:
         count: Candidates at a call, K.
         std: Standard deviation of their noise, in units of the policy's raw output.
-        critic: Gives the value (B,) of going on from what is seen at a call.
+        critic: Predicts the reward (B,) from the policy's inputs at a call.
     """
 
     count: int
@@ -39,26 +40,26 @@ class Refinement:
 class RefinedLoop(Loop):
     """A loop that looks one evaluation ahead.
 
-    A candidate is scored where it goes on. Where the policy's own candidate has finished, as
-    all have at the last step, there is nothing to compare and it stands; another that has
-    finished early is out, and so is one that met a non-finite number.
+    Only a candidate that goes on is scored. Where the policy's own candidate has finished, as at
+    the last step, it is kept without a comparison. Another candidate that has finished early, or
+    that met a non-finite number, is dropped.
 
     Attributes:
-        refinement: How to refine.
+        refinement: Settings of refinement.
     """
 
     refinement: Refinement
-    #: A state that was made, and the evaluation of those of its slots that go on. Any other
-    #: state is evaluated afresh, so that a caller may hold as many as he likes.
+    #: The last state, and the evaluation of its slots that go on. Any other state is evaluated
+    #: again, so that a caller may hold several states.
     _ahead: tuple[State, Arrays] | None = field(default=None, init=False)
 
     @classmethod
     def of(cls, loop: Loop, refinement: Refinement) -> RefinedLoop:
-        """The same loop, refined."""
+        """Make the refined form of a loop."""
         return cls(**vars(loop), refinement=refinement)
 
     def split(self, state: State) -> tuple[State, State]:
-        """The slots that are done or have failed, and those that go on."""
+        """Split the slots into those that are done or have failed, and those that go on."""
         ended, rest = super().split(state)
         if self._ahead is not None and self._ahead[0] is state:
             self._ahead = rest, self._ahead[1]
@@ -67,7 +68,7 @@ class RefinedLoop(Loop):
     def _evaluate(self, state: State) -> Arrays:
         if self._ahead is not None and self._ahead[0] is state:
             outputs = self._ahead[1]
-            # A state that was not split may have slots that were not evaluated.
+            # Before a split, a state may have slots without an evaluation.
             if outputs["features"].shape[0] == 2 * len(state):
                 return outputs
         return super()._evaluate(state)
@@ -96,9 +97,9 @@ class RefinedLoop(Loop):
         return chosen, decision.take(best)
 
     def _noise(self, seeds: Array, call: Array, width: int) -> Array:
-        """What is added to the raw output of each candidate (B * K, A); nothing to the first.
+        """Draw the noise on the raw output of each candidate (B * K, A); 0 for the first.
 
-        Candidates share all other noise of their sample: they differ by their action alone.
+        Candidates share all other noise of their sample, so that only their actions differ.
         """
         xp = array_namespace(seeds)
         count = self.refinement.count
@@ -108,7 +109,7 @@ class RefinedLoop(Loop):
         return xp.reshape(xp.concat([own, others], axis=1), (-1, width))
 
     def _look_ahead(self, tried: State, rows: Array, call: Array) -> tuple[Arrays | None, Array]:
-        """Evaluation and value of the candidates at ``rows``, those that go on."""
+        """Evaluate and score the candidates that go on, at ``rows``."""
         xp = array_namespace(rows)
         if not rows.shape[0]:
             return None, xp.zeros(1, dtype=xp.float32, device=device(rows))
@@ -119,7 +120,7 @@ class RefinedLoop(Loop):
             return outputs, self.refinement.critic(seen, xp.take(call, rows))
 
     def _best(self, tried: State, runs: Array, value: Array) -> Array:
-        """Rows (B,) of the best candidates; the first wins where nothing is better."""
+        """Return the rows (B,) of the best candidates; of equal ones, the first wins."""
         xp = array_namespace(value)
         count = self.refinement.count
         score = xp.where(runs & ~xp.isnan(value), value, -xp.inf)

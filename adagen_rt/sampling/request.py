@@ -1,4 +1,4 @@
-"""What a caller asks for, checked before any memory is taken."""
+"""Requests of callers, checked before any memory is taken."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from adagen_rt.sampling.params import SamplingParams, make_params
 from adagen_rt.types import Arrays
 
 MAX_COUNT = 100_000
-#: Samples that are generated together.
+#: Largest number of samples that are generated together.
 MAX_BATCH = 4096
 #: Seeds are 63-bit, so that they fit a signed 64-bit integer everywhere.
 SEED_LIMIT = 1 << 63
@@ -30,10 +30,10 @@ class Request:
     """Samples to make.
 
     Attributes:
-        rows: What each sample is conditioned on: named arrays (B, ...).
+        rows: Conditions of the samples: named arrays (B, ...).
         seeds: Seed of each sample (B,) int64.
-        params: How they are made, complete and checked.
-        fidelity: How far each sample follows the fidelity policy (B,) float32.
+        params: Sampling parameters, complete and checked.
+        fidelity: Each sample's share of the fidelity policy (B,) float32.
     """
 
     rows: Arrays
@@ -67,14 +67,14 @@ def make_request(
     params: SamplingParams | None = None,
     options: Mapping[str, Any] | None = None,
 ) -> Request:
-    """Check what a caller asks for against an engine.
+    """Check a caller's request against an engine.
 
     Args:
         manifest: The engine's.
-        given: What each sample is conditioned on, as the engine's kind of condition reads it: a
-            class number or name.
+        given: Condition of each sample, as the engine's kind of condition reads it: a class
+            number or name.
         seeds: A seed for each sample; None draws them from the system's entropy.
-        params: How they are made.
+        params: Sampling parameters; None takes the engine's own.
         options: Fields of `SamplingParams` that win over those of ``params``.
 
     Raises:
@@ -110,7 +110,7 @@ def _seeds(seeds: Sequence[int] | None, count: int) -> npt.NDArray[np.int64]:
 
 
 def _shares(fidelity: float | Sequence[float], count: int) -> npt.NDArray[np.float32]:
-    """How far each sample follows the fidelity policy (count,)."""
+    """Return each sample's share of the fidelity policy (count,)."""
     values = np.asarray(fidelity, np.float32)
     if values.shape not in ((), (count,)):
         expected = f"a number from 0 to 1, or one for each of {count} labels"

@@ -1,4 +1,4 @@
-"""What a generation gives back."""
+"""Results of a generation."""
 
 from __future__ import annotations
 
@@ -31,16 +31,16 @@ class Result:
     Attributes:
         condition: What the engine can be conditioned on.
         images: (B, height, width, channels) uint8; black where a sample failed.
-        rows: What each image was conditioned on: named arrays (B, ...).
+        rows: Conditions of the images: named arrays (B, ...).
         seeds: Seed of each image (B,) int64; with the same condition and parameters it gives the
-            same image. With best-of, that of the candidate that was kept.
-        schedule: What was chosen, by action name: (calls, B) float32, NaN for steps that
-            a sample did not need.
+            same image. With best-of, the seed of the candidate that was kept.
+        schedule: Chosen actions by name: (calls, B) float32, NaN for steps that a sample did
+            not need.
         failures: Step at which each failed sample met a non-finite number, by its place.
         timings: Seconds by part (``backbone``, ``policy``, ``sampling``, ``decoder``; ``critic``
-            and ``reward`` where they are asked), and the backbone rows evaluated.
-        rewards: What the engine's reward model gives each image (B,) float32, NaN where a
-            sample failed; None where it was not asked.
+            and ``reward`` where they run), and the backbone rows evaluated.
+        rewards: Reward of each image by the engine's reward model (B,) float32, NaN where a
+            sample failed; None where the model did not run.
     """
 
     condition: ConditionSpec
@@ -57,7 +57,7 @@ class Result:
 
     @property
     def labels(self) -> npt.NDArray[np.int64]:
-        """Class of each image (B,) int64, of an engine that is asked for classes."""
+        """Class of each image (B,) int64, of an engine with class labels."""
         labels: npt.NDArray[np.int64] = self.rows["labels"]
         return labels
 
@@ -117,11 +117,11 @@ class Step:
     Attributes:
         number: Steps done so far, 1 for the first.
         steps: Steps of a full generation.
-        decisions: What the policy chose since the last step.
+        decisions: The policy's decisions since the last step.
         running: Places in the request that go on after this step.
         advanced: Sample steps done by this one, or found to be unnecessary.
-        seconds: Spent by part so far, since the generation began.
-        preview: Decodes every sample of the batch as it stands:
+        seconds: Seconds by part since the generation began.
+        preview: Decodes the current state of every sample of the batch:
             (B, height, width, channels) uint8.
     """
 
@@ -164,13 +164,13 @@ class Trace:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """What is left to do with slots: decode them.
+    """Slots that only have to be decoded.
 
     Attributes:
         index: Places in the request (B,) int64, on the host.
         step: Backbone evaluations done (B,) int64, on the host.
         failed: Whether a non-finite number appeared (B,) bool, on the host.
-        latents: The decoder's inputs, where the loop runs.
+        latents: The decoder's inputs, on the loop's device.
     """
 
     index: npt.NDArray[np.int64]
@@ -180,7 +180,7 @@ class Snapshot:
 
     @classmethod
     def of(cls, state: State, rule: StepRule[Any], memory: Memory) -> Snapshot:
-        """Take slots as they stand; keep the latents, let the rest of the state go."""
+        """Keep the latents of slots, and drop the rest of the state."""
         index, step, failed = map(memory.get, (state.index, state.step, state.failed))
         return cls(index, step, failed, rule.latents(state))
 

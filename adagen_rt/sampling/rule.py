@@ -25,7 +25,7 @@ class State:
 
     Attributes:
         index: Place of each sample in the request (B,) int64.
-        condition: What each sample is made of besides its seed.
+        condition: Conditions of the samples, as inputs of the backbone.
         seeds: Seed of each sample (B,) int64.
         step: Backbone evaluations done so far (B,) int64.
         smoothed: The schedule's memory (B, A) float32.
@@ -93,7 +93,7 @@ class StepRule(ABC, Generic[S]):
         """Make fresh noise, or mask all tokens, for the slots of ``blank``."""
 
     def prologue(self, state: S) -> Arrays | None:
-        """Show what the policy sees before the first evaluation, if it is asked then."""
+        """Return the policy's inputs before the first evaluation, or None without a call then."""
         return None
 
     def begin(self, state: S, actions: Arrays) -> S:
@@ -105,7 +105,7 @@ class StepRule(ABC, Generic[S]):
         """Make the backbone's inputs: conditional rows, then null rows."""
 
     def features(self, state: S, outputs: Arrays) -> Arrays:
-        """Show what the policy sees of the backbone's outputs: the conditional rows' features."""
+        """Select the policy's inputs from the backbone's outputs: conditional rows' features."""
         return {"features": halves(outputs["features"])[0]}
 
     def take_outputs(self, outputs: Arrays, rows: Array) -> Arrays:
@@ -122,7 +122,7 @@ class StepRule(ABC, Generic[S]):
         """Make one step, from the backbone's outputs and the actions for it."""
 
     def finished(self, state: S) -> Array:
-        """Say which slots need no further evaluation (B,) bool."""
+        """Tell which slots need no further evaluation (B,) bool."""
         return state.step >= self.steps
 
     @abstractmethod

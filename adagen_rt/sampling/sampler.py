@@ -1,4 +1,4 @@
-"""From a request to its images, step by step: what pipelines, servers and scores have in common."""
+"""Samplers make the images of a request step by step, for pipelines, servers and scores."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ OnStep = Callable[[Step], object]
 
 
 class Sampler:
-    """Graphs that images can be made with, on the host or as tensors of a device.
+    """Makes images with graphs, on the host or as tensors of a device.
 
-    Calls share nothing but the graphs' buffers; for that reason, one thread at a time.
+    Calls share only the graphs' buffers; therefore, only one thread at a time may call.
 
     Args:
         assembly: The graphs.
-        memory: Where their arrays live.
+        memory: Transfers between the host and the graphs' arrays.
     """
 
     def __init__(self, assembly: Assembly, memory: Memory = HOST) -> None:
@@ -41,7 +41,7 @@ class Sampler:
 
     @property
     def manifest(self) -> Manifest:
-        """What the graphs are."""
+        """Manifest of the graphs."""
         return self.assembly.manifest
 
     def run(
@@ -59,7 +59,7 @@ class Sampler:
         return self.keeper(request, batch_size, progress).best_of(request.params.best_of)
 
     def stream(self, request: Request) -> Iterator[Step]:
-        """Make one batch and yield after every step; of best-of, the first candidates."""
+        """Make one batch and yield after every step; with best-of, only the first candidates."""
         return self._steps(self._loop(request), request, np.arange(len(request)), [])
 
     def keeper(
@@ -78,9 +78,9 @@ class Sampler:
         """Make a loop, for callers that manage slots themselves.
 
         Args:
-            params: Complete and checked.
+            params: Sampling parameters, complete and checked.
             fidelity: Shares of the fidelity policy by a sample's place (N,), which the caller may
-                change between steps; None where nobody follows it.
+                change between steps; None where no sample follows it.
         """
         return self.assembly.loop(params, None if fidelity is None else self.memory.put(fidelity))
 
@@ -92,7 +92,7 @@ class Sampler:
             return self.memory.get(to_pixels(image, low, high))
 
     def score_rows(self, images: Images, rows: Arrays, batch_size: int = 16) -> Rewards:
-        """Ask the reward model about images (B, height, width, channels): rewards (B,)."""
+        """Score images (B, height, width, channels) by the reward model: rewards (B,)."""
         run, memory = self.assembly.sessions["reward"].run, self.memory
 
         def host_run(inputs: Arrays) -> Arrays:
@@ -107,7 +107,7 @@ class Sampler:
     def _make(
         self, loop: Loop, batch_size: int, progress: OnStep | None, request: Request
     ) -> Result:
-        """One image of every sample."""
+        """Make one image of every sample."""
         trace = Trace(request, loop.schedule.spec.names, loop.schedule.calls)
         images, failures = blank_images(len(request), self.manifest.image), dict[int, int]()
         for first in range(0, len(request), batch_size):

@@ -12,7 +12,7 @@ __all__ = ["BatchEngine", "Image", "Job", "Observer", "Outcome", "Progress", "St
 
 
 def __getattr__(name: str) -> Any:
-    if name == "Engine":  # the name of the version before
+    if name == "Engine":  # the name in the previous version
         text = "adagen_rt.serving.Engine is deprecated; use adagen_rt.serving.BatchEngine"
         warnings.warn(text, DeprecationWarning, stacklevel=2)
         return BatchEngine

@@ -19,7 +19,7 @@ def save_checkpoint(state: dict[str, Any], path: Path) -> None:
 
 
 def load_checkpoint(path: Path) -> dict[str, Any]:
-    """Read what `save_checkpoint` wrote, without running any code in it.
+    """Read a checkpoint of `save_checkpoint`, without running any code in it.
 
     Raises:
         CheckpointError: The file is damaged or is no such checkpoint.

@@ -30,7 +30,7 @@ class CsvLog:
         self.writer.writerows(rows)
 
     def write(self, values: Mapping[str, object]) -> None:
-        """Adds a line; columns without a value stay empty."""
+        """Add a line; columns without a value stay empty."""
         self.writer.writerow([values.get(field, "") for field in self.fields])
         self.file.flush()
 
@@ -59,7 +59,7 @@ class LossLog(CsvLog):
         self.speed = 0.0
 
     def add(self, step: int, loss: float, rate: float, batch: int) -> float:
-        """Notes a step; returns the images per second of the last complete interval."""
+        """Note a step; return the images per second of the last complete interval."""
         self.losses.append(loss)
         if step % self.EVERY == 0:
             elapsed = time.monotonic() - self.since
@@ -72,7 +72,7 @@ class LossLog(CsvLog):
 
 
 def _read_rows(path: Path, until: int) -> Iterator[list[str]]:
-    """The lines of an earlier log up to a step; none for a run that starts afresh."""
+    """Yield the lines of an earlier log up to a step; none for a run that starts afresh."""
     if until == 0 or not path.is_file():
         return
     with path.open(newline="") as file:

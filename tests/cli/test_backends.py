@@ -60,10 +60,10 @@ def test_bench_times_the_plans(run, planned):
 @pytest.mark.parametrize(
     ("command", "arguments", "named"),
     [
-        ("generate", ("--preview", "steps.png"), "preview: got 'steps.png', expected none with"),
+        ("generate", ("--preview", "a.png"), "preview: got 'tensorrt', expected the backend onn"),
         ("generate", ("--threads", 1), "threads: got 1, expected none with the backend tensorrt"),
         ("generate", ("--provider", "cuda"), "provider: got 'cuda', expected none with"),
-        ("bench", ("--profile",), "profile: got True, expected none with tensorrt"),
+        ("bench", ("--profile",), "profile: got 'tensorrt', expected the backend onnxruntime or"),
         ("bench", ("--threads", 1), "threads: got 1, expected none with the backend tensorrt"),
     ],
 )

@@ -39,6 +39,7 @@ def refuse_generate(refuse, guarded, tiny_engine):
         (("--label", "0-3"), "label"),
         (("--label", "2-1"), "label"),
         (("--label", "hat"), "circle, square, t-bar"),
+        (("--label", "9" * 5000), "circle, square, t-bar"),
         (("--count", 0), "count: got 0"),
         (("--count", -4), "count"),
         (("--count", 10**6), "count: got 1000000"),
@@ -61,6 +62,11 @@ def refuse_generate(refuse, guarded, tiny_engine):
         (("--refine", 0), "refine: got 0"),
         (("--refine", 2), "refine needs the graph 'critic'"),
         (("--refine", 2, "--static"), "refine: got 2, expected 1 with a static schedule"),
+        (("--refine", 2, "--schedule", "static"), "refine: got 2, expected 1 with a static"),
+        (("--schedule", "best"), "--schedule"),
+        (("--schedule", "tuned"), "schedule: got 'tuned', expected an engine whose static"),
+        (("--tuned", "--static"), "--static: got '--tuned as well', expected one of them"),
+        (("--static", "--schedule", "policy"), "--static: got '--schedule policy as well'"),
         (("--best-of", 10**6), "best-of: got 1000000"),
         (("--best-of", 2), "best_of needs the graph 'reward'"),
         (("--best-of", 2, "--preview", "p.png"), "preview: got 'p.png', expected no --best-of"),
@@ -96,7 +102,7 @@ def test_a_plot_without_its_extra(refuse_generate, monkeypatch):
 
 
 def test_a_grid_too_large_to_be_a_picture(refuse_generate, monkeypatch):
-    monkeypatch.setattr("adagen_rt.cli.support.pictures.MAX_GRID_PIXELS", 100)
+    monkeypatch.setattr("adagen_rt.sampling.pictures.MAX_GRID_PIXELS", 100)
     assert "at most 6" in refuse_generate("--count", 7)
 
 

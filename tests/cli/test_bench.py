@@ -7,6 +7,7 @@ from tiny_engine import STEPS, Options, build_tiny_engine
 
 from adagen_rt.evaluation.latency import HOST, PARTS, Measurement, Plan, measure
 from adagen_rt.pipeline.load import load
+from adagen_rt.sampling.params import SamplingParams
 
 QUICK = ("--repeats", 3, "--threads", 1)
 
@@ -90,8 +91,9 @@ def test_percentiles_and_throughput_of_known_times():
 
 
 def test_a_profile_adds_up_and_puts_parts_where_they_happen(tiny_engine):
-    steps = []
-    measured = measure(load(tiny_engine, threads=1), 2, Plan(STEPS, False, 1, 3), steps.append)
+    steps, pipeline = [], load(tiny_engine, threads=1)
+    params = SamplingParams(steps=STEPS).check(pipeline.manifest)
+    measured = measure(pipeline, 2, Plan(params, 1, 3), steps.append)
     assert measured.profile.sum() == pytest.approx(measured.seconds.mean())
     assert len(measured.seconds) == 3
     by_part = dict(zip((*PARTS, HOST), measured.profile.T, strict=True))
@@ -100,6 +102,29 @@ def test_a_profile_adds_up_and_puts_parts_where_they_happen(tiny_engine):
     assert not by_part["decoder"][:-1].any()
     assert by_part["decoder"][-1] > 0
     assert sum(step.number == 1 for step in steps) == 4
+
+
+def test_every_sampling_option_is_timed(run, judged_engine):
+    options = ("--steps", 3, "--refine", 2, "--best-of", 2, "--fidelity", 0.5)
+    done = run("bench", judged_engine, *QUICK, "--batch", "2", *options, "--profile", "--json")
+    assert done.exit_code == 0, done.output
+    facts = json.loads(done.stdout)
+    assert (facts["schedule"], facts["steps"]) == ("policy", 3)
+    assert (facts["refine"], facts["best_of"], facts["fidelity"]) == (2, 2, 0.5)
+    (result,) = facts["results"]
+    assert {len(column) for column in result["profile_ms"].values()} == {4}
+
+
+def test_candidates_are_added_up_in_a_profile(judged_pipeline):
+    params = SamplingParams(best_of=3).check(judged_pipeline.manifest)
+    measured = measure(judged_pipeline, 2, Plan(params, 0, 2), lambda step: None)
+    assert measured.profile.shape == (STEPS + 1, len(PARTS) + 1)
+    assert measured.profile.sum() == pytest.approx(measured.seconds.mean())
+
+
+@pytest.mark.parametrize("flags", [("--static",), ("--schedule", "static")])
+def test_a_schedule_by_its_name_and_in_short(bench, flags):
+    assert json.loads(bench("--batch", "1", "--json", *flags))["schedule"] == "static"
 
 
 def test_an_engine_without_a_policy_runs_its_static_schedule(run, static_engine):

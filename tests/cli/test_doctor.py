@@ -4,7 +4,7 @@ from importlib import metadata
 
 import pytest
 
-from adagen_rt.backends.onnxruntime import session as onnxruntime
+from adagen_rt.backends.onnxruntime import session
 from adagen_rt.errors import KernelsError
 
 
@@ -12,11 +12,11 @@ def pretend_installed(monkeypatch, *packages):
     real = metadata.version
 
     def version(name):
-        if name in onnxruntime.PACKAGES and name not in packages:
+        if name in session.PACKAGES and name not in packages:
             raise metadata.PackageNotFoundError(name)
         return "1.20.0" if name in packages else real(name)
 
-    monkeypatch.setattr(onnxruntime.metadata, "version", version)
+    monkeypatch.setattr(session.metadata, "version", version)
 
 
 def test_a_working_install(run):

@@ -55,6 +55,15 @@ def test_every_schedule_of_an_engine_is_scored(run, engine, data):
     assert f"{content['scores']['tuned']['fid']:.3f}" in page
 
 
+def test_sampling_options_are_told_and_used(run, engine, data):
+    arguments = ("evaluate", engine, "--data", data, "--samples", 10, "--schedule", "static")
+    plain, other = (
+        json.loads(run(*arguments, "--json", "--steps", steps).stdout) for steps in (4, 2)
+    )
+    assert (plain["steps"], other["steps"]) == (4, 2)
+    assert plain["scores"]["static"] != other["scores"]["static"]
+
+
 def test_images_under_the_tuned_schedule(run, engine, refuse, tmp_path):
     traces = {}
     for flag in ("--static", "--tuned"):
@@ -75,6 +84,13 @@ def test_images_under_the_tuned_schedule(run, engine, refuse, tmp_path):
         (("--seed", -1), "seed: got -1"),
         (("--data", "/nowhere"), "--data"),
         (("--steps", 5), "steps: got 5"),
+        (("--steps", 0), "steps: got 0"),
+        (("--refine", 65), "refine: got 65"),
+        (("--refine", 2), "refine needs the graph 'critic'"),
+        (("--refine", 2, "--schedule", "static"), "refine: got 2, expected 1 with a static"),
+        (("--fidelity", 2), "fidelity: got 2.0"),
+        (("--best-of", 2), "best_of needs the graph 'reward'"),
+        (("--schedule", "best"), "--schedule"),
     ],
 )
 def test_faults_are_one_line(refuse, engine, data, extra, named):

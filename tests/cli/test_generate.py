@@ -6,6 +6,8 @@ from PIL import Image
 from tiny_engine import CLASSES, SCHEDULE, SIDE, STEPS, Options, build_tiny_engine
 
 import adagen_rt
+from adagen_rt.cli.support.classes import expand_label
+from adagen_rt.condition import ClassLabels
 
 
 def read_arrays(path):
@@ -103,6 +105,14 @@ def test_the_trace_has_every_decision(generate, tiny_engine, tmp_path):
         np.testing.assert_allclose(values, action.static.values(STEPS, STEPS), rtol=1e-3)
 
 
+@pytest.mark.parametrize("schedule", ["policy", "static"])
+def test_a_schedule_by_its_name(generate, tiny_engine, tmp_path, schedule):
+    generate("--count", 2, "--out", "a.npz", "--trace", "t.json", "--schedule", schedule)
+    expected = adagen_rt.load(tiny_engine).generate([0, 1], [3, 4], schedule=schedule)
+    np.testing.assert_array_equal(read_arrays("a.npz")["images"], expected.images)
+    assert json.loads((tmp_path / "t.json").read_text())["schedule"] == schedule
+
+
 def test_the_trace_has_null_for_steps_not_needed(generate, tmp_path):
     generate("--count", 1, "--trace", "t.json", "--static", "--steps", 60)
     trace = json.loads((tmp_path / "t.json").read_text())
@@ -132,8 +142,8 @@ def test_what_was_tried_and_blended_is_told(run, judged_engine, tmp_path):
     done = run("generate", "--engine", judged_engine, *arguments, *choices)
     assert done.exit_code == 0, done.output
     summary = json.loads(done.stdout)
-    generator = adagen_rt.load(judged_engine)
-    result = generator.generate([0, 1], [3, 4], refine=2, best_of=3, fidelity=0.25)
+    pipeline = adagen_rt.load(judged_engine)
+    result = pipeline.generate([0, 1], [3, 4], refine=2, best_of=3, fidelity=0.25)
     np.testing.assert_array_equal(read_arrays(out)["images"], result.images)
     assert (summary["refine"], summary["best_of"]) == (2, 3)
     assert summary["fidelity"] == [0.25, 0.25]
@@ -187,6 +197,11 @@ def test_help_names_every_option(run):
         "--plot",
         "--trace",
         "--json",
+        "--steps",
+        "--schedule",
+        "--static",
+        "--tuned",
+        "--fidelity",
         "--refine",
         "--best-of",
     ):
@@ -194,9 +209,6 @@ def test_help_names_every_option(run):
 
 
 def test_class_names_may_look_like_ranges():
-    from adagen_rt.cli.support.labels import expand_label
-    from adagen_rt.engine.manifest import Manifest
-
-    manifest = Manifest.model_construct(class_count=3, class_names=("0-2", *CLASSES[:2]))
-    assert expand_label(manifest, "0-2") == range(1)
-    assert expand_label(manifest, "1-2") == range(1, 3)
+    classes = ClassLabels(count=3, names=("0-2", *CLASSES[:2]))
+    assert expand_label(classes, "0-2") == range(1)
+    assert expand_label(classes, "1-2") == range(1, 3)

@@ -4,6 +4,7 @@ import pytest
 from tiny_engine import STEPS
 
 from adagen_rt.cli.support.tables import quantity, table
+from adagen_rt.engine.folder import open_engine, shipped_engines
 
 
 def test_a_page_for_people(run, tiny_engine):
@@ -32,6 +33,34 @@ def test_the_same_as_json(run, tiny_engine):
     assert actions["guidance_scale"]["range"] == [0, None]
     assert len(actions["mask_ratio"]["static_values"]) == STEPS
     assert set(content["bytes"]) == {"backbone.onnx", "decoder.onnx", "policy.onnx"}
+
+
+@pytest.mark.parametrize("name", sorted(shipped_engines()))
+def test_a_static_value_for_every_policy_call(run, name):
+    """Diffusion asks once before the first evaluation."""
+    content = json.loads(run("inspect", name, "--json").stdout)
+    manifest = open_engine(name).manifest
+    calls = manifest.schedule.steps + (content["family"]["family"] in ("dit", "sit"))
+    told = {a["name"]: a["static_values"] for a in content["schedule"]["actions"]}
+    assert {len(values) for values in told.values()} == {calls}
+
+
+@pytest.mark.parametrize("name", sorted(shipped_engines()))
+def test_a_server_tells_the_same_static_values(run, name):
+    pytest.importorskip("fastapi")
+    from adagen_rt.serving.http.describe import describe_engine
+
+    content = json.loads(run("inspect", name, "--json").stdout)
+    told = {a["name"]: a["static_values"] for a in content["schedule"]["actions"]}
+    served = describe_engine(open_engine(name).manifest)["static_schedule"]
+    assert told.keys() == served.keys()
+    for action, values in served.items():
+        assert told[action] == pytest.approx(values, rel=1e-6)
+
+
+def test_fashion_dit_has_nine_calls(run):
+    content = json.loads(run("inspect", "fashion-dit", "--json").stdout)
+    assert [len(a["static_values"]) for a in content["schedule"]["actions"]] == [9, 9]
 
 
 def test_an_engine_without_a_policy(run, static_engine):

@@ -38,7 +38,7 @@ def test_numbers_out_of_range_are_refused(labels, label):
 
 @pytest.mark.parametrize("label", [1.0, True, None, np.bool_(True), [1]])
 def test_what_is_no_number_is_refused(labels, label):
-    with pytest.raises(InputError, match="label: got .*, expected an integer from 0 to 2"):
+    with pytest.raises(InputError, match=r"label: got .*, expected an integer from 0 to 2"):
         labels.parse([label])
 
 
@@ -51,7 +51,7 @@ def test_an_unknown_name_lists_those_that_there_are(labels, label):
 def test_classes_without_names_have_numbers_alone():
     labels = ClassLabels(count=1000)
     np.testing.assert_array_equal(labels.parse(["999", 0])["labels"], [999, 0])
-    with pytest.raises(InputError, match="expected 0 to 999 or a name: .* no names"):
+    with pytest.raises(InputError, match=r"expected 0 to 999 or a name: .* no names"):
         labels.parse(["circle"])
 
 

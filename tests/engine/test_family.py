@@ -63,7 +63,7 @@ def test_a_family_of_another_package_is_found_by_its_entry_point(installed):
     own = OwnFamily()
     installed(own)
     assert find_family("plugged") is own
-    with pytest.raises(ValueError, match="var, dit, sit, plugged$"):
+    with pytest.raises(ValueError, match=r"var, dit, sit, plugged$"):
         find_family("gan")
 
 

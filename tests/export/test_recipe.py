@@ -5,9 +5,11 @@ import pytest
 torch = pytest.importorskip("torch")
 
 import yaml
+from tiny_recipes import tiny_recipe
 
 from adagen_rt.errors import RecipeError
-from adagen_rt.export.recipe import build, load_recipe
+from adagen_rt.export.recipe import Recipe, build, load_recipe
+from adagen_rt.families.diffusion.solvers import DEFAULT_SOLVER, SOLVERS
 from adagen_rt.training.demo.loop import LoopConfig
 
 RECIPES = sorted((Path(__file__).parents[2] / "export").glob("*.yaml"))
@@ -75,6 +77,7 @@ def test_demo_recipes_say_how_they_are_trained(path):
         ({"policy__refinement_std": 0}, "policy.refinement_std: Input should be greater than 0"),
         ({"policy__hidden": 0}, "policy.hidden: Input should be greater"),
         ({"training__tokenizer": None}, "training.tokenizer: Field required"),
+        ({"solver": "euler"}, "solver: got 'euler', expected none here"),
     ],
 )
 def test_a_wrong_field_is_one_line_that_names_it(tmp_path, changes, message):
@@ -84,6 +87,15 @@ def test_a_wrong_field_is_one_line_that_names_it(tmp_path, changes, message):
     assert str(caught.value).startswith(f"{path}: ")
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_a_solver_is_one_that_the_family_has():
+    content = tiny_recipe("dit").model_dump()
+    for solver in (None, *SOLVERS):
+        recipe = Recipe.model_validate(content | {"solver": solver})
+        assert recipe.model.describe(recipe).solver == (solver or DEFAULT_SOLVER)
+    with pytest.raises(ValueError, match="solver: got 'heun', expected one of"):
+        Recipe.model_validate(content | {"solver": "heun"})
 
 
 @pytest.mark.parametrize("content", [b"{a: [", b"\xff\xfe\x00", b"just text", b"", b"- 1"])

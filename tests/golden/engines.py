@@ -15,7 +15,8 @@ from adagen_rt.export.engine import export_networks
 from adagen_rt.export.networks import Networks, make_policy
 from adagen_rt.export.recipe import Recipe, load_recipe
 from adagen_rt.pipeline.stepwise import StepwisePipeline
-from adagen_rt.sampling.loop import Decision
+from adagen_rt.sampling.loop import Decision, Loop
+from adagen_rt.sampling.params import SamplingParams
 from adagen_rt.sampling.rule import State
 
 LABELS = np.array([1, 207, 999])
@@ -79,29 +80,35 @@ def export_golden(
 
 def trajectory(generator: StepwisePipeline) -> Iterator[tuple[State, Decision]]:
     """Every decision for the golden labels, with the state that follows from it."""
-    loop = generator.make_loop(generator.manifest.schedule.steps)
-    state, decisions = loop.start(np.arange(3), LABELS, np.arange(3))
+    loop = whole_loop(generator)
+    state, decisions = loop.start(np.arange(3), {"labels": LABELS}, np.arange(3))
     for decision in decisions:
         yield state, decision
-    for _ in range(loop.family.steps):
+    for _ in range(loop.rule.steps):
         state, decision = loop.step(state)
         yield state, decision
 
 
 def final_states(generator: StepwisePipeline, labels: list[int], seeds: list[int]) -> State:
     """The slots after a whole generation."""
-    loop = generator.make_loop(generator.manifest.schedule.steps)
-    state, _ = loop.start(np.arange(len(labels)), np.array(labels), np.array(seeds))
-    for _ in range(loop.family.steps):
+    loop = whole_loop(generator)
+    rows = {"labels": np.array(labels)}
+    state, _ = loop.start(np.arange(len(labels)), rows, np.array(seeds))
+    for _ in range(loop.rule.steps):
         state, _ = loop.step(state)
     return state
 
 
+def whole_loop(generator: StepwisePipeline) -> Loop:
+    """A loop at the engine's own number of steps."""
+    return generator.sampler.loop(SamplingParams().check(generator.manifest))
+
+
 def decoded(generator: StepwisePipeline, state: State) -> np.ndarray:
     """The decoder's output, before it is rounded to pixels."""
-    loop = generator.make_loop(generator.manifest.schedule.steps)
+    latents = whole_loop(generator).rule.latents(state)
     graph = OnnxRuntime(threads=2).load(generator.engine.graph_file("decoder"))
-    return graph.run(loop.family.latents(state))["image"].copy()
+    return graph.run(latents)["image"].copy()
 
 
 def chosen(decisions: list[Decision]) -> np.ndarray:

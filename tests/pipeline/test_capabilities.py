@@ -59,7 +59,7 @@ def test_a_captured_pipeline_says_what_it_lacks(captured_pipeline):
 
 
 def test_a_captured_pipeline_does_not_refine(captured_pipeline):
-    with pytest.raises(InputError, match="^refine: got 4, expected 1 with the backend tensorrt"):
+    with pytest.raises(InputError, match=r"^refine: got 4, expected 1 with the backend tensorrt"):
         captured_pipeline.generate([0], [1], refine=4)
 
 
@@ -74,10 +74,10 @@ def test_a_captured_pipeline_shows_no_steps(captured_pipeline, go_step_by_step):
 
 
 def test_a_captured_pipeline_does_not_serve(captured_pipeline):
-    with pytest.raises(InputError, match="^backend: got 'tensorrt', .* which go step by step$"):
+    with pytest.raises(InputError, match=r"^backend: got 'tensorrt', .* which go step by step$"):
         BatchEngine(captured_pipeline)
 
 
 def test_best_of_is_not_streamed(judged_pipeline):
-    with pytest.raises(InputError, match="^best_of: got 2, expected 1 in a stream"):
+    with pytest.raises(InputError, match=r"^best_of: got 2, expected 1 in a stream"):
         judged_pipeline.stream([0], [1], best_of=2)

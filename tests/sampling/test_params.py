@@ -3,14 +3,10 @@
 from dataclasses import fields
 from typing import get_type_hints
 
-import click
 import numpy as np
 import pytest
-from click.testing import CliRunner
-from pydantic import ValidationError
 
 import adagen_rt
-from adagen_rt.cli.support.sampling_options import sampling_options
 from adagen_rt.engine.folder import open_engine
 from adagen_rt.errors import InputError
 from adagen_rt.sampling.params import (
@@ -22,7 +18,6 @@ from adagen_rt.sampling.params import (
     schedule_names,
 )
 from adagen_rt.serving import BatchEngine
-from adagen_rt.serving.http.options import Options
 
 NAMES = [option.name for option in fields(SamplingParams)]
 BOUNDS = [
@@ -77,7 +72,9 @@ def test_every_field_is_bounded_here_or_has_choices():
 
 @pytest.mark.parametrize("schedule", ["Tuned", "STATIC", "", True, 1, ["static"]])
 def test_a_misspelt_schedule_is_refused(judged, schedule):
-    with pytest.raises(InputError, match="schedule: got .*, expected one of policy, static, tuned"):
+    with pytest.raises(
+        InputError, match=r"schedule: got .*, expected one of policy, static, tuned"
+    ):
         SamplingParams(schedule=schedule).check(judged)
 
 
@@ -135,7 +132,7 @@ def test_an_unknown_keyword_lists_those_that_there_are():
 
 @pytest.mark.parametrize("params", [{"steps": 4}, 4, "static"])
 def test_what_is_no_object_of_parameters_is_refused(params):
-    with pytest.raises(InputError, match="params: got .*, expected SamplingParams"):
+    with pytest.raises(InputError, match=r"params: got .*, expected SamplingParams"):
         make_params(params, {})
 
 
@@ -171,7 +168,7 @@ def test_the_old_keywords_values(judged):
 @pytest.mark.filterwarnings("ignore:static= is deprecated:DeprecationWarning")
 @pytest.mark.parametrize("static", ["Tuned", "static", 1, 0, None, "", [True]])
 def test_the_old_keyword_misspelt_is_refused(pipeline, static):
-    with pytest.raises(InputError, match="static: got .*, expected True, False or 'tuned'"):
+    with pytest.raises(InputError, match=r"static: got .*, expected True, False or 'tuned'"):
         generate(pipeline, static=static)
 
 
@@ -190,81 +187,3 @@ def test_a_stream_and_a_server_take_the_old_keyword_too(pipeline, judged_engine)
 
 def test_the_keywords_are_the_fields_and_the_old_one():
     assert list(get_type_hints(SamplingOptions)) == [*NAMES, "static"]
-
-
-def test_the_fields_of_http_are_the_fields_and_the_old_one():
-    assert sorted(Options.model_fields) == sorted([*NAMES, "static"])
-    assert Options().params() == SamplingParams()
-
-
-@pytest.mark.parametrize(("name", "low", "high", "_"), BOUNDS)
-def test_the_fields_of_http_have_the_same_ranges(name, low, high, _):
-    for value in (low, high):
-        assert getattr(Options(**{name: value}).params(), name) == value
-    for value in (low - 1, high + 1):
-        with pytest.raises(ValidationError, match=name):
-            Options(**{name: value})
-
-
-@pytest.mark.parametrize(
-    ("given", "schedule"),
-    [
-        ({"static": True}, "static"),
-        ({"static": False}, None),
-        ({"static": "tuned"}, "tuned"),
-        ({"schedule": "policy", "static": True}, "policy"),
-        ({"schedule": "tuned"}, "tuned"),
-    ],
-)
-def test_http_takes_the_old_field_too(given, schedule):
-    assert Options(**given).params().schedule == schedule
-    # The schema says that it is old; the server's log need not at every request.
-    assert Options.model_json_schema()["properties"]["static"]["deprecated"]
-
-
-def options_of(*names):
-    """A command with sampling options, and a function that runs it and gives its parameters."""
-    seen = []
-
-    @click.command()
-    @sampling_options(*names)
-    def command(params):
-        seen.append(params)
-
-    def run(*arguments):
-        result = CliRunner().invoke(command, arguments)
-        if result.exception is not None:
-            raise result.exception
-        return seen.pop()
-
-    return command, run
-
-
-def test_the_options_of_a_command_are_the_fields_and_two_short_forms():
-    command, run = options_of()
-    flags = [option.opts[0] for option in command.params]
-    expected = [f"--{name.replace('_', '-')}" for name in NAMES]
-    assert sorted(flags) == sorted([*expected, "--static", "--tuned"])
-    assert run() == SamplingParams()
-    given = ["--steps", "3", "--schedule", "tuned", "--fidelity", "0.5", "--refine", "2", "--best-of", "4"]
-    assert run(*given) == SamplingParams(3, "tuned", 0.5, 2, 4)
-
-
-def test_a_command_may_have_some_of_them():
-    command, run = options_of("steps", "best_of")
-    assert [option.opts[0] for option in command.params] == ["--steps", "--best-of"]
-    assert run("--steps", "3") == SamplingParams(steps=3)
-
-
-@pytest.mark.parametrize("schedule", ["static", "tuned"])
-def test_short_forms_of_a_schedule(schedule):
-    _, run = options_of("schedule")
-    assert run(f"--{schedule}") == SamplingParams(schedule=schedule)
-    with pytest.raises(InputError, match=f"--{schedule}: got '--schedule policy as well'"):
-        run(f"--{schedule}", "--schedule", "policy")
-
-
-def test_two_short_forms_contradict_each_other():
-    _, run = options_of("schedule")
-    with pytest.raises(InputError, match="--static: got '--tuned as well', expected one of them"):
-        run("--static", "--tuned")

@@ -1,9 +1,9 @@
-"""Integer weights as ONNX Runtime multiplies them fastest.
+"""Integer products in the form that ONNX Runtime computes fastest.
 
-A graph with integer weights says ``DequantizeLinear``, then ``MatMul`` (see
+A graph with integer weights has ``DequantizeLinear``, then ``MatMul`` (see
 ``quantization/products.py``), which ONNX Runtime would compute in float32. Here each row of the
-other factor gets a scale of its own, so that its largest entry is 127, and is rounded to an
-unsigned integer around 128: of all pairs of types, unsigned times signed is the fastest on x86.
+other factor gets its own scale, so that its largest entry is 127, and is rounded to unsigned
+integers around 128, because unsigned times signed is the fastest pair of types on x86.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from onnx import NodeProto, helper, numpy_helper
 
 _DOMAIN = "com.microsoft"
 _PREFIX = "adagen.int8."
-#: Numbers that the new nodes share, by name.
+#: Constants that the new nodes share, by name.
 _CONSTANTS: dict[str, np.ndarray] = {
     "one": np.array(1, np.float32),
     "middle": np.array(128, np.uint8),
@@ -28,7 +28,7 @@ _CONSTANTS: dict[str, np.ndarray] = {
 
 
 def integer_products(model: onnx.ModelProto) -> bool:
-    """Multiply integer weights as integers; changes ``model``, and says whether it has any."""
+    """Multiply integer weights as integers, in place; tell whether ``model`` has any."""
     graph = model.graph
     factors = {node.input[1] for node in graph.node if node.op_type == "MatMul"}
     weights = {
@@ -60,7 +60,7 @@ def integer_products(model: onnx.ModelProto) -> bool:
 
 
 def _round_rows(rows: str) -> Iterator[NodeProto]:
-    """Scales (..., 1) and unsigned integers of rows (..., inputs)."""
+    """Make the nodes that round rows (..., inputs): scales (..., 1) and unsigned integers."""
     one, middle, last, inverse, least = (_PREFIX + name for name in _CONSTANTS)
     size, largest, step, scale, fraction, integers = (
         f"{_PREFIX}{rows}.{name}"

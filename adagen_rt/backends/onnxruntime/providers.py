@@ -1,7 +1,7 @@
-"""Execution providers of ONNX Runtime: its CPU, CUDA, and plugins that are packages of their own.
+"""Execution providers of ONNX Runtime: its CPU, CUDA, and plugins in separate packages.
 
-A plugin's package is called ``onnxruntime-ep-NAME``; its module says where the library lies and
-what the provider is called inside ONNX Runtime (``get_library_path``, ``get_ep_name``).
+A plugin's package is called ``onnxruntime-ep-NAME``. Its module has the path of the library
+(``get_library_path``) and the provider's name in ONNX Runtime (``get_ep_name``).
 """
 
 from __future__ import annotations
@@ -17,18 +17,19 @@ CPU, CUDA = "cpu", "cuda"
 #: Plugins that this package has an extra of the same name for.
 EXTRAS = ("nv-tensorrt-rtx",)
 _PLUGIN = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
-#: TensorFloat-32 would round what the CPU does not.
+#: TensorFloat-32 would round inputs that the CPU does not round.
 _CUDA_OPTIONS = {"use_tf32": "0"}
 
 
 @dataclass(frozen=True)
 class Provider:
-    """An execution provider that is there.
+    """An execution provider that is installed.
 
     Attributes:
-        name: What the user calls it.
-        title: What ONNX Runtime calls it.
-        arguments: Of ``InferenceSession`` beside its options: none where those name it already.
+        name: Its name in this package.
+        title: Its name in ONNX Runtime.
+        arguments: Arguments of ``InferenceSession`` besides its options; none where the options
+            name the provider already.
     """
 
     name: str
@@ -36,7 +37,7 @@ class Provider:
     arguments: dict[str, Any]
 
     def check(self, session: Any) -> None:
-        """ONNX Runtime goes on with the CPU where a provider fails; that is an error here.
+        """Refuse a session that has fallen back to the CPU, as ONNX Runtime does silently.
 
         Raises:
             DeviceError: The session has fallen back.
@@ -50,17 +51,17 @@ class Provider:
 
 
 def find_provider(ort: Any, options: Any, name: str) -> Provider:
-    """The provider called ``name``.
+    """Find the provider called ``name``.
 
     Args:
         ort: The module ``onnxruntime``.
-        options: Of the sessions that are to use it; a plugin is added here.
-        name: ``cpu``, ``cuda``, or what follows ``onnxruntime-ep-`` in a package's name.
+        options: Options of the sessions that are to use it; a plugin is added to them.
+        name: ``cpu``, ``cuda``, or the part after ``onnxruntime-ep-`` of a package's name.
 
     Raises:
-        InputError: It can be no provider's name.
-        MissingExtraError: It is not installed.
-        DeviceError: It is, but finds no device that it supports, or cannot be loaded.
+        InputError: The name is not valid.
+        MissingExtraError: The provider is not installed.
+        DeviceError: The provider finds no supported device, or cannot be loaded.
     """
     if name == CPU:
         return Provider(name, "CPUExecutionProvider", {"providers": ["CPUExecutionProvider"]})
@@ -75,7 +76,7 @@ def find_provider(ort: Any, options: Any, name: str) -> Provider:
 
 
 def _add_plugin(ort: Any, options: Any, name: str) -> str:
-    """Let sessions use a plugin; returns its provider's title."""
+    """Let sessions use a plugin; return its provider's title."""
     plugin = _import_plugin(name)
     if not hasattr(ort, "get_ep_devices"):
         raise DeviceError(f"provider {name}: got ONNX Runtime {ort.__version__}, expected 1.24")
@@ -113,6 +114,6 @@ def _register(ort: Any, title: str, library: str, name: str) -> None:
         ort.register_execution_provider_library(title, library)
     except Exception as error:  # pybind exceptions without a common base
         reason = str(error).splitlines()[0]
-        # Known from an earlier session, and found no device then either.
+        # Registered by an earlier session, which found no device either.
         if "already registered" not in reason:
             raise DeviceError(f"provider {name}: ONNX Runtime cannot load it: {reason}") from None

@@ -15,12 +15,12 @@ from adagen_rt.errors import AdagenError, EngineError, MissingExtraError
 from adagen_rt.system import has_vnni, return_freed_memory
 from adagen_rt.types import Arrays
 
-#: Both install into the same folder, so that the one installed last wins in part.
+#: Packages that install into the same folder, so that the last one overwrites parts of the other.
 PACKAGES = ("onnxruntime", "onnxruntime-gpu")
 
 
 def installed_packages() -> dict[str, str]:
-    """Version of each ONNX Runtime package that is installed."""
+    """Return the version of each ONNX Runtime package that is installed."""
     found = {}
     for name in PACKAGES:
         try:
@@ -31,11 +31,11 @@ def installed_packages() -> dict[str, str]:
 
 
 def import_onnxruntime() -> Any:
-    """The module, if exactly one package provides it.
+    """Import the module, if exactly one package provides it.
 
     Raises:
-        MissingExtraError: None is installed.
-        AdagenError: Both are, and have overwritten parts of each other.
+        MissingExtraError: No package is installed.
+        AdagenError: Both packages are installed and have overwritten parts of each other.
     """
     found = installed_packages()
     if not found:
@@ -59,13 +59,13 @@ def make_backend(threads: int, provider: str | None) -> OnnxRuntime:
 class OnnxRuntime:
     """Loads graphs into ONNX Runtime sessions.
 
-    Arrays live on the CPU with every provider, because the steps between the graphs do.
+    Arrays are on the CPU with every provider, because the steps between the graphs run there.
 
     Args:
         threads: Threads for one operator.
-        provider: Who runs the operators, see ``providers.py``.
-        prepack: Copy weights into the layout that the kernels like best: faster to run,
-            slower to load, and twice the memory while loading.
+        provider: Name of the execution provider, see ``providers.py``.
+        prepack: Whether to copy weights into the kernels' fastest layout: faster to run, slower
+            to load, and twice the memory while loading.
     """
 
     name = "onnxruntime"
@@ -91,7 +91,7 @@ class OnnxRuntime:
         except Exception as error:  # pybind exceptions without a common base
             reason = str(error).splitlines()[0]
             raise EngineError(f"{path}: ONNX Runtime cannot load it: {reason}") from None
-        # Reading and rearranging weights leaves as much behind as the weights themselves.
+        # Reading and rearranging weights leaves as much freed memory as the weights take.
         return_freed_memory()
         return graph
 
@@ -116,19 +116,19 @@ class OnnxRuntime:
         return OnnxSession(session, shrink)
 
     def _options(self, folder: Path, sizes: int) -> Any:
-        """How to run a graph whose large weights are in ``folder``, with so many open sizes."""
+        """Make the options of a graph with large weights in ``folder`` and ``sizes`` open sizes."""
         options = self._ort.SessionOptions()
-        # A plan of memory is kept for every shape, which pays unless more than the batch changes.
+        # A memory plan is kept for every shape, which pays only if the batch alone changes.
         options.enable_mem_pattern = sizes < 2
         options.intra_op_num_threads = self._threads
         options.inter_op_num_threads = 1
         options.log_severity_level = 3
-        # A session whose idle thread spins on would keep the next one from its core.
+        # A session's idle spinning thread would take the core from the next session.
         options.add_session_config_entry("session.force_spinning_stop", "1")
         if not has_vnni():
-            # Sums of two products of unsigned and signed bytes overflow; slower ones do not.
+            # Fast sums of two products of unsigned and signed bytes overflow; slow ones do not.
             options.add_session_config_entry("session.x64quantprecision", "1")
-        # A graph that is given as bytes does not say where it came from.
+        # A graph in memory has no folder of its own.
         options.add_session_config_entry(
             "session.model_external_initializers_file_folder_path", str(folder.resolve())
         )
@@ -138,16 +138,16 @@ class OnnxRuntime:
 
 
 def _sizes(model: onnx.ModelProto) -> int:
-    """How many sizes of a graph's inputs are open, such as that of the batch."""
+    """Count the open sizes of a graph's inputs, such as the batch."""
     shapes = (value.type.tensor_type.shape.dim for value in model.graph.input)
     return len({size.dim_param for shape in shapes for size in shape if size.dim_param})
 
 
 class OnnxSession:
-    """A session that writes into buffers of its own, which grow to the largest batch seen.
+    """A session that writes into its own buffers, which grow to the largest batch seen.
 
     Args:
-        session: Who runs.
+        session: ONNX Runtime's session.
         shrink: Options of a run after which ONNX Runtime gives back memory that is not in use.
     """
 
@@ -159,7 +159,7 @@ class OnnxSession:
         self._buffers: Arrays = {}
 
     def run(self, inputs: Arrays) -> Arrays:
-        """Outputs by name; they stay valid until the next call."""
+        """Compute the outputs by name; they stay valid until the next call."""
         arrays = {name: np.ascontiguousarray(inputs[name]) for name in self._inputs}
         shapes = tuple(array.shape for array in arrays.values())
         binding = self._session.io_binding()
@@ -177,7 +177,7 @@ class OnnxSession:
     def _first_run(self, binding: Any, shapes: tuple[tuple[int, ...], ...]) -> Arrays:
         """Let ONNX Runtime allocate the outputs, which tells their shapes and dtypes.
 
-        It will not be asked to again, so that it should not keep memory for it.
+        This happens once per shape, so ONNX Runtime should not keep the memory of it.
         """
         for name in self._outputs:
             binding.bind_output(name, "cpu")

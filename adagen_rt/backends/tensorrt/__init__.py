@@ -2,12 +2,12 @@
 
 modules.py    the two modules with one API, tensorrt and tensorrt_rtx
 profiles.py   the fixed shapes that each graph is called with
-record.py     what is known of a set of plans, and what speaks against using it
-build.py      engine in, a set of plans out, whole or not at all
-network.py    one graph to one plan
+record.py     the record of a set of plans, and the checks against it
+build.py      builds a set of plans of an engine, whole or not at all
+network.py    builds one plan of one graph
 runtime.py    a set of plans on a GPU
 graph.py      one plan at one set of shapes, as a device graph
-jit_cache.py  kernels that were compiled when a plan ran
+jit_cache.py  kernels that TensorRT for RTX compiled at a plan's first run
 """
 
 from __future__ import annotations

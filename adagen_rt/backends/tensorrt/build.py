@@ -1,4 +1,4 @@
-"""EngineFolder in, a set of plans out, whole or not at all."""
+"""Building of an engine's set of plans, whole or not at all."""
 
 from __future__ import annotations
 
@@ -32,18 +32,18 @@ from adagen_rt.files import staged_folder
 
 MAX_BATCHES, MAX_BATCH = 16, 1024
 
-#: Called with a graph, a phase of its build, the steps that are done, and how many there are.
+#: Called with a graph, a phase of its build, the steps that are done, and the number of steps.
 Progress = Callable[[str, str, int, int], object]
 
 
 @dataclass(frozen=True)
 class BuildOrder:
-    """What to build, checked.
+    """Checked settings of a build.
 
     Attributes:
-        engine: Whose graphs.
-        module: Who builds.
-        target: What GPU the plans are for.
+        engine: The engine.
+        module: The module that builds.
+        target: Compute capability that the plans are for, or `PORTABLE`.
         dtype: Precision of the matrix products.
         batches: Samples of each batch bucket, ascending.
     """
@@ -56,7 +56,7 @@ class BuildOrder:
 
     @property
     def folder(self) -> Path:
-        """Where the plans go."""
+        """Folder of the plans."""
         return plans_folder(self.engine, self.module.name)
 
 
@@ -73,7 +73,7 @@ def build_plans(
     Plans of an earlier build are replaced when all is done, and stay as they are until then.
 
     Args:
-        engine: Whose graphs.
+        engine: The engine.
         backend: ``tensorrt``, for this machine's GPU, or ``tensorrt-rtx``, which needs none.
         batches: Numbers of samples to have an optimisation profile for.
         dtype: Precision of the matrix products; None takes the engine's own.
@@ -85,7 +85,7 @@ def build_plans(
     Raises:
         InputError: An argument is out of its range.
         MissingExtraError: The backend is not installed.
-        DeviceError: The backend builds for the GPU at hand, and there is none.
+        DeviceError: The backend builds for this machine's GPU, and there is none.
         PlanError: TensorRT cannot build a graph.
     """
     order = _check(engine, backend, batches, dtype)
@@ -127,7 +127,7 @@ def _check(
 
 
 def _older_timings(order: BuildOrder) -> bytes:
-    """The timing cache of an earlier build by the same module on the same kind of GPU."""
+    """Read the timing cache of an earlier build by the same module on the same kind of GPU."""
     try:
         record = read_record(order.folder)
     except PlanError:
@@ -141,7 +141,7 @@ def _older_timings(order: BuildOrder) -> bytes:
 
 @contextmanager
 def _source(order: BuildOrder, graph: str, folder: Path) -> Iterator[Path]:
-    """The ONNX file to build from: the engine's, or its twin in another precision."""
+    """Give the ONNX file to build from: the engine's, or its twin in another precision."""
     path = order.engine.graph_file(graph)
     if order.dtype == order.engine.manifest.dtype or graph in KEEP_FLOAT32:
         yield path

@@ -12,12 +12,12 @@ from adagen_rt.errors import InputError, PlanError
 
 #: The manifest's names of the module's dtypes.
 DTYPES = {"FLOAT": "float32", "HALF": "float16", "BF16": "bfloat16", "INT64": "int64"}
-#: Tensors have to begin at multiples of this.
+#: Alignment of tensors in bytes.
 ALIGNMENT = 256
 
 
 class PlanGraph:
-    """A device graph over an execution context of its own.
+    """A device graph over its own execution context.
 
     Args:
         plan: The deserialised plan.
@@ -25,7 +25,7 @@ class PlanGraph:
         profile: Number of the optimisation profile.
         shapes: Shapes of the inputs, which are those of the profile.
         stream: CUDA stream on which the profile is selected and the graph is to run.
-        errors: What the module has logged as errors; grows while it is used.
+        errors: Errors that the module has logged; the list grows during use.
 
     Raises:
         PlanError: TensorRT refuses the profile, a shape, or to keep a tensor on the GPU.
@@ -60,14 +60,14 @@ class PlanGraph:
         self._context.set_device_memory(address, size)
 
     def bind(self, addresses: Mapping[str, int]) -> None:
-        """Give it the device pointers of all inputs and outputs, once.
+        """Set the device pointers of all inputs and outputs, once.
 
         TensorRT wants an address even for an empty tensor, such as the cache at VAR's first
         scale, and a different one for every tensor.
 
         Raises:
-            InputError: One is missing, unknown, 0, not aligned, or two are the same.
-            PlanError: TensorRT refuses one.
+            InputError: A pointer is missing, unknown, 0 or not aligned, or two are the same.
+            PlanError: TensorRT refuses a pointer.
         """
         for fault in _address_faults({**self.inputs, **self.outputs}, addresses):
             raise fault
@@ -75,10 +75,10 @@ class PlanGraph:
             self._expect(self._context.set_tensor_address(name, address), f"the address of {name}")
 
     def enqueue(self, stream: int) -> None:
-        """Put it on a CUDA stream and return at once; can be captured after a first run.
+        """Put the graph on a CUDA stream and return at once; can be captured after a first run.
 
         Raises:
-            PlanError: TensorRT refuses.
+            PlanError: TensorRT refuses to run the graph.
         """
         self._expect(self._context.execute_async_v3(stream), "to run")
 

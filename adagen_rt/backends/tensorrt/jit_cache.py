@@ -12,10 +12,10 @@ DIGEST_BYTES = hashlib.sha256().digest_size
 
 
 class JitCache:
-    """One cache for all plans of an engine, in a file that starts with the rest's SHA-256.
+    """One cache for all plans of an engine, in a file that starts with the SHA-256 of the rest.
 
-    A file that is damaged is not used. Whether the kernels fit the GPU, its driver and the
-    module, TensorRT checks itself, and compiles them anew where they do not.
+    A damaged file is ignored. TensorRT itself checks that the kernels fit the GPU, its driver and
+    the module, and compiles them again where they do not.
 
     Args:
         path: The file.
@@ -26,7 +26,7 @@ class JitCache:
         self._cache: Any = None
 
     def attach(self, config: Any) -> None:
-        """Let a runtime configuration take its kernels from the cache, and add to it."""
+        """Let a runtime configuration read kernels from the cache, and add new ones."""
         if self._cache is None:
             self._cache = config.create_runtime_cache()
             if kernels := self._read():
@@ -34,7 +34,7 @@ class JitCache:
         config.set_runtime_cache(self._cache)
 
     def save(self) -> None:
-        """Write what has been compiled; the file appears whole or not at all."""
+        """Write the compiled kernels; the file appears whole or not at all."""
         if self._cache is None:
             return
         kernels = bytes(self._cache.serialize())

@@ -10,22 +10,22 @@ from typing import Any
 from adagen_rt.backends.gpu import compute_capability
 from adagen_rt.errors import AdagenError, DeviceError, InputError, MissingExtraError
 
-#: Target of a plan that is compiled for the GPU at hand when it is loaded.
+#: Target of a plan that is compiled for this machine's GPU when it is loaded.
 PORTABLE = "portable"
-#: Longest error of a module that is passed on.
+#: Longest error of a module, in characters, that is passed on.
 MAX_TOLD = 400
 
 
 @dataclass(frozen=True)
 class Module:
-    """One of the modules.
+    """One of the two modules.
 
     Attributes:
-        name: The backend, and the extra that installs it.
-        module: What Python imports.
-        majors: Major versions that this package was written for.
+        name: Name of the backend, and of the extra that installs it.
+        module: Name of the Python module.
+        majors: Supported major versions.
         portable: Whether its plans are built without a GPU, for every GPU that it supports;
-            else they are for the compute capability of the GPU that built them.
+            otherwise they are for the compute capability of the GPU that built them.
     """
 
     name: str
@@ -34,11 +34,11 @@ class Module:
     portable: bool
 
     def load(self) -> Any:
-        """The imported module.
+        """Import the module.
 
         Raises:
-            MissingExtraError: It is not installed.
-            AdagenError: Its version is not one that is supported.
+            MissingExtraError: The module is not installed.
+            AdagenError: Its version is not supported.
         """
         try:
             module = import_module(self.module)
@@ -53,10 +53,10 @@ class Module:
         return module
 
     def target(self) -> str:
-        """What plans built here are for: a compute capability, or `PORTABLE`.
+        """Return the target of plans that are built here: a compute capability, or `PORTABLE`.
 
         Raises:
-            DeviceError: It takes a GPU, and there is none.
+            DeviceError: The module builds for a GPU, and there is none.
         """
         return PORTABLE if self.portable else compute_capability()
 
@@ -64,10 +64,10 @@ class Module:
         """Refuse a GPU that the module does not support.
 
         Raises:
-            DeviceError: It does not.
+            DeviceError: The module does not support it.
         """
         major = int(capability.split(".")[0])
-        # Ampere, Ada, and Blackwell as in GeForce and RTX PRO; not Hopper, for one.
+        # Ampere, Ada, and Blackwell of GeForce and RTX PRO; Hopper, for example, is missing.
         if self.portable and major != 8 and major < 12:
             raise DeviceError(
                 f"{self.name}: got a GPU of compute capability {capability}, expected 8.x or "
@@ -82,10 +82,10 @@ MODULES = {
 
 
 def find_module(backend: str) -> Module:
-    """The module behind a backend.
+    """Find the module of a backend.
 
     Raises:
-        InputError: No module is.
+        InputError: No module has this backend.
     """
     if backend not in MODULES:
         raise InputError("backend", backend, f"one of {', '.join(MODULES)}")
@@ -93,13 +93,13 @@ def find_module(backend: str) -> Module:
 
 
 def last_errors(errors: Sequence[str]) -> str:
-    """The last errors that a module has logged, the cause among them, on a line not too long."""
+    """Join the last errors that a module has logged on one short line; they include the cause."""
     text = "; ".join(errors[-3:]) or "it does not say why"
     return text if len(text) <= MAX_TOLD else text[:MAX_TOLD] + "…"
 
 
 def make_logger(trt: Any) -> Any:
-    """A logger that keeps what the module calls errors, in `errors`, and prints nothing."""
+    """Make a logger that keeps the module's errors in `errors` and prints nothing."""
 
     class Logger(trt.ILogger):  # type: ignore[misc]
         def __init__(self) -> None:

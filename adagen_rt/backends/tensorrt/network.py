@@ -1,4 +1,4 @@
-"""One graph to one plan."""
+"""Building of one plan of one graph."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from adagen_rt.backends.tensorrt.modules import Module, last_errors, make_logger
 from adagen_rt.backends.tensorrt.profiles import Shapes
 from adagen_rt.errors import PlanError
 
-#: Called with a phase of the build, the steps that are done, and how many there are.
+#: Called with a phase of the build, the steps that are done, and the number of steps.
 Monitor = Callable[[str, int, int], object]
 
 
 @dataclass(frozen=True)
 class PlanJob:
-    """What to build.
+    """Inputs of one plan's build.
 
     Attributes:
         path: The ONNX file, whose dtypes the plan keeps: networks are strongly typed.
-        label: What errors call it.
+        label: Name of the graph in errors.
         profiles: Shapes of the inputs, for each optimisation profile.
         timings: An older timing cache, or nothing.
         monitor: Told about the progress.
@@ -48,11 +48,11 @@ def build_plan(module: Module, job: PlanJob) -> tuple[memoryview, bytes]:
     builder = trt.Builder(logger)
     network = _parse(trt, builder, logger, job)
     config = builder.create_builder_config()
-    # Float32 means float32: TF32 keeps ten bits of a product's inputs.
+    # No TF32, which keeps only ten bits of a product's float32 inputs.
     config.clear_flag(trt.BuilderFlag.TF32)
     for shapes in job.profiles:
         config.add_optimization_profile(_profile(builder, shapes))
-    # The portable module ignores timings, and looks for a GPU if it is given any.
+    # The portable module ignores timings, and requires a GPU if it gets any.
     if not module.portable:
         config.set_timing_cache(config.create_timing_cache(job.timings), False)
     monitor = make_monitor(trt, job.monitor)
@@ -67,7 +67,7 @@ def build_plan(module: Module, job: PlanJob) -> tuple[memoryview, bytes]:
 
 
 def _parse(trt: Any, builder: Any, logger: Any, job: PlanJob) -> Any:
-    # Version 11 knows no other networks; its flag is still there, and does nothing.
+    # Version 11 has only strongly typed networks; the flag exists there without effect.
     typed = 1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED)
     network = builder.create_network(typed)
     parser = trt.OnnxParser(network, logger)
@@ -87,9 +87,9 @@ def _parse(trt: Any, builder: Any, logger: Any, job: PlanJob) -> Any:
 
 
 def _describe(error: Any) -> str:
-    """The node that a parser's error is about, if it is about one, and what is wrong with it."""
+    """Describe a parser's error, with its node if it has one."""
     name = error.node_name() or f"number {error.node()}"
-    # Weights are read before any node is, and count as node -1.
+    # Weights are read before any node, and count as node -1.
     subject = "it" if error.node() < 0 else f"node {name} ({error.node_operator()})"
     return f"{subject}: {error.code().name}: {last_errors([' '.join(error.desc().split())])}"
 
@@ -102,7 +102,7 @@ def _profile(builder: Any, shapes: Shapes) -> Any:
 
 
 def make_monitor(trt: Any, report: Monitor) -> Any:
-    """What TensorRT tells about its progress.
+    """Make the object that TensorRT reports its progress to.
 
     An exception cannot pass through TensorRT, so the first one, which may be Ctrl-C, is kept
     in `error` and stops the build.

@@ -9,12 +9,12 @@ from adagen_rt.errors import PlanError
 
 Shapes = dict[str, tuple[int, ...]]
 
-#: Rows for one sample, where that is not one: the conditional and the null row.
+#: Rows per sample of each graph with more than one: the conditional and the null row.
 ROWS = {"backbone": 2, "condition": 2}
 
 
 def graph_profiles(manifest: Manifest, graph: str, batches: Sequence[int]) -> tuple[Shapes, ...]:
-    """List the shapes of a graph's inputs, for every batch size and set of sizes that occurs.
+    """List the shapes of a graph's inputs for every batch size and set of axis sizes.
 
     Raises:
         PlanError: An input has a dynamic axis of an unknown name.

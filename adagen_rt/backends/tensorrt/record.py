@@ -1,6 +1,6 @@
-"""What is known of a set of plans, and what speaks against using it.
+"""The record of a set of plans, and the checks of plans against it.
 
-A set is a folder, `plans/BACKEND/` of an engine: one plan a graph, and `record.json`.
+A set is a folder, `plans/BACKEND/` of an engine: one plan per graph, and `record.json`.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from adagen_rt.engine.validation import describe_faults
 from adagen_rt.errors import PlanError
 
 PLANS, RECORD, TIMINGS = "plans", "record.json", "timing.cache"
-#: A record names a few graphs; anything larger is not one.
+#: Largest record in bytes; a real one names a few graphs and is far smaller.
 MAX_RECORD_BYTES = 1 << 20
 
 Size = Annotated[int, Field(ge=0, le=1 << 30)]
@@ -67,12 +67,12 @@ class Record(_Spec):
 
 
 def plans_folder(engine: EngineFolder, backend: str) -> Path:
-    """Where a backend's plans of an engine are."""
+    """Return the folder of a backend's plans of an engine."""
     return engine.path / PLANS / backend
 
 
 def plan_file(graph: str) -> str:
-    """Name of a graph's plan inside the folder."""
+    """Return the name of a graph's plan inside the folder."""
     return f"{graph}.plan"
 
 
@@ -80,7 +80,7 @@ def read_record(folder: Path) -> Record:
     """Read the record of the plans in a folder that is named after the backend.
 
     Raises:
-        PlanError: It is missing or not the record of such plans.
+        PlanError: The record is missing, not valid, or of another backend.
     """
     path = folder / RECORD
     try:
@@ -106,11 +106,11 @@ def write_record(folder: Path, record: Record) -> None:
 def mismatches(
     record: Record, manifest: Manifest, version: str | None, capability: str | None
 ) -> Iterator[str]:
-    """What differs between a record and what its plans are to be used for.
+    """List the differences between a record and the engine, module and GPU of its use.
 
     Args:
-        record: What was built.
-        manifest: The engine as it is now.
+        record: Record of the plans.
+        manifest: The engine's current manifest.
         version: Version of the installed module; None skips the comparison.
         capability: Compute capability of the GPU; None skips the comparison.
     """
@@ -128,10 +128,10 @@ def mismatches(
 
 
 def read_plan(folder: Path, record: Record, graph: str) -> bytes:
-    """The plan of a graph, whose hash has been checked.
+    """Read the plan of a graph and check its hash.
 
     Raises:
-        PlanError: It is missing, or not what was built.
+        PlanError: The plan is missing, or differs from the built one.
     """
     path = folder / plan_file(graph)
     if path.is_symlink() or not path.is_file():
@@ -143,7 +143,7 @@ def read_plan(folder: Path, record: Record, graph: str) -> bytes:
 
 
 def damage(folder: Path, record: Record) -> Iterator[str]:
-    """What has happened to the plans of a set since they were built."""
+    """List the plans of a set that are missing or have changed since they were built."""
     for graph in record.plans:
         path = folder / plan_file(graph)
         if path.is_symlink() or not path.is_file():

@@ -67,15 +67,15 @@ class Plans:
 
     @property
     def batches(self) -> tuple[int, ...]:
-        """Samples of each batch bucket, ascending."""
+        """Batch sizes that there are plans for, ascending."""
         return self._record.batches
 
     def profiles(self, graph: str) -> tuple[Shapes, ...]:
-        """Shapes of the inputs that a graph was built for."""
+        """Return the shapes of the inputs that a graph was built for."""
         return self._record.plans[graph].profiles
 
     def graph(self, name: str, shapes: Mapping[str, tuple[int, ...]], stream: int) -> PlanGraph:
-        """A graph at one set of shapes, with an execution context of its own.
+        """Make a graph at one set of shapes, with its own execution context.
 
         Args:
             name: The graph.
@@ -98,7 +98,7 @@ class Plans:
 
     @property
     def scratch_bytes(self) -> int:
-        """Device memory that suffices for the intermediate results of any graph."""
+        """Bytes of device memory that suffice for the intermediate results of any graph."""
         sizes = [
             int(plan.get_device_memory_size_for_profile_v2(profile))
             for name, plan in self._plans.items()
@@ -107,12 +107,12 @@ class Plans:
         return max(sizes, default=0)
 
     def save_kernels(self) -> None:
-        """Keep what was compiled for this GPU; call it when every graph has run once."""
+        """Save the kernels compiled for this GPU; to be called when every graph has run once."""
         self._jit_cache.save()
 
     @contextmanager
     def _advice(self) -> Iterator[None]:
-        """Add to an error what to type."""
+        """Add the command that helps to an error."""
         try:
             yield
         except PlanError as error:
@@ -129,7 +129,7 @@ class Plans:
         return record
 
     def _deserialise(self, graph: str) -> Any:
-        # The very bytes that were checked, not the file once more.
+        # The checked bytes themselves: the file may have changed since.
         plan = self._runtime.deserialize_cuda_engine(read_plan(self._folder, self._record, graph))
         if plan is None:
             reason = last_errors(self._logger.errors)
@@ -137,13 +137,13 @@ class Plans:
         return plan
 
     def _context(self, plan: Any) -> Any:
-        """A context whose scratch memory is set later."""
+        """Make a context whose scratch memory is set later."""
         trt, strategy = self._trt, self._trt.ExecutionContextAllocationStrategy.USER_MANAGED
         if not self._module.portable:
             return plan.create_execution_context(strategy)
         config = plan.create_runtime_config()
         config.set_execution_context_allocation_strategy(strategy)
-        # A kernel that is compiled later would never get into a captured graph.
+        # A captured graph would never use a kernel that is compiled later.
         config.dynamic_shapes_kernel_specialization_strategy = (
             trt.DynamicShapesKernelSpecializationStrategy.EAGER
         )
@@ -152,14 +152,14 @@ class Plans:
 
 
 class PlanGraphs:
-    """The plans of an engine on one stream, with scratch memory: the ``DeviceSessions`` of programs.
+    """The plans of an engine on one stream, with scratch memory: a program's `DeviceSessions`.
 
-    Graphs that are made share the scratch memory, whatever program they are part of, for one
-    stream runs them one after another.
+    The graphs of all programs share the scratch memory, because one stream runs them one after
+    another.
 
     Args:
         plans: The plans.
-        driver: Whose memory.
+        driver: The driver that allocates the memory.
         stream: CUDA stream on which the graphs are to run.
     """
 
@@ -173,7 +173,7 @@ class PlanGraphs:
         self._scratch = driver.allocate(self._scratch_bytes)
 
     def graph(self, name: str, shapes: Mapping[str, tuple[int, ...]]) -> PlanGraph:
-        """The engine's graph ``name`` at these shapes; those that it does not read are left out.
+        """Make the engine's graph ``name`` at these shapes, without inputs that it does not read.
 
         Raises:
             InputError: There is no profile of these shapes.
@@ -185,8 +185,8 @@ class PlanGraphs:
         return graph
 
     def keep_kernels(self) -> None:
-        """Keep what was compiled; call it when every graph that was made has run once."""
-        # An engine may lie where nobody may write; then the next process compiles once more.
+        """Save compiled kernels; to be called when every graph has run once."""
+        # An engine's folder may be read-only; then the next process compiles again.
         with suppress(OSError):
             self.plans.save_kernels()
 

@@ -14,7 +14,7 @@ from adagen_rt.cuda import Driver, open_driver
 from adagen_rt.engine.folder import EngineFolder
 from adagen_rt.errors import DeviceError
 
-#: Samples that programs are captured for.
+#: Batch sizes that programs are captured for.
 BATCHES = (1, 2, 4, 8, 16)
 
 
@@ -56,7 +56,7 @@ class EngineGraphs:
         self._outputs = cache(self._output_specs)
 
     def graph(self, name: str, shapes: Mapping[str, tuple[int, ...]]) -> TorchGraph:
-        """The engine's graph ``name`` at these shapes; those that it does not read are left out.
+        """Make the engine's graph ``name`` at these shapes, without inputs that it does not read.
 
         Outputs are known when the graph has run once.
         """
@@ -65,7 +65,7 @@ class EngineGraphs:
         return TorchGraph(self._modules[name], inputs, outputs, self._place)
 
     def keep_kernels(self) -> None:
-        """Nothing: PyTorch's kernels are compiled already."""
+        """Do nothing, as PyTorch's kernels are compiled already."""
 
     def close(self) -> None:
         """Give the weights back; no graph runs after it."""

@@ -29,10 +29,10 @@ class TorchGraphs:
     """The networks of one engine as `DeviceSessions`.
 
     Args:
-        manifest: What they are, as far as a recipe says.
-        calls: What computes each graph, by the names of the graph's inputs.
+        manifest: Manifest of the networks, as far as a recipe determines it.
+        calls: Function of each graph by its name; called with the graph's inputs by name.
         dtype: Dtype of the networks.
-        device: Where they are, such as ``cuda``.
+        device: PyTorch's name of their device, such as ``cuda``.
         compiled: Names of the graphs to compile with ``torch.compile``.
     """
 
@@ -85,7 +85,7 @@ class TorchGraph:
         self._written: list[Tensor] = []
 
     def bind(self, addresses: Mapping[str, int]) -> None:
-        """Read and write memory that belongs to the caller."""
+        """Bind inputs and outputs to the caller's memory."""
         view = self._place.view
         self._read = {name: view(addresses[name], spec) for name, spec in self.inputs.items()}
         self._written = [view(addresses[name], spec) for name, spec in self.outputs.items()]
@@ -99,7 +99,7 @@ class TorchGraph:
 
 
 class Place:
-    """Where modules run, and what it takes to run there inside someone else's capture."""
+    """Device, stream and memory pool of modules, which may run inside another's capture."""
 
     def __init__(self, device: str) -> None:
         self.device = torch.device(device)
@@ -116,12 +116,12 @@ class Place:
                 stack.enter_context(torch.cuda.use_mem_pool(self._pool))
             yield
             if stream is None and self._pool is not None:
-                # What PyTorch's own stream has under way, the weights' casts for one, is read by
-                # a stream that does not wait for it.
+                # This stream reads results of PyTorch's own stream, such as the weights' casts,
+                # and would not wait for them by itself.
                 torch.cuda.synchronize(self.device)
 
     def try_out(self, call: Call, inputs: Mapping[str, DeviceTensor]) -> tuple[Tensor, ...]:
-        """Run a module on zeros; of use are the shapes."""
+        """Run a module on zeros to learn the outputs' shapes."""
         with self.running(None):
             zeros = {
                 key: torch.zeros(spec.shape, dtype=getattr(torch, spec.dtype), device=self.device)
@@ -130,7 +130,7 @@ class Place:
             return _as_tuple(call(**zeros))
 
     def view(self, address: int, spec: DeviceTensor) -> Tensor:
-        """Make a tensor over memory that belongs to the caller."""
+        """Make a tensor over the caller's memory."""
         dtype = getattr(torch, spec.dtype)
         if 0 in spec.shape:
             return torch.empty(spec.shape, dtype=dtype, device=self.device)
@@ -146,7 +146,7 @@ class Place:
 
 
 class _Exposed:
-    """Device memory as the CUDA array interface describes it; it has no bfloat16, so bytes."""
+    """Device memory in the CUDA array interface, as bytes because it has no bfloat16."""
 
     def __init__(self, address: int, size: int) -> None:
         self.__cuda_array_interface__ = {
@@ -161,12 +161,13 @@ class _Exposed:
 def tensor_dtypes(manifest: Manifest, dtype: torch.dtype) -> dict[str, str]:
     """Give the dtypes of all tensors that pass through the graphs, by name.
 
-    What the networks make has their dtype, save what policies look at and what graphs make that
-    keep float32. So has memory that a graph extends: it takes ``cache`` and makes ``new_cache``.
+    The graphs' outputs have the networks' dtype, except the policies' inputs and the outputs of
+    graphs that keep float32. An input that a graph extends has its output's dtype: ``cache`` and
+    ``new_cache``. All other tensors are float32 or integers.
 
     Args:
-        manifest: What the networks are.
-        dtype: What they compute in.
+        manifest: Manifest of the networks.
+        dtype: Dtype that they compute in.
     """
     spec, condition = manifest.family, manifest.condition
     contracts = spec.contracts(condition)
@@ -182,13 +183,13 @@ def tensor_dtypes(manifest: Manifest, dtype: torch.dtype) -> dict[str, str]:
 
 
 def cast_networks(manifest: Manifest, backbone: nn.Module, decoder: nn.Module, dtype: Any) -> None:
-    """Cast networks in place, save what computes graphs that keep float32.
+    """Cast networks in place, except the parts that compute graphs that keep float32.
 
     Args:
-        manifest: What they are.
+        manifest: Manifest of the networks.
         backbone: The generator.
         decoder: The autoencoder.
-        dtype: What they are to compute in.
+        dtype: Dtype to compute in.
     """
     backbone.to(dtype)
     decoder.to(dtype)
@@ -204,14 +205,14 @@ def network_calls(
     policy: nn.Module | None,
     dtype: torch.dtype,
 ) -> dict[str, Call]:
-    """Find what computes each graph of a generator.
+    """List the functions that compute the graphs of a generator.
 
     Args:
-        manifest: What it is.
+        manifest: Manifest of the generator.
         backbone: The generator.
         decoder: The autoencoder.
         policy: The policy network as the family's features need it, or None.
-        dtype: What the decoder computes in.
+        dtype: Dtype that the decoder computes in.
     """
     model = find_family(manifest.family.family).model()
     calls: dict[str, Call] = dict(model.functions(backbone, decoder))

@@ -1,8 +1,8 @@
 """An ONNX graph as a PyTorch module, on any device.
 
-Covers what the exporter writes for the four families in float32, float16 and bfloat16; anything
-else is refused by name. Shapes, axes and bounds stay on the CPU from the constant or the ``Shape``
-that they come from to the operator that reads them, so that nothing waits for a device and a
+It covers the operators that the exporter writes for the four families in float32, float16 and
+bfloat16; any other is refused by name. Shapes, axes and bounds stay on the CPU, from their
+constant or ``Shape`` to the operator that reads them, so that nothing waits for a device and a
 whole graph can be captured.
 """
 
@@ -69,7 +69,7 @@ class OnnxModule(nn.Module):
 
     @torch.no_grad()
     def forward(self, **inputs: Tensor) -> tuple[Tensor, ...]:
-        """The outputs, in the graph's order, from its inputs by name."""
+        """Compute the outputs, in the graph's order, from its inputs by name."""
         with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
             return self._run(inputs)
 
@@ -86,7 +86,7 @@ class OnnxModule(nn.Module):
         return tuple(values[name] for name in self._outputs)
 
     def _given(self, node: onnx.NodeProto, values: dict[str, Tensor]) -> list[Tensor | None]:
-        """A node's inputs: constants lie where the others do, or on the CPU to be read there."""
+        """Return a node's inputs; small constants stay on the CPU, where operators read them."""
         made = [values[name] for name in node.input if name in values]
         on_cpu = bool(made) and all(value.device.type == "cpu" for value in made)
         given: list[Tensor | None] = []
@@ -103,10 +103,10 @@ class OnnxModule(nn.Module):
 
 def _tensor(initializer: onnx.TensorProto) -> Tensor:
     if initializer.data_type == onnx.TensorProto.BFLOAT16:
-        # NumPy has no such numbers; the bits are those of the upper half of float32.
+        # NumPy has no bfloat16, whose bits are the upper half of float32's.
         array = np.array(numpy_helper.to_array(initializer)).view(np.int16)
         return torch.from_numpy(array).view(torch.bfloat16)
-    # A copy: what the file's bytes are read into may not be written to.
+    # A copy, as the array over the file's bytes is read-only.
     return torch.from_numpy(np.array(numpy_helper.to_array(initializer)))
 
 

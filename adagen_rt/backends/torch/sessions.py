@@ -23,7 +23,7 @@ class TorchSession:
 
     Attributes:
         function: Returns one tensor or a tuple of them.
-        outputs: Their names, in order.
+        outputs: Names of the returned tensors, in order.
     """
 
     function: Function
@@ -40,7 +40,7 @@ class TorchSession:
 def torch_sessions(
     manifest: Manifest, functions: Mapping[str, Function]
 ) -> dict[str, TorchSession]:
-    """Make sessions of what computes each graph, by the names that the contracts have."""
+    """Make sessions of the graphs' functions, with the tensor names of the contracts."""
     contracts = manifest.contracts
     return {
         name: TorchSession(function, contracts[name].outputs)
@@ -49,7 +49,7 @@ def torch_sessions(
 
 
 def device_memory(device: torch.device | str) -> Memory:
-    """The way of arrays to a device of PyTorch's and back."""
+    """Make the transfers of arrays to a PyTorch device and back."""
 
     def put(values: npt.NDArray[Any]) -> torch.Tensor:
         return torch.from_numpy(np.ascontiguousarray(values)).to(device)

@@ -1,1 +1,1 @@
-"""What several commands share."""
+"""Common parts of several commands."""

@@ -1,4 +1,4 @@
-"""The options that say who executes an engine's graphs."""
+"""The options that choose the backend of an engine's graphs."""
 
 from __future__ import annotations
 

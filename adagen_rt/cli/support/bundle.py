@@ -1,4 +1,4 @@
-"""What a policy training reads and leaves, so that its folder can be exported."""
+"""Recipes and weights of a policy training's folder, which `adagen-rt export` reads."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ RECIPE_FILE = "recipe.yaml"
 
 
 def trained_recipe(path: Path, steps: int | None, smoothing: float | None) -> Recipe:
-    """A generator's recipe, with the policy that is about to be trained.
+    """Read a generator's recipe, with a fresh policy to train.
 
     Args:
         path: The recipe.
-        steps: Another number of steps than it says.
-        smoothing: Another smoothing than it says.
+        steps: Number of steps; None takes the recipe's.
+        smoothing: Smoothing of the schedule; None takes the recipe's.
     """
     from adagen_rt.export.recipe import load_recipe
 
@@ -41,19 +41,19 @@ def trained_recipe(path: Path, steps: int | None, smoothing: float | None) -> Re
 
 
 def without_policy_file(recipe: Recipe) -> Recipe:
-    """The same recipe with a policy that starts afresh, and nothing that goes with an old one."""
+    """Copy a recipe without the files of a trained policy and its companions."""
     names = ("policy", "critic", "fidelity_policy", "reward")
     files = recipe.files.model_copy(update=dict.fromkeys(names))
     return recipe.model_copy(update={"files": files})
 
 
 def with_judges(recipe: Recipe, std: float, width: int | None) -> Recipe:
-    """A recipe that names what a training leaves beside its policy.
+    """Copy a recipe with the critic and, where there is one, the discriminator of a training.
 
     Args:
-        recipe: The policy's.
-        std: Standard deviation of the last update's actions: what the critic knows best.
-        width: Of the discriminator's heads; None if the reward had no discriminator.
+        recipe: The policy's recipe.
+        std: Standard deviation of the last update's actions, where the critic is most exact.
+        width: Width of the discriminator's heads; None without a discriminator.
     """
     assert recipe.policy is not None
     named: dict[str, str | None] = {"critic": CRITIC_FILE, "fidelity_policy": None, "reward": None}
@@ -74,10 +74,10 @@ def prepare_export(recipe: Recipe, weights: Path, folder: Path, made: tuple[str,
     stay as they are.
 
     Args:
-        recipe: What the folder is to hold.
-        weights: Where its weights are.
-        folder: Gets them.
-        made: Names of weights that a training is about to write there itself.
+        recipe: The recipe to put into the folder.
+        weights: Folder of the weights that it names.
+        folder: The folder to fill.
+        made: Names of weights that the training itself will write there.
     """
     import yaml
 

@@ -1,4 +1,4 @@
-"""What `doctor` looks at. Nothing here raises: a fault is a finding."""
+"""Checks of `doctor`; none of them raises, as a fault is a finding."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ OPTIONAL = ("torch", "matplotlib", "pycuda", "fastapi")
 
 
 def examine() -> dict[str, Any]:
-    """Everything that decides whether images can be generated, and how fast."""
+    """Examine the whole installation, as far as generating depends on it."""
     kernels, backend = examine_kernels(), examine_onnxruntime()
     return {
         "python": platform.python_version(),
@@ -43,7 +43,7 @@ def examine() -> dict[str, Any]:
 
 
 def examine_kernels() -> dict[str, Any]:
-    """Whether the compiled kernels are there."""
+    """Examine the compiled kernels."""
     try:
         return {"file": check_sizes(load_kernels()).__file__, "problem": None}
     except ImportError as error:
@@ -51,7 +51,7 @@ def examine_kernels() -> dict[str, Any]:
 
 
 def examine_onnxruntime() -> dict[str, Any]:
-    """Which ONNX Runtime there is, and the devices that it knows."""
+    """Examine ONNX Runtime and the devices that it lists."""
     found: dict[str, Any] = {"packages": installed_packages(), "version": None, "providers": []}
     try:
         module = import_onnxruntime()
@@ -66,7 +66,7 @@ def examine_onnxruntime() -> dict[str, Any]:
 
 
 def examine_gpu() -> dict[str, Any]:
-    """Which NVIDIA GPU there is."""
+    """Examine the NVIDIA GPU."""
     try:
         return {"compute_capability": compute_capability(), "problem": None}
     except DeviceError as error:
@@ -74,7 +74,7 @@ def examine_gpu() -> dict[str, Any]:
 
 
 def examine_tensorrt(module: Module) -> dict[str, Any]:
-    """Which version of a TensorRT module there is."""
+    """Examine a TensorRT module and its version."""
     found = {"module": module.module, "version": None}
     try:
         return {**found, "version": module.load().__version__, "problem": None}
@@ -83,7 +83,7 @@ def examine_tensorrt(module: Module) -> dict[str, Any]:
 
 
 def version(package: str) -> str | None:
-    """Version of an installed package."""
+    """Return the version of an installed package, or None."""
     try:
         return metadata.version(package)
     except metadata.PackageNotFoundError:

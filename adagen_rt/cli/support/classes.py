@@ -1,4 +1,4 @@
-"""Which classes and seeds the options of `generate` ask for."""
+"""Classes and seeds from the options of `generate`."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ RANGE = re.compile(r"(\d{1,9})-(\d{1,9})")
 
 
 def choose_classes(manifest: Manifest, given: tuple[str, ...], count: int) -> list[int]:
-    """The class of each image: the given ones in turn, or all of them in turn.
+    """Choose the class of each image: the given classes in turn, or all classes in turn.
 
     Args:
         manifest: The engine's.
         given: Class numbers, ranges such as ``0-9``, or names.
-        count: How many images.
+        count: Number of images.
 
     Raises:
         InputError: The engine has no such class.
@@ -34,7 +34,7 @@ def choose_classes(manifest: Manifest, given: tuple[str, ...], count: int) -> li
 
 
 def expand_label(classes: ClassLabels, label: str) -> range:
-    """The classes that one ``--label`` names."""
+    """Return the classes that one ``--label`` names."""
     bounds = RANGE.fullmatch(label)
     # A class may be called "9-11"; names come first.
     named = label.casefold() in (name.casefold() for name in classes.names)
@@ -48,7 +48,7 @@ def expand_label(classes: ClassLabels, label: str) -> range:
 
 
 def choose_seeds(seed: int | None, count: int) -> list[int] | None:
-    """Consecutive seeds from ``seed`` on, or None to have them drawn."""
+    """Return consecutive seeds from ``seed`` on, or None for random ones."""
     if seed is None:
         return None
     first = as_integer("seed", seed, 0, SEED_LIMIT - count)

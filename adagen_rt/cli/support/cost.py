@@ -12,8 +12,8 @@ class Cost:
     """Floating-point operations, None if a graph's count is not known.
 
     Attributes:
-        per_image: Everything, the decoder included.
-        per_step: What each step takes, on average: backbone and policy.
+        per_image: Operations of one image, the decoder included.
+        per_step: Mean operations of each step: backbone and policy.
     """
 
     per_image: float | None
@@ -21,10 +21,10 @@ class Cost:
 
 
 def measure_cost(manifest: Manifest) -> Cost:
-    """What one image costs at the engine's own number of steps."""
+    """Compute the cost of one image at the engine's own number of steps."""
     steps = manifest.schedule.steps
     rows = manifest.family.counts_per_image(steps)
-    # Of the optional graphs, an image takes the policy without being asked.
+    # Of the optional graphs, only the policy runs by default.
     counts = {name: graph.flops for name, graph in manifest.graphs.items() if name in rows}
     known = {name: rows[name] * count for name, count in counts.items() if count is not None}
     if len(known) < len(counts):

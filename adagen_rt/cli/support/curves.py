@@ -1,4 +1,4 @@
-"""Draw how a policy's training went."""
+"""Curves of a policy's training."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who judges a generator's images while its policy is trained, and which images they know."""
+"""Reward and judge of a policy's training, and the images that they can score."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 
 
 def check_judged(field: str, image: ImageSpec) -> None:
-    """Refuse images that the built-in networks do not know.
+    """Refuse images that the built-in networks were not trained on.
 
     Args:
-        field: What named the generator.
+        field: Name of the option with the generator.
         image: The images that it makes.
     """
     if not are_known(image):
@@ -36,16 +36,17 @@ def check_judged(field: str, image: ImageSpec) -> None:
 
 @dataclass(frozen=True)
 class Judging:
-    """What is to be judged, and how.
+    """Settings of reward and judge.
 
     Attributes:
         manifest: The generator.
         parts: Weights of the rewards by name.
-        adversary: How the discriminator learns.
+        adversary: Settings of the discriminator's training.
         workers: The processes that train together.
-        features: Weights of a vision transformer to look through; None for the built-in networks.
+        features: Weights of a vision transformer that computes the features; None takes the
+            built-in networks.
         data: Folder of the real images.
-        device: Where the judges compute.
+        device: PyTorch's name of the device.
     """
 
     manifest: Manifest
@@ -58,14 +59,14 @@ class Judging:
 
 
 def make_judges(judging: Judging) -> tuple[Reward, Judge | None]:
-    """What a policy is paid by, and who scores its images now and then, if anybody does."""
+    """Make the reward of a policy, and the judge of its evaluations, or None."""
     if judging.features is None:
         return _demo(judging)
     return _vision_transformer(judging, judging.features), None
 
 
 def _demo(judging: Judging) -> tuple[Reward, Judge | None]:
-    """The built-in rewards; the process that writes the log has images scored as well."""
+    """Make the built-in rewards and, in the process that writes the log, a judge."""
     import torch
 
     from adagen_rt.evaluation.data import load_fashion_mnist
@@ -80,13 +81,13 @@ def _demo(judging: Judging) -> tuple[Reward, Judge | None]:
     real = torch.from_numpy(images.pixels)[:, None], rows
     where = judging.device, judging.workers
     context = RewardContext(load_classifier(), *real, judging.adversary, *where)
-    # Not `load_judge`: the images are there already.
+    # Not `load_judge`, which would read the images again.
     judge = Judge(load_examiner(), images, judging.device) if judging.workers.leads else None
     return make_reward(judging.parts, context), judge
 
 
 def _vision_transformer(judging: Judging, weights: Path) -> Reward:
-    """An adversarial reward through a vision transformer; nobody scores its images."""
+    """Make an adversarial reward over a vision transformer's features; it has no judge."""
     from adagen_rt.models.features import load_vit_features
     from adagen_rt.training.policy.adversarial import Adversary
     from adagen_rt.training.policy.folder import load_image_folder

@@ -1,4 +1,4 @@
-"""Where the results of `generate` go."""
+"""Output files of `generate`."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from adagen_rt.sampling.result import Result
 
 @dataclass(frozen=True)
 class Outputs:
-    """Where things go.
+    """Paths of the output files.
 
     Attributes:
-        out: The images.
-        preview: The samples after each step.
-        plot: The schedules, drawn.
-        trace: The schedules, as numbers.
+        out: Path of the images.
+        preview: Path of the samples after each step.
+        plot: Path of the plot of the schedules.
+        trace: Path of the schedules as numbers.
     """
 
     out: Path
@@ -33,7 +33,7 @@ class Outputs:
     trace: Path | None
 
     def check(self, count: int, steps: int, image: ImageSpec) -> None:
-        """Refuse what could not be written later.
+        """Refuse paths that could not be written later.
 
         Raises:
             InputError: A path is unusable, or given twice.
@@ -58,10 +58,10 @@ class Outputs:
     def save(
         self, manifest: Manifest, result: Result, request: Request, preview: Preview
     ) -> tuple[list[Path], list[Path]]:
-        """Write everything that was asked for, but no failed sample.
+        """Write all requested files, without failed samples.
 
         Returns:
-            The files written, and the same with a folder of images named once.
+            The files written, and a shorter list that names a folder of images once.
         """
         failed = len(result.failures) == len(result)
         images = [] if failed else save_images(self.out, result)

@@ -22,13 +22,13 @@ Description = dict[str, Any]
 
 
 def describe_plans(engine: EngineFolder) -> list[Description]:
-    """Every set of plans: what it is, and what makes it stale on this machine."""
+    """Describe every set of plans, and the reasons why it is stale on this machine."""
     folders = (plans_folder(engine, backend) for backend in MODULES)
     return [_describe(engine, folder.name) for folder in folders if folder.is_dir()]
 
 
 def plan_rows(sets: Sequence[Description]) -> list[tuple[str, ...]]:
-    """Rows of a table: backend, version, target, dtype, batches, profiles, size, state."""
+    """Make a table's rows: backend, version, target, dtype, batches, profiles, size, state."""
     rows = []
     for described in sets:
         record = described.get("record")
@@ -59,7 +59,7 @@ def _describe(engine: EngineFolder, backend: str) -> Description:
 
 
 def _mismatches(record: Record, engine: EngineFolder) -> Iterator[str]:
-    """What differs, as far as this machine can tell: it need not be the one that runs them."""
+    """List the mismatches that this machine can find; another machine may run the plans."""
     module, capability, version = MODULES[record.backend], _capability(), None
     try:
         version = module.load().__version__
@@ -71,7 +71,7 @@ def _mismatches(record: Record, engine: EngineFolder) -> Iterator[str]:
 
 
 def _capability() -> str | None:
-    """Compute capability of the GPU, if there is one."""
+    """Return the compute capability of the GPU, or None."""
     try:
         return compute_capability()
     except DeviceError:

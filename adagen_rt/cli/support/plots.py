@@ -1,4 +1,4 @@
-"""Draw the schedules that were chosen, and latencies."""
+"""Plots of chosen schedules and of latencies."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from adagen_rt.errors import MissingExtraError
 from adagen_rt.evaluation.latency import PERCENTILES, Measurement
 from adagen_rt.files import check_writable, replace_file
 
-#: The band holds this much of the samples, in percent.
+#: Share of the samples inside the band, in percent.
 BAND = (10, 90)
 
 Chosen = dict[str, npt.NDArray[np.float32]]
@@ -36,7 +36,7 @@ def check_plot(path: Path | None, *, folder: bool = False) -> None:
 
     Raises:
         MissingExtraError: matplotlib is not installed.
-        InputError: It cannot be written.
+        InputError: The path cannot be written.
     """
     if path is not None:
         check_plotting()
@@ -50,7 +50,7 @@ def save_plot(path: Path, spec: ScheduleSpec, steps: int, chosen: Chosen) -> Non
         path: The picture to write.
         spec: The action space.
         steps: Steps of the generation.
-        chosen: Values by action name (calls, samples), NaN where none was needed.
+        chosen: Values by action name (calls, samples), NaN where a sample needed none.
     """
     # Not pyplot: it keeps figures alive and may look for a display.
     from matplotlib.figure import Figure
@@ -81,7 +81,7 @@ def save_latencies(path: Path, measured: Sequence[Measurement]) -> None:
 
     Args:
         path: The picture to write.
-        measured: One entry a batch size.
+        measured: One measurement per batch size.
     """
     from matplotlib.figure import Figure
 

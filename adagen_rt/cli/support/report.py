@@ -1,4 +1,4 @@
-"""What `generate` says about a run: a summary, and the trace of its decisions."""
+"""Reports of `generate`: a summary of the run, and the trace of its decisions."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from adagen_rt.sampling.result import Result
 
 
 def failures(manifest: Manifest, result: Result) -> list[dict[str, Any]]:
-    """List the samples that met a non-finite number, each with the step it did so."""
+    """List the samples that met a non-finite number, each with the step of the failure."""
     return [
         {
             "index": i,
@@ -30,14 +30,14 @@ def failures(manifest: Manifest, result: Result) -> list[dict[str, Any]]:
 def summarize(
     manifest: Manifest, result: Result, request: Request, total: float, files: list[Path]
 ) -> dict[str, Any]:
-    """The run as one JSON object.
+    """Summarize the run as one JSON object.
 
     Args:
         manifest: The engine's.
-        result: What was generated.
-        request: What was asked for.
+        result: The run's result.
+        request: The run's request.
         total: Seconds from the first step to the last image.
-        files: What was written.
+        files: The files written.
     """
     return {
         "engine": manifest.name,
@@ -54,7 +54,7 @@ def summarize(
 
 
 def describe(summary: dict[str, Any], shown: list[Path]) -> str:
-    """The same in words."""
+    """Format a summary in words."""
     seconds = dict(summary["seconds"])
     total = seconds.pop("total")
     parts = ", ".join(f"{name} {value:.2f} s" for name, value in seconds.items())
@@ -64,7 +64,7 @@ def describe(summary: dict[str, Any], shown: list[Path]) -> str:
 
 
 def save_trace(path: Path, manifest: Manifest, result: Result, request: Request) -> None:
-    """Write what was chosen for every sample at every policy call, null where none was."""
+    """Write the actions of every sample at every policy call, null where it needed none."""
     samples = [
         {
             "index": i,
@@ -85,7 +85,7 @@ def save_trace(path: Path, manifest: Manifest, result: Result, request: Request)
 
 
 def _asked(request: Request) -> dict[str, Any]:
-    """What holds for all samples alike."""
+    """Return the parameters that all samples have in common."""
     asked = asdict(request.params)
     del asked["fidelity"]  # each sample has its own
     return asked
@@ -96,5 +96,5 @@ def _reward(result: Result, index: int) -> float | None:
 
 
 def _finite(value: float) -> float | None:
-    """JSON knows no NaN."""
+    """Convert a number for JSON, which has no NaN."""
     return value if math.isfinite(value) else None

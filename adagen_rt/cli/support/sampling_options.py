@@ -13,7 +13,7 @@ from adagen_rt.errors import InputError
 from adagen_rt.sampling.params import ROWS, SamplingParams
 
 Command = TypeVar("Command", bound=Callable[..., Any])
-#: Short forms of `--schedule`, and what they say.
+#: Short forms of `--schedule`, with their help texts.
 SHORT = {
     "static": "Short for --schedule static.",
     "tuned": "Short for --schedule tuned.",
@@ -62,7 +62,7 @@ def _option(name: str, default: Any) -> Callable[[Any], Any]:
 
 
 def _one_schedule(schedule: Any, short: dict[str, bool]) -> Any:
-    """The schedule that options and short forms name together."""
+    """Return the schedule that options and short forms name together."""
     named = [f"--{name}" for name, is_set in short.items() if is_set]
     if schedule is not None:
         named.append(f"--schedule {schedule}")

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Columns aligned to the left, two spaces apart, under a line."""
+    """Format a table: columns aligned to the left, two spaces apart, a line under the header."""
     lines = [tuple(header), *(tuple(row) for row in rows)]
     widths = [max(len(line[i]) for line in lines) for i in range(len(header))]
     lines.insert(1, tuple("-" * width for width in widths))
@@ -17,7 +17,7 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def quantity(number: float | None) -> str:
-    """A number to three digits with a decimal prefix: 1234567 is ``1.23 M``."""
+    """Format a number to three digits with a decimal prefix: 1234567 is ``1.23 M``."""
     if number is None:
         return "unknown"
     prefixes = ["", " k", " M", " G", " T"]

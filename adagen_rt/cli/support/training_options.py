@@ -34,13 +34,13 @@ _weights_option = click.option(
 
 
 def prepare_torch(threads: int | None = None) -> None:
-    """See that PyTorch and what comes with it are there, before anything needs them.
+    """Check that PyTorch and the rest of its extra are installed, and set its threads.
 
     Args:
         threads: CPU threads; None leaves PyTorch's own choice.
 
     Raises:
-        MissingExtraError: They are not installed.
+        MissingExtraError: A package is not installed.
     """
     try:
         import torch
@@ -53,7 +53,7 @@ def prepare_torch(threads: int | None = None) -> None:
 
 
 def recipe_options(command: F) -> F:
-    """`--engine-recipe` and `--weights`: a trained generator."""
+    """Give a command `--engine-recipe` and `--weights`: a trained generator."""
     return _recipe_option(_weights_option(command))
 
 

@@ -1,4 +1,4 @@
-"""What is shown and kept while images are being made."""
+"""Progress bar and previews of a generation."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from adagen_rt.sampling.result import Images, Step
 
 #: Samples shown by a preview.
 PREVIEW_SAMPLES = 8
-#: Steps shown by a preview; of more, evenly spaced ones.
+#: Largest number of steps in a preview; of more steps, evenly spaced ones are shown.
 PREVIEW_STEPS = 64
 
 
@@ -50,7 +50,7 @@ class ProgressBar:
 
     Args:
         total: Samples times steps.
-        quiet: Show nothing; nor is anything shown where stderr is no terminal.
+        quiet: Whether to show nothing; without a terminal on stderr, nothing is shown either.
     """
 
     def __init__(self, total: int, quiet: bool) -> None:
@@ -69,5 +69,5 @@ class ProgressBar:
         self._bar.close()
 
     def add(self, step: Step) -> None:
-        """Move on."""
+        """Advance the bar by one step of a batch."""
         self._bar.update(step.advanced)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class DiffusionFamily(Family):
-    """DiT and SiT, which differ in the process alone."""
+    """DiT and SiT, which differ only in the process."""
 
     Spec = DiffusionSpec
 

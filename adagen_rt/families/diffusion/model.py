@@ -1,4 +1,4 @@
-"""DiT and SiT with PyTorch: how their networks are described, exported and trained."""
+"""DiT and SiT with PyTorch: description, export and training of their networks."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""DiT and SiT: one transformer over latent patches, two readings of its output.
+"""DiT and SiT: one transformer over latent patches, whose output means noise or velocity.
 
 DiT (arXiv 2212.09748) predicts noise of a variance-preserving process, SiT
 (arXiv 2401.08740) the velocity of a linear one; the network is the same. Parameter
-names are those of the published checkpoints.
+names equal the published checkpoints' names.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ class DiTConfig:
 
     @property
     def time_scale(self) -> float:
-        """What a time in [0, 1] is multiplied by inside the network."""
+        """Factor of a time in [0, 1] inside the network."""
         return 1000.0 if self.process == "vp" else 1.0
 
 

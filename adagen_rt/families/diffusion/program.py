@@ -33,7 +33,7 @@ def diffusion_program(setting: Setting) -> Program:
     evaluate, outputs = builder.graph("backbone", inputs)
     features = outputs["features"].rows(0, batch)
     decide = builder.decide({"features": features})
-    # Before the first evaluation the policy sees zeros where it will see features.
+    # Before the first evaluation, the policy's features are zeros.
     begin = [
         _normal(builder, x),
         builder.zero(features),
@@ -76,7 +76,7 @@ def _times(builder: Builder, spec: DiffusionSpec, *, first: bool) -> Op:
 
 
 def _solver_update(builder: Builder, spec: DiffusionSpec, x: Buffer, prediction: Buffer) -> Op:
-    """Updates ``x``, in both halves of the batch, and the anchors in place."""
+    """Update ``x``, in both halves of the batch, and the anchors in place."""
     state, batch = builder.state, builder.setting.batch
     op = structs.SolverUpdate(
         x=x.address,

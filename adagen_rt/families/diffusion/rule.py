@@ -22,14 +22,14 @@ TIME_MARGIN = 0.01
 
 @dataclass(frozen=True)
 class DiffusionState(State):
-    """Latents of each slot and where it stands in the solver.
+    """Latents of each slot and its place in the solver step.
 
     Attributes:
         x: Latents at ``time`` (B, C, H, W) float32.
-        anchor: Latents at ``start_time``, where the solver step under way began.
-        anchor_data: The clean latents predicted there.
+        anchor: Latents at ``start_time``, the start of the current solver step.
+        anchor_data: The clean latents predicted at ``start_time``.
         time: Time of the next evaluation (B,) float32.
-        start_time: Time at which the solver step under way began (B,) float32.
+        start_time: Time at the start of the current solver step (B,) float32.
     """
 
     x: Array
@@ -43,9 +43,9 @@ class DiffusionRule(StepRule[DiffusionState]):
     """The DiT and SiT step rule: one solver step takes one evaluation or more.
 
     Args:
-        spec: Sizes, and which of the two processes.
-        steps: Backbone evaluations, a multiple of the solver's for a step.
-        ops: Where the numeric steps run.
+        spec: Sizes, process and solver.
+        steps: Backbone evaluations, a multiple of the solver's evaluations per step.
+        ops: Implementation of the numeric steps.
     """
 
     def __init__(self, spec: DiffusionSpec, steps: int, ops: Ops) -> None:
@@ -67,21 +67,21 @@ class DiffusionRule(StepRule[DiffusionState]):
         )
 
     def prologue(self, state: DiffusionState) -> Arrays:
-        """Zero features: nothing has been evaluated yet."""
+        """Return zero features, because nothing has been evaluated yet."""
         xp = array_namespace(state.x)
         shape = (state.x.shape[0], self.spec.tokens, self.spec.width)
         return {"features": xp.zeros(shape, dtype=xp.float32, device=device(state.x))}
 
     def begin(self, state: DiffusionState, actions: Arrays) -> DiffusionState:
-        """The first time; its guidance has no evaluation to act on."""
+        """Set the first time; the guidance has no evaluation to act on."""
         return replace(state, time=self._inside(actions["time"]))
 
     def observe(self, state: DiffusionState) -> Arrays:
-        """``x`` (2B, C, H, W), ``t`` (2B,), and the condition."""
+        """Return ``x`` (2B, C, H, W), ``t`` (2B,), and the condition."""
         return {**twice({"x": state.x, "t": state.time}), **state.condition.arrays}
 
     def advance(self, state: DiffusionState, outputs: Arrays, actions: Arrays) -> DiffusionState:
-        """One evaluation of a solver step, which may end in its middle or at its end."""
+        """Apply one evaluation of a solver step, which ends in the step's middle or at its end."""
         xp = array_namespace(state.x)
         phase = state.step % self.solver.evaluations
         time = self._after(state.time, actions["time"])
@@ -110,20 +110,20 @@ class DiffusionRule(StepRule[DiffusionState]):
         )
 
     def latents(self, state: DiffusionState) -> Arrays:
-        """``latents`` (B, C, H, W): the result, or the clean latents predicted so far."""
+        """Return ``latents`` (B, C, H, W): the result, or the clean latents predicted so far."""
         xp = array_namespace(state.x)
         done = self.finished(state)[:, None, None, None]
         return {"latents": xp.where(done, state.x, state.anchor_data)}
 
     def _after(self, time: Array, chosen: Array) -> Array:
-        """The time chosen, at least one margin further on than ``time``."""
+        """Return the chosen time, moved to at least one margin after ``time``."""
         xp = array_namespace(time)
         if self.process == "vp":
             return self._inside(xp.minimum(chosen, time - TIME_MARGIN))
         return self._inside(xp.maximum(chosen, time + TIME_MARGIN))
 
     def _inside(self, time: Array) -> Array:
-        """DiT's times fall to the margin, SiT's rise to one margin below 1."""
+        """Clamp times: DiT's fall to the margin, SiT's rise to one margin below 1."""
         xp = array_namespace(time)
         if self.process == "vp":
             return xp.clip(time, TIME_MARGIN, None)

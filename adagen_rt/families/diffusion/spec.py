@@ -27,8 +27,8 @@ class DiffusionSpec(FamilySpec):
     """
 
     actions: ClassVar = ("time", "guidance_scale")
-    # Guidance multiplies the difference of two predictions, which is small: at 0.015 the FID of
-    # fashion-dit rises by a third.
+    # Guidance multiplies the small difference of two predictions, and their errors: at a limit of
+    # 0.015 the FID of fashion-dit rises by a third.
     prediction_limit: ClassVar = 0.0035
     family: Literal["dit", "sit"]
     channels: int = Field(ge=1, le=1024)
@@ -46,7 +46,7 @@ class DiffusionSpec(FamilySpec):
 
     @model_serializer(mode="wrap")
     def _leave_default_out(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        # Versions that knew one solver refuse the key.
+        # Earlier versions, with one solver, refuse the key.
         content: dict[str, Any] = handler(self)
         if self.solver == DEFAULT_SOLVER:
             content.pop("solver", None)
@@ -54,20 +54,20 @@ class DiffusionSpec(FamilySpec):
 
     @property
     def process(self) -> Process:
-        """The diffusion process."""
+        """Diffusion process of the family."""
         return PROCESSES[self.family]
 
     @property
     def solver_row(self) -> Solver:
-        """The solver."""
+        """Row of the solver."""
         return SOLVERS[self.solver]
 
     def calls(self, steps: int) -> int:
-        """One more than the evaluations: the first time is chosen before any of them."""
+        """Return one more than the evaluations, as the first time is chosen before them."""
         return steps + 1
 
     def check_steps(self, steps: int) -> str | None:
-        """Whole steps of the solver."""
+        """Expect whole steps of the solver."""
         each = self.solver_row.evaluations
         if steps % each == 0:
             return None
@@ -75,7 +75,7 @@ class DiffusionSpec(FamilySpec):
         return f"{number}: the solver takes {'two' if each == 2 else each} evaluations a step"
 
     def own_contracts(self) -> dict[str, GraphContract]:
-        """Backbone and decoder of latents."""
+        """List the graphs: backbone and decoder of latents."""
         return {
             "backbone": contract("x t", "prediction features"),
             "decoder": contract("latents", "image"),

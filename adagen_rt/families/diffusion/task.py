@@ -1,4 +1,4 @@
-"""How DiT and SiT are trained: latents get noisy, and what made them so is predicted."""
+"""Training of DiT and SiT: the network predicts the noise in latents, or the velocity."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""MaskGIT with PyTorch: how its networks are described, exported and trained."""
+"""MaskGIT with PyTorch: description, export and training of its networks."""
 
 from __future__ import annotations
 

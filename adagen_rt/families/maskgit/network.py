@@ -1,8 +1,8 @@
 """MaskGIT's backbone: a U-ViT over image tokens with one context token in front.
 
 The architecture is AdaGen's MaskGIT-L (arXiv 2603.06993), a U-ViT (arXiv 2209.12152)
-trained as a masked generative transformer (arXiv 2202.04200). Parameter names are
-those of the published checkpoint.
+trained as a masked generative transformer (arXiv 2202.04200). Parameter names equal
+the published checkpoint's names.
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ class TokenHead(nn.Module):
     def forward(self, x: Tensor, words: Tensor) -> Tensor:
         """Map features (R, N, C) and the words' embeddings (V + 1, C) to logits (R, N, V)."""
         x = self.ln(F.gelu(self.fc(x)))
-        # The mask token is never sampled: its column is left out of the product.
+        # The mask token is never sampled, so its column is left out of the product.
         return F.linear(x, words[: self.vocabulary], self.bias[0, 0, : self.vocabulary])
 
 

@@ -1,7 +1,7 @@
 """A MaskGIT backbone that computes its null row of the first step once.
 
-There all tokens are masked, so the null rows are the same for every image: an evaluation of the
-first step needs the conditional rows alone.
+At the first step all tokens are masked, so that the null rows are the same for every image. An
+evaluation of it needs only the conditional rows.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class NullOnce:
         self._null: Arrays | None = None
 
     def __call__(self, inputs: Arrays) -> Arrays:
-        """Compute the outputs by name, of the conditional rows and then of the null rows."""
+        """Compute the outputs by name: conditional rows, then null rows."""
         tokens = inputs["tokens"]
         xp = array_namespace(tokens)
         if bool(xp.any(tokens != self._mask_id)):

@@ -12,7 +12,7 @@ from adagen_rt.program.program import Op, Program
 
 
 def maskgit_program(setting: Setting) -> Program:
-    """Make every step alike: evaluate, decide, sample, mask again."""
+    """Build the program, in which every step is to evaluate, decide, sample and mask again."""
     spec = setting.manifest.family
     assert isinstance(spec, MaskGITSpec)
     batch, shape = setting.batch, (setting.batch, spec.tokens)

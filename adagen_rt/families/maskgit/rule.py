@@ -21,7 +21,7 @@ class MaskGITState(State):
     """Tokens of each slot.
 
     Attributes:
-        tokens: What the backbone sees next, masked positions included (B, N) int64.
+        tokens: The backbone's next input, masked positions included (B, N) int64.
         sampled: The last sample of every position, none masked (B, N) int64.
     """
 
@@ -35,7 +35,7 @@ class MaskGITRule(StepRule[MaskGITState]):
     Args:
         spec: Sizes.
         steps: Backbone evaluations.
-        ops: Where the numeric steps run.
+        ops: Implementation of the numeric steps.
         noise: Gives the noise of a step from the seeds and the step of each slot.
     """
 
@@ -53,7 +53,7 @@ class MaskGITRule(StepRule[MaskGITState]):
         return MaskGITState(**vars(blank), tokens=masked, sampled=xp.zeros_like(masked))
 
     def observe(self, state: MaskGITState) -> Arrays:
-        """``tokens`` (2B, N), and the condition."""
+        """Return ``tokens`` (2B, N), and the condition."""
         return {**twice({"tokens": state.tokens}), **state.condition.arrays}
 
     def advance(self, state: MaskGITState, outputs: Arrays, actions: Arrays) -> MaskGITState:
@@ -78,11 +78,11 @@ class MaskGITRule(StepRule[MaskGITState]):
         )
 
     def finished(self, state: MaskGITState) -> Array:
-        """The last step is done, or no token is left to unmask."""
+        """Tell which slots have done their last step or have no token left to unmask."""
         xp = array_namespace(state.tokens)
         unmasked = ~xp.any(state.tokens == self.spec.mask_id, axis=1)
         return super().finished(state) | unmasked
 
     def latents(self, state: MaskGITState) -> Arrays:
-        """``tokens`` (B, N): the last sample, which has no masked position."""
+        """Return ``tokens`` (B, N): the last sample, which has no masked position."""
         return {"tokens": state.sampled}

@@ -26,7 +26,7 @@ class MaskGITSpec(FamilySpec):
         return self.vocabulary
 
     def own_contracts(self) -> dict[str, GraphContract]:
-        """Backbone and decoder of tokens."""
+        """List the graphs: backbone and decoder of tokens."""
         return {
             "backbone": contract("tokens", "logits features"),
             "decoder": contract("tokens", "image"),

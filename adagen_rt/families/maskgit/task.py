@@ -1,4 +1,4 @@
-"""How MaskGIT is trained: tokens are masked at random and predicted."""
+"""Training of MaskGIT: the network predicts tokens that are masked at random."""
 
 from __future__ import annotations
 

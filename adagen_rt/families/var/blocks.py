@@ -1,7 +1,7 @@
-"""VAR's blocks: cosine attention over a cache, under modulations computed elsewhere.
+"""VAR's blocks: cosine attention over a cache, under modulations that are inputs.
 
 The architecture is VAR-dN (arXiv 2404.02905). Shapes are written with R for rows, n
-for the tokens of one scale, P for those of the earlier scales, C for width.
+for the tokens of one scale, P for the tokens of the earlier scales, C for width.
 """
 
 from __future__ import annotations
@@ -45,8 +45,8 @@ class CosineAttention(nn.Module):
         Args:
             x: (R, n, C).
             past: (P, 2, R, C) normalised keys and values of earlier scales.
-            mask: Additive bias, broadcast to (R, heads, n, P + n); absent when the past
-                and the scale itself are all that may be seen.
+            mask: Additive bias, broadcast to (R, heads, n, P + n); None lets every token attend
+                to the past and to its own scale.
 
         Returns:
             (R, n, C) and the new keys and values (n, 2, R, C).
@@ -54,7 +54,7 @@ class CosineAttention(nn.Module):
         bias = torch.cat([self.q_bias, self.zero_k_bias, self.v_bias])
         q, k, v = split_heads(F.linear(x, self.mat_qkv.weight, bias), self.heads)
         q = F.normalize(q, dim=-1) * self.scale_mul_1H11.clamp(max=MAX_LOG_SCALE).exp()
-        # Keys are cached normalised: each is normalised once, not once a scale.
+        # Keys are cached normalised, so that each is normalised once instead of at every scale.
         k = F.normalize(k, dim=-1)
         new = torch.stack([merge_heads(k), merge_heads(v)]).permute(2, 0, 1, 3)
         if past is not None:
@@ -88,7 +88,7 @@ class VARBlock(nn.Module):
 
 
 class HeadNorm(nn.Module):
-    """The head's adaptive norm; holds the layer that its modulation comes from."""
+    """Adaptive norm of the head, with the layer that computes its modulation."""
 
     def __init__(self, width: int) -> None:
         super().__init__()

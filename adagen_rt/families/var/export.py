@@ -1,4 +1,4 @@
-"""Example inputs of VAR's graphs, one for all scales: positions say which scale it is."""
+"""Example inputs of VAR's graphs; each graph serves all scales, which positions select."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def var_examples(
 
     Args:
         spec: Sizes of the networks.
-        condition: What samples are conditioned on.
+        condition: The kind of condition.
         compute: The condition's graph.
     """
     side, asked = spec.scales[-1], condition_rows(condition)
@@ -100,7 +100,7 @@ def _refine(spec: VARSpec, f_hat: Tensor) -> Examples:
 
 
 def _scales(spec: VARSpec) -> list[tuple[Tensor, Tensor]]:
-    """List, for every scale, the positions before it and its own."""
+    """List, for every scale, the positions before it and its own positions."""
     return [(torch.arange(begin), torch.arange(begin, end)) for begin, end in pairwise(spec.bounds)]
 
 

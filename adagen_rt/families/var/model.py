@@ -1,4 +1,4 @@
-"""VAR with PyTorch: how its networks are described, exported and trained."""
+"""VAR with PyTorch: description, export and training of its networks."""
 
 from __future__ import annotations
 

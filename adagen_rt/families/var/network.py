@@ -1,8 +1,8 @@
 """VAR: next-scale prediction with a transformer whose keys and values are cached.
 
-The architecture is VAR-dN (arXiv 2404.02905). Parameter names are those of the
-published checkpoints. Shapes are written with R for rows, n for the tokens of one
-scale, P for those of the earlier scales, L for blocks, C for width.
+The architecture is VAR-dN (arXiv 2404.02905). Parameter names equal the published
+checkpoints' names. Shapes are written with R for rows, n for the tokens of one scale,
+P for the tokens of the earlier scales, L for blocks, C for width.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class VARConfig:
 
 
 class Condition(NamedTuple):
-    """All that a label decides, computed once a sample.
+    """Inputs of the backbone that follow from a label, computed once per sample.
 
     Attributes:
         modulation: (L, R, 6, C), in the order gamma1, gamma2, scale1, scale2, shift1, shift2.
@@ -99,7 +99,7 @@ class VAR(nn.Module):
                 zero_weights(module.ada_lin)
 
     def condition(self, labels: Tensor) -> Condition:
-        """Compute all that labels (R,) decide; every scale of a sample shares it."""
+        """Compute the condition of labels (R,), which all scales of a sample share."""
         embedding = self.class_emb(labels)
         blocks = [cast(VARBlock, block).modulation(embedding) for block in self.blocks]
         start = embedding + self.pos_start[0]
@@ -123,13 +123,13 @@ class VAR(nn.Module):
             positions: (n,) int64 absolute positions.
             cache: (P, L, 2, R, C) keys and values of the P positions before, position
                 first so that a prefix of a buffer is one contiguous view.
-            modulation: (L, R, 6, C) of `Condition`, and so are the next two.
-            head_modulation: (R, 2, C).
-            start: (R, C).
+            modulation: (L, R, 6, C) of `Condition`.
+            head_modulation: (R, 2, C) of `Condition`.
+            start: (R, C) of `Condition`.
 
         Returns:
-            Logits (R, n, V), the policy's features (R, n, C) and what to append to the
-            cache, (n, L, 2, R, C), all float32.
+            Logits (R, n, V), the policy's features (R, n, C) and the cache's new rows
+            (n, L, 2, R, C), all float32.
         """
         shared = self._typed(Condition(modulation, head_modulation, start))
         x = self._embed(inputs, positions, shared.start)
@@ -142,7 +142,7 @@ class VAR(nn.Module):
 
         Args:
             labels: (R,) int64, `classes` for the null label.
-            inputs: (R, tokens - 1, code width), what every scale but the first is fed.
+            inputs: (R, tokens - 1, code width), inputs of every scale but the first.
 
         Returns:
             Logits (R, tokens, V) float32.

@@ -1,4 +1,4 @@
-"""VAR as a device program: each scale has graphs of its own, over one cache."""
+"""VAR as a device program: each scale has its own graphs, over one cache."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from adagen_rt.program.program import Op, Program
 
 
 def var_program(setting: Setting) -> Program:
-    """Evaluate, decide, sample and refine at every scale."""
+    """Build the program, which evaluates, decides, samples and refines at every scale."""
     spec = setting.manifest.family
     assert isinstance(spec, VARSpec)
     builder = Builder(setting)
@@ -29,14 +29,14 @@ def var_program(setting: Setting) -> Program:
 class _Maps:
     """Buffers that pass from scale to scale.
 
-    Graphs cannot write what they read, so there are two of ``f_hat``. A prefix of the cache
-    is what a scale reads, and the rows behind it are what it writes: nothing is copied.
-    What a graph is given has an allocation of its own, because TensorRT wants every tensor at
-    a multiple of 256 bytes, and no two of a graph's at the same address.
+    Graphs cannot write to their inputs, so there are two buffers of ``f_hat``. A scale reads a
+    prefix of the cache and writes the rows behind it, without copies. Each input of a graph has
+    its own allocation, because TensorRT requires tensors at multiples of 256 bytes, and at
+    different addresses.
 
     Attributes:
-        positions: Of every scale (n,), and once more of the last: there are none after it.
-        phi: Which convolution refines each scale, ().
+        positions: Positions of every scale (n,), with the last scale's repeated as its next.
+        phi: Number of the convolution that refines each scale, ().
         sampled: Tokens of each scale (B, n).
     """
 
@@ -46,7 +46,7 @@ class _Maps:
         self.bounds = spec.bounds
         buffers, side, code = builder.buffers, spec.scales[-1], spec.code_width
         self.f_hat = [buffers.new((self.batch, code, side, side), "float32") for _ in range(2)]
-        # One more than the scales: what is prepared after the last is not used.
+        # One more than the scales: the inputs prepared after the last are not used.
         sizes = [*(side * side for side in spec.scales), spec.scales[-1] ** 2]
         self.inputs = [buffers.new((2 * self.batch, size, code), "float32") for size in sizes]
         ranges = [np.arange(*pair) for pair in pairwise(self.bounds)]
@@ -56,7 +56,7 @@ class _Maps:
         self.cache: Buffer | None = None
 
     def cached(self, builder: Builder, begin: int, end: int, dtype: str) -> Buffer:
-        """Rows of the cache, which is allocated when its dtype is known."""
+        """Return rows of the cache, which is allocated when its dtype is known."""
         if self.cache is None:
             shape = (self.bounds[-1], self.spec.layers, 2, 2 * self.batch, self.spec.width)
             self.cache = builder.buffers.new(shape, dtype)
@@ -102,7 +102,7 @@ def _evaluation(builder: Builder, maps: _Maps, scale: int) -> tuple[Op, dict[str
 
 
 def _sample(builder: Builder, maps: _Maps, scale: int, logits: Buffer) -> Op:
-    # Guidance grows with the scale: none at the first, all of it at the last.
+    # Guidance grows with the scale: 0 at the first, the chosen value at the last.
     growth = scale / max(len(maps.spec.scales) - 1, 1)
     op = structs.SampleTopKTopP(
         logits=builder.logits(logits, growth),

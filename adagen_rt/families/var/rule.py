@@ -22,11 +22,11 @@ class VARState(State):
 
     Attributes:
         f_hat: Sum of the refined scales so far (B, code width, H, W) float32.
-        inputs: What the backbone sees next (B, n, code width) float32.
+        inputs: The backbone's next input (B, n, code width) float32.
         tokens: Tokens of the scales so far (B, P) int64.
-        cache: Keys and values (positions, L, 2, 2B, width), filled up to P. There from the start
-            for all scales but the last, which nobody looks back at, and written in place: the
-            one field that is. Empty after the last scale.
+        cache: Keys and values (positions, L, 2, 2B, width), filled up to P. It is allocated at
+            the start for all scales but the last, which no later scale attends to. It is the only
+            field that is written in place, and empty after the last scale.
     """
 
     f_hat: Array
@@ -40,7 +40,7 @@ class VARRule(StepRule[VARState]):
 
     Args:
         spec: Sizes.
-        ops: Where the numeric steps run.
+        ops: Implementation of the numeric steps.
         noise: Gives the noise of a step from the seeds and the step of each slot.
         refine: The graph that adds a scale to ``f_hat`` and prepares the next one's inputs.
     """
@@ -53,8 +53,8 @@ class VARRule(StepRule[VARState]):
         self.noise = noise
         self.refine = refine
         self._bounds = spec.bounds
-        # The cache of a state that ended, for the next one: touching new memory can take longer
-        # than computing what goes in.
+        # The cache of an ended state, reused by the next state: the first write to new memory can
+        # take longer than computing the values.
         self._spare: Array | None = None
 
     def start(self, blank: State) -> VARState:
@@ -72,7 +72,7 @@ class VARRule(StepRule[VARState]):
         )
 
     def observe(self, state: VARState) -> Arrays:
-        """This scale's inputs, and the keys and values of the scales before it."""
+        """Return this scale's inputs, and the keys and values of the scales before it."""
         xp = array_namespace(state.tokens)
         return {
             "inputs": xp.concat([state.inputs, state.inputs]),
@@ -82,14 +82,14 @@ class VARRule(StepRule[VARState]):
         }
 
     def features(self, state: VARState, outputs: Arrays) -> Arrays:
-        """The last block's output (B, n, width), and the ``positions`` it belongs to."""
+        """Return the last block's output (B, n, width), and its ``positions``."""
         return {**super().features(state, outputs), "positions": self._positions(state)}
 
     def advance(self, state: VARState, outputs: Arrays, actions: Arrays) -> VARState:
         """Sample one scale's tokens and add them to the map."""
         xp = array_namespace(state.tokens)
         scale = self._scale(state)
-        # Guidance grows with the scale: none at the first, all of it at the last.
+        # Guidance grows with the scale: 0 at the first, the chosen value at the last.
         growth = scale / max(self.steps - 1, 1)
         sampled = self.ops.sample_top_k_top_p(
             *halves(outputs["logits"]),
@@ -112,21 +112,21 @@ class VARRule(StepRule[VARState]):
         )
 
     def latents(self, state: VARState) -> Arrays:
-        """``latents`` (B, code width, H, W): the sum of the scales so far."""
+        """Return ``latents`` (B, code width, H, W): the sum of the scales so far."""
         return {"latents": state.f_hat}
 
     def _empty_cache(self, like: Array) -> Array:
-        """A cache for the slots of an array (B, ...), with anything in it."""
+        """Return an uninitialised cache for the slots of an array (B, ...)."""
         xp, spec = array_namespace(like), self.spec
         shape = (self._bounds[-2], spec.layers, 2, 2 * like.shape[0], spec.width)
         spare, self._spare = self._spare, None
         if spare is not None and spare.shape == shape:
             return spare
-        del spare  # before there are two
+        del spare  # frees it before another is allocated
         return xp.empty(shape, dtype=like.dtype, device=device(like))
 
     def _remember(self, cache: Array, scale: int, new: Array) -> Array:
-        """The cache with what a scale adds; after the last, an empty one."""
+        """Write a scale's keys and values to the cache; after the last, return an empty cache."""
         if scale == self.steps - 1:
             self._spare = cache
             return cache[:0, ...]
@@ -138,7 +138,7 @@ class VARRule(StepRule[VARState]):
 
     def _positions(self, state: VARState, ahead: int = 0) -> Array:
         xp = array_namespace(state.tokens)
-        # There is no scale after the last; its inputs are computed and not used.
+        # No scale follows the last; the inputs computed for it are not used.
         scale = min(self._scale(state) + ahead, self.steps - 1)
         bounds = self._bounds[scale : scale + 2]
         return xp.arange(*bounds, dtype=xp.int64, device=device(state.tokens))

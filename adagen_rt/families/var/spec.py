@@ -21,12 +21,12 @@ class VARSpec(FamilySpec):
         code_width: Channels of a codebook vector, and of ``f_hat``.
         layers: Transformer blocks, each with keys and values in the cache.
         width: Transformer width.
-        phi: Which shared refinement convolution each scale uses.
+        phi: Number of the shared refinement convolution of each scale.
     """
 
     actions: ClassVar = ("guidance_scale", "top_k", "top_p", "sampling_temperature")
     seen: ClassVar = "features positions"
-    mixes_steps: ClassVar = False  # a step's inputs are as many as its scale has tokens
+    mixes_steps: ClassVar = False  # the size of a step's inputs depends on its scale
     family: Literal["var"] = "var"
     scales: tuple[int, ...] = Field(min_length=1, max_length=64)
     vocabulary: int = Field(ge=2, le=1 << 20)
@@ -43,16 +43,16 @@ class VARSpec(FamilySpec):
 
     @property
     def bounds(self) -> list[int]:
-        """Position at which each scale begins, and the end of the last."""
+        """First position of each scale, and the end of the last."""
         return [0, *accumulate(side * side for side in self.scales)]
 
     def check_steps(self, steps: int) -> str | None:
-        """A step is a scale."""
+        """Expect as many steps as scales."""
         own = len(self.scales)
         return None if steps == own else f"{own}: one for each scale of this engine"
 
     def own_contracts(self) -> dict[str, GraphContract]:
-        """Condition, backbone, refinement of the maps, decoder."""
+        """List the graphs: condition, backbone, refinement of the maps, decoder."""
         return {
             "condition": contract("", "modulation head_modulation start", axes={"modulation": 1}),
             "backbone": contract(
@@ -65,13 +65,13 @@ class VARSpec(FamilySpec):
         }
 
     def counts_per_image(self, steps: int) -> dict[str, int]:
-        """Graphs differ in size from scale to scale; their counts are of all scales together."""
+        """Count each graph once, or twice for paired rows: its operations are of all scales."""
         return {"backbone": 2, "condition": 2, "policy": 1, "refine": 1, "decoder": 1}
 
     def sizes(self, rows: int) -> Iterator[dict[str, int]]:
-        """One set of shapes a scale."""
+        """List one set of shapes per scale."""
         counts = [side * side for side in self.scales]
-        # There is no scale after the last; its inputs are computed and not used.
+        # No scale follows the last; the inputs computed for it are not used.
         following = [*counts[1:], counts[-1]]
         for tokens, before, ahead in zip(counts, self.bounds, following, strict=False):
             yield {"rows": rows, "tokens": tokens, "past": before, "next_tokens": ahead}

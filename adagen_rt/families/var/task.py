@@ -1,4 +1,4 @@
-"""How VAR is trained: every scale is predicted from the true tokens of those before it."""
+"""Training of VAR: the network predicts every scale from the true tokens of earlier scales."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class VARTask(GeneratorTask):
     """Cross entropy of every scale's tokens given the coarser ones (arXiv 2404.02905).
 
     Args:
-        quantizer: The tokenizer's quantiser, which makes the inputs of tokens.
+        quantizer: The tokenizer's quantiser, which computes the network's inputs from tokens.
     """
 
     network: VAR

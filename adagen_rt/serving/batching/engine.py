@@ -36,23 +36,23 @@ _log = logging.getLogger(__name__)
 class BatchEngine:
     """Makes images for many callers at once, with samples at different steps in one batch.
 
-    A request waits in a queue, first come, first served; it enters a free slot between two steps
-    and leaves it when it is finished. Its image is the one that `Pipeline.generate` makes of the
-    same label, seed and parameters, whatever else is under way. Usable from any thread.
+    A request waits in a queue, first come, first served. It enters a free slot between two steps
+    and leaves it when it is finished. Its image equals the image that `Pipeline.generate` makes
+    of the same label, seed and parameters, whatever else is under way. Usable from any thread.
 
     Args:
         engine: Path of an engine folder, a shipped engine's name, or a pipeline whose steps the
             host has to see; others who use it wait for a step, and this one for them.
         max_batch: Slots: samples that are under way at once.
-        max_queue: Requests that wait for one.
+        max_queue: Requests that can wait for a slot.
         threads: CPU threads; None takes all that this process may use.
 
     Attributes:
         name: The engine's name.
-        manifest: What the engine is.
+        manifest: The engine's manifest.
         max_batch: Slots.
         max_queue: Requests that can wait.
-        observers: Who is told what happens.
+        observers: Observers of all jobs and steps.
     """
 
     def __init__(
@@ -92,21 +92,21 @@ class BatchEngine:
         watch_every: int = 1,
         **options: Unpack[SamplingOptions],
     ) -> Job:
-        """Ask for an image, and return at once.
+        """Request an image, and return at once.
 
         Args:
             label: Class number or name.
             seed: From 0 to 2**63 - 1; None draws one.
-            params: How it is made; each action that refinement tries takes a slot.
-            timeout: Seconds after which it is given up, waiting or under way.
+            params: Sampling parameters; each action that refinement tries takes a slot.
+            timeout: Seconds after which the image is given up, waiting or under way.
             watch: Called on the compute thread with the first candidate's progress.
-            watch_every: Steps from one such call to the next; the last step is always shown.
+            watch_every: Steps between two calls of ``watch``; the last step is always shown.
             **options: Fields of `SamplingParams`, which win over those of ``params``.
 
         Raises:
             InputError: An argument is out of its range.
             EngineError: The engine lacks a graph that an argument needs.
-            QueueFullError: As many requests wait as can.
+            QueueFullError: The queue is full.
             StoppedError: The engine is closed.
         """
         seeds = None if seed is None else [seed]
@@ -134,7 +134,7 @@ class BatchEngine:
         return job
 
     def stats(self) -> Stats:
-        """How things stand."""
+        """Count the slots in use, the waiting jobs and the finished ones."""
         with self._changed:
             queued = sum(order.started == 0 for order in self._waiting)
             return Stats(self._scheduler.running, queued, self.max_batch, dict(self._finished))
@@ -143,7 +143,7 @@ class BatchEngine:
         """Take no more requests and end.
 
         Args:
-            drain: Finish what waits and what is under way; otherwise all of it is cancelled.
+            drain: Whether to finish waiting and running jobs; otherwise they are cancelled.
         """
         with self._changed:
             self._stopping = True
@@ -165,7 +165,7 @@ class BatchEngine:
         self.close(drain=error is None)
 
     def _work(self) -> None:
-        """The compute thread: fill slots, make a step, and again."""
+        """Fill slots and make a step, again and again; the compute thread runs this."""
         while True:
             with self._changed:
                 self._changed.wait_for(self._something_to_do)
@@ -188,8 +188,8 @@ class BatchEngine:
         return bool(self._stopping or self._waiting or self._scheduler.running)
 
     def _take_waiting(self) -> tuple[list[Order], list[Task]]:
-        """Orders whose time is over before they began, and candidates that have slots now."""
-        # Asked once: a deadline may pass between two looks at the clock.
+        """Take overdue orders out of the queue, and candidates that get slots now."""
+        # Read once: a deadline may pass between two reads of the clock.
         late = [order for order in self._waiting if order.late]
         gone = set(late)
         self._waiting = deque(o for o in self._waiting if not (o in gone or o.over))
@@ -202,16 +202,16 @@ class BatchEngine:
         return late, tasks
 
     def _noticed(self, order: Order, future: Future[Image]) -> None:
-        """A future is done: if its owner cancelled it, its places are free."""
+        """Free the places of an order whose owner cancelled the future."""
         if future.cancelled():
             self._count(order, "cancelled")
 
     def _end(self, order: Order, outcome: Outcome, value: Image | BaseException | None) -> None:
-        """An order is over."""
+        """End an order: count its outcome and set its future."""
         if not self._count(order, outcome):
             return
         future = order.job.future
-        # Its owner may cancel it in this very moment.
+        # The owner may cancel it at the same moment.
         with suppress(InvalidStateError):
             if isinstance(value, BaseException):
                 future.set_exception(value)
@@ -219,7 +219,7 @@ class BatchEngine:
                 future.set_result(value)
 
     def _count(self, order: Order, outcome: Outcome) -> bool:
-        """Take an order off the books, if that has not been done."""
+        """Count an order's outcome once; tell whether this call did."""
         now = time.monotonic()
         with self._changed:
             if self._orders.pop(order.job, None) is None:
@@ -240,14 +240,14 @@ class BatchEngine:
             try:
                 getattr(observer, event)(*facts)
             except Exception:
-                # Whoever counts must not stop what is counted.
+                # An observer's error must not stop the engine.
                 _log.exception("an observer failed at %s", event)
 
 
 def _warm_up(pipeline: Pipeline, batch: int) -> None:
-    """Let every graph take the memory that the largest batch needs.
+    """Let every graph allocate the memory that the largest batch needs.
 
-    One step and a look at it are enough where all steps are alike; VAR's grow.
+    One step and a preview are enough where all steps have the same size; VAR's steps grow.
     """
     samples = pipeline.manifest.condition.examples(batch)
     for step in pipeline.stream(samples, [0] * batch):

@@ -25,7 +25,7 @@ class End:
     """A candidate that is over.
 
     Attributes:
-        task: Which.
+        task: The candidate.
         pixels: Its image; None if it failed.
     """
 
@@ -38,8 +38,8 @@ class Group:
 
     Args:
         sampler: The graphs.
-        key: What its slots share.
-        slots: How many there can be at once.
+        key: Parameters that its slots share.
+        slots: Largest number of slots.
     """
 
     def __init__(self, sampler: Sampler, key: Key, slots: int) -> None:
@@ -54,21 +54,21 @@ class Group:
 
     @property
     def open(self) -> bool:
-        """Whether others can join: the step rule allows it, or no step was made."""
+        """Whether other samples can join: the step rule allows it, or no step was made."""
         return self._sampler.manifest.family.mixes_steps or self._state is None
 
     def admit(self, task: Task) -> None:
-        """Take a sample in; it has no state before its group's turn."""
+        """Add a sample, which has no state before its group's turn."""
         self.tasks[task.slot] = task
         self._new.append(task)
 
     def enter(self) -> list[Task]:
-        """Those who came since the last turn; they have to be started now."""
+        """Return the samples added since the last turn, which have to be started now."""
         new, self._new = self._new, []
         return new
 
     def start(self, tasks: Sequence[Task]) -> None:
-        """Give samples their first state."""
+        """Make the first state of samples."""
         slots = np.array([task.slot for task in tasks], np.int64)
         rows = join_rows([task.order.request.rows for task in tasks])
         seeds = np.array([task.seed for task in tasks], np.int64)
@@ -89,7 +89,7 @@ class Group:
             self._state = self._state.take(rows) if len(rows) else None
 
     def step(self) -> list[End]:
-        """One step of all slots; those that are over leave."""
+        """Make one step of all slots; return and drop those that have ended."""
         assert self._state is not None  # a group without slots is not stepped
         before = self._loop.timings.backbone_rows
         state, decision = self._loop.step(self._state)
@@ -116,7 +116,7 @@ class Group:
         return ends
 
     def _show(self, state: State) -> None:
-        """Let those who watch see the slots that go on."""
+        """Show the slots that go on to their watchers."""
         rows = [row for row, task in enumerate(self._of(state)) if task.watched]
         if not rows:
             return
@@ -141,6 +141,6 @@ def _tell(task: Task, pixels: Pixels) -> None:
     try:
         order.watch(Progress(task.step, order.request.steps, chosen, pixels.copy()))
     except Exception:
-        # Whoever watches must not bring down those who share his batch.
+        # A watcher's error must not stop the samples that share its batch.
         _log.exception("job %s is no longer watched", order.job.id)
         order.watch = None

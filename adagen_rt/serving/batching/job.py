@@ -1,4 +1,4 @@
-"""What a caller hands to an engine that serves, and what comes back."""
+"""Jobs of an engine that serves: images, progress, statistics, and observers."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any, Literal, Protocol
 import numpy as np
 import numpy.typing as npt
 
-#: How a job can end.
+#: Outcomes of a job.
 Outcome = Literal["ok", "failed", "cancelled", "deadline", "error"]
 Chosen = dict[str, npt.NDArray[np.float32]]
 Pixels = npt.NDArray[np.uint8]
@@ -19,18 +19,17 @@ Pixels = npt.NDArray[np.uint8]
 
 @dataclass(frozen=True)
 class Image:
-    """One image and how it was made.
+    """One image, its schedule and its cost.
 
     Attributes:
         pixels: (height, width, channels) uint8.
-        condition: What it was conditioned on, such as ``{"label": 3}``.
-        seed: The seed that makes it again; with best-of, that of the candidate that was kept.
-        schedule: What was chosen, by action name: (calls,) float32, NaN for steps that it did
-            not need.
+        condition: Its condition, such as ``{"label": 3}``.
+        seed: The seed that reproduces it; with best-of, the seed of the kept candidate.
+        schedule: Chosen actions by name: (calls,) float32, NaN for steps that it did not need.
         steps: Backbone evaluations of a full generation.
-        queued_seconds: From when it was asked for to its first step.
-        seconds: From when it was asked for to its end.
-        backbone_rows: Rows that were evaluated for it.
+        queued_seconds: Seconds from the request to its first step.
+        seconds: Seconds from the request to its end.
+        backbone_rows: Backbone rows that were evaluated for it.
     """
 
     pixels: Pixels
@@ -44,7 +43,7 @@ class Image:
 
     @property
     def label(self) -> int:
-        """Its class, of an engine that is asked for classes."""
+        """Class of the image, of an engine with class labels."""
         label: int = self.condition["label"]
         return label
 
@@ -56,7 +55,7 @@ class Progress:
     Attributes:
         step: Steps done so far, 1 for the first.
         steps: Steps of a full generation.
-        schedule: What was chosen so far, by action name: (calls so far,) float32.
+        schedule: Actions chosen so far, by name: (calls so far,) float32.
         preview: The best guess at the image (height, width, channels) uint8.
     """
 
@@ -73,7 +72,7 @@ class Stats:
     Attributes:
         running: Slots in use.
         queued: Jobs that wait for their first slot.
-        slots: Slots that there are.
+        slots: Number of slots.
         finished: Jobs that have ended, by outcome.
     """
 
@@ -85,14 +84,14 @@ class Stats:
 
 @dataclass(eq=False)
 class Job:
-    """An image that was asked for.
+    """A requested image.
 
     Attributes:
-        condition: What it is conditioned on, such as ``{"label": 3}``.
+        condition: Its condition, such as ``{"label": 3}``.
         seed: Its seed.
-        id: A name for it.
-        future: Its `Image`, or what kept it from being made: ``SampleError``,
-            ``DeadlineError``, or an error of the engine. For asyncio, wrap it.
+        id: Name of the job.
+        future: Its `Image`, or the error that prevented it: ``SampleError``, ``DeadlineError``,
+            or an error of the engine. For asyncio, wrap it.
     """
 
     condition: Mapping[str, Any]
@@ -102,7 +101,7 @@ class Job:
 
     @property
     def label(self) -> int:
-        """Its class, of an engine that is asked for classes."""
+        """Class of the image, of an engine with class labels."""
         label: int = self.condition["label"]
         return label
 
@@ -111,25 +110,25 @@ class Job:
         return self.future.result(timeout)
 
     def cancel(self) -> None:
-        """Give it up; its slot is free before the next step."""
+        """Cancel the job; its slot is free before the next step."""
         self.future.cancel()
 
 
-#: Called on the compute thread, which it must not hold up.
+#: Called on the compute thread, which it must not block.
 Watch = Callable[[Progress], object]
 
 
 class Observer(Protocol):
-    """Is told what an engine does; called on any thread, and must not block."""
+    """Listens to an engine's jobs and steps; called on any thread, and must not block."""
 
     def queued(self, job: Job) -> None:
-        """A job waits."""
+        """Note that a job waits."""
 
     def started(self, job: Job, queued_seconds: float) -> None:
-        """A job has its first slot."""
+        """Note that a job has its first slot."""
 
     def stepped(self, slots: int, seconds: float) -> None:
-        """Slots that share a batch made a step."""
+        """Note that slots that share a batch made a step."""
 
     def ended(self, job: Job, outcome: Outcome, seconds: float) -> None:
-        """A job is over."""
+        """Note that a job has ended."""

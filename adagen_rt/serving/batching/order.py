@@ -17,7 +17,7 @@ from adagen_rt.serving.batching.job import Chosen, Image, Job, Pixels, Watch
 
 @dataclass(frozen=True)
 class Key:
-    """What slots have to share to share a loop."""
+    """Parameters that slots of one loop have in common."""
 
     steps: int
     schedule: ScheduleName | None
@@ -26,26 +26,26 @@ class Key:
 
     @property
     def params(self) -> SamplingParams:
-        """The same as parameters of a loop."""
+        """Sampling parameters of the loop."""
         return SamplingParams(steps=self.steps, schedule=self.schedule, refine=self.refine)
 
 
 @dataclass(eq=False)
 class Order:
-    """A job and what it takes.
+    """A job with its candidates and their progress.
 
     Attributes:
-        job: Whose it is.
+        job: The job.
         request: Its one sample, checked.
         timeout: Seconds until it is given up; None for never.
-        watch: Told about the first candidate.
-        watch_every: Steps between two such calls.
-        begin: When it was asked for, in seconds of the monotonic clock.
-        first_step: When its first candidate got a slot.
-        best: Which candidate is the best so far.
-        kept: That candidate and its image.
-        started: Candidates that have had a slot.
-        ended: Those that are done.
+        watch: Called with the first candidate's progress.
+        watch_every: Steps between two calls of ``watch``.
+        begin: Time of the request, in seconds of the monotonic clock.
+        first_step: Time at which its first candidate got a slot.
+        best: Record of the best candidate so far.
+        kept: The best candidate and its image.
+        started: Number of candidates that have had a slot.
+        ended: Number of candidates that are done.
         failure: Step at which the first candidate failed.
         rows: Backbone rows so far.
     """
@@ -66,38 +66,38 @@ class Order:
 
     @property
     def key(self) -> Key:
-        """Which loops it can run in."""
+        """Key of the loops that it can run in."""
         params = self.request.params
         return Key(self.request.steps, params.schedule, params.refine, params.blended)
 
     @property
     def candidates(self) -> int:
-        """Images that are made, of which one is kept."""
+        """Number of images that are made, of which one is kept."""
         return self.request.params.best_of
 
     @property
     def weight(self) -> int:
-        """Slots that one candidate takes: refinement tries several actions for each."""
+        """Slots per candidate: refinement tries several actions for each."""
         return self.request.params.refine
 
     @property
     def over(self) -> bool:
-        """Whether it has ended, or its owner gave it up."""
+        """Whether the job has ended or was cancelled."""
         return self.job.future.done()
 
     @property
     def late(self) -> bool:
-        """Whether its time is over."""
+        """Whether the timeout has passed."""
         return self.timeout is not None and time.monotonic() - self.begin > self.timeout
 
     @property
     def lateness(self) -> DeadlineError:
-        """What the owner of a late order is told."""
+        """Error for the owner of a late order."""
         assert self.timeout is not None
         return DeadlineError(self.timeout)
 
     def next_task(self, slot: int) -> Task:
-        """Its next candidate, in a slot."""
+        """Start the next candidate in a slot."""
         if self.started == 0:
             self.first_step = time.monotonic()
         seed = candidate_seeds(self.request.seeds, self.started)
@@ -111,8 +111,8 @@ class Order:
             self.kept = task, pixels
 
     def image(self) -> Image:
-        """What the job gives."""
-        assert self.kept is not None  # asked for only when a candidate did not fail
+        """Make the job's image from the kept candidate."""
+        assert self.kept is not None  # only called when a candidate did not fail
         task, pixels = self.kept
         return Image(
             pixels,
@@ -131,13 +131,13 @@ class Task:
     """One candidate in a slot.
 
     Attributes:
-        order: Whose it is.
-        number: Which candidate, 0 for the one with the sample's own seed.
+        order: The order that it belongs to.
+        number: Number of the candidate; 0 has the sample's own seed.
         seed: Its seed.
         slot: Its slot.
         step: Backbone evaluations so far.
         calls: Policy calls so far.
-        schedule: What was chosen, by action name: (calls,) float32, NaN where nothing was yet.
+        schedule: Chosen actions by name: (calls,) float32, NaN for calls not yet made.
     """
 
     order: Order
@@ -160,6 +160,6 @@ class Task:
 
     @property
     def watched(self) -> bool:
-        """Whether somebody wants to see how it stands now."""
+        """Whether its progress has to be shown now."""
         order = self.order
         return order.watch is not None and self.number == 0 and self.step % order.watch_every == 0

@@ -11,22 +11,22 @@ from adagen_rt.serving.batching.group import End, Group
 from adagen_rt.serving.batching.job import Image, Outcome, Pixels
 from adagen_rt.serving.batching.order import Key, Order, Task
 
-#: Told how an order ended, with its image or what kept it from being made.
+#: Called with an ended order, its outcome, and its image or error.
 Ended = Callable[[Order, Outcome, "Image | BaseException | None"], object]
 
 
 class Scheduler:
-    """Slots and the groups that they are in; its methods run on the compute thread.
+    """Slots and their groups; its methods run on the compute thread.
 
     Samples that may share a loop share a batch, at whatever step each of them is. Groups with
-    other options take their steps in turns. Those with the same options, which VAR has because its
-    samples can only start together, follow one another: in turns, all would be late, and those who
-    come meanwhile would not share a batch.
+    different options take their steps in turns. VAR's samples can only start together, so that it
+    has several groups with the same options. These run one after another: in turns, all of them
+    would be late, and samples that arrive meanwhile would not share a batch.
 
     Args:
         sampler: The graphs.
-        slots: How many samples there can be at once.
-        ended: Told when an order is over.
+        slots: Largest number of samples at once.
+        ended: Called when an order has ended.
     """
 
     def __init__(self, sampler: Sampler, slots: int, ended: Ended) -> None:
@@ -43,7 +43,7 @@ class Scheduler:
         return self._slots - len(self._free)
 
     def has_room(self, order: Order) -> bool:
-        """Whether a candidate of an order can start."""
+        """Tell whether a candidate of an order can start."""
         return bool(self._free) and self._load + order.weight <= self._slots
 
     def next_task(self, order: Order) -> Task:
@@ -52,7 +52,7 @@ class Scheduler:
         return order.next_task(self._free.pop())
 
     def admit(self, tasks: Sequence[Task]) -> None:
-        """Bring candidates into groups."""
+        """Add candidates to groups."""
         for task in tasks:
             self._group(task.order.key).admit(task)
 
@@ -64,10 +64,10 @@ class Scheduler:
         return self._groups[-1]
 
     def step(self) -> tuple[int, float]:
-        """One step of the group whose turn it is.
+        """Make one step of the group whose turn it is.
 
         Returns:
-            How many slots it had, and the seconds that it took.
+            Number of its slots, and the seconds that the step took.
         """
         self._drop_dead()
         if not self._groups:
@@ -78,13 +78,13 @@ class Scheduler:
         tasks = list(group.tasks.values())
         if tasks:
             self._advance(group, tasks)
-        # The turn passes to other options; sorting keeps the order of groups with the same.
+        # The turn passes to other options; the sort is stable for groups with the same options.
         self._groups.sort(key=lambda other: other.key == group.key)
         self._forget_empty()
         return len(tasks), time.monotonic() - begin
 
     def _start(self, group: Group) -> None:
-        """Start who came to a group since its last turn; an error is theirs alone."""
+        """Start a group's new samples; an error ends only these."""
         new = group.enter()
         if not new:
             return
@@ -95,7 +95,7 @@ class Scheduler:
             self._fail(new, error)
 
     def _advance(self, group: Group, tasks: Sequence[Task]) -> None:
-        """One step of a group; an error is everybody's, for nobody knows whose it is."""
+        """Make one step of a group; an error ends all of its samples, as its cause is unknown."""
         try:
             ends = group.step()
         except Exception as error:
@@ -107,7 +107,7 @@ class Scheduler:
             self._finish(end)
 
     def _drop_dead(self) -> None:
-        """Drop the slots of orders that are over, or whose time is."""
+        """Drop the slots of orders that have ended or are late."""
         for group in self._groups:
             gone = [task for task in group.tasks.values() if task.order.over or task.order.late]
             if gone:
@@ -126,7 +126,7 @@ class Scheduler:
         self._free.append(task.slot)
 
     def _finish(self, end: End) -> None:
-        """A candidate is over; its order is when all are."""
+        """End a candidate, and its order when all candidates have ended."""
         order = end.task.order
         if order.over:
             return
@@ -151,7 +151,7 @@ class Scheduler:
         return float(self._sampler.score_rows(pixels[None], order.request.rows)[0])
 
     def _fail(self, tasks: Sequence[Task], error: Exception) -> None:
-        """An error met candidates; it ends their orders, wherever the others of each are."""
+        """End the orders of candidates that met an error, with all of their other candidates."""
         for task in tasks:
             self._release(task)
         for order in dict.fromkeys(task.order for task in tasks):

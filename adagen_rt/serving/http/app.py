@@ -26,13 +26,13 @@ from adagen_rt.serving.http.telemetry import Telemetry
 def create_app(
     fleet: Fleet, settings: Settings | None = None, metrics: Metrics | None = None
 ) -> FastAPI:
-    """An application that serves ``fleet``, to be run by uvicorn or mounted in another.
+    """Make an application that serves ``fleet``, to be run by uvicorn or mounted in another.
 
     Args:
         fleet: The engines.
-        settings: Limits, token.
-        metrics: Where to count; None counts anew. Whoever adds an engine to the fleet later
-            gives it to ``metrics.watch``.
+        settings: Limits and token.
+        metrics: Metrics to count in; None makes new ones. An engine that is added to the fleet
+            later has to be passed to ``metrics.watch``.
     """
     settings = settings or Settings()
     if metrics is None:
@@ -47,7 +47,7 @@ def create_app(
     _add_metrics(app, metrics)
     for kind in (AdagenError, HTTPError, HTTPException, RequestValidationError):
         app.add_exception_handler(kind, _answer)
-    # The last one added is the outermost.
+    # The middleware added last is the outermost.
     app.add_middleware(BodyLimit, settings=settings)
     app.add_middleware(BearerToken, token=settings.token)
     app.add_middleware(Telemetry, metrics=metrics)
@@ -57,13 +57,13 @@ def create_app(
 def _add_metrics(app: FastAPI, metrics: Metrics) -> None:
     @app.get("/metrics", tags=["Operation"])
     async def show_metrics() -> Response:
-        """Metrics in Prometheus' text format."""
+        """Return the metrics in Prometheus' text format."""
         return Response(metrics.text(), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
 
 async def _answer(request: Request, error: Exception) -> Response:
     fault = fault_of(error)
     if fault.status == 500:
-        # Telemetry logs it, then tells the caller the same.
+        # Telemetry logs it and answers the caller.
         raise error
     return respond(request.url.path, fault)

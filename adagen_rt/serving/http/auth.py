@@ -8,7 +8,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from adagen_rt.serving.http.faults import Fault, respond
 
-#: What probes and the page itself need; none of them runs an engine or tells about one.
+#: Paths that need no token, for probes and the page; none of them runs or describes an engine.
 OPEN_PATHS = ("/", "/v2/health/live", "/v2/health/ready")
 
 
@@ -16,7 +16,7 @@ class BearerToken:
     """Refuses requests without the token.
 
     Args:
-        app: What comes next.
+        app: The next application.
         token: The token; None lets every request through.
     """
 

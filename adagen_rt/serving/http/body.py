@@ -1,4 +1,4 @@
-"""Bodies are read whole and bounded before anything parses them."""
+"""Reading of whole, bounded bodies before anything parses them."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from adagen_rt.serving.http.faults import Fault, HTTPError, respond
 from adagen_rt.serving.http.settings import Settings
 
-#: Encodings of a body; zlib finds out by itself which of the two it is.
+#: Encodings of a body; zlib detects which of them it is.
 ENCODINGS = (b"gzip", b"deflate")
-#: What of an oversize body is read and thrown away, so that a client that does not listen while
-#: it sends learns why it is refused: so many times the limit, for so many seconds.
+#: Part of an oversize body that is read and dropped: multiples of the limit, and seconds. A client
+#: that reads no answer while it sends thus learns why it is refused.
 LINGER_TIMES, LINGER_SECONDS = 16, 2.0
 
 
@@ -22,10 +22,10 @@ class ClientGoneError(Exception):
 
 
 class BodyLimit:
-    """Reads each body, refuses what is too large or too slow, and undoes its encoding.
+    """Reads and decodes each body, and refuses one that is too large or too slow.
 
     Args:
-        app: What comes next; it gets the body in one piece.
+        app: The next application; it gets the body in one piece.
         settings: The limits.
     """
 
@@ -111,7 +111,7 @@ async def _discard(receive: Receive, more: bool, left: int) -> None:
 
 
 def _replay(body: bytes, receive: Receive) -> Receive:
-    """Gives ``body`` once, then what the client does next: nothing, until it leaves."""
+    """Make a ``receive`` that gives ``body`` once, then waits until the client leaves."""
     waiting = [body]
 
     async def replay() -> Message:

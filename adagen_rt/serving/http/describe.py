@@ -1,4 +1,4 @@
-"""What a client may want to know of an engine before it asks for images."""
+"""Descriptions of engines for clients."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from adagen_rt.sampling.params import ROWS, schedule_names
 
 
 def describe_engine(manifest: Manifest) -> dict[str, Any]:
-    """Family, classes, image, schedule and abilities of an engine, for JSON."""
+    """Describe an engine for JSON: family, classes, image, schedule and abilities."""
     spec = manifest.schedule
     return {
         "family": manifest.family.family,
@@ -29,7 +29,7 @@ def describe_engine(manifest: Manifest) -> dict[str, Any]:
 
 
 def static_schedule(manifest: Manifest, steps: int) -> dict[str, list[float]]:
-    """The hand-made schedule, a number for each policy call, by action name."""
+    """Return the hand-made schedule, a number for each policy call, by action name."""
     return {
         name: [float(f"{value:.7g}") for value in values]
         for name, values in static_values(manifest, steps).items()
@@ -37,5 +37,5 @@ def static_schedule(manifest: Manifest, steps: int) -> dict[str, list[float]]:
 
 
 def _range(bounds: tuple[float, float]) -> list[float | None]:
-    """An interval in JSON, which has no infinity."""
+    """Convert an interval for JSON, which has no infinity."""
     return [bound if math.isfinite(bound) else None for bound in bounds]

@@ -1,4 +1,4 @@
-"""Server-sent events: an image as it appears, and what the policy chose for it so far."""
+"""Server-sent events: previews of an image, and the policy's actions for it so far."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ from adagen_rt.serving.http.work import (
     submit,
 )
 
-#: Previews that wait for a slow client; the ones after them are left out.
+#: Previews that wait for a slow client; later ones are left out.
 MAX_WAITING = 32
 Numbers = dict[str, list[float | None]]
 CONTENT: dict[str, Any] = {"text/event-stream": {}}
@@ -54,12 +54,12 @@ class EventsRequest(Options):
 
 
 def events_router(fleet: Fleet, settings: Settings) -> APIRouter:
-    """The route ``/events``."""
+    """Make the route ``/events``."""
     router = APIRouter(tags=["Events"])
 
     @router.post("/events", response_class=StreamingResponse, responses={200: {"content": CONTENT}})
     async def watch_image(body: EventsRequest, request: Request) -> StreamingResponse:
-        """One image, with a preview and the schedule after every ``every`` steps."""
+        """Stream one image, with a preview and the schedule after every ``every`` steps."""
         engine = fleet.get(body.model)
         note(request, engine.name, 1)
         params = body.params()
@@ -74,9 +74,9 @@ def events_router(fleet: Fleet, settings: Settings) -> APIRouter:
 
 
 class EventStream(StreamingResponse):
-    """A response whose generator and job end with it.
+    """A response that ends its generator and job.
 
-    A client may leave before the generator has begun, which then has nothing to clean up with.
+    A client may leave before the generator has begun, which then cannot clean up itself.
     """
 
     media_type = "text/event-stream"
@@ -95,7 +95,7 @@ class EventStream(StreamingResponse):
 
 
 class Feed:
-    """Progress on its way from the compute thread to the event loop."""
+    """Queue of progress from the compute thread to the event loop."""
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
@@ -103,7 +103,7 @@ class Feed:
         self._news = asyncio.Event()
 
     def put(self, progress: Progress) -> None:
-        """Called on the compute thread; never waits."""
+        """Add progress without waiting; called on the compute thread."""
         # The loop is closed where a second signal ended the server before its work.
         with suppress(RuntimeError):
             self._loop.call_soon_threadsafe(self._keep, progress)
@@ -114,7 +114,7 @@ class Feed:
         self._news.set()
 
     async def until(self, *ends: asyncio.Future[Any]) -> AsyncIterator[Progress]:
-        """Progress until one of ``ends`` is done and nothing waits any more."""
+        """Yield progress until one of ``ends`` is done and the queue is empty."""
         for end in ends:
             end.add_done_callback(lambda _: self._news.set())
         while True:
@@ -149,7 +149,7 @@ async def _stream(
 
 
 async def _in_thread(make: Callable[[Any], dict[str, Any]], item: Any) -> dict[str, Any]:
-    """PNG takes milliseconds for a large image, which the event loop has not got."""
+    """Make an event's data in a thread: a large PNG would block the event loop for milliseconds."""
     return await anyio.to_thread.run_sync(make, item)
 
 
@@ -200,7 +200,7 @@ def _error(request: Request, error: Exception) -> dict[str, Any]:
 
 
 def numbers(schedule: dict[str, np.ndarray]) -> Numbers:
-    """A schedule for JSON, which has no NaN: null where a step was not needed."""
+    """Convert a schedule for JSON, which has no NaN: null where a step was not needed."""
     return {
         name: [float(f"{value:.7g}") if np.isfinite(value) else None for value in values]
         for name, values in schedule.items()

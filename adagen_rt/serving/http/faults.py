@@ -1,4 +1,4 @@
-"""What a caller is told when something is wrong, in the shape that its API expects."""
+"""Error responses, in the shape that each API expects."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 
 from adagen_rt.errors import (
-    AdagenError,
     DeadlineError,
     EngineError,
     InputError,
@@ -19,22 +18,22 @@ from adagen_rt.errors import (
     StoppedError,
 )
 
-#: Longest message; what was sent is quoted in it.
+#: Longest message in characters; it quotes the caller's values.
 MAX_MESSAGE = 500
 INTERNAL = "internal error; the server's log has it under this request's id"
 
 
 @dataclass(frozen=True)
 class Fault:
-    """One thing that is wrong with a request, or with its processing.
+    """One error of a request, or of its processing.
 
     Attributes:
         status: HTTP status.
         message: One line that names the field; no path of the server.
         code: A word for programs.
         field: The field as the caller sent it.
-        retry_after: Seconds after which another try makes sense.
-        close: Whether the rest of the body is not going to be read.
+        retry_after: Seconds after which to try again.
+        close: Whether the connection closes because the rest of the body is not read.
     """
 
     status: int
@@ -54,7 +53,7 @@ class HTTPError(Exception):
 
 
 def fault_of(error: Exception) -> Fault:
-    """What the caller is told about ``error``."""
+    """Return the fault that describes ``error`` to the caller."""
     if isinstance(error, HTTPError):
         return error.fault
     if isinstance(error, InputError):
@@ -67,7 +66,7 @@ def fault_of(error: Exception) -> Fault:
 
 
 def _conduct(error: Exception) -> Fault:
-    """Faults that come from how busy or healthy the server is."""
+    """Return the fault of an error that the server's load or health caused."""
     match error:
         case QueueFullError():
             return Fault(429, str(error), "queue_full", retry_after=error.retry_after)
@@ -84,7 +83,7 @@ def _conduct(error: Exception) -> Fault:
 
 
 def _invalid(error: RequestValidationError) -> Fault:
-    """All faults of a body on one line, each with its field and what was there."""
+    """Describe all faults of a body on one line, each with its field and value."""
     faults = error.errors()
     told = [_describe(fault) for fault in faults]
     unknown = faults[0]["type"] == "extra_forbidden"
@@ -95,7 +94,7 @@ def _invalid(error: RequestValidationError) -> Fault:
 def _field(fault: dict[str, object]) -> str:
     where = fault["loc"]
     assert isinstance(where, tuple)
-    # Unions add the names of their branches, which say nothing to a caller.
+    # Unions add the names of their branches, which mean nothing to a caller.
     return ".".join(str(part) for part in where[1:2])
 
 
@@ -110,7 +109,7 @@ def _describe(fault: dict[str, object]) -> str:
 
 
 def respond(path: str, fault: Fault) -> JSONResponse:
-    """The response to a request for ``path``: OpenAI's shape under /v1, KServe's under /v2."""
+    """Make the error response of ``path``: OpenAI's shape under /v1, KServe's under /v2."""
     message = " ".join(fault.message.split())[:MAX_MESSAGE]
     headers = {}
     if fault.retry_after is not None:
@@ -126,8 +125,3 @@ def respond(path: str, fault: Fault) -> JSONResponse:
         "code": fault.code,
     }
     return JSONResponse({"error": body}, fault.status, headers)
-
-
-def is_expected(error: Exception) -> bool:
-    """Whether ``error`` says all there is to say, or belongs in the log with its traceback."""
-    return isinstance(error, (AdagenError, HTTPError, HTTPException, RequestValidationError))

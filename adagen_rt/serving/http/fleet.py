@@ -10,7 +10,7 @@ from adagen_rt.serving.http.faults import Fault, HTTPError
 
 
 class Fleet:
-    """Engines by name; each is there from when it is warm.
+    """Engines by name; each is added when it is warm.
 
     Args:
         names: Engines that will be served; the server is ready when all of them are warm.
@@ -26,19 +26,19 @@ class Fleet:
 
     @classmethod
     def of(cls, *engines: BatchEngine) -> Fleet:
-        """Engines that are warm already; their owner closes them."""
+        """Make a fleet of warm engines; their owner closes them."""
         fleet = cls(engine.name for engine in engines)
         for engine in engines:
             fleet.add(engine)
         return fleet
 
     def add(self, engine: BatchEngine) -> None:
-        """An engine is warm."""
+        """Add a warm engine."""
         self._engines[engine.name] = engine
 
     @property
     def engines(self) -> list[BatchEngine]:
-        """Those that are warm."""
+        """Engines that are warm."""
         return [engine for engine in self._engines.values() if engine is not None]
 
     @property
@@ -53,10 +53,10 @@ class Fleet:
         return not any(stats.queued or stats.running for stats in snapshots)
 
     def get(self, name: str | None) -> BatchEngine:
-        """The engine of that name; None is enough where there is only one.
+        """Find the engine of that name; None means the only one.
 
         Raises:
-            HTTPError: There is none, it is not warm yet, or the server is stopping.
+            HTTPError: No engine has the name, it is not warm yet, or the server is stopping.
         """
         if name is None and len(self._engines) == 1:
             name = next(iter(self._engines))
@@ -76,11 +76,11 @@ class Fleet:
         return engine
 
     def drain(self) -> None:
-        """Admit nothing more; what is queued or running goes on."""
+        """Admit no more requests; queued and running jobs go on."""
         self._draining = True
 
     def close(self, drain: bool) -> None:
-        """Stop every engine; with ``drain`` when its work is done, else before the next step."""
+        """Stop every engine: with ``drain`` after its work is done, else before the next step."""
         self._draining = True
         for engine in self.engines:
             engine.close(drain=drain)

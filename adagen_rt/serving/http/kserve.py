@@ -27,29 +27,29 @@ from adagen_rt.serving.http.work import ImageOrder, check_images, deadline, make
 
 HEADER_LENGTH = "Inference-Header-Content-Length"
 MODEL_VERSION = "1"
-#: Outputs of a request that names none; the schedule is for those who ask.
+#: Outputs of a request that names none; the schedule comes only on request.
 USUAL_OUTPUTS = ("image", "label", "seed")
 MICROSECOND = 1e-6
 
 
 def kserve_router(fleet: Fleet, settings: Settings) -> APIRouter:
-    """Routes under ``/v2``."""
+    """Make the routes under ``/v2``."""
     router = APIRouter(prefix="/v2", tags=["KServe v2"])
 
     @router.get("")
     async def server_metadata() -> dict[str, Any]:
-        """Name, version and extensions of this server."""
+        """Return name, version and extensions of this server."""
         extensions = ["binary_tensor_data"]
         return {"name": "adagen-rt", "version": version("adagen-rt"), "extensions": extensions}
 
     @router.get("/health/live")
     async def server_live() -> dict[str, bool]:
-        """Whether the process answers."""
+        """Answer that the process is alive."""
         return {"live": True}
 
     @router.get("/health/ready")
     async def server_ready(response: Response) -> dict[str, bool]:
-        """Whether every engine is warm and requests are admitted."""
+        """Tell whether every engine is warm and requests are admitted."""
         response.status_code = 200 if fleet.ready else 503
         return {"ready": fleet.ready}
 
@@ -61,7 +61,7 @@ def kserve_router(fleet: Fleet, settings: Settings) -> APIRouter:
 def _add_models(router: APIRouter, fleet: Fleet) -> None:
     @router.get("/models/{name}")
     async def model_metadata(name: str) -> dict[str, Any]:
-        """Inputs and outputs of an engine."""
+        """Return the inputs and outputs of an engine."""
         return _metadata(_find(fleet, name))
 
     @router.get("/models/{name}/versions/{number}")
@@ -71,7 +71,7 @@ def _add_models(router: APIRouter, fleet: Fleet) -> None:
 
     @router.get("/models/{name}/ready")
     async def model_ready(name: str) -> dict[str, Any]:
-        """Whether one engine is warm and requests are admitted."""
+        """Tell whether one engine is warm and requests are admitted."""
         return {"name": _find(fleet, name).name, "ready": True}
 
     @router.get("/models/{name}/versions/{number}/ready")
@@ -85,7 +85,7 @@ def _add_inference(router: APIRouter, fleet: Fleet, settings: Settings) -> None:
 
     @router.post("/models/{name}/infer", openapi_extra=body)
     async def infer(name: str, request: Request) -> Response:
-        """A batch of images."""
+        """Generate a batch of images."""
         return await _infer(_find(fleet, name), request, settings)
 
     @router.post("/models/{name}/versions/{number}/infer", openapi_extra=body)
@@ -127,7 +127,7 @@ def _content() -> dict[str, Any]:
 
 
 def _inline(node: Any, definitions: dict[str, Any]) -> Any:
-    """A schema without references, for a place that has no definitions."""
+    """Replace a schema's references by their definitions."""
     if isinstance(node, list):
         return [_inline(item, definitions) for item in node]
     if not isinstance(node, dict):
@@ -159,7 +159,7 @@ def _order(
 
 
 def _choose(asked: InferRequest, all_binary: bool) -> tuple[tuple[str, ...], set[str]]:
-    """Which outputs are asked for, and which of them in binary."""
+    """Choose the requested outputs, and those of them that go in binary."""
     if asked.outputs is None:
         return USUAL_OUTPUTS, set(USUAL_OUTPUTS) if all_binary else set()
     names = tuple(output.name for output in asked.outputs)

@@ -12,7 +12,7 @@ class JSONFormatter(logging.Formatter):
     """Time, level, message, and the ``fields`` that a record carries."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """One line, whatever the message holds."""
+        """Format a record as one line, whatever the message contains."""
         line: dict[str, Any] = {
             "time": datetime.fromtimestamp(record.created, timezone.utc).isoformat(),
             "level": record.levelname.lower(),

@@ -1,4 +1,4 @@
-"""Prometheus metrics, fed by the core's observers; every app has a registry of its own."""
+"""Prometheus metrics, fed by the engines' observers; every app has its own registry."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 
 from adagen_rt.serving import BatchEngine, Job
 
-#: Seconds: a step of a small engine takes a millisecond, an image of a large one minutes.
+#: Bucket bounds in seconds: a small engine's step takes a millisecond, a large image minutes.
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
-#: Read from an engine's own statistics, under their names there.
+#: Gauges that are read from an engine's `Stats`, under the names of its fields.
 GAUGES = {
     "queued": "Images that wait.",
     "running": "Images under way.",
@@ -19,7 +19,7 @@ GAUGES = {
 
 
 class Metrics:
-    """What ``/metrics`` shows."""
+    """Metrics that ``/metrics`` shows."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
@@ -58,7 +58,7 @@ class Metrics:
         self._request_seconds.labels(route).observe(seconds)
 
     def text(self) -> bytes:
-        """In Prometheus' text format."""
+        """Return the metrics in Prometheus' text format."""
         return generate_latest(self.registry)
 
 
@@ -67,10 +67,10 @@ def _read(engine: BatchEngine, name: str) -> float:
 
 
 class EngineObserver:
-    """Turns what the scheduler reports into numbers.
+    """Counts an engine's jobs and steps.
 
     Args:
-        metrics: Where they go.
+        metrics: The metrics to count in.
         model: The engine's name.
     """
 
@@ -84,20 +84,20 @@ class EngineObserver:
         self._slot_steps = metrics.slot_steps.labels(model)
 
     def queued(self, job: Job) -> None:
-        """An image waits."""
+        """Count an image that waits."""
         self._submitted.inc()
 
     def started(self, job: Job, queued_seconds: float) -> None:
-        """An image has a slot."""
+        """Count an image that has a slot."""
         self._queue_seconds.observe(queued_seconds)
 
     def stepped(self, slots: int, seconds: float) -> None:
-        """All slots made a step."""
+        """Count a step of a batch."""
         self._step_seconds.observe(seconds)
         self._slot_steps.inc(slots)
 
     def ended(self, job: Job, outcome: str, seconds: float) -> None:
-        """An image is done, or never will be."""
+        """Count an ended image by its outcome."""
         self._images.labels(self._model, outcome).inc()
         if outcome == "ok":
             self._image_seconds.observe(seconds)

@@ -1,4 +1,4 @@
-"""The images API of OpenAI: a class in the place of a prompt, PNG as base64."""
+"""The images API of OpenAI, with a class instead of a prompt, and PNG as base64."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from adagen_rt.serving.http.work import (
 
 
 class ImagesRequest(Options):
-    """Body of ``/v1/images/generations``; anything else in it is refused."""
+    """Body of ``/v1/images/generations``; other fields are refused."""
 
     prompt: str | int = Field(description="A class name or number.")
     model: str | None = Field(None, description="The engine; may be left out if there is one.")
@@ -43,23 +43,23 @@ class ImagesRequest(Options):
 
 
 def openai_router(fleet: Fleet, settings: Settings) -> APIRouter:
-    """Routes under ``/v1``."""
+    """Make the routes under ``/v1``."""
     router = APIRouter(prefix="/v1", tags=["OpenAI images"])
     started = int(time.time())
 
     @router.get("/models")
     async def list_models() -> dict[str, Any]:
-        """Every engine that is ready."""
+        """List the engines that are ready."""
         return {"object": "list", "data": [_model(engine, started) for engine in fleet.engines]}
 
     @router.get("/models/{model}")
     async def retrieve_model(model: str) -> dict[str, Any]:
-        """One engine."""
+        """Describe one engine."""
         return _model(fleet.get(model), started)
 
     @router.post("/images/generations")
     async def create_images(body: ImagesRequest, request: Request) -> dict[str, Any]:
-        """Images of one class."""
+        """Generate images of one class."""
         images = await _images(fleet.get(body.model), body, request, settings)
         data = await anyio.to_thread.run_sync(lambda: [_datum(image) for image in images])
         return {"created": int(time.time()), "data": data}

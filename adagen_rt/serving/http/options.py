@@ -21,7 +21,7 @@ class _Options(BaseModel):
     )
 
     def params(self) -> SamplingParams:
-        """These alone, without what an API adds to them."""
+        """Return the sampling parameters alone, without an API's other fields."""
         given = {name: getattr(self, name) for name in ROWS}
         if self.static and given["schedule"] is None:
             given["schedule"] = "static" if self.static is True else self.static
@@ -29,7 +29,7 @@ class _Options(BaseModel):
 
 
 def _field(name: str, default: Any) -> Any:
-    """One field as pydantic declares it: its type, and default, range and meaning."""
+    """Declare one field for pydantic: its type, default, range and meaning."""
     row = ROWS[name]
     kind: Any = Literal[SCHEDULES] if row.choices else row.kind
     limits: dict[str, Any] = {} if row.choices else {"ge": row.low, "le": row.high}
@@ -40,7 +40,7 @@ def _field(name: str, default: Any) -> Any:
 if TYPE_CHECKING:
 
     class Options(_Options):
-        """How images are made; every API takes these under the same names."""
+        """Sampling parameters; every API takes them under the same names."""
 
         steps: int | None = None
 

@@ -12,7 +12,7 @@ from fastapi.responses import HTMLResponse
 
 
 def page_router() -> APIRouter:
-    """The route ``/``."""
+    """Make the route ``/``."""
     router = APIRouter()
     content = files(__package__).joinpath("page.html").read_text("utf-8")
     headers = {"Content-Security-Policy": content_policy(content), "X-Frame-Options": "DENY"}
@@ -25,7 +25,7 @@ def page_router() -> APIRouter:
 
 
 def content_policy(content: str) -> str:
-    """Allows the page's own script and style, by hash, its own server, and nothing else."""
+    """Allow only the page's own script and style, by hash, and its own server."""
     allowed = {
         tag: " ".join(_source(part) for part in re.findall(f"<{tag}>(.*?)</{tag}>", content, re.S))
         for tag in ("script", "style")

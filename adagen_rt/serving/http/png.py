@@ -12,7 +12,7 @@ from adagen_rt.sampling.pictures import to_picture
 
 
 def png_base64(pixels: npt.NDArray[np.uint8]) -> str:
-    """Base64 of the PNG of one image (H, W, c), grey or RGB."""
+    """Encode one image (H, W, c), grey or RGB, as base64 of a PNG."""
     buffer = io.BytesIO()
     to_picture(pixels).save(buffer, "PNG")
     return base64.b64encode(buffer.getvalue()).decode()

@@ -1,4 +1,4 @@
-"""Errors of the core under the names that an API has for its fields."""
+"""Input errors of the core, renamed to an API's names of its fields."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from adagen_rt.serving.http.faults import Fault, HTTPError
 
 @contextmanager
 def renamed(**names: str) -> Iterator[None]:
-    """Input errors of the block name the field as its caller sent it.
+    """Make input errors of the block name the field as its caller sent it.
 
     Args:
-        names: The API's name for a field, by the core's.
+        names: The API's name of a field, by the core's name.
     """
     try:
         yield

@@ -1,4 +1,4 @@
-"""uvicorn with engines that warm up while it answers, and with an orderly end."""
+"""A uvicorn server that answers while engines warm up, and shuts down in order."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ from adagen_rt.serving.http.telemetry import LOGGER
 
 Loader = Callable[[], BatchEngine]
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
-#: Seconds that finished responses get to reach slow clients, once no engine works any more.
+#: Seconds that finished responses have to reach slow clients after all engines' work.
 FAREWELL_SECONDS = 10
-#: Seconds after a second signal until the process ends, whatever still runs.
+#: Seconds from a second signal to the end of the process, even with running work.
 LAST_SECONDS = 2.0
 #: Exit status after a second signal: work was dropped.
 DROPPED = 1
@@ -37,8 +37,8 @@ class Server(uvicorn.Server):
     process when the work under way is done. A second one ends it at once.
 
     Args:
-        loaders: Gives each engine, warm; by name.
-        settings: Limits, token.
+        loaders: Functions that load and warm up each engine, by name.
+        settings: Limits and token.
     """
 
     def __init__(self, loaders: Mapping[str, Loader], settings: Settings) -> None:
@@ -55,7 +55,7 @@ class Server(uvicorn.Server):
             access_log=False,
             server_header=False,
             proxy_headers=False,
-            # Of uvicorn's two, the one that bounds the head of a request.
+            # Only uvicorn's h11 parser bounds the head of a request.
             http="h11",
             ws="none",
             lifespan="off",
@@ -64,7 +64,7 @@ class Server(uvicorn.Server):
         super().__init__(config)
 
     def serve_on(self, listener: socket.socket) -> int:
-        """Answer on ``listener`` until told to stop; returns the exit status.
+        """Answer on ``listener`` until told to stop; return the exit status.
 
         Raises:
             AdagenError: An engine cannot be loaded.
@@ -94,7 +94,7 @@ class Server(uvicorn.Server):
         self._log.info("ready", extra={"fields": {"models": list(self._loaders)}})
 
     async def on_tick(self, counter: int) -> bool:
-        """Called ten times a second by uvicorn; whether to end."""
+        """Tell whether to end; uvicorn calls this ten times a second."""
         if self._draining:
             if not self._announced:
                 # Not in the signal's handler, which may have interrupted another line.
@@ -106,7 +106,7 @@ class Server(uvicorn.Server):
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Signals end the server in order; uvicorn's own way raises them again at the end."""
+        """Handle signals in the block; unlike uvicorn's method, do not raise them again."""
         if threading.current_thread() is not threading.main_thread():
             yield
             return
@@ -118,7 +118,7 @@ class Server(uvicorn.Server):
                 signal.signal(number, handler)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """The first signal drains, the second drops what is left."""
+        """Drain at the first signal, and drop the remaining work at the second."""
         first, self._draining = not self._draining, True
         self.fleet.drain()
         if first:

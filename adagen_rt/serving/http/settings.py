@@ -1,4 +1,4 @@
-"""What a server may be told when it starts."""
+"""Settings of a server."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Settings:
-    """Limits and conduct of the HTTP side.
+    """Limits and token of the HTTP side.
 
     Attributes:
         token: Bearer token that requests must carry; None asks for none.

@@ -1,6 +1,6 @@
-"""Every request gets an id, a line in the log and a place in the metrics.
+"""Telemetry of requests: each gets an id, a line in the log, and is counted.
 
-FastAPI makes its OpenTelemetry span, where a provider is configured; here it learns more.
+FastAPI makes its OpenTelemetry span, where a provider is configured; attributes are added here.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ from adagen_rt.serving.http.faults import fault_of, respond
 from adagen_rt.serving.http.metrics import Metrics
 
 REQUEST_ID = "X-Request-Id"
-#: Ids of callers end up in the log and in a header.
+#: Pattern of a caller's id, which is written to the log and a header.
 ACCEPTED_ID = re.compile(r"[A-Za-z0-9._:/+=-]{1,128}")
-#: What is polled every few seconds is not worth a line.
+#: Paths without a line in the log, because they are polled every few seconds.
 QUIET_PATHS = ("/v2/health/live", "/v2/health/ready", "/metrics")
 LOGGER = "adagen_rt.serving"
 
 
 def note(request: Request, model: str, images: int) -> None:
-    """Tell the request's line in the log and its span what it asks for."""
+    """Add the model and the number of images to the request's log line and span."""
     _tell(request.scope, {"model": model, "images": images})
 
 
@@ -39,11 +39,11 @@ def _tell(scope: Scope, facts: dict[str, Any]) -> None:
 
 
 class Telemetry:
-    """The outermost layer: whatever goes wrong below it is answered and logged here.
+    """The outermost layer, which logs and answers every error below it.
 
     Args:
-        app: What comes next.
-        metrics: Where requests are counted.
+        app: The next application.
+        metrics: Metrics that count requests.
     """
 
     def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
@@ -52,13 +52,13 @@ class Telemetry:
         self._log = logging.getLogger(LOGGER)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on, and record what became of it."""
+        """Pass a request on, and record its outcome."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
         begin = time.perf_counter()
         number, seen = _request_id(scope), dict[str, int]()
-        # Deeper in, the current span is one of this one's parts.
+        # Inside the handlers, the current span is a child of this one.
         scope["adagen"], scope["adagen.span"] = {}, trace.get_current_span()
         _tell(scope, {"request_id": number})
 

@@ -1,4 +1,4 @@
-"""KServe's tensors: from JSON or the binary extension to NumPy, and back."""
+"""KServe's tensors: conversion of JSON or binary data to NumPy, and back."""
 
 from __future__ import annotations
 
@@ -35,13 +35,13 @@ class _Body(BaseModel):
 
 
 class InputParameters(_Body):
-    """Of an input tensor."""
+    """Parameters of an input tensor."""
 
     binary_data_size: int | None = Field(None, ge=0)
 
 
 class OutputParameters(_Body):
-    """Of an output that is asked for."""
+    """Parameters of a requested output."""
 
     binary_data: bool | None = None
 
@@ -57,14 +57,14 @@ class InputTensor(_Body):
 
 
 class RequestedOutput(_Body):
-    """One output that is asked for."""
+    """One requested output."""
 
     name: str
     parameters: OutputParameters = OutputParameters()
 
 
 class InferParameters(Options):
-    """Of a request."""
+    """Parameters of a request."""
 
     timeout: int | None = Field(None, ge=1, description="Microseconds.")
     binary_data_output: bool = False
@@ -80,11 +80,11 @@ class InferRequest(_Body):
 
 
 def parse_request(body: bytes, header_length: str | None) -> tuple[InferRequest, bytes]:
-    """The JSON part of a body, and the binary part after it.
+    """Split a body into its JSON part and the binary part after it.
 
     Args:
-        body: As it came.
-        header_length: ``Inference-Header-Content-Length``, if there was one.
+        body: The whole body.
+        header_length: ``Inference-Header-Content-Length``, if the request has it.
     """
     length = len(body)
     if header_length is not None:
@@ -99,7 +99,7 @@ def parse_request(body: bytes, header_length: str | None) -> tuple[InferRequest,
 
 
 def read_inputs(request: InferRequest, binary: bytes) -> dict[str, list[Any]]:
-    """Values of every input, flat: integers or, of BYTES, strings."""
+    """Read the values of every input, flat: integers or, for BYTES, strings."""
     values: dict[str, list[Any]] = {}
     for tensor in request.inputs:
         field = f"inputs.{tensor.name:.40}"
@@ -124,7 +124,7 @@ def read_inputs(request: InferRequest, binary: bytes) -> dict[str, list[Any]]:
 
 
 def _count(field: str, shape: list[int]) -> int:
-    """Values of a tensor of one value a sample: (B,) or (B, 1)."""
+    """Count the values of a tensor with one value per sample: (B,) or (B, 1)."""
     if min(shape) < 1 or shape[1:] not in ([], [1]):
         raise InputError(field, f"shape {shape}", "[B] or [B, 1]")
     return math.prod(shape)
@@ -160,7 +160,7 @@ def _integers(field: str, datatype: str) -> np.dtype[Any]:
 
 
 def _strings(field: str, data: bytes) -> list[Any]:
-    """Strings, each after its length in four bytes."""
+    """Read strings, each after its length in four bytes."""
     found, place = [], 0
     while place < len(data):
         start = place + LENGTH.size
@@ -178,12 +178,12 @@ def _strings(field: str, data: bytes) -> list[Any]:
 def pack_response(
     head: dict[str, Any], outputs: dict[str, np.ndarray], binary: set[str]
 ) -> tuple[bytes, int | None]:
-    """A response's body, and the length of its JSON part if binary data follows.
+    """Make a response's body; return it and its JSON part's length if binary data follows.
 
     Args:
         head: Model name, version and id.
         outputs: Values by name.
-        binary: Which of them go in binary.
+        binary: Names of the outputs that go in binary.
     """
     tensors, blobs = [], []
     for name, array in outputs.items():
@@ -200,7 +200,7 @@ def pack_response(
 
 
 def _to_json(array: np.ndarray) -> list[Any]:
-    """Flat values; null in the place of NaN, which JSON has not got."""
+    """Flatten an array for JSON, which has no NaN: null instead."""
     flat = array.ravel()
     if array.dtype.kind != "f":
         return list(flat.tolist())

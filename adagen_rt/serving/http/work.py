@@ -1,4 +1,4 @@
-"""From a checked request to its images: submit, wait, and let go when the client does."""
+"""Images of a checked request: submit jobs, wait, and cancel when the client leaves."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True)
 class ImageOrder:
-    """Images that one request asks for.
+    """Images of one request.
 
     Attributes:
-        given: What each is conditioned on, as the engine reads it: a class number or name.
-        seeds: Seed of each; None draws one.
-        params: How they are made.
-        timeout: Seconds until they are given up.
+        given: Condition of each image, as the engine reads it: a class number or name.
+        seeds: Seed of each image; None draws one.
+        params: Sampling parameters.
+        timeout: Seconds until the images are given up.
     """
 
     given: Sequence[int | str]
@@ -40,7 +40,7 @@ class ImageOrder:
 
 
 def count_up(seed: int | None, count: int) -> list[int | None]:
-    """Consecutive seeds from ``seed`` on, or none given."""
+    """Return consecutive seeds from ``seed`` on, or ``count`` times None without one."""
     if seed is None:
         return [None] * count
     if seed > SEED_LIMIT - count:
@@ -49,7 +49,7 @@ def count_up(seed: int | None, count: int) -> list[int | None]:
 
 
 def deadline(request: Request, settings: Settings, asked: float | None = None) -> float:
-    """Seconds that a request may take: what it asks for, at most what the server allows."""
+    """Return a request's limit in seconds: its own, at most the server's."""
     header = request.headers.get(TIMEOUT_HEADER)
     if header is not None:
         try:
@@ -63,7 +63,7 @@ def deadline(request: Request, settings: Settings, asked: float | None = None) -
 
 
 def check_images(field: str, count: int, engine: BatchEngine, settings: Settings) -> None:
-    """Refuse more images than a request may ask for, or than could ever be queued at once."""
+    """Refuse more images than one request may have, or than the queue can hold."""
     most = min(settings.images_per_request, engine.max_queue)
     if count > most:
         raise InputError(field, f"{count} images", f"at most {most} in one request")
@@ -92,14 +92,14 @@ def submit(
 
 
 def release(jobs: Sequence[Job]) -> None:
-    """Free what is not finished."""
+    """Cancel the jobs that are not finished."""
     for job in jobs:
         if not job.future.done():
             job.cancel()
 
 
 async def make_images(request: Request, engine: BatchEngine, order: ImageOrder) -> list[Image]:
-    """The images of an order; they are given up when one fails or the client leaves."""
+    """Make the images of an order; all are cancelled when one fails or the client leaves."""
     jobs = submit(engine, order)
     everything = asyncio.gather(*(asyncio.wrap_future(job.future) for job in jobs))
     gone = asyncio.create_task(disconnected(request))
@@ -112,18 +112,18 @@ async def make_images(request: Request, engine: BatchEngine, order: ImageOrder) 
     finally:
         gone.cancel()
         release(jobs)
-        # A second failure of the same request has nobody left to tell.
+        # Only the first failure of a request is answered.
         everything.add_done_callback(lambda future: future.cancelled() or future.exception())
 
 
 def outcome(future: asyncio.Future[Result]) -> Result:
-    """The result of a future that is done; a cancelled job is no cancelled task."""
+    """Return the result of a future that is done; a cancelled job does not cancel the task."""
     if future.cancelled() or isinstance(future.exception(), asyncio.CancelledError):
         raise StoppedError("the server is shutting down")
     return future.result()
 
 
 async def disconnected(request: Request) -> None:
-    """Returns when the client has left."""
+    """Wait until the client has left."""
     while (await request.receive())["type"] != "http.disconnect":
         pass

@@ -26,7 +26,7 @@ class ClassifierTask:
         self.size = len(images.classes)
 
     def loss(self, rows: Tensor, generator: torch.Generator) -> Tensor:
-        """Mean cross entropy of the examples."""
+        """Return the mean cross entropy of the examples."""
         images = self.pixels[rows].float() / 255.0
         shift = (integers(5, (2,), generator) - 2).tolist()
         flip = uniform((len(rows), 1, 1, 1), generator) < 0.5
@@ -37,7 +37,7 @@ class ClassifierTask:
         return F.cross_entropy(logits.float(), self.classes[rows])
 
     def preview(self, network: nn.Module) -> None:
-        """A classifier draws nothing."""
+        """Return None: a classifier draws no images."""
 
 
 def train_classifier(
@@ -48,7 +48,7 @@ def train_classifier(
     Args:
         task: The network and its training set.
         test: Images to measure it with.
-        path: Gets its weights; checkpoint and log lie beside it.
+        path: File for its weights; checkpoint and log lie beside it.
         steps: Optimizer steps.
         resume: Whether to continue an earlier run.
 

@@ -28,14 +28,14 @@ ENCODE_BATCH = 250
 
 @dataclass(frozen=True)
 class Stage:
-    """Where and how a stage is run.
+    """Settings of one stage of a training run.
 
     Attributes:
         loop: Settings of the training loop.
         folder: The run's folder, which both stages share.
         resume: Whether to continue an earlier run.
-        max_minutes: When to stop before the last step.
-        device: Where to train.
+        max_minutes: Time limit, in minutes, before the last step.
+        device: PyTorch's name of the device to train on.
     """
 
     loop: LoopConfig
@@ -54,7 +54,7 @@ def train_tokenizer(
     trainer = Trainer(task, stage.loop, stage.folder / "tokenizer", stage.resume)
     autoencoder = task.finish(trainer.run(stage.max_minutes))
     save_weights(autoencoder.state_dict(), stage.folder / file)
-    # Codes of an earlier tokenizer mean nothing to this one.
+    # Codes of an earlier tokenizer are invalid for this one.
     (stage.folder / CODES).unlink(missing_ok=True)
 
 

@@ -21,7 +21,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 from tqdm import tqdm
 
-from adagen_rt.errors import AdagenError, CheckpointError
+from adagen_rt.errors import CheckpointError, InputError, TrainingError
 from adagen_rt.models.random import keyed_generator
 from adagen_rt.training.checkpoint import load_checkpoint, save_checkpoint
 from adagen_rt.training.grid import save_grid
@@ -33,13 +33,9 @@ MAX_FAILURES = 5
 """Draws images (N, c, H, W) in [0, 1] with a network."""
 
 
-class TrainingError(AdagenError):
-    """Training cannot go on."""
-
-
 @dataclass(frozen=True)
 class LoopConfig:
-    """How to train.
+    """Settings of the training loop.
 
     Args:
         steps: Optimizer steps; the learning rate falls to a hundredth over them.
@@ -73,27 +69,30 @@ class LoopConfig:
     def __post_init__(self) -> None:
         for name in ("steps", "batch_size", "save_every", "preview_every"):
             if getattr(self, name) < 1:
-                raise ValueError(f"{name}: got {getattr(self, name)}, expected at least 1")
-        if not (self.learning_rate > 0 and self.clip > 0 and 0 <= self.average < 1):
-            raise ValueError("learning_rate, clip: expected above 0; average: from 0 to below 1")
+                raise InputError(name, getattr(self, name), "at least 1")
+        for name in ("learning_rate", "clip"):
+            if not getattr(self, name) > 0:
+                raise InputError(name, getattr(self, name), "a number above 0")
+        if not 0 <= self.average < 1:
+            raise InputError("average", self.average, "a number from 0 to below 1")
 
 
 class Task(Protocol):
-    """What is trained: a network, its examples and its loss."""
+    """A network to train, its examples and its loss."""
 
     @property
     def network(self) -> nn.Module:
-        """What is trained."""
+        """The network to train."""
 
     @property
     def size(self) -> int:
-        """How many examples there are."""
+        """Number of examples."""
 
     def loss(self, rows: Tensor, generator: torch.Generator) -> Tensor:
-        """The mean loss of the examples numbered `rows`."""
+        """Return the mean loss of the examples numbered `rows`."""
 
     def preview(self, network: nn.Module) -> Tensor | None:
-        """Images (N, c, H, W) in [0, 1] that show what the averaged network can do."""
+        """Draw sample images (N, c, H, W) in [0, 1] with the averaged network."""
 
 
 class Trainer:
@@ -103,9 +102,9 @@ class Trainer:
     be there.
 
     Args:
-        task: What to train.
-        config: How.
-        folder: Where the run is kept.
+        task: The network, its examples and its loss.
+        config: Settings of the training loop.
+        folder: Folder of the run.
         resume: Whether to continue from the folder's checkpoint if there is one.
     """
 
@@ -129,7 +128,7 @@ class Trainer:
             self._restore(load_checkpoint(folder / CHECKPOINT))
 
     def run(self, max_minutes: float | None = None) -> nn.Module:
-        """Trains until the last step or the time limit; returns the averaged network."""
+        """Train until the last step or the time limit; return the averaged network."""
         started = time.monotonic()
         progress = tqdm(total=self.config.steps, initial=self.step, unit="step", mininterval=5.0)
         with progress, LossLog(self.folder / "log.csv", keep_until=self.step) as log:
@@ -146,7 +145,7 @@ class Trainer:
         return self.average
 
     def _advance(self) -> float:
-        """Makes one optimizer step, or none if the loss or its gradient is not finite."""
+        """Make one optimizer step, or none if the loss or its gradient is not finite."""
         config = self.config
         self.task.network.train()
         for group in self.optimizer.param_groups:
@@ -177,7 +176,7 @@ class Trainer:
             )
 
     def _rows(self) -> Tensor:
-        """The examples of this step: every epoch is its own permutation."""
+        """Choose the examples of this step; every epoch is its own permutation."""
         config = self.config
         batch = min(config.batch_size, self.task.size)
         epoch, index = divmod(self.step, self.task.size // batch)
@@ -188,7 +187,7 @@ class Trainer:
         return self.order[1][index * batch : (index + 1) * batch]
 
     def _rate(self) -> float:
-        """Linear warm-up, then a cosine down to a hundredth of the peak."""
+        """Return the learning rate: linear warm-up, then a cosine to a hundredth of the peak."""
         config = self.config
         warm = min(1.0, (self.step + 1) / max(1, config.warmup))
         progress = min(1.0, self.step / config.steps)
@@ -238,7 +237,7 @@ class Trainer:
 
 
 def _attention(device: torch.device) -> AbstractContextManager[None]:
-    """Which attention to train with.
+    """Choose the attention kernel to train with.
 
     The CPU's fused attention takes longer for its bfloat16 gradient than the rest of a small
     network does; plain products do not.
@@ -248,7 +247,7 @@ def _attention(device: torch.device) -> AbstractContextManager[None]:
 
 
 def _decay_groups(network: nn.Module, decay: float) -> list[dict[str, Any]]:
-    """Weight decay for matrices and convolutions; none for biases, norms and frozen tensors."""
+    """Decay matrices and convolutions; leave out biases, norms and frozen tensors."""
     trained = [p for p in network.parameters() if p.requires_grad]
     return [
         {"params": [p for p in trained if p.ndim >= 2], "weight_decay": decay},

@@ -25,14 +25,14 @@ Maps = Callable[[Tensor], list[Tensor]]
 
 
 class ImageTask(ABC):
-    """What the tokenizer tasks share: their examples are images.
+    """Common part of the tokenizer tasks, whose examples are images.
 
     Args:
-        network: What is trained.
+        network: The network to train.
         pixels: (N, c, H, W) uint8.
-        low: What a black pixel is to the network.
-        high: What a white pixel is.
-        features: Frozen; if given, reconstructions have to look right to it as well.
+        low: The network's value of a black pixel.
+        high: The network's value of a white pixel.
+        features: A frozen network; if given, its feature maps are compared as well.
     """
 
     def __init__(
@@ -90,7 +90,7 @@ def to_range(pixels: Tensor, low: float, high: float) -> Tensor:
 
 
 class TrainableVQ(nn.Module):
-    """A VQGAN with the running sums that its codebook is the quotient of.
+    """A VQGAN with running sums, whose quotient is the codebook.
 
     The codebook follows the encoder by exponential moving averages instead of gradients
     (arXiv 1711.00937, appendix A); codes that are hardly used restart at encoder outputs.
@@ -137,12 +137,12 @@ class VQTask(ImageTask):
         super().__init__(TrainableVQ(model), pixels, low, high, features)
 
     def loss(self, rows: Tensor, generator: torch.Generator) -> Tensor:
-        """Reconstruction error plus the commitment of the encoder to its codes."""
+        """Return the reconstruction error plus the encoder's commitment to its codes."""
         network = self.network
         images = self.images(rows)
         maps = network.model.encoder(images).float()
         quantize = network.model.quantize
-        # In bfloat16, neighbouring codes would be told apart at random.
+        # Bfloat16 cannot tell neighbouring codes apart.
         with torch.autocast(maps.device.type, enabled=False):
             indices = quantize.nearest(maps)
             codes = quantize.lookup(indices)
@@ -155,11 +155,11 @@ class VQTask(ImageTask):
         return error + self.COMMITMENT * commitment
 
     def reconstruct(self, network: nn.Module, images: Tensor) -> Tensor:
-        """Through tokens and back."""
+        """Encode to tokens and decode."""
         return network.model.decode_tokens(network.model.encode(images))
 
     def finish(self, trained: TrainableVQ) -> VQGAN:
-        """Let the running sums go."""
+        """Drop the running sums."""
         return trained.model
 
 
@@ -171,7 +171,7 @@ class KLTask(ImageTask):
     WEIGHT = 1e-4
 
     def loss(self, rows: Tensor, generator: torch.Generator) -> Tensor:
-        """Reconstruction error plus the posterior's divergence from a standard normal."""
+        """Return the reconstruction error plus the posterior's divergence from a normal."""
         images = self.images(rows)
         mean, log_variance = (m.float() for m in self.network.moments(images))
         noise = normal(mean.shape, generator)
@@ -183,7 +183,7 @@ class KLTask(ImageTask):
         return error + self.WEIGHT * divergence.sum(dim=(1, 2, 3)).mean()
 
     def reconstruct(self, network: nn.Module, images: Tensor) -> Tensor:
-        """Through the posterior's mean and back."""
+        """Encode to the posterior's mean and decode."""
         return network.decode(network.encode(images))
 
     def finish(self, trained: AutoencoderKL) -> AutoencoderKL:
@@ -195,7 +195,7 @@ class KLTask(ImageTask):
 class MultiScaleTask(ImageTask):
     """Reconstruction through VAR's residual quantiser (arXiv 2404.02905, algorithm 1).
 
-    The codes are trained by gradients, as published; those that no scale uses restart at
+    The codes are trained by gradients, as published; codes that no scale uses restart at
     residuals of a random scale.
     """
 
@@ -206,7 +206,7 @@ class MultiScaleTask(ImageTask):
     DEAD = 0.5
 
     def loss(self, rows: Tensor, generator: torch.Generator) -> Tensor:
-        """Reconstruction error, plus codebook and commitment errors averaged over the scales."""
+        """Return the reconstruction error plus the scales' mean codebook and commitment errors."""
         images = self.images(rows)
         network = self.network
         maps = network.latents(images).float()
@@ -224,7 +224,7 @@ class MultiScaleTask(ImageTask):
     def _restart(
         self, tokens: list[Tensor], maps: Tensor, sums: list[Tensor], generator: torch.Generator
     ) -> None:
-        """Count the hits of every scale and move unused codes to where they are needed."""
+        """Count the hits of every scale and move unused codes to residuals."""
         quantize = self.network.quantize
         codes, hits = quantize.embedding.weight, quantize.ema_vocab_hit_SV
         for scale, indices in enumerate(tokens):
@@ -239,11 +239,11 @@ class MultiScaleTask(ImageTask):
         hits.masked_fill_(dead, sum(t.numel() for t in tokens) / len(codes) / len(tokens))
 
     def reconstruct(self, network: nn.Module, images: Tensor) -> Tensor:
-        """Through the tokens of all scales and back."""
+        """Encode to the tokens of all scales and decode."""
         return network.decode(network.quantize.quantize(network.latents(images))[1][-1])
 
 
-#: How each kind of autoencoder is trained.
+#: Training task of each kind of autoencoder.
 TASKS: dict[type[nn.Module], Callable[..., ImageTask]] = {
     VQGAN: VQTask,
     AutoencoderKL: KLTask,
@@ -274,8 +274,8 @@ def perceptual_distance(features: Maps, decoded: Tensor, images: Tensor) -> Tens
 def calibrate(model: AutoencoderKL, images: Tensor) -> None:
     """Fold a factor into the 1 x 1 convolutions so that scaled latents have unit variance.
 
-    The generators assume unit variance; `latent_scale` is a constant of the recipe, so the
-    weights are what gives.
+    The generators assume unit variance. `latent_scale` is a constant of the recipe, so the
+    weights are changed instead.
     """
     factor = 1.0 / model.encode(images).std()
     half = model.config.latent_channels

@@ -24,7 +24,7 @@ CALIBRATION_IMAGES = 1000
 
 @dataclass(frozen=True)
 class AdversaryConfig:
-    """How the discriminator learns.
+    """Settings of the discriminator's training.
 
     Attributes:
         width: Channels inside each head.
@@ -54,9 +54,9 @@ class Adversary:
     Args:
         features: Frozen, on `device`.
         pixels: Real images (N, c, H, W) uint8.
-        rows: What they are examples of, named tensors (N, ...).
-        config: How it learns.
-        device: Where it learns.
+        rows: Conditions of the real images, named tensors (N, ...).
+        config: Settings of the discriminator's training.
+        device: PyTorch's name of the device.
         workers: The processes that learn together.
     """
 
@@ -82,7 +82,7 @@ class Adversary:
 
     @torch.no_grad()
     def realness(self, images: Tensor, rows: Tensors) -> Tensor:
-        """Mean probability (B,) of being real, over all heads and places."""
+        """Return the mean probability (B,) of being real, over all heads and places."""
         # In training mode, spectral normalisation would take another power iteration.
         self.network.eval()
         places = torch.arange(len(images), device=images.device).split(self.config.batch_size)
@@ -90,11 +90,11 @@ class Adversary:
         return torch.cat([mean_probability(one) for one in logits])
 
     def learn(self, images: Tensor, rows: Tensors, generator: torch.Generator) -> dict[str, float]:
-        """One or more passes over generated images, each beside a random real one.
+        """Make one or more passes over generated images, each beside a random real one.
 
         Returns:
-            `real` and `fake`, the mean probabilities given to the two before each step, the
-            mean loss, and the share of steps skipped because it was not finite.
+            `real` and `fake`, the mean probabilities of real and of generated images before each
+            step, the mean loss, and the share of steps skipped because the loss was not finite.
         """
         self.network.train()
         config, batches, real = self.config, [], count_rows(self.rows)
@@ -120,14 +120,14 @@ class Adversary:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Continue with them."""
+        """Continue with a saved discriminator and optimiser."""
         self.network.load_state_dict(state["discriminator"])
         self.optimizer.load_state_dict(state["optimizer"])
 
     def _step(
         self, images: Tensor, rows: Tensors, places: Tensor
     ) -> tuple[float, float, float, bool]:
-        """Binary cross-entropy: real images to 1, generated ones to 0."""
+        """Make one step of binary cross-entropy: real images to 1, generated ones to 0."""
         real = self._logits(self._real(places), take_rows(self.rows, places))
         fake = self._logits(images, rows)
         losses = [

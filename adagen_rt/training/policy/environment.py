@@ -1,4 +1,4 @@
-"""What a policy acts on: a frozen generator under the runtime's own step rules."""
+"""The environment of a policy: a frozen generator under the runtime's own step rules."""
 
 from __future__ import annotations
 
@@ -33,17 +33,17 @@ class Environment:
     """A frozen generator: the runtime's own rules, loop and schedule, on tensors.
 
     Smoothing belongs to the schedule and so to the environment (AdaGen, arXiv 2603.06993):
-    a policy chooses raw actions, and what becomes of them is the generator's business.
+    a policy chooses raw actions, and the environment turns them into parameters.
 
     Args:
         manifest: The family, the condition, the image and the schedule; its steps are used.
         backbone: The generator.
         decoder: Makes the images.
-        device: Where everything runs.
+        device: PyTorch's name of the device.
         bf16: Whether the backbone computes in bfloat16 where autocast finds it safe: faster,
             and no longer exactly what an engine of another precision generates.
-        ops: Where the numeric steps run; the specification by default.
-        noise: Gives the noise of a step; by default what an engine's kernels draw.
+        ops: Implementation of the numeric steps; the specification by default.
+        noise: Noise of a step; by default the noise that an engine's kernels draw.
     """
 
     def __init__(
@@ -82,7 +82,7 @@ class Environment:
 
     @property
     def sampler(self) -> Sampler:
-        """Images under the static schedule."""
+        """Sampler of images under the static schedule."""
         return Sampler(self.assembly, device_memory(self.device))
 
     def under(self, statics: Sequence[StaticSchedule]) -> Environment:

@@ -16,14 +16,14 @@ from adagen_rt.training.grid import save_grid
 from adagen_rt.training.policy.environment import Environment
 from adagen_rt.training.policy.rollout import Exploration, Trajectories, rollout
 
-#: Generated together, to bound the memory that their features take.
+#: Samples that are generated together, which bounds the memory of their features.
 BATCH = 500
 GRID_IMAGES = 100
 
 Chosen = dict[str, npt.NDArray[np.float32]]
 """Actions by name (calls, samples), NaN where none was needed."""
 Watcher = Callable[[Path, Chosen], object]
-"""Told of every evaluation: the folder for pictures, and what the policy chose."""
+"""Called at every evaluation with the folder for pictures and the chosen actions."""
 
 
 class Evaluator:
@@ -31,8 +31,8 @@ class Evaluator:
 
     Args:
         environment: The frozen generator.
-        judge: Scores the images, if anybody does.
-        watch: Told what the policy chose, to draw it.
+        judge: Scores the images; None scores none.
+        watch: Called with the chosen actions, to draw them.
         count: Images of an evaluation.
         batch_size: Samples that are generated together.
     """
@@ -51,7 +51,7 @@ class Evaluator:
         self.rows = environment.rows(self.seeds)
 
     def __call__(self, policy: nn.Module, folder: Path, update: int) -> dict[str, float]:
-        """Draws a grid of images and returns `fid` and `accuracy`, if there is a judge."""
+        """Draw a grid of images; return `fid` and `accuracy`, if there is a judge."""
         played = [self._play(policy, seeds) for seeds in self.seeds.split(BATCH)]
         images = torch.cat([part.images for part in played])
         save_grid(images[:GRID_IMAGES], folder / f"samples_{update:06d}.png")
@@ -67,7 +67,7 @@ class Evaluator:
         return rollout(self.environment, policy, rows, seeds, still, batch_size=self.batch_size)
 
     def _chosen(self, played: list[Trajectories]) -> Chosen:
-        """Actions of all samples; batches that ended earlier are filled up with NaN."""
+        """Join the actions of all samples; batches that ended earlier are filled with NaN."""
         columns = []
         for part in played:
             shape = (self.environment.calls, *part.actions.shape[1:])

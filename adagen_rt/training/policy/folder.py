@@ -36,13 +36,13 @@ class FolderPixels:
         return len(self.paths)
 
     def __getitem__(self, rows: Tensor) -> Tensor:
-        """The images numbered `rows` (n,): (n, 3, size, size) uint8."""
+        """Read the images numbered `rows` (n,): (n, 3, size, size) uint8."""
         with ThreadPoolExecutor(READERS) as pool:
             images = list(pool.map(self._read, [self.paths[row] for row in rows.tolist()]))
         return torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).to(self.device)
 
     def to(self, device: torch.device | str) -> FolderPixels:
-        """The same images, delivered to another device."""
+        """Return the same images, delivered to another device."""
         other = copy.copy(self)
         other.device = torch.device(device)
         return other
@@ -61,18 +61,18 @@ class FolderPixels:
 
 
 def load_image_folder(folder: str | Path, classes: int, size: int) -> tuple[FolderPixels, Tensors]:
-    """Images in a folder a class, classes numbered in the order of their folders' names.
+    """Open images in a folder per class, with classes numbered in the order of folder names.
 
     Args:
-        folder: Where the class folders are, as in ImageNet's training set.
-        classes: How many there have to be.
+        folder: Parent of the class folders, as in ImageNet's training set.
+        classes: Expected number of classes.
         size: Side of the images that the generator makes.
 
     Returns:
         The images, and their classes as rows of a condition.
 
     Raises:
-        InputError: There are other folders, or one without an image.
+        InputError: The number of folders differs, or a folder has no image.
     """
     folders = sorted(path for path in Path(folder).glob("*") if path.is_dir())
     if len(folders) != classes:

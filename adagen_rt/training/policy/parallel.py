@@ -20,8 +20,8 @@ class Workers:
     """This process among all that train together.
 
     Attributes:
-        rank: Its number.
-        count: How many there are; with one, every method is the identity.
+        rank: Number of this process.
+        count: Number of processes; with one, every method is the identity.
     """
 
     rank: int = 0
@@ -30,7 +30,7 @@ class Workers:
     @classmethod
     @contextmanager
     def connected(cls) -> Iterator[Workers]:
-        """Joins the processes that torchrun started; alone, there is nobody to join."""
+        """Join the processes that torchrun started; a single process joins none."""
         count = int(os.environ.get("WORLD_SIZE", "1"))
         if count == 1:
             yield cls()
@@ -47,11 +47,11 @@ class Workers:
         return self.rank == 0
 
     def share(self, rows: Tensor) -> Tensor:
-        """This process's part of rows (n, ...), n a multiple of `count`."""
+        """Return this process's part of rows (n, ...), n a multiple of `count`."""
         return rows[self.rank :: self.count]
 
     def mean(self, values: Tensor) -> Tensor:
-        """The processes' average of a tensor of one shape."""
+        """Average a tensor, of the same shape everywhere, over the processes."""
         if self.count == 1:
             return values
         total = values.detach().cpu().clone()
@@ -59,12 +59,12 @@ class Workers:
         return (total / self.count).to(values.device)
 
     def mean_of(self, numbers: dict[str, float]) -> dict[str, float]:
-        """The processes' average of every number."""
+        """Average every number over the processes."""
         values = self.mean(torch.tensor(list(numbers.values()), dtype=torch.float64))
         return dict(zip(numbers, values.tolist(), strict=True))
 
     def average_gradients(self, parameters: Iterable[nn.Parameter]) -> None:
-        """Replaces every gradient by the processes' average, in one message."""
+        """Replace every gradient by the processes' average, in one message."""
         if self.count == 1:
             return
         gradients = [p.grad for p in parameters if p.grad is not None]
@@ -77,13 +77,13 @@ class Workers:
 def step_if_finite(
     optimizer: torch.optim.Optimizer, loss: Tensor, max_norm: float, workers: Workers
 ) -> bool:
-    """One optimiser step, unless the loss or its gradient is not finite in any process.
+    """Make one optimiser step, unless the loss or its gradient is not finite in any process.
 
     Args:
-        optimizer: Of the parameters that the loss depends on.
+        optimizer: Optimiser of the parameters that the loss depends on.
         loss: A scalar.
         max_norm: Largest norm of the gradient of all parameters together.
-        workers: Who averages the gradient.
+        workers: The processes that average the gradient.
 
     Returns:
         Whether the step was made; if not, nothing has changed.

@@ -23,16 +23,16 @@ from adagen_rt.training.policy.rollout import Trajectories, ask, gaussian_entrop
 
 @dataclass(frozen=True)
 class PPOConfig:
-    """How a policy learns; the defaults are those published for the full-size models.
+    """Settings of a policy's training; the defaults are published for the full-size models.
 
     Attributes:
         trajectories: Samples an update, of all processes together.
         epochs: Passes over them.
         minibatch: Trajectories a gradient step, of one process.
-        learning_rate: Of actor and critic (Adam), at `first_std`.
+        learning_rate: Learning rate of actor and critic (Adam), at `first_std`.
         scale_rate: Whether the learning rate falls in proportion to the standard deviation,
             so that a step moves the policy by as many deviations early and late.
-        clip: How far the probability ratio may move, epsilon.
+        clip: Largest change of the probability ratio, epsilon.
         entropy: Weight of the entropy. With a standard deviation that is not learnt it is a
             constant of the loss and moves nothing; kept so that losses compare with others'.
         value: Weight of the critic's squared error.
@@ -62,11 +62,11 @@ class PPOConfig:
                 raise InputError(name, getattr(self, name), "a number above 0")
 
     def rate(self, std: float) -> float:
-        """Learning rate at a standard deviation of the actions."""
+        """Return the learning rate at a standard deviation of the actions."""
         return self.learning_rate * (std / self.first_std if self.scale_rate else 1.0)
 
     def std(self, progress: float) -> float:
-        """Standard deviation of the actions when this share of the updates is done."""
+        """Return the standard deviation of the actions at a share, 0 to 1, of the updates."""
         return self.first_std + (self.last_std - self.first_std) * min(max(progress, 0.0), 1.0)
 
 
@@ -74,7 +74,7 @@ class Losses(NamedTuple):
     """The parts of a minibatch's loss; all but `total` are for the log.
 
     Attributes:
-        total: What is minimised.
+        total: The loss to minimise.
         policy: The clipped surrogate objective, negated.
         value: The critic's squared error.
         clipped: Share of the ratios that the clip cut off.
@@ -89,7 +89,7 @@ class Losses(NamedTuple):
 
 
 class Batch(NamedTuple):
-    """What the loss compares with, each (T, R): T calls of R trajectories."""
+    """Recorded numbers that the loss compares with, each (T, R): T calls of R trajectories."""
 
     log_prob: Tensor
     advantage: Tensor
@@ -100,13 +100,13 @@ class Batch(NamedTuple):
 def ppo_loss(
     log_prob: Tensor, value: Tensor, batch: Batch, entropy: float, config: PPOConfig
 ) -> Losses:
-    """Equations 7 and 9 of the paper, averaged over the valid calls.
+    """Compute equations 7 and 9 of the paper, averaged over the valid calls.
 
     Args:
-        log_prob: Of the actions taken, under the policy as it is now (T, R).
+        log_prob: Log-density of the actions taken under the current policy (T, R).
         value: The critic's estimates (T, R).
-        batch: The policy that acted, and how it went.
-        entropy: Of the action density, in nats.
+        batch: Log-densities of the policy that acted, advantages and returns.
+        entropy: Entropy of the action density, in nats.
         config: Clip and weights.
     """
     log_ratio = log_prob - batch.log_prob
@@ -128,7 +128,7 @@ class PPO:
     Args:
         actor: Chooses the means of the actions; from `Environment.multi_scale`.
         critic: Estimates the normalised return; the same with one output.
-        config: How to learn.
+        config: Settings of the training.
         workers: The processes that learn together.
     """
 
@@ -146,13 +146,13 @@ class PPO:
     def update(
         self, played: Trajectories, rewards: Tensor, std: float, generator: torch.Generator
     ) -> dict[str, float]:
-        """Several epochs over one set of trajectories.
+        """Learn for several epochs from one set of trajectories.
 
         Args:
-            played: Trajectories of the actor as it is.
-            rewards: What each earned (B,), all finite.
-            std: The standard deviation that they were drawn with.
-            generator: Shuffles them.
+            played: Trajectories of the current actor.
+            rewards: Reward of each trajectory (B,), all finite.
+            std: Standard deviation that the actions were drawn with.
+            generator: Shuffles the trajectories.
 
         Returns:
             Averages for the log; `skipped` is the share of steps not made because the loss
@@ -177,7 +177,7 @@ class PPO:
     def _step(
         self, played: Trajectories, batch: Batch, rows: Tensor, std: float
     ) -> tuple[Losses, bool]:
-        """One gradient step on some trajectories, and whether it was made."""
+        """Make one gradient step on some trajectories; tell whether it was made."""
         mean, value = self._evaluate(played, rows)
         log_prob = gaussian_log_prob(played.raw[:, rows], mean, std)
         now = Batch(*(values[:, rows] for values in batch))
@@ -187,7 +187,7 @@ class PPO:
         return losses, made
 
     def _batch(self, played: Trajectories, rewards: Tensor) -> Batch:
-        """Normalised returns, and advantages over what the critic expected."""
+        """Compute the normalised returns, and their advantages over the critic's estimates."""
         with torch.no_grad():
             rows = torch.arange(len(played), device=rewards.device).split(self.config.minibatch)
             value = torch.cat([self._evaluate(played, part)[1] for part in rows], dim=1)
@@ -195,7 +195,7 @@ class PPO:
         return Batch(played.log_prob, returns - value, returns, played.valid)
 
     def _normalise(self, rewards: Tensor, counted: Tensor) -> Tensor:
-        """Rewards to mean 0 and variance 1 over all processes' samples that did not fail."""
+        """Scale rewards to mean 0 and variance 1 over all processes' samples without failure."""
         kept = torch.where(counted, rewards, 0.0).double()
         sums = torch.stack([counted.double().sum(), kept.sum(), kept.square().sum()])
         count, total, squares = self.workers.mean(sums).tolist()
@@ -204,7 +204,7 @@ class PPO:
         return (rewards - mean) / (deviation + 1e-7)
 
     def _evaluate(self, played: Trajectories, rows: Tensor) -> tuple[Tensor, Tensor]:
-        """Means (T, R, A) and values (T, R) of some trajectories."""
+        """Compute the means (T, R, A) and values (T, R) of some trajectories."""
         means, values = [], []
         for calls in played.groups():
             seen = played.observation(calls, rows)
@@ -216,5 +216,5 @@ class PPO:
 
 
 def _mean(values: Tensor, valid: Tensor) -> Tensor:
-    """Average over the valid entries; 0 if there are none."""
+    """Average over the valid entries; 0 without any."""
     return torch.where(valid, values, 0.0).sum() / valid.sum().clamp(min=1)

@@ -1,4 +1,4 @@
-"""What a policy is paid for: images that pass as real, or that a fixed judge likes."""
+"""Rewards of a policy: scores of its images by a discriminator or by a fixed network."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ class Reward(ABC):
 
     @abstractmethod
     def score(self, images: Tensor, rows: Tensors) -> Tensor:
-        """Reward (B,) of images (B, c, H, W) in [0, 1] made under conditions (B, ...)."""
+        """Return the rewards (B,) of images (B, c, H, W) in [0, 1] made for rows (B, ...)."""
 
     def learn(self, images: Tensor, rows: Tensors, generator: torch.Generator) -> dict[str, float]:
-        """Learn from generated images, after they were scored; returns numbers for the log."""
+        """Learn from generated images that were scored; return numbers for the log."""
         return {}
 
     def state_dict(self) -> dict[str, Any]:
-        """All that changes in the course of training."""
+        """Return everything that changes during training."""
         return {}
 
     def discriminator(self) -> nn.Module | None:
@@ -45,21 +45,21 @@ class Reward(ABC):
 
 
 class AdversarialReward(Reward):
-    """How real a discriminator that is trained alongside takes the images to be.
+    """Realness of the images to a discriminator that is trained alongside the policy.
 
     AdaGen's reward (arXiv 2603.06993): the mean sigmoid of the discriminator's logits. A
-    policy cannot settle on a flaw of its judge, which learns to see it.
+    policy cannot settle on a flaw of the discriminator, because that learns to detect it.
     """
 
     def __init__(self, adversary: Adversary) -> None:
         self.adversary = adversary
 
     def score(self, images: Tensor, rows: Tensors) -> Tensor:
-        """Mean probability of being real over all heads and places."""
+        """Return the mean probability (B,) of being real, over all heads and places."""
         return self.adversary.realness(images, rows)
 
     def learn(self, images: Tensor, rows: Tensors, generator: torch.Generator) -> dict[str, float]:
-        """Trains the discriminator on these and as many real images."""
+        """Train the discriminator on these images and as many real ones."""
         return self.adversary.learn(images, rows, generator)
 
     def state_dict(self) -> dict[str, Any]:
@@ -71,24 +71,24 @@ class AdversarialReward(Reward):
         return self.adversary.network
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Continue with that discriminator."""
+        """Continue with a saved discriminator and optimiser."""
         self.adversary.load_state_dict(state)
 
 
 class FidReward(Reward):
     """The batch's negative Frechet distance, shared out among its samples.
 
-    One distance a batch would be the same reward for every sample: nothing is left of it once
-    rewards are normalised over the batch. Each sample is instead paid by its influence, the
-    rate at which the distance falls as that sample gains weight. The mean of the rewards is
-    the negative distance, and the policy gradient under them is the gradient of the distance.
+    One distance per batch would be the same reward for every sample, which normalisation over
+    the batch removes. Each sample's reward therefore also has its influence, the rate at which
+    the distance falls as that sample gains weight. The mean of the rewards is the negative
+    distance, and the policy gradient under them is the gradient of the distance.
     """
 
     def __init__(self, embed: Callable[[Tensor], Tensor], reference: Gaussian) -> None:
         self.embed, self.reference = embed, reference
 
     def score(self, images: Tensor, rows: Tensors) -> Tensor:
-        """Negative distance of all images, plus what each sample takes off it."""
+        """Return the negative distance of all images minus each sample's influence on it (B,)."""
         features = self.embed(images).cpu().numpy().astype(np.float64)
         if not np.isfinite(features).all():
             return torch.full((len(images),), torch.nan, device=images.device)
@@ -98,14 +98,14 @@ class FidReward(Reward):
 
 
 class ClassifierReward(Reward):
-    """A fixed classifier's log-probability of the label: a judge that can be deceived."""
+    """A fixed classifier's log-probability of the label; a policy can exploit its flaws."""
 
     def __init__(self, classifier: Classifier) -> None:
         self.classifier = classifier
 
     @torch.no_grad()
     def score(self, images: Tensor, rows: Tensors) -> Tensor:
-        """Log-probability of each label, at most 0."""
+        """Return the log-probability (B,) of each label, at most 0."""
         logits = self.classifier(images)[0].log_softmax(dim=-1)
         return logits.gather(1, classes_of(rows)[:, None])[:, 0]
 
@@ -121,12 +121,12 @@ class SumReward(Reward):
         self.parts = dict(parts)
 
     def score(self, images: Tensor, rows: Tensors) -> Tensor:
-        """Sum of the parts' rewards times their weights."""
+        """Return the weighted sum of the parts' rewards."""
         scores = [weight * part.score(images, rows) for weight, part in self.parts.values()]
         return torch.stack(scores).sum(dim=0)
 
     def learn(self, images: Tensor, rows: Tensors, generator: torch.Generator) -> dict[str, float]:
-        """Lets every part learn."""
+        """Let every part learn."""
         stats: dict[str, float] = {}
         for _, part in self.parts.values():
             stats |= part.learn(images, rows, generator)
@@ -149,14 +149,14 @@ class SumReward(Reward):
 
 @dataclass(frozen=True)
 class RewardContext:
-    """What rewards are made from.
+    """Networks, images and settings that rewards are made from.
 
     Attributes:
         classifier: Gives the features, and the log-probabilities.
         pixels: Real images (N, 1, 32, 32) uint8.
-        rows: What they are examples of, named tensors (N, ...).
-        adversary: How the discriminator learns.
-        device: Where rewards are computed.
+        rows: Conditions of the real images, named tensors (N, ...).
+        adversary: Settings of the discriminator's training.
+        device: PyTorch's name of the device that computes rewards.
         workers: The processes that learn together.
     """
 
@@ -196,7 +196,7 @@ REWARDS: dict[str, Callable[[RewardContext], Reward]] = {
 
 
 def parse_rewards(texts: tuple[str, ...]) -> dict[str, float]:
-    """Weights by name from texts such as `adversarial` or `classifier=0.5`.
+    """Parse weights by name from texts such as `adversarial` or `classifier=0.5`.
 
     Raises:
         InputError: A name is unknown or given twice, or a weight is not a number.
@@ -218,7 +218,7 @@ def parse_rewards(texts: tuple[str, ...]) -> dict[str, float]:
 
 
 def make_reward(weights: Mapping[str, float], context: RewardContext) -> SumReward:
-    """The weighted sum of the rewards of those names."""
+    """Make the weighted sum of the named rewards."""
     parsed = parse_rewards(tuple(f"{name}={weight}" for name, weight in weights.items()))
     context.classifier.eval().requires_grad_(False).to(context.device)
     return SumReward({name: (weight, REWARDS[name](context)) for name, weight in parsed.items()})

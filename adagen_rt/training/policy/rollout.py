@@ -1,4 +1,4 @@
-"""Trajectories: what a stochastic policy saw, chose and got."""
+"""Trajectories: observations, actions and images of a stochastic policy."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ class Exploration:
     def draw(
         cls, environment: Environment, count: int, std: float, generator: torch.Generator
     ) -> Exploration:
-        """Noise for `count` samples; the generator is the CPU's on any device."""
+        """Draw noise for `count` samples; the generator is the CPU's on any device."""
         shape = (environment.calls, count, environment.actions)
         return cls(std, torch.randn(shape, generator=generator).to(environment.device))
 
     @classmethod
     def none(cls, environment: Environment, count: int) -> Exploration:
-        """Follow the policy."""
+        """Return no noise, so that the policy is followed."""
         shape = (environment.calls, count, environment.actions)
         return cls(0.0, torch.zeros(shape, device=environment.device))
 
@@ -48,14 +48,14 @@ class Trajectories:
     """B samples over T policy calls, as recorded.
 
     Attributes:
-        observations: Of each call, what the policy saw: `features` (B, n, C), where n
+        observations: The policy's inputs at each call: `features` (B, n, C), where n
             may differ between calls, and VAR's `positions` (n,).
-        raw: What was chosen (T, B, A): unsmoothed, before residual and activation.
-        mean: The policy's output (T, B, A), around which it was drawn.
+        raw: Raw actions (T, B, A): unsmoothed, before residual and activation.
+        mean: The policy's output (T, B, A), around which `raw` was drawn.
         log_prob: Log-density of `raw` (T, B); 0 without exploration.
-        actions: What the generator was given (T, B, A); NaN where it needed none.
-        valid: Whether the call was made (T, B); not so for any call of a failed sample.
-        rows: What each sample is conditioned on, named tensors (B, ...).
+        actions: Actions given to the generator (T, B, A); NaN where it needed none.
+        valid: Whether the call was made (T, B); False for every call of a failed sample.
+        rows: Conditions of the samples, named tensors (B, ...).
         seeds: Seeds (B,) int64.
         latents: The decoder's inputs.
         images: (B, c, H, W) in [0, 1].
@@ -78,19 +78,19 @@ class Trajectories:
         return len(self.seeds)
 
     def observation(self, calls: range, rows: Tensor) -> Tensors:
-        """What the policy is fed, float32, for some samples at calls of one `group`.
+        """Return the policy's inputs, float32, for some samples at calls of one `group`.
 
-        Rows of the first call come first, then those of the second, and so on.
+        Rows of the first call come first, then rows of the second, and so on.
         """
         seen = self.observations[calls[0]]
         features = torch.cat([self.observations[call]["features"][rows] for call in calls])
         return {**seen, "features": features.float()}
 
     def groups(self) -> list[range]:
-        """Runs of calls whose observations differ in the features' numbers alone.
+        """List runs of calls whose observations have the same shapes and positions.
 
-        A network sees all calls of a group in one batch; VAR's maps grow, so that each of its
-        calls is a group of its own.
+        A network computes all calls of a group in one batch. VAR's maps grow, so that each of
+        its calls is a group of its own.
         """
         if any("positions" in seen for seen in self.observations):
             return [range(call, call + 1) for call in range(len(self.observations))]
@@ -98,19 +98,19 @@ class Trajectories:
 
 
 def gaussian_log_prob(raw: Tensor, mean: Tensor, std: float) -> Tensor:
-    """Log-density of actions (..., A) under independent normals, summed over the actions."""
+    """Return the log-density of actions (..., A) under independent normals, summed over A."""
     deviation = (raw - mean) / std
     constant = math.log(std) + 0.5 * math.log(2 * math.pi)
     return -(0.5 * deviation.square() + constant).sum(dim=-1)
 
 
 def gaussian_entropy(std: float, actions: int) -> float:
-    """Entropy of such a density in nats."""
+    """Return the entropy, in nats, of as many independent normals as there are actions."""
     return actions * (0.5 + 0.5 * math.log(2 * math.pi) + math.log(std))
 
 
 def ask(policy: nn.Module, observation: Tensors, call: Tensor) -> Tensor:
-    """A policy's output for an observation at the calls (B,)."""
+    """Return a policy's output for an observation at the calls (B,)."""
     raw: Tensor = policy(**observation, step=call)
     return raw
 
@@ -128,17 +128,17 @@ def rollout(
 ) -> Trajectories:
     """Generate one sample for each condition, exploring.
 
-    The generator's randomness is Philox by the sample's seed, as at run time: with no
-    exploration this is what an exported engine generates.
+    The generator's randomness is Philox by the sample's seed, as at run time. Without
+    exploration, the images are those of an exported engine.
 
     Args:
         environment: The frozen generator.
-        policy: From `environment.multi_scale`.
-        rows: What each sample is conditioned on, named tensors (B, ...).
+        policy: A policy of `environment.multi_scale`.
+        rows: Conditions of the samples, named tensors (B, ...).
         seeds: Seeds (B,) int64 in [0, 2**63).
         exploration: Noise for the B samples.
         batch_size: Samples that are generated together.
-        dtype: What features are kept in; float16 halves the memory.
+        dtype: Dtype of the recorded features; float16 halves the memory.
     """
     device = environment.device
     rows = {name: values.to(device) for name, values in rows.items()}
@@ -153,13 +153,13 @@ def rollout(
 
 @dataclass(eq=False)
 class _Recorder:
-    """A stochastic policy that writes down what it sees and chooses.
+    """A stochastic policy that records its inputs and actions.
 
     Attributes:
-        policy: The mean of what is chosen.
-        exploration: The noise around it.
-        dtype: What features are kept in.
-        asked: Samples that the next question is about; the driver keeps this.
+        policy: Computes the mean of the actions.
+        exploration: The noise around the mean.
+        dtype: Dtype of the recorded features.
+        asked: Samples of the next policy call; the driver updates this.
     """
 
     policy: nn.Module
@@ -177,7 +177,7 @@ class _Recorder:
         self.failed = self.valid.new_zeros(noise.shape[1])
 
     def __call__(self, features: Tensors, call: Any) -> Tensor:
-        """Raw actions (n, A) for `asked`, all of which are at the same call."""
+        """Return raw actions (n, A) for `asked`, all of which are at the same call."""
         now = int(call[0])
         mean = ask(self.policy, features, call)
         raw = mean + self.exploration.std * self.exploration.noise[now, self.asked]
@@ -187,12 +187,12 @@ class _Recorder:
         return raw
 
     def note(self, decision: Decision) -> None:
-        """Keep what the generator was given."""
+        """Keep the actions given to the generator."""
         values = torch.stack(list(decision.actions.values()), dim=-1)
         self.actions[int(decision.call[0]), decision.index] = values
 
     def finish(self, ended: Any, latents: Tensors) -> None:
-        """Keep the outcome of slots that are done."""
+        """Keep the latents of slots that are done."""
         self.failed[ended.index] = ended.failed
         for name, value in latents.items():
             if name not in self.latents:
@@ -200,7 +200,7 @@ class _Recorder:
             self.latents[name][ended.index] = value
 
     def trajectories(self, rows: Tensors, seeds: Tensor, images: Tensor) -> Trajectories:
-        """All that was recorded; calls that no sample needed are left out."""
+        """Return the records; calls that no sample needed are left out."""
         calls, std = len(self.seen), self.exploration.std
         valid = self.valid[:calls] & ~self.failed
         # A failed sample's numbers must not reach a sum, not even times zero.
@@ -240,6 +240,6 @@ def _play(loop: Loop, recorder: _Recorder, index: Tensor, rows: Tensors, seeds: 
 
 
 def _split(latents: Tensors, size: int) -> list[Tensors]:
-    """Batches of the decoder's inputs."""
+    """Split the decoder's inputs into batches."""
     (name, value), *_ = latents.items()
     return [{name: part} for part in value.split(size)]

@@ -18,12 +18,12 @@ import torch
 from torch import nn
 from tqdm import tqdm
 
-from adagen_rt.errors import CheckpointError, InputError
+from adagen_rt.errors import CheckpointError, InputError, TrainingError
 from adagen_rt.models.checkpoint import load_state, load_strict
 from adagen_rt.models.policy import PolicyNetwork, make_critic
 from adagen_rt.models.random import keyed_generator
 from adagen_rt.training.checkpoint import load_checkpoint, save_checkpoint, save_weights
-from adagen_rt.training.demo.loop import CHECKPOINT, MAX_FAILURES, TrainingError
+from adagen_rt.training.demo.loop import CHECKPOINT, MAX_FAILURES
 from adagen_rt.training.log import CsvLog
 from adagen_rt.training.policy.environment import Environment
 from adagen_rt.training.policy.evaluator import Evaluator
@@ -41,12 +41,12 @@ LOG_FIELDS = (
 
 @dataclass(frozen=True)
 class PolicyTraining(PPOConfig):
-    """How to train a policy.
+    """Settings of a policy's training run.
 
     Attributes:
         updates: Rounds of playing and learning.
-        warmup: First updates in which only the reward learns: an untrained discriminator's
-            opinion is no guide.
+        warmup: First updates in which only the reward learns, because an untrained
+            discriminator's scores mean nothing.
         batch_size: Samples that are generated together.
         half: Whether features are kept in float16.
         bf16: Whether the generator computes in bfloat16 while training.
@@ -76,11 +76,11 @@ class PolicyTrainer:
 
     Args:
         environment: The frozen generator.
-        policy: What is trained, in place.
-        reward: What it is paid by.
-        config: How.
-        folder: Gets the weights of policy, critic and, where the reward has one, discriminator,
-            and in `policy/` the checkpoint, logs and pictures.
+        policy: The policy, trained in place.
+        reward: Scores the policy's images.
+        config: Settings of the run.
+        folder: Folder for the weights of policy, critic and, where the reward has one,
+            discriminator; its subfolder `policy/` gets the checkpoint, logs and pictures.
         evaluator: Scores the policy now and then, without exploration.
         resume: Whether to continue from the folder's checkpoint if there is one.
         workers: The processes that train together.
@@ -114,10 +114,10 @@ class PolicyTrainer:
             self._restore(load_checkpoint(self.records / CHECKPOINT))
 
     def run(self, max_minutes: float | None = None) -> None:
-        """Trains until the last update or the time limit.
+        """Train until the last update or the time limit.
 
         Raises:
-            TrainingError: Nothing finite came out several times in a row.
+            TrainingError: Several updates in a row gave no finite result.
         """
         started, leads = time.monotonic(), self.workers.leads
         bar = tqdm(total=self.config.updates, initial=self.update, unit="update", disable=not leads)
@@ -140,7 +140,7 @@ class PolicyTrainer:
         self._save()
 
     def _advance(self) -> dict[str, float]:
-        """One update; returns numbers for the log."""
+        """Make one update; return numbers for the log."""
         std = self.config.std(self.update / max(1, self.config.updates - 1))
         played = self._play(std)
         rewards = self.reward.score(played.images, played.rows)
@@ -159,7 +159,7 @@ class PolicyTrainer:
         return numbers
 
     def _play(self, std: float) -> Trajectories:
-        """This process's share of the update's trajectories: as many of every condition."""
+        """Play this process's share of the trajectories, equally many of every condition."""
         config, workers = self.config, self.workers
         generator = keyed_generator(config.seed, self.update)
         count = config.trajectories
@@ -187,7 +187,7 @@ class PolicyTrainer:
             )
 
     def _evaluate(self) -> dict[str, float]:
-        """Scores of the policy as it is, if it is time for them."""
+        """Score the current policy, if an evaluation is due."""
         due = self.update % self.config.evaluate_every == 0 or self.update == self.config.updates
         return self.evaluator(self.actor, self.records, self.update) if due else {}
 
@@ -197,12 +197,12 @@ class PolicyTrainer:
         return CsvLog(self.records / "log.csv", LOG_FIELDS, keep_until=self.update)
 
     def _late(self, started: float, max_minutes: float) -> bool:
-        """Whether time is up, by the clocks of all processes: they must stop together."""
+        """Tell whether the time limit is over for any process, so that all stop together."""
         late = torch.tensor(float(time.monotonic() - started > 60 * max_minutes))
         return self.workers.mean(late).item() > 0
 
     def _save(self) -> None:
-        """Writes checkpoint and policy, unless the last update failed."""
+        """Write checkpoint and policy, unless the last update failed."""
         if self.failures or not self.workers.leads:
             return
         state = {
@@ -217,7 +217,7 @@ class PolicyTrainer:
             save_weights(network.state_dict(), self.folder / f"{name}.safetensors")
 
     def networks(self) -> dict[str, nn.Module]:
-        """What the run trains, by the names of the files that it leaves."""
+        """Networks that the run trains, by the names of their weight files."""
         found: dict[str, nn.Module] = {"policy": self.policy, "critic": self.critic}
         discriminator = self.reward.discriminator()
         return found if discriminator is None else {**found, "discriminator": discriminator}
@@ -251,11 +251,11 @@ class PolicyTrainer:
 
 
 def _summary(numbers: dict[str, float]) -> dict[str, str]:
-    """What the progress bar shows."""
+    """Choose the numbers of the progress bar."""
     shown = ("reward", "real", "fake", "entropy", "clip_fraction", "fid")
     return {name: f"{numbers[name]:.3f}" for name in shown if name in numbers}
 
 
 def _line(numbers: dict[str, float]) -> dict[str, str]:
-    """Numbers as the log has them."""
+    """Format numbers for the log."""
     return {name: f"{value:.6g}" for name, value in numbers.items()}

@@ -1,7 +1,7 @@
-"""Random search of a hand-made schedule's few parameters: what a learnt one has to beat.
+"""Random search of a hand-made schedule's few parameters: the baseline of a learnt schedule.
 
 A candidate is the engine's own static schedule with other numbers in it. Every candidate is
-drawn from a generator keyed by (seed, number), so that a search goes on where it stopped.
+drawn from a generator keyed by (seed, number), so that a search can resume.
 """
 
 from __future__ import annotations
@@ -42,13 +42,13 @@ _STATICS: TypeAdapter[Statics] = TypeAdapter(Statics)
 
 @dataclass(frozen=True)
 class SearchConfig:
-    """How to search.
+    """Settings of a search.
 
     Attributes:
         candidates: Schedules to try; the first is the hand-made one.
-        images: Generated under each, as many of every class.
-        batch_size: Generated together.
-        seed: Of the candidates.
+        images: Images under each candidate, equally many of every class.
+        batch_size: Images that are generated together.
+        seed: Seed of the candidates.
     """
 
     candidates: int = 100
@@ -63,7 +63,7 @@ class SearchConfig:
 
 
 def draw_candidate(spec: ScheduleSpec, seed: int, number: int) -> Statics:
-    """A static schedule for every action: the spec's own for number 0, or one near it."""
+    """Draw a static schedule for every action: the spec's own for number 0, else one near it."""
     if number == 0:
         return tuple(action.static for action in spec.actions)
     rng = np.random.default_rng((seed, number))
@@ -94,14 +94,14 @@ def _perturb(action: ActionSpec, rng: np.random.Generator) -> StaticSchedule:
 def search(
     environment: Environment, judge: Judge, config: SearchConfig, folder: Path, resume: bool = False
 ) -> Statics:
-    """Tries all candidates on the same samples; the smallest FID wins.
+    """Try all candidates on the same samples; the smallest FID wins.
 
     Args:
         environment: The frozen generator.
         judge: Scores the images.
-        config: How to search.
-        folder: Gets `search.csv`, a line a candidate.
-        resume: Whether lines that are there already count.
+        config: Settings of the search.
+        folder: Folder for `search.csv`, a line per candidate.
+        resume: Whether the lines of an earlier search count.
     """
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "search.csv"
@@ -124,7 +124,7 @@ def _try(
     samples = condition.examples(config.images)
     images = environment.under(statics).static_images(samples, config.batch_size)
     fid, accuracy = judge.quick_score(images, classes_of(condition.parse(samples)))
-    # A schedule under which nothing finite comes out is no winner.
+    # A schedule whose FID is not finite cannot win.
     fid = fid if np.isfinite(fid) else float("inf")
     text = _STATICS.dump_json(statics).decode()
     log.write({"candidate": number, "fid": fid, "accuracy": accuracy, "schedule": text})
@@ -132,7 +132,7 @@ def _try(
 
 
 def _read(path: Path) -> dict[int, tuple[float, Statics]]:
-    """Complete lines of an earlier search."""
+    """Read the complete lines of an earlier search."""
     if not path.is_file():
         return {}
     found = {}

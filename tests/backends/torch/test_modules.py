@@ -8,8 +8,14 @@ import numpy as np
 from program.host import Submitted
 from tiny_recipes import FAMILIES, tiny_environment, tiny_networks, tiny_recipe
 
-from adagen_rt.backends.torch.modules import TorchGraphs, cast_networks, network_calls
+from adagen_rt.backends.torch.modules import (
+    TorchGraphs,
+    cast_networks,
+    network_calls,
+    tensor_dtypes,
+)
 from adagen_rt.cuda.host import HostDriver
+from adagen_rt.export.description import describe_model
 from adagen_rt.program import Runner, build_program
 from adagen_rt.program.builder import Setting
 
@@ -63,3 +69,26 @@ def test_half_precision_generates(family, dtype):
     assert not outcome.failed.any()
     assert np.isfinite(outcome.trace).all()
     assert outcome.images.std() > 0
+
+
+#: What has the networks' dtype; all else is float32, or whole numbers.
+TYPED = {
+    "maskgit": "logits image",
+    "var": "logits image cache new_cache modulation head_modulation start",
+    "dit": "prediction image",
+    "sit": "prediction image",
+}
+INTEGERS = {
+    "maskgit": "tokens labels step",
+    "var": "tokens labels positions next_positions phi step",
+    "dit": "labels step",
+    "sit": "labels step",
+}
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_features_and_what_keeps_float32_are_float32(family):
+    dtypes = tensor_dtypes(describe_model(tiny_recipe(family)), torch.bfloat16)
+    assert {n for n, dtype in dtypes.items() if dtype == "bfloat16"} == set(TYPED[family].split())
+    integers = set(INTEGERS[family].split())
+    assert {n for n, dtype in dtypes.items() if dtype == "int64"} == integers

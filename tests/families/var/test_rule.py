@@ -87,8 +87,8 @@ def test_the_scales_follow_each_other(rule):
 
 
 def test_null_rows_have_the_null_class(rule):
-    state = rule.start(blank())
-    np.testing.assert_array_equal(state.condition.arrays["start"][:, 0], [4, 0, 2, CLASSES, CLASSES, CLASSES])
+    start = rule.start(blank()).condition.arrays["start"]
+    np.testing.assert_array_equal(start[:, 0], [4, 0, 2, CLASSES, CLASSES, CLASSES])
 
 
 def test_the_cache_keeps_what_each_scale_gave(rule):

@@ -28,10 +28,10 @@ class Service:
 @pytest.fixture(scope="session")
 def offline(judged_engine):
     """Returns a function from labels, seeds and options to the images without a server."""
-    generator = load(judged_engine, threads=1)
+    pipeline = load(judged_engine, threads=1)
 
     def generate(labels, seeds, **options):
-        return generator.generate(labels, seeds, **options)
+        return pipeline.generate(labels, seeds, **options)
 
     return generate
 
@@ -61,8 +61,8 @@ def gated(judged_engine):
 
         def start(max_batch=1, max_queue=2, **settings):
             gate = Gate()
-            generator = StepwisePipeline(open_engine(judged_engine), noise=gate)
-            engine = BatchEngine(generator, max_batch=max_batch, max_queue=max_queue)
+            pipeline = StepwisePipeline(open_engine(judged_engine), noise=gate)
+            engine = BatchEngine(pipeline, max_batch=max_batch, max_queue=max_queue)
             stack.enter_context(engine)
             fleet = Fleet.of(engine)
             app = create_app(fleet, Settings(**settings))

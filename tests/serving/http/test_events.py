@@ -48,6 +48,12 @@ def test_every_third_step_of_seven(service, offline):
     np.testing.assert_array_equal(pixels(last[1]), offline([0], [3], steps=7).images[0])
 
 
+def test_a_schedule_by_its_name(service, offline):
+    *_, last = watch(service, label=0, seed=3, schedule="static")
+    expected = offline([0], [3], schedule="static")
+    np.testing.assert_array_equal(pixels(last[1]), expected.images[0])
+
+
 @pytest.mark.parametrize(
     ("body", "field"),
     [

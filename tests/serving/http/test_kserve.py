@@ -65,6 +65,15 @@ def test_parameters(client, offline):
     np.testing.assert_array_equal(result.as_numpy("seed"), expected.seeds)
 
 
+@pytest.mark.parametrize("options", [{"schedule": "static"}, {"static": True}])
+def test_a_schedule_by_its_name_and_by_the_older_flag(client, offline, options):
+    inputs = [tensor("label", [2], "INT64"), tensor("seed", [9], "INT64")]
+    result = client.infer("tiny", inputs, parameters=options)
+    expected = offline([2], [9], schedule="static")
+    np.testing.assert_array_equal(result.as_numpy("image"), expected.images)
+    assert (expected.images != offline([2], [9]).images).any()
+
+
 @pytest.mark.parametrize("algorithm", ["gzip", "deflate"])
 def test_compressed_bodies(client, offline, algorithm):
     inputs = [tensor("label", [1], "INT64"), tensor("seed", [4], "INT64")]
@@ -101,6 +110,9 @@ def test_health_and_metadata(client):
         ([("label", [0], "INT64")], {"refine": 65}, "refine"),
         ([("label", [0], "INT64")], {"colour": "red"}, "colour"),
         ([("label", [0], "INT64")], {"static": True, "refine": 2}, "refine: got 2"),
+        ([("label", [0], "INT64")], {"schedule": "static", "refine": 2}, "refine: got 2"),
+        ([("label", [0], "INT64")], {"schedule": "best"}, "schedule"),
+        ([("label", [0], "INT64")], {"schedule": "tuned"}, "schedule: got 'tuned', expected an"),
     ],
 )
 def test_refusals_name_the_field(client, inputs, options, told):

@@ -41,6 +41,13 @@ def test_defaults(client, offline):
     np.testing.assert_array_equal(pixels(datum), offline([2], [datum.seed]).images[0])
 
 
+@pytest.mark.parametrize("extra", [{"schedule": "static"}, {"static": True}])
+def test_a_schedule_by_its_name_and_by_the_older_flag(client, offline, extra):
+    (datum,) = client.images.generate(prompt="2", extra_body={"seed": 9, **extra}).data
+    expected = offline([2], [9], schedule="static")
+    np.testing.assert_array_equal(pixels(datum), expected.images[0])
+
+
 def test_models(client):
     (model,) = client.models.list()
     assert model.id == "tiny"
@@ -55,6 +62,7 @@ def test_models(client):
     [
         ({"prompt": "a cat in a hat"}, "prompt"),
         ({"prompt": "3"}, "prompt"),
+        ({"prompt": "9" * 5000}, "prompt"),
         ({"n": 0}, "n"),
         ({"n": 65}, "n"),
         ({"n": 1000000}, "n"),
@@ -71,6 +79,10 @@ def test_models(client):
         ({"extra_body": {"fidelity": 1.5}}, "fidelity"),
         ({"extra_body": {"steps": 10**9}}, "steps"),
         ({"extra_body": {"static": "best"}}, "static"),
+        ({"extra_body": {"static": "tuned"}}, "schedule"),
+        ({"extra_body": {"schedule": "best"}}, "schedule"),
+        ({"extra_body": {"schedule": "Static"}}, "schedule"),
+        ({"extra_body": {"schedule": True}}, "schedule"),
     ],
 )
 def test_refusals_name_the_field(client, given, field):
@@ -93,7 +105,10 @@ def test_a_graph_that_is_missing(tiny_engine):
     from adagen_rt.serving import BatchEngine
     from adagen_rt.serving.http import Fleet, create_app
 
-    with BatchEngine(tiny_engine, threads=1) as engine, running(create_app(Fleet.of(engine))) as port:
+    with (
+        BatchEngine(tiny_engine, threads=1) as engine,
+        running(create_app(Fleet.of(engine))) as port,
+    ):
         body = {"prompt": "circle", "best_of": 2}
         answer = ask(port, "POST", "/v1/images/generations", body)
     assert answer.status == 400

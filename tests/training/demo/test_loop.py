@@ -4,13 +4,12 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from adagen_rt.errors import CheckpointError
+from adagen_rt.errors import CheckpointError, TrainingError
 from adagen_rt.training.demo.loop import (
     CHECKPOINT,
     MAX_FAILURES,
     LoopConfig,
     Trainer,
-    TrainingError,
 )
 
 CONFIG = LoopConfig(steps=6, batch_size=4, warmup=2, save_every=3, preview_every=3)

@@ -12,8 +12,8 @@ torch = pytest.importorskip("torch")
 
 from tiny_policy_run import make_trainer
 
-from adagen_rt.errors import CheckpointError, InputError
-from adagen_rt.training.demo.loop import CHECKPOINT, MAX_FAILURES, TrainingError
+from adagen_rt.errors import CheckpointError, InputError, TrainingError
+from adagen_rt.training.demo.loop import CHECKPOINT, MAX_FAILURES
 from adagen_rt.training.policy.parallel import Workers
 from adagen_rt.training.policy.run import LOG_FIELDS, PolicyTraining
 

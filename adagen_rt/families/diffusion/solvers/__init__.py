@@ -1,4 +1,4 @@
-"""The solvers that a manifest may name, a row each.
+"""The solvers that a manifest may name, with a row for each.
 
 A new one is a file here with its row, and a value of ``Solver`` in ``cpp_ext/ops.h`` with its
 case in ``step_of`` of ``cpp_ext/solver_update.h``.
@@ -12,7 +12,7 @@ from adagen_rt.families.diffusion.solvers.row import Solver
 
 __all__ = ["DEFAULT_SOLVER", "SOLVERS", "Solver"]
 
-#: By the names that manifests use.
+#: Rows of the solvers, by the names that manifests use.
 SOLVERS: dict[str, Solver] = {row.name: row for row in (DPMPP_2S, EULER)}
-#: The one of a manifest that names none.
+#: Solver of a manifest that names none.
 DEFAULT_SOLVER = DPMPP_2S.name

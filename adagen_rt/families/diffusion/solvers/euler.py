@@ -11,7 +11,8 @@ from __future__ import annotations
 from array_api_compat import array_namespace
 
 from adagen_rt.families.diffusion.solvers.row import Solver
-from adagen_rt.ops.solver import Array, Process, half_log_snr, predicted_data, scales
+from adagen_rt.ops.solver import Process, half_log_snr, predicted_data, scales
+from adagen_rt.types import Array
 
 
 def update(
@@ -30,7 +31,7 @@ def update(
         x_t = (sigma_t / sigma_s) x_s - alpha_t expm1(-h) D
 
     In the linear process D = x_s + (1 - s) v, and since alpha_t expm1(-h) = (s - t) / (1 - s),
-    all that divides by 1 - s cancels: x_t = x_s + (t - s) v.
+    the divisions by 1 - s cancel: x_t = x_s + (t - s) v.
     """
     s, _, t = times
     data = predicted_data(x, prediction, s, process)

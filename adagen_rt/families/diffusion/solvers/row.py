@@ -9,13 +9,13 @@ from adagen_rt.ops.solver import Update
 
 @dataclass(frozen=True)
 class Solver:
-    """How the latents move from one evaluation of the network to the next.
+    """A solver, which moves the latents from one evaluation of the network to the next.
 
     Attributes:
-        name: As in the manifest.
-        code: Its number in ``Solver`` of ``cpp_ext/ops.h``.
+        name: Name in the manifest.
+        code: Number in ``Solver`` of ``cpp_ext/ops.h``.
         evaluations: Network evaluations of one solver step.
-        update: The specification of its update, a pure function over the array API.
+        update: Specification of the update, a pure function over the array API.
     """
 
     name: str
