@@ -108,7 +108,9 @@ class BatchEngine:
             EngineError: The engine lacks a graph that an argument needs.
             QueueFullError: The queue is full.
             StoppedError: The engine is closed.
+            ForkedError: This process was forked off the one that has the engine's thread.
         """
+        self._turn.check()
         seeds = None if seed is None else [seed]
         request = make_request(self.manifest, [label], seeds, params, options)
         refine = request.params.refine
@@ -133,8 +135,15 @@ class BatchEngine:
         job.future.add_done_callback(partial(self._noticed, order))
         return job
 
+    @property
+    def alive(self) -> bool:
+        """Whether there is a thread in this process that computes."""
+        return not self._turn.forked and self._thread.is_alive()
+
     def stats(self) -> Stats:
-        """Count the slots in use, the waiting jobs and the finished ones."""
+        """Report how things stand; a child that was forked off has no work."""
+        if self._turn.forked:  # the lock may have been held when it was forked off
+            return Stats(0, 0, self.max_batch, {})
         with self._changed:
             queued = sum(order.started == 0 for order in self._waiting)
             return Stats(self._scheduler.running, queued, self.max_batch, dict(self._finished))
@@ -145,6 +154,8 @@ class BatchEngine:
         Args:
             drain: Whether to finish waiting and running jobs; otherwise they are cancelled.
         """
+        if self._turn.forked:
+            return  # the thread is the parent's, and so is the work
         with self._changed:
             self._stopping = True
             self._changed.notify()
