@@ -28,6 +28,10 @@ from typing import Any
 class AdagenError(Exception):
     """Base of all errors raised on purpose; its message is one the user can act on."""
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        # By itself, an exception is made again of its message alone.
+        return _restore, (type(self), self.args, vars(self))
+
 
 class InputError(AdagenError, ValueError):
     """An argument is out of its range.
@@ -148,6 +152,13 @@ class ForkedError(AdagenError):
 
 class StoppedError(AdagenError):
     """A pipeline, scheduler or server takes no more requests."""
+
+
+def _restore(kind: type[AdagenError], args: tuple[Any, ...], state: dict[str, Any]) -> AdagenError:
+    """Make a pickled error again."""
+    error = kind.__new__(kind, *args)
+    vars(error).update(state)
+    return error
 
 
 def as_integer(field: str, value: Any, low: int, high: int) -> int:

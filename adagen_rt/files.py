@@ -47,7 +47,9 @@ def staged_files(target: Path) -> Iterator[Path]:
     staging = Path(tempfile.mkdtemp(prefix=".adagen-", dir=target))
     try:
         yield staging
+        mode = _usual_mode(staging)
         for path in sorted(staging.iterdir()):
+            path.chmod(mode)
             _sync(path)
             path.replace(target / path.name)
     finally:
@@ -78,9 +80,12 @@ def staged_folder(target: Path, marker: str) -> Iterator[Path]:
     staging = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
     try:
         yield staging
-        staging.chmod(0o755)
+        mode = _usual_mode(staging)
         for path in staging.iterdir():
+            if path.is_file():
+                path.chmod(mode)
             _sync(path)
+        staging.chmod(mode | (mode & 0o444) >> 2)  # whoever may read may enter
         _replace_folder(staging, target)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
@@ -97,6 +102,15 @@ def _may_replace(target: Path, marker: str) -> bool:
     if not target.is_dir():
         return not target.exists()
     return (target / marker).is_file() or not any(target.iterdir())
+
+
+def _usual_mode(folder: Path) -> int:
+    """Return the permissions of new files; some libraries write theirs for the owner alone."""
+    probe = folder / ".adagen-mode"
+    probe.touch()
+    mode = probe.stat().st_mode & 0o777
+    probe.unlink()
+    return mode
 
 
 def _sync(path: Path) -> None:

@@ -26,6 +26,8 @@ from adagen_rt.types import Spec
 
 #: Format written by this version; a reader refuses newer ones.
 FORMAT: Final = 1
+#: Entry of ``versions`` with the tag of an engine whose weights are noise.
+SEEDED: Final = "weights seeded with"
 
 #: A file that lies directly in the engine folder.
 FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*$", max_length=100)]
@@ -186,6 +188,15 @@ class Manifest(Spec):
     def adaptive(self) -> bool:
         """Whether the engine has a policy, besides its static schedules."""
         return "policy" in self.graphs
+
+    @property
+    def adaptation(self) -> str:
+        """How the schedule comes about, in words."""
+        if not self.adaptive:
+            return "static: no policy"
+        if SEEDED in self.versions:
+            return "chosen by an untrained policy: all weights are seeded noise"
+        return "adapted by a policy"
 
     @property
     def calls(self) -> int:

@@ -81,3 +81,15 @@ def test_a_machine_without_a_gpu(run, monkeypatch):
     done = run("doctor")
     assert done.exit_code == 0
     assert "no NVIDIA GPU" in done.stdout
+
+
+def test_everything_optional_is_listed(run, monkeypatch):
+    monkeypatch.setattr(
+        "adagen_rt.cli.support.checkup.installed_plugins", lambda: {"nv-tensorrt-rtx": "0.5"}
+    )
+    page = run("doctor").stdout
+    assert all(name in page for name in ("openvino", "onnx-ir", "cuda-bindings"))
+    assert "nv-tensorrt-rtx 0.5" in page
+    found = json.loads(run("doctor", "--json").stdout)
+    assert found["plugins"] == {"nv-tensorrt-rtx": "0.5"}
+    assert set(found["backends"]["openvino"]) == {"version", "problem"}
