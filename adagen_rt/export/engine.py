@@ -97,7 +97,8 @@ def _export_integers(
         folder = Path(scratch) / "float32"
         exact = export_networks(recipe, make, folder, seeded=seeded, progress=progress)
         threads = torch.get_num_threads()
-        return quantize_engine(exact, out, threads=threads, progress=progress)
+        name = exact.manifest.name  # the recipe's
+        return quantize_engine(exact, out, name=name, threads=threads, progress=progress)
 
 
 def with_fidelity(recipe: Recipe, folder: Path) -> Recipe:
