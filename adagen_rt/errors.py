@@ -7,23 +7,30 @@ AdagenError
 ├── RecipeError         a recipe file is not valid
 ├── DeviceError         a GPU or its driver is missing or failed
 ├── MissingExtraError   an optional dependency is not installed
+├── KernelsError        the compiled kernels are missing, or were built from other sources
 ├── ExportError         an exported graph does not agree with the model it came from
 ├── TrainingError       losses or rewards of a training were not finite again and again
 ├── PlanError           a TensorRT plan cannot be built, or is damaged or made for something else
 ├── QueueFullError      no more requests can wait; another try makes sense later
 ├── DeadlineError       a request's time was over before its image was made
 ├── SampleError         a sample met a non-finite number
-└── StoppedError        a server or scheduler takes no more requests
+├── ForkedError         what was loaded before a fork is used in the child
+└── StoppedError        a pipeline, scheduler or server takes no more requests
 """
 
 from __future__ import annotations
 
 import operator
+from pathlib import Path
 from typing import Any
 
 
 class AdagenError(Exception):
     """Base of all errors raised on purpose; its message is one the user can act on."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # By itself, an exception is made again of its message alone.
+        return _restore, (type(self), self.args, vars(self))
 
 
 class InputError(AdagenError, ValueError):
@@ -83,6 +90,19 @@ class MissingExtraError(AdagenError, ImportError):
         self.extra = extra
 
 
+class KernelsError(AdagenError, ImportError):
+    """The compiled kernels are missing, or were built from other sources.
+
+    Args:
+        fault: What is wrong.
+    """
+
+    def __init__(self, fault: str) -> None:
+        root = Path(__file__).resolve().parents[1]
+        source = root if (root / "pyproject.toml").is_file() else "--force-reinstall adagen-rt"
+        super().__init__(f"{fault}; type: pip install {source}")
+
+
 class QueueFullError(AdagenError):
     """No more requests can wait; another try makes sense later.
 
@@ -115,8 +135,30 @@ class SampleError(AdagenError):
         self.step = step
 
 
+class ForkedError(AdagenError):
+    """What was loaded before a fork is used in the child, where its threads are not.
+
+    Args:
+        what: What was loaded.
+        process: The process that loaded it.
+    """
+
+    def __init__(self, what: str, process: int) -> None:
+        super().__init__(
+            f"{what} was loaded in process {process}, before a fork; load it in the child, after "
+            "the fork, or start children with multiprocessing's method spawn"
+        )
+
+
 class StoppedError(AdagenError):
-    """A server or scheduler takes no more requests."""
+    """A pipeline, scheduler or server takes no more requests."""
+
+
+def _restore(kind: type[AdagenError], args: tuple[Any, ...], state: dict[str, Any]) -> AdagenError:
+    """Make a pickled error again."""
+    error = kind.__new__(kind, *args)
+    vars(error).update(state)
+    return error
 
 
 def as_integer(field: str, value: Any, low: int, high: int) -> int:

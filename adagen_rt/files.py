@@ -51,7 +51,9 @@ def staged_files(target: Path) -> Iterator[Path]:
     try:
         with _naming(target):
             yield staging
+            mode = _usual_mode(staging)
             for path in sorted(staging.iterdir()):
+                path.chmod(mode)
                 _sync(path)
                 path.replace(target / path.name)
     finally:
@@ -83,9 +85,12 @@ def staged_folder(target: Path, marker: str) -> Iterator[Path]:
     try:
         with _naming(target):
             yield staging
-            staging.chmod(0o755)
+            mode = _usual_mode(staging)
             for path in staging.iterdir():
+                if path.is_file():
+                    path.chmod(mode)
                 _sync(path)
+            staging.chmod(mode | (mode & 0o444) >> 2)  # whoever may read may enter
             _replace_folder(staging, target)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
@@ -113,6 +118,15 @@ def _naming(target: Path) -> Iterator[None]:
         if error.errno not in FULL:
             raise
         raise OSError(error.errno, error.strerror, str(target)) from error
+
+
+def _usual_mode(folder: Path) -> int:
+    """Return the permissions of new files; some libraries write theirs for the owner alone."""
+    probe = folder / ".adagen-mode"
+    probe.touch()
+    mode = probe.stat().st_mode & 0o777
+    probe.unlink()
+    return mode
 
 
 def _sync(path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import os
 import sys
+from importlib import metadata
 from pathlib import Path
 
 #: Instruction sets that the kernels or ONNX Runtime gain from.
@@ -12,6 +13,16 @@ NOTABLE = (
     *("avx", "avx2", "fma", "f16c", "avx_vnni", "avx512f", "avx512_vnni", "amx_tile"),
     *("asimd", "sve"),
 )
+
+
+def installed_package() -> Path | None:
+    """Folder of the installed build of this package, which may not be the one that was imported."""
+    for build in metadata.distributions(name="adagen-rt"):
+        for file in build.files or ():
+            path = Path(str(file.locate()))
+            if file.parts == ("adagen_rt", "__init__.py") and path.is_file():
+                return path.resolve().parent
+    return None
 
 
 def available_threads() -> int:

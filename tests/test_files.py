@@ -185,3 +185,22 @@ def test_a_place_where_nobody_may_write(tmp_path, monkeypatch):
         check_writable("out", tmp_path / "file")
     with pytest.raises(InputError, match="expected a place to write"):
         check_writable("out", tmp_path, folder=True)
+
+
+@pytest.mark.parametrize(("umask", "expected"), [(0o022, 0o644), (0o027, 0o640)])
+def test_new_files_have_the_usual_permissions(tmp_path, umask, expected):
+    """Some libraries write files that nobody but their owner may read."""
+
+    def write(path):
+        path.touch(mode=0o600)
+
+    before = os.umask(umask)
+    try:
+        replace_file(tmp_path / "file", write)
+        with staged_folder(tmp_path / "folder", "marker") as staging:
+            write(staging / "marker")
+    finally:
+        os.umask(before)
+    assert (tmp_path / "file").stat().st_mode & 0o777 == expected
+    assert (tmp_path / "folder" / "marker").stat().st_mode & 0o777 == expected
+    assert (tmp_path / "folder").stat().st_mode & 0o777 == expected | (expected & 0o444) >> 2

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from adagen_rt.backends.forks import survive_forks
 from adagen_rt.errors import EngineError, InputError, MissingExtraError
 from adagen_rt.types import Arrays
 
@@ -62,7 +63,9 @@ class OpenVINO:
         except Exception as error:  # pybind exceptions without a common base
             reason = str(error).strip().splitlines()[-1]
             raise EngineError(f"{path}: OpenVINO cannot load it: {reason}") from None
-        return OpenVINOSession(model)
+        session = OpenVINOSession(model)
+        survive_forks(self._core, model, session)
+        return session
 
 
 class OpenVINOSession:

@@ -28,7 +28,7 @@ def doctor(context: click.Context, as_json: bool) -> None:
 
 def _page(found: dict[str, Any]) -> str:
     cpu, gpu, kernels, backends = (found[key] for key in ("cpu", "gpu", "kernels", "backends"))
-    onnxruntime, tensorrt = backends["onnxruntime"], {key: backends[key] for key in MODULES}
+    onnxruntime, others = backends["onnxruntime"], ("openvino", *MODULES)
     providers = ", ".join(onnxruntime["providers"])
     rows = [
         ("python", found["python"]),
@@ -38,9 +38,14 @@ def _page(found: dict[str, Any]) -> str:
         ("GPU", gpu["problem"] or f"compute capability {gpu['compute_capability']}"),
         ("kernels", kernels["problem"] or "built"),
         ("onnxruntime", onnxruntime["problem"] or f"{onnxruntime['version']}: {providers}"),
-        *((name, backend["problem"] or backend["version"]) for name, backend in tensorrt.items()),
+        *((name, backends[name]["problem"] or backends[name]["version"]) for name in others),
+        ("plugins", _listed(found["plugins"]) or "none of ONNX Runtime's is installed"),
         *((name, version or "not installed") for name, version in found["packages"].items()),
         ("engines", ", ".join(found["engines"]) or "none is shipped"),
         ("generate", "ready" if found["usable"] else "not possible yet, see above"),
     ]
     return table(("part", "state"), rows)
+
+
+def _listed(versions: dict[str, str]) -> str:
+    return ", ".join(f"{name} {version}" for name, version in versions.items())

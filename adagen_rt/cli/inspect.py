@@ -84,7 +84,7 @@ def _overview(engine: EngineFolder, content: dict[str, Any]) -> str:
         ("family", manifest.family.family),
         ("weights", f"{quantity(content['parameters'])} parameters, {manifest.dtype}"),
         ("steps", f"{manifest.schedule.steps}, smoothing {manifest.schedule.smoothing:g}"),
-        ("schedule", "adapted by a policy" if content["adaptive"] else "static: no policy"),
+        ("schedule", manifest.adaptation),
         ("condition", manifest.condition.summary),
         ("image", f"{image.size} x {image.size}, {image.channels} channel(s)"),
         ("FLOPs", f"{quantity(cost.per_image)} an image, {quantity(cost.per_step)} a step"),

@@ -17,8 +17,9 @@ from adagen_rt.pipeline.load import check_threads
 @click.option(
     "--out", required=True, type=click.Path(path_type=Path), help="The engine folder to write."
 )
+@click.option("--name", help="Name of the new engine; default: ENGINE's with -int8 at its end.")
 @click.option("--threads", type=int, help="CPU threads; default: all that are available.")
-def quantize(engine: str, out: Path, threads: int | None) -> None:
+def quantize(engine: str, out: Path, name: str | None, threads: int | None) -> None:
     """Write a twin of ENGINE whose large weights are 8-bit integers: smaller, faster, less exact.
 
     ENGINE is a float32 engine's folder, or the name of a shipped one. Layers that would cost
@@ -31,6 +32,7 @@ def quantize(engine: str, out: Path, threads: int | None) -> None:
     written = quantize_engine(
         open_engine(engine),
         out,
+        name=name,
         threads=check_threads(threads),
         progress=LOGGER.info,
     )

@@ -7,6 +7,7 @@ import os
 import re
 import socket
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -25,7 +26,7 @@ MAX_BATCH, MAX_QUEUE, MAX_PORT = 1024, 100_000, 65535
 
 
 @click.command()
-@click.argument("engines", nargs=-1, required=True, metavar="ENGINE...")
+@click.argument("engines", nargs=-1, required=True, metavar="[NAME=]ENGINE...")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option("--port", type=int, default=8000, show_default=True, help="0 takes a free one.")
 @click.option(
@@ -59,7 +60,8 @@ def serve(
 ) -> None:
     """Serve engines over HTTP: KServe v2, OpenAI images, events, metrics, and a page.
 
-    ENGINE is an engine folder or the name of a shipped engine. The first SIGTERM or SIGINT
+    ENGINE is an engine folder or the name of a shipped engine; requests ask for it by its own
+    name, or by NAME. The first SIGTERM or SIGINT
     finishes the work under way, a second one stops at once, with exit status 1.
     """
     as_integer("port", port, 0, MAX_PORT)
@@ -70,7 +72,7 @@ def serve(
         raise InputError("timeout", timeout, "seconds above 0")
     token = read_token(token_file)
     # Damaged engines are found before anything listens.
-    opened = [open_engine(engine) for engine in engines]
+    opened = [open_named(engine) for engine in engines]
     try:
         from adagen_rt.serving.http.logs import log_json
         from adagen_rt.serving.http.server import Server
@@ -88,6 +90,15 @@ def serve(
         context.exit(server.serve_on(listener))
 
 
+def open_named(given: str) -> EngineFolder:
+    """Open an engine that is given as ENGINE or as NAME=ENGINE."""
+    name, found, engine = given.partition("=")
+    if not found or Path(given).exists():
+        return open_engine(given)
+    opened = open_engine(engine)
+    return replace(opened, manifest=opened.manifest.with_name(name))
+
+
 def make_loaders(
     opened: Sequence[EngineFolder], threads: int, sizes: dict[str, int]
 ) -> dict[str, Callable[[], BatchEngine]]:
@@ -96,7 +107,7 @@ def make_loaders(
     for engine in opened:
         name = engine.manifest.name
         if name in loaders:
-            raise InputError("ENGINE", name, "engines of different names")
+            raise InputError("ENGINE", name, "different names; NAME=ENGINE gives another one")
         loaders[name] = partial(_warm, engine, threads, sizes)
     return loaders
 

@@ -15,13 +15,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from adagen_rt import _kernels
 from adagen_rt.cuda.driver import Launch
 from adagen_rt.errors import DeviceError
+from adagen_rt.native import load_kernels
 
 Work = Callable[[], object]
 #: CUDA's allocations begin at multiples of this.
 ALIGNMENT = 256
+_kernels = load_kernels()
 
 
 class HostDriver:

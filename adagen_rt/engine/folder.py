@@ -15,6 +15,7 @@ from adagen_rt.engine.onnx_check import check_graph
 from adagen_rt.engine.validation import describe_faults
 from adagen_rt.errors import EngineError, InputError
 from adagen_rt.files import staged_folder
+from adagen_rt.system import installed_package
 
 MANIFEST = "manifest.json"
 #: Largest manifest in bytes; a real one names a few graphs and is far smaller.
@@ -36,9 +37,13 @@ class EngineFolder:
 def shipped_engines() -> dict[str, Path]:
     """List the engines that came with the package, by name."""
     package = Path(__file__).parents[1]
-    roots = (package / "engines", package.parent / "engines")
-    found = (path.parent for root in roots for path in sorted(root.glob(f"*/{MANIFEST}")))
-    return {path.name: path for path in found}
+    here = _engines_in(package / "engines") | _engines_in(package.parent / "engines")
+    installed = None if here else installed_package()
+    return _engines_in(installed / "engines") if installed else here
+
+
+def _engines_in(root: Path) -> dict[str, Path]:
+    return {path.parent.name: path.parent for path in sorted(root.glob(f"*/{MANIFEST}"))}
 
 
 def find_engine(name_or_path: str | Path) -> Path:

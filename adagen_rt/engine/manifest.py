@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from typing import Annotated, Any, Final, Literal
 
@@ -22,11 +23,17 @@ from adagen_rt.engine.contracts import GraphContract, graph_faults
 from adagen_rt.engine.family import Family, FamilySpec, find_family
 from adagen_rt.engine.schedule import ScheduleSpec
 from adagen_rt.engine.validation import describe_faults
+from adagen_rt.errors import InputError
 from adagen_rt.types import Spec
 
 #: Format written by this version; a reader refuses newer ones.
 FORMAT: Final = 1
+#: Entry of ``versions`` with the tag of an engine whose weights are noise.
+SEEDED: Final = "weights seeded with"
 
+#: An engine's name.
+NAME: Final = r"^[A-Za-z0-9][A-Za-z0-9_.-]*$"
+MAX_NAME: Final = 100
 #: A file that lies directly in the engine folder.
 FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*$", max_length=100)]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
@@ -98,7 +105,7 @@ class Manifest(Spec):
     """
 
     format: Literal[1] = FORMAT
-    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=100)
+    name: str = Field(pattern=NAME, max_length=MAX_NAME)
     family: SerializeAsAny[FamilySpec]
     condition: SerializeAsAny[ConditionSpec]
     image: ImageSpec
@@ -188,6 +195,15 @@ class Manifest(Spec):
         return "policy" in self.graphs
 
     @property
+    def adaptation(self) -> str:
+        """How the schedule comes about, in words."""
+        if not self.adaptive:
+            return "static: no policy"
+        if SEEDED in self.versions:
+            return "chosen by an untrained policy: all weights are seeded noise"
+        return "adapted by a policy"
+
+    @property
     def calls(self) -> int:
         """Policy calls of a generation at the engine's own number of steps."""
         return self.family.calls(self.schedule.steps)
@@ -196,6 +212,17 @@ class Manifest(Spec):
         """Copy it with graphs of which only the names are known, for networks in their place."""
         graph = GraphSpec.model_construct(file="", inputs=(), outputs=(), parameters=0)
         return self.model_copy(update={"graphs": dict.fromkeys(names, graph)})
+
+    def with_name(self, name: str) -> Manifest:
+        """Copy it under another name.
+
+        Raises:
+            InputError: It can be no engine's name.
+        """
+        if not re.match(NAME, name) or len(name) > MAX_NAME:
+            expected = f"at most {MAX_NAME} letters, digits, '_', '.' and '-', no sign first"
+            raise InputError("name", name, expected)
+        return self.model_copy(update={"name": name})
 
     def with_schedule(self, schedule: ScheduleSpec) -> Manifest:
         """Copy it with another schedule."""

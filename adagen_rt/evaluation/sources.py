@@ -93,6 +93,6 @@ def guided_sampler(sampler: Sampler, factor: float) -> Sampler:
 
 
 def title(manifest: Manifest) -> str:
-    """Return a generator's name in tables; an engine and its quantized twin have one name."""
-    dtype = manifest.dtype
-    return manifest.name if dtype == "float32" else f"{manifest.name} {dtype}"
+    """Return a generator's name in tables, with its precision where the name does not tell it."""
+    name, dtype = manifest.name, manifest.dtype
+    return name if dtype == "float32" or name.endswith(f"-{dtype}") else f"{name} {dtype}"

@@ -19,7 +19,7 @@ from adagen_rt.engine.folder import (
     staged_engine,
     write_manifest,
 )
-from adagen_rt.engine.manifest import Dtype, GraphSpec, Manifest
+from adagen_rt.engine.manifest import SEEDED, Dtype, GraphSpec, Manifest
 from adagen_rt.engine.precision import save_graph
 from adagen_rt.errors import InputError, RecipeError
 from adagen_rt.export.description import describe_model
@@ -84,8 +84,8 @@ def export_engine(
         folder = Path(str(weights))
         make = partial(load_networks, recipe, folder, other, keys=weights_keys, tell=progress)
     if dtype == "int8":
-        return _export_integers(recipe, make, Path(out), progress)
-    return export_networks(recipe, make, out, dtype=dtype, progress=progress)
+        return _export_integers(recipe, make, Path(out), seeded, progress)
+    return export_networks(recipe, make, out, dtype=dtype, seeded=seeded, progress=progress)
 
 
 def check_export(
@@ -126,15 +126,17 @@ def _complete_recipe(
 
 
 def _export_integers(
-    recipe: Recipe, make: Callable[[], Networks], out: Path, progress: Tell
+    recipe: Recipe, make: Callable[[], Networks], out: Path, seeded: str | None, progress: Tell
 ) -> EngineFolder:
     """Export in float32 beside ``out``, and from there with integer weights."""
     check_target(out, MANIFEST)
     out.parent.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(prefix=f".{out.name}.", dir=out.parent) as scratch:
-        exact = export_networks(recipe, make, Path(scratch) / "float32", progress=progress)
+        folder = Path(scratch) / "float32"
+        exact = export_networks(recipe, make, folder, seeded=seeded, progress=progress)
         threads = torch.get_num_threads()
-        return quantize_engine(exact, out, threads=threads, progress=progress)
+        name = exact.manifest.name  # the recipe's
+        return quantize_engine(exact, out, name=name, threads=threads, progress=progress)
 
 
 def with_fidelity(recipe: Recipe, folder: Path) -> Recipe:
@@ -162,6 +164,7 @@ def export_networks(
     out: str | Path,
     *,
     dtype: Dtype = "float32",
+    seeded: str | None = None,
     progress: Tell = lambda message: None,
 ) -> EngineFolder:
     """Export the networks that `make` gives; other arguments as for `export_engine`.
@@ -184,7 +187,7 @@ def export_networks(
             spec = graphs[check.name]
             error = measure_error(folder / spec.file, check)
             graphs[check.name] = spec.model_copy(update={"error": error})
-        write_manifest(folder, _manifest(recipe, graphs, dtype))
+        write_manifest(folder, _manifest(recipe, graphs, dtype, seeded))
     return open_engine(out)
 
 
@@ -204,11 +207,15 @@ def _write(plan: GraphPlan, folder: Path, dtype: Dtype) -> GraphSpec:
     )
 
 
-def _manifest(recipe: Recipe, graphs: dict[str, GraphSpec], dtype: Dtype) -> Manifest:
+def _manifest(
+    recipe: Recipe, graphs: dict[str, GraphSpec], dtype: Dtype, seeded: str | None
+) -> Manifest:
     versions = {
         "adagen-rt": metadata.version("adagen-rt"),
         "torch": torch.__version__,
         "onnx": metadata.version("onnx"),
     }
+    if seeded is not None:
+        versions |= {SEEDED: seeded}
     written = {"graphs": graphs, "dtype": dtype, "versions": versions}
     return describe_model(recipe).model_copy(update=written)

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from adagen_rt import _kernels
 from adagen_rt.errors import InputError
+from adagen_rt.native import load_kernels
 from adagen_rt.ops import structs
 from adagen_rt.ops.noise import Injected, Noise, Philox
 from adagen_rt.ops.solver import Process, SolverRow
@@ -22,6 +22,7 @@ Shape = tuple[int, ...]
 _FLOAT32, _INT64 = np.dtype(np.float32), np.dtype(np.int64)
 
 MAX_THREADS = 256
+_kernels = structs.check_sizes(load_kernels())
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import ctypes
 from ctypes import c_float, c_int32, c_int64, c_void_p
+from types import ModuleType
 from typing import Any
+
+from adagen_rt.errors import KernelsError
 
 #: ``Dtype`` by the names that tensors have.
 DTYPES = {"float32": 0, "float16": 1, "bfloat16": 2}
@@ -116,3 +119,32 @@ class Pixels(ctypes.Structure):
         *_fields(batch=c_int64, channels=c_int64, pixels=c_int64),
         *_fields("failed bytes"),
     ]
+
+
+#: The struct of every op by the name of its kernel.
+OPS: dict[str, type[ctypes.Structure]] = {
+    "guided_sample": GuidedSample,
+    "normal": Normal,
+    "pixels": Pixels,
+    "remask": Remask,
+    "sample_top_k_top_p": SampleTopKTopP,
+    "schedule": Schedule,
+    "solver_times": SolverTimes,
+    "solver_update": SolverUpdate,
+}
+
+
+def check_sizes(kernels: ModuleType) -> ModuleType:
+    """Return the compiled kernels if their structs are these.
+
+    Raises:
+        KernelsError: They were built from other sources, and would read the wrong fields.
+    """
+    for name, struct in OPS.items():
+        try:
+            size = kernels.struct_size(name)
+        except KeyError:
+            size = None
+        if size != ctypes.sizeof(struct):
+            raise KernelsError(f"{kernels.__file__} was built from other sources ({name} differs)")
+    return kernels

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,14 +14,15 @@ import numpy.typing as npt
 
 from adagen_rt.engine.folder import EngineFolder
 from adagen_rt.engine.manifest import Manifest
-from adagen_rt.errors import InputError, as_integer
+from adagen_rt.errors import InputError, StoppedError, as_integer
 from adagen_rt.sampling.params import SamplingParams
 from adagen_rt.sampling.request import MAX_BATCH, Request, make_request
 from adagen_rt.sampling.result import Images, Result, Step
+from adagen_rt.sampling.turn import Turn
 from adagen_rt.types import Arrays
 
 if TYPE_CHECKING:
-    from typing_extensions import Unpack
+    from typing_extensions import Self, Unpack
 
     from adagen_rt.sampling.params import SamplingOptions
     from adagen_rt.sampling.sampler import Sampler
@@ -63,7 +66,9 @@ class Capabilities:
 class Pipeline(ABC):
     """An engine ready to generate.
 
-    One thread at a time: calls share the graphs' buffers.
+    Usable from any thread: a call waits until those of other threads are done, and a stream lets
+    others in between its steps. As a context manager it is closed at the end. A child process that
+    was forked off has to load its own.
 
     Args:
         engine: A checked engine folder.
@@ -75,6 +80,7 @@ class Pipeline(ABC):
         manifest: The engine's manifest.
         backend: Name of the backend that executes the graphs.
         capabilities: Abilities of the implementation.
+        turn: Held by whoever uses the graphs.
     """
 
     def __init__(self, engine: EngineFolder, backend: str, capabilities: Capabilities) -> None:
@@ -82,6 +88,8 @@ class Pipeline(ABC):
         self.manifest: Manifest = engine.manifest
         self.backend = backend
         self.capabilities = capabilities
+        self.turn = Turn(self.manifest.name)
+        self._closed = False
 
     @property
     def has_policy(self) -> bool:
@@ -125,6 +133,9 @@ class Pipeline(ABC):
     ) -> Iterator[Step]:
         """Generate one batch and yield after every step; arguments as for `generate`.
 
+        Between two steps, and before a preview, other threads may have their turn, and so may
+        other calls of this one; it gives the same images.
+
         Raises:
             InputError: As for `generate`; also for best-of, which keeps an image only when all
                 are done, and for a backend whose steps the host does not see.
@@ -134,7 +145,20 @@ class Pipeline(ABC):
         if request.params.best_of != 1:
             expected = "1 in a stream: which image is kept is known at the end"
             raise InputError("best_of", request.params.best_of, expected)
-        return self.sampler.stream(request)
+        return self._in_turns(self.sampler.stream(request))
+
+    def _in_turns(self, steps: Iterator[Step]) -> Iterator[Step]:
+        """The same steps, each of them and its preview as a use of the graphs by itself."""
+        while True:
+            with self._at_work():
+                step = next(steps, None)
+            if step is None:
+                return
+            yield self._guard(step)
+
+    def _guard(self, step: Step) -> Step:
+        """The same step; its preview may be asked for at any time and on any thread."""
+        return replace(step, preview=self._at_work()(step.preview))
 
     def run(
         self, request: Request, *, batch_size: int = 16, progress: OnStep | None = None
@@ -142,14 +166,16 @@ class Pipeline(ABC):
         """Make the images of a request that `make_request` has checked against this engine."""
         as_integer("batch_size", batch_size, 1, MAX_BATCH)
         self.capabilities.check(self.backend, request.params)
-        return self._run(request, batch_size, progress)
+        told = None if progress is None else lambda step: progress(self._guard(step))
+        with self._at_work():
+            return self._run(request, batch_size, told)
 
     @abstractmethod
     def _run(self, request: Request, batch_size: int, progress: OnStep | None) -> Result: ...
 
     @property
     def sampler(self) -> Sampler:
-        """Return the graphs for callers that manage slots and steps themselves.
+        """Return the graphs for callers that manage slots and steps themselves, and hold the turn.
 
         Raises:
             InputError: The host does not see this backend's steps.
@@ -163,15 +189,54 @@ class Pipeline(ABC):
         """Score images (B, height, width, channels) by the engine's reward model: (B,) float32."""
         return self.score_rows(images, self.manifest.condition.parse(labels), batch_size)
 
-    @abstractmethod
     def score_rows(
         self, images: Images, rows: Arrays, batch_size: int = 16
     ) -> npt.NDArray[np.float32]:
         """Ask the same of images whose conditions have been parsed: named arrays (B, ...)."""
+        with self._at_work():
+            return self._score_rows(images, rows, batch_size)
+
+    @abstractmethod
+    def _score_rows(
+        self, images: Images, rows: Arrays, batch_size: int
+    ) -> npt.NDArray[np.float32]: ...
 
     def facts(self) -> dict[str, Any]:
         """Describe the backend and its limits for reports."""
         return {"backend": self.backend}
 
-    def close(self) -> None:  # noqa: B027 (on the host there is nothing to give back)
-        """Give memory back; nothing is generated after it."""
+    def close(self) -> None:
+        """Give memory back; nothing is generated after it. Waits for calls under way."""
+        if self.turn.forked:
+            return  # the parent's memory, which it may still use
+        with self.turn:
+            if not self._closed:
+                self._closed = True
+                self._close()
+
+    @abstractmethod
+    def _close(self) -> None: ...
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        facts = ", ".join(f"{name}={value!r}" for name, value in self.facts().items())
+        closed = ", closed" if self._closed else ""
+        return f"<{type(self).__name__} {self.manifest.name}: {facts}{closed}>"
+
+    @contextmanager
+    def _at_work(self) -> Iterator[None]:
+        """Have the graphs to oneself."""
+        with self.turn:
+            if self._closed:
+                raise StoppedError(f"{self.manifest.name}: the pipeline is closed; load it again")
+            yield

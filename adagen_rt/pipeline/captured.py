@@ -80,12 +80,11 @@ class CapturedPipeline(Pipeline):
 
         def score(result: Result) -> Rewards:
             with timings.measure("reward"):
-                return self.score_rows(result.images, result.rows, size)
+                return self._score_rows(result.images, result.rows, size)
 
         return Keeper(request, make, score).best_of(request.params.best_of)
 
-    def score_rows(self, images: Images, rows: Arrays, batch_size: int = 16) -> Rewards:
-        """See `Pipeline`."""
+    def _score_rows(self, images: Images, rows: Arrays, batch_size: int) -> Rewards:
         self._driver.activate()
         size = min(batch_size, self.capabilities.batches[-1])
         return score_images(self._reward, images, rows, size)
@@ -94,8 +93,7 @@ class CapturedPipeline(Pipeline):
         """See `Pipeline`."""
         return {"backend": self.backend, "plans": " ".join(map(str, self.capabilities.batches))}
 
-    def close(self) -> None:
-        """Give the GPU's memory back; nothing is generated after it."""
+    def _close(self) -> None:
         self._driver.activate()
         while self._runners:
             self._runners.popitem()[1].close()

@@ -28,6 +28,7 @@ class BatchedResult:
     def __init__(self, request: Request, manifest: Manifest, timings: Timings) -> None:
         self.request = request
         self.timings = timings
+        self._condition = manifest.condition
         self._names = manifest.schedule.names
         self._images = blank_images(len(request), manifest.image)
         self._traces: list[npt.NDArray[np.float32]] = []
@@ -58,6 +59,7 @@ class BatchedResult:
         """Return the result of the whole request."""
         trace = np.concatenate(self._traces, axis=2)
         return Result(
+            condition=self._condition,
             images=self._images,
             rows=self.request.rows,
             seeds=self.request.seeds,

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from adagen_rt.backends import Backend, make_backend
 from adagen_rt.engine.folder import EngineFolder
-from adagen_rt.errors import EngineError
+from adagen_rt.errors import EngineError, StoppedError
 from adagen_rt.ops import Ops
 from adagen_rt.ops.cpu import CpuOps
 from adagen_rt.ops.noise import Philox
@@ -55,21 +55,23 @@ class StepwisePipeline(Pipeline):
         sessions = {name: backend.load(engine.graph_file(name)) for name in self.manifest.graphs}
         assembly = Assembly(self.manifest, sessions, ops or CpuOps(threads), noise)
         assembly.rule(self.manifest.schedule.steps)  # raises now if a graph is missing
-        self._sampler = Sampler(assembly)
+        self._sampler: Sampler | None = Sampler(assembly)
 
     @property
     def sampler(self) -> Sampler:
-        """Return the graphs for callers that manage slots and steps themselves."""
+        """See `Pipeline`."""
+        if self._sampler is None:
+            raise StoppedError(f"{self.manifest.name}: the pipeline is closed; load it again")
         return self._sampler
 
     def _run(self, request: Request, batch_size: int, progress: OnStep | None) -> Result:
-        return self._sampler.run(request, batch_size=batch_size, progress=progress)
+        return self.sampler.run(request, batch_size=batch_size, progress=progress)
 
-    def score_rows(
-        self, images: Images, rows: Arrays, batch_size: int = 16
-    ) -> npt.NDArray[np.float32]:
-        """See `Pipeline`."""
-        return self._sampler.score_rows(images, rows, batch_size)
+    def _score_rows(self, images: Images, rows: Arrays, batch_size: int) -> npt.NDArray[np.float32]:
+        return self.sampler.score_rows(images, rows, batch_size)
+
+    def _close(self) -> None:
+        self._sampler = None
 
     def facts(self) -> dict[str, Any]:
         """See `Pipeline`."""

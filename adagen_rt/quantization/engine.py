@@ -31,6 +31,7 @@ def quantize_engine(
     engine: EngineFolder,
     out: str | Path,
     *,
+    name: str | None = None,
     threads: int = 1,
     progress: Tell = lambda message: None,
 ) -> EngineFolder:
@@ -42,6 +43,7 @@ def quantize_engine(
     Args:
         engine: A float32 engine.
         out: The folder of the twin; an engine that is there is replaced when all is done.
+        name: The twin's name; by default the engine's with ``-int8`` at its end.
         threads: CPU threads.
         progress: Called with a line about what happens next.
 
@@ -50,6 +52,7 @@ def quantize_engine(
     """
     if engine.manifest.dtype != "float32":
         raise InputError("engine", engine.manifest.dtype, "an engine of dtype float32")
+    named = engine.manifest.with_name(name or f"{engine.manifest.name}-int8")
     with staged_engine(Path(out)) as folder:
         reports, graphs = {}, dict(engine.manifest.graphs)
         runtime = OnnxRuntime(threads, prepack=False)
@@ -64,7 +67,7 @@ def quantize_engine(
             limit = engine.manifest.family.prediction_limit if name == "backbone" else math.inf
             reports[name] = _quantize(source, folder, probes[name], runtime, limit, progress)
             graphs[name] = spec.model_copy(update={"error": reports[name].largest})
-        manifest = engine.manifest.model_copy(update={"graphs": graphs, "dtype": "int8"})
+        manifest = named.model_copy(update={"graphs": graphs, "dtype": "int8"})
         write_manifest(folder, manifest)
         write_card(folder / CARD, manifest, reports)
     return open_engine(out)

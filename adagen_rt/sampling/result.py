@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from adagen_rt.condition import join_rows
+from adagen_rt.condition import ClassLabels, ConditionSpec, join_rows
 from adagen_rt.engine.manifest import ImageSpec
+from adagen_rt.sampling import display, pictures
 from adagen_rt.sampling.loop import Decision, Timings
 from adagen_rt.sampling.memory import Memory
 from adagen_rt.sampling.request import Request
@@ -20,11 +22,14 @@ from adagen_rt.types import Arrays
 Images = npt.NDArray[np.uint8]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Result:
-    """Images and how they were made.
+    """Images and how they were made. A notebook shows them, and what was chosen.
+
+    Two are equal where everything but the time taken is.
 
     Attributes:
+        condition: What the engine can be conditioned on.
         images: (B, height, width, channels) uint8; black where a sample failed.
         rows: Conditions of the images: named arrays (B, ...).
         seeds: Seed of each image (B,) int64; with the same condition and parameters it gives the
@@ -38,6 +43,7 @@ class Result:
             sample failed; None where the model did not run.
     """
 
+    condition: ConditionSpec
     images: Images
     rows: Arrays
     seeds: npt.NDArray[np.int64]
@@ -55,8 +61,56 @@ class Result:
         labels: npt.NDArray[np.int64] = self.rows["labels"]
         return labels
 
+    @property
+    def class_names(self) -> list[str]:
+        """Class of each image by its name, or by its number where classes have no names."""
+        names = self.condition.names if isinstance(self.condition, ClassLabels) else ()
+        return [names[label] if names else str(label) for label in self.labels.tolist()]
 
-@dataclass(frozen=True)
+    def save(self, path: str | Path) -> list[Path]:
+        """Write the images, but no failed ones.
+
+        Args:
+            path: A name ending .png (one grid) or .npz (arrays), or a folder (one PNG an image).
+
+        Returns:
+            The files written.
+
+        Raises:
+            InputError: The path is none of these, or cannot be written.
+            SampleError: All samples have failed.
+        """
+        path = Path(path)
+        pictures.check_target("path", path, len(self), int(np.prod(self.images.shape[1:3])))
+        return pictures.save_images(path, self)
+
+    def describe(self, place: int) -> str:
+        """Tell what one image was made of, in a few words."""
+        asked = self.condition.describe(self.rows, place)
+        if "label" in asked:
+            asked = {"": self.class_names[place]}
+        words = [f"{name} {value}".strip() for name, value in asked.items()]
+        return ", ".join([*words, f"seed {self.seeds[place]}"])
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Result):
+            return NotImplemented
+        compared = (spec.name for spec in fields(self) if spec.name != "timings")
+        return all(_same(getattr(self, name), getattr(other, name)) for name in compared)
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        return display.one_line(self)
+
+    def _repr_png_(self) -> bytes:
+        return display.as_png(self)
+
+    def _repr_html_(self) -> str:
+        return display.as_html(self)
+
+
+@dataclass(frozen=True, eq=False)
 class Step:
     """One step of a generation under way.
 
@@ -78,6 +132,15 @@ class Step:
     advanced: int
     seconds: dict[str, float]
     preview: Callable[[], Images]
+
+
+def _same(one: Any, other: Any) -> bool:
+    """Whether values are equal, and NaN where the other is."""
+    if isinstance(one, dict) and isinstance(other, dict):
+        return one.keys() == other.keys() and all(_same(one[key], other[key]) for key in one)
+    if isinstance(one, np.ndarray) and isinstance(other, np.ndarray):
+        return np.array_equal(one, other, equal_nan=one.dtype.kind == "f")
+    return bool(one == other) if type(one) is type(other) else False
 
 
 def blank_images(count: int, spec: ImageSpec) -> Images:

@@ -123,7 +123,8 @@ class Sampler:
             images[finished.index] = self.decode(loop, finished)
         images[list(failures)] = 0
         seeds, schedule = request.seeds, trace.schedule
-        return Result(images, request.rows, seeds, schedule, failures, loop.timings)
+        condition, rows = self.manifest.condition, request.rows
+        return Result(condition, images, rows, seeds, schedule, failures, loop.timings)
 
     def _steps(
         self, loop: Loop, request: Request, index: npt.NDArray[np.int64], done: list[Snapshot]

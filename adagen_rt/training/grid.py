@@ -7,17 +7,11 @@ from pathlib import Path
 from torch import Tensor
 
 from adagen_rt.files import replace_file
-from adagen_rt.sampling.picture import to_picture
+from adagen_rt.sampling.pictures import to_grid
 
 
 def save_grid(images: Tensor, path: Path, columns: int = 10) -> None:
     """Write images (N, c, H, W) in [0, 1], row by row."""
-    count, channels, height, width = images.shape
-    rows = -(-count // columns)
-    canvas = images.new_zeros(channels, rows * height, columns * width)
-    for index, image in enumerate(images):
-        top, left = index // columns * height, index % columns * width
-        canvas[:, top : top + height, left : left + width] = image
-    pixels = (canvas.clamp(0, 1) * 255).round().byte().permute(1, 2, 0).cpu().numpy()
-    picture = to_picture(pixels)
+    pixels = (images.clamp(0, 1) * 255).round().byte().permute(0, 2, 3, 1).cpu().numpy()
+    picture = to_grid(pixels, columns)
     replace_file(path, lambda temporary: picture.save(temporary, format="png"))

@@ -102,7 +102,7 @@ def test_a_plot_without_its_extra(refuse_generate, monkeypatch):
 
 
 def test_a_grid_too_large_to_be_a_picture(refuse_generate, monkeypatch):
-    monkeypatch.setattr("adagen_rt.cli.support.image_files.MAX_GRID_PIXELS", 100)
+    monkeypatch.setattr("adagen_rt.sampling.pictures.MAX_GRID_PIXELS", 100)
     assert "at most 6" in refuse_generate("--count", 7)
 
 

@@ -5,6 +5,7 @@ from importlib import metadata
 import pytest
 
 from adagen_rt.backends.onnxruntime import session
+from adagen_rt.errors import KernelsError
 
 
 def pretend_installed(monkeypatch, *packages):
@@ -28,7 +29,8 @@ def test_a_working_install(run):
 def test_the_same_as_json(run):
     found = json.loads(run("doctor", "--json").stdout)
     assert found["usable"] is True
-    assert found["kernels"] == {"problem": None}
+    assert found["kernels"]["problem"] is None
+    assert "_kernels" in found["kernels"]["file"]
     assert found["cpu"]["threads"] >= 1
 
 
@@ -48,13 +50,13 @@ def test_a_wrong_install_says_what_to_type(run, monkeypatch, packages, typed):
 
 
 def test_missing_kernels_say_what_to_type(run, monkeypatch):
-    def fail(name):
-        raise ImportError(f"no module {name}")
+    def fail():
+        raise KernelsError("no kernels")
 
-    monkeypatch.setattr("adagen_rt.cli.support.checkup.import_module", fail)
+    monkeypatch.setattr("adagen_rt.cli.support.checkup.load_kernels", fail)
     done = run("doctor", "--json")
     assert done.exit_code == 1
-    assert "pip install ." in json.loads(done.stdout)["kernels"]["problem"]
+    assert "no kernels; type: pip install /" in json.loads(done.stdout)["kernels"]["problem"]
 
 
 def test_tensorrt_modules_and_the_gpu(run, stand_in, monkeypatch):
@@ -79,3 +81,15 @@ def test_a_machine_without_a_gpu(run, monkeypatch):
     done = run("doctor")
     assert done.exit_code == 0
     assert "no NVIDIA GPU" in done.stdout
+
+
+def test_everything_optional_is_listed(run, monkeypatch):
+    monkeypatch.setattr(
+        "adagen_rt.cli.support.checkup.installed_plugins", lambda: {"nv-tensorrt-rtx": "0.5"}
+    )
+    page = run("doctor").stdout
+    assert all(name in page for name in ("openvino", "onnx-ir", "cuda-bindings"))
+    assert "nv-tensorrt-rtx 0.5" in page
+    found = json.loads(run("doctor", "--json").stdout)
+    assert found["plugins"] == {"nv-tensorrt-rtx": "0.5"}
+    assert set(found["backends"]["openvino"]) == {"version", "problem"}

@@ -1,10 +1,11 @@
 import json
 
 import pytest
-from tiny_engine import STEPS
+from tiny_engine import STEPS, build_tiny_engine
 
 from adagen_rt.cli.support.tables import quantity, table
 from adagen_rt.engine.folder import open_engine, shipped_engines
+from adagen_rt.engine.manifest import SEEDED
 
 
 def test_a_page_for_people(run, tiny_engine):
@@ -84,3 +85,14 @@ def test_quantities(number, text):
 
 def test_tables_align():
     assert table(("a", "b"), [("long", "x")]) == "a     b\n----  -\nlong  x"
+
+
+def test_an_engine_of_noise_is_not_said_to_adapt(run, tmp_path):
+    folder = build_tiny_engine(tmp_path / "engine")
+    assert "adapted by a policy" in run("inspect", folder).stdout
+    content = json.loads((folder / "manifest.json").read_text())
+    content["versions"][SEEDED] = "tag"
+    (folder / "manifest.json").write_text(json.dumps(content))
+    page = run("inspect", folder).stdout
+    assert "adapted" not in page
+    assert "untrained policy: all weights are seeded noise" in page

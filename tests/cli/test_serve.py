@@ -32,6 +32,26 @@ def test_the_same_engine_twice(refuse, tiny_engine):
     assert "different names" in refuse("serve", tiny_engine, tiny_engine)
 
 
+def test_engines_take_the_names_that_they_are_given(tiny_engine):
+    from adagen_rt.cli.serve import make_loaders, open_named
+
+    opened = [open_named(str(tiny_engine)), open_named(f"other={tiny_engine}")]
+    assert list(make_loaders(opened, 1, {})) == ["tiny", "other"]
+
+
+@pytest.mark.parametrize("name", ["", "a b", "../evil", "a" * 101])
+def test_names_that_no_engine_can_have(refuse, tiny_engine, name):
+    assert refuse("serve", f"{name}={tiny_engine}").startswith("Error: name: got ")
+
+
+def test_a_folder_with_an_equals_sign(tiny_engine, tmp_path):
+    from adagen_rt.cli.serve import open_named
+
+    folder = tmp_path / "a=b"
+    folder.symlink_to(tiny_engine)
+    assert open_named(str(folder)).manifest.name == "tiny"
+
+
 @pytest.mark.parametrize("content", ["", " \n", "two words", "tab\there", "café"])
 def test_tokens_that_no_header_can_carry(refuse, tiny_engine, tmp_path, content):
     (tmp_path / "token").write_text(content)

@@ -14,6 +14,7 @@ from tiny_recipes import judged_recipe, tiny_networks, tiny_recipe
 
 from adagen_rt.backends.onnxruntime.session import OnnxRuntime
 from adagen_rt.engine.folder import open_engine
+from adagen_rt.engine.manifest import SEEDED
 from adagen_rt.errors import CheckpointError, ExportError, InputError, RecipeError
 from adagen_rt.export import export_engine, verify
 from adagen_rt.export.flops import count_flops
@@ -56,6 +57,7 @@ def test_weights_from_files_give_the_images_of_the_networks(tmp_path, exported, 
 def test_a_recipe_without_a_policy_runs_its_static_schedule(tmp_path):
     recipe = tiny_recipe("maskgit").model_copy(update={"policy": None})
     engine = export_engine(recipe, tmp_path / "engine", seeded="tiny")
+    assert engine.manifest.versions[SEEDED] == "tiny"
     generator = StepwisePipeline(engine)
     assert not generator.has_policy
     result = generator.generate([3], [4])

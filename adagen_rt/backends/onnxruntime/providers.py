@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from importlib import import_module
+from importlib import import_module, metadata
 from typing import Any
 
 from adagen_rt.errors import DeviceError, InputError, MissingExtraError
 
 CPU, CUDA = "cpu", "cuda"
+#: Plugins' packages begin with it.
+PREFIX = "onnxruntime-ep-"
 #: Plugins that this package has an extra of the same name for.
 EXTRAS = ("nv-tensorrt-rtx",)
 _PLUGIN = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
@@ -97,11 +99,19 @@ def _import_plugin(name: str) -> Any:
     except ImportError:
         if name in EXTRAS:
             raise MissingExtraError(module, name) from None
-        raise InputError(
-            "provider",
-            name,
-            f"cpu, cuda, or a plugin; if it is one: pip install onnxruntime-ep-{name}",
-        ) from None
+        plugins = {*EXTRAS, *installed_plugins()}
+        expected = f"one of {', '.join((CPU, CUDA, *sorted(plugins)))}"
+        raise InputError("provider", name, expected) from None
+
+
+def installed_plugins() -> dict[str, str]:
+    """List the versions of the installed plugins by the plugin's name."""
+    builds = {str(build.name).lower(): build.version for build in metadata.distributions()}
+    return {
+        name.removeprefix(PREFIX): version
+        for name, version in sorted(builds.items())
+        if name.startswith(PREFIX)
+    }
 
 
 def _devices(ort: Any, title: str) -> list[Any]:

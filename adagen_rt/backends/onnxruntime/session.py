@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import onnx
 
+from adagen_rt.backends.forks import survive_forks
 from adagen_rt.backends.onnxruntime.int8 import integer_products
 from adagen_rt.backends.onnxruntime.providers import CPU, find_provider
 from adagen_rt.errors import AdagenError, EngineError, MissingExtraError
@@ -110,6 +111,7 @@ class OnnxRuntime:
         options = self._options(folder, sizes)
         provider = find_provider(self._ort, options, self._provider)
         session = self._ort.InferenceSession(source, options, **provider.arguments)
+        survive_forks(session)
         provider.check(session)
         shrink = self._ort.RunOptions()
         shrink.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import platform
-from importlib import import_module, metadata
+from importlib import metadata
 from typing import Any
 
 from adagen_rt.backends.gpu import compute_capability
+from adagen_rt.backends.onnxruntime.providers import installed_plugins
 from adagen_rt.backends.onnxruntime.session import import_onnxruntime, installed_packages
 from adagen_rt.backends.tensorrt.modules import MODULES, Module
 from adagen_rt.engine.folder import shipped_engines
-from adagen_rt.errors import DeviceError
+from adagen_rt.errors import DeviceError, MissingExtraError
+from adagen_rt.native import load_kernels
+from adagen_rt.ops.structs import check_sizes
 from adagen_rt.system import available_threads, cpu_features
 
 #: Optional packages: for training and export, plots, NVIDIA GPUs, serving.
-OPTIONAL = ("torch", "matplotlib", "pycuda", "fastapi")
+OPTIONAL = ("torch", "matplotlib", "onnx-ir", "pycuda", "cuda-bindings", "fastapi")
 
 
 def examine() -> dict[str, Any]:
@@ -32,8 +35,10 @@ def examine() -> dict[str, Any]:
         "kernels": kernels,
         "backends": {
             "onnxruntime": backend,
+            "openvino": examine_openvino(),
             **{name: examine_tensorrt(module) for name, module in MODULES.items()},
         },
+        "plugins": installed_plugins(),
         "packages": {name: version(name) for name in OPTIONAL},
         "engines": {name: str(path) for name, path in shipped_engines().items()},
         "usable": kernels["problem"] is None and backend["problem"] is None,
@@ -43,10 +48,9 @@ def examine() -> dict[str, Any]:
 def examine_kernels() -> dict[str, Any]:
     """Examine the compiled kernels."""
     try:
-        import_module("adagen_rt._kernels")
+        return {"file": check_sizes(load_kernels()).__file__, "problem": None}
     except ImportError as error:
-        return {"problem": f"not built ({error}); type: pip install ."}
-    return {"problem": None}
+        return {"file": None, "problem": str(error)}
 
 
 def examine_onnxruntime() -> dict[str, Any]:
@@ -62,6 +66,13 @@ def examine_onnxruntime() -> dict[str, Any]:
         "providers": module.get_available_providers(),
         "problem": None,
     }
+
+
+def examine_openvino() -> dict[str, Any]:
+    """Examine which OpenVINO there is."""
+    found = version("openvino")
+    problem = None if found else str(MissingExtraError("openvino", "openvino"))
+    return {"version": found, "problem": problem}
 
 
 def examine_gpu() -> dict[str, Any]:

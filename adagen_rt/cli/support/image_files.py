@@ -21,11 +21,8 @@ from adagen_rt.condition import take_rows
 from adagen_rt.engine.manifest import ImageSpec
 from adagen_rt.errors import InputError
 from adagen_rt.files import check_writable, replace_file, staged_files
-from adagen_rt.sampling.picture import to_picture
+from adagen_rt.sampling.pictures import check_grid, is_folder, join_grid, to_picture
 from adagen_rt.sampling.result import Images
-
-#: A larger picture helps nobody and takes more memory than the images themselves.
-MAX_GRID_PIXELS = 1 << 28
 
 
 def check_target(path: Path, count: int, image: ImageSpec) -> None:
@@ -44,20 +41,11 @@ def check_target(path: Path, count: int, image: ImageSpec) -> None:
         return
     suffix = check_suffix("out", path, (*PICTURES, ".npz"), ", or a folder")
     if suffix in PICTURES:
-        check_grid("out", count, image)
+        check_grid("out", count, image.size**2)
         if PICTURES[suffix] == "jpeg" and count > MAX_JPEG_IMAGES:
             expected = f"at most {MAX_JPEG_IMAGES} images in one {suffix}; take .png or .webp"
             raise InputError("out", f"{count} images", expected)
     check_writable("out", path)
-
-
-def check_grid(field: str, count: int, image: ImageSpec) -> None:
-    """Refuse a grid of more pixels than a picture can sensibly have."""
-    most = MAX_GRID_PIXELS // image.size**2
-    if count > most:
-        raise InputError(
-            field, f"{count} images", f"at most {most} in one picture; give a folder or .npz"
-        )
 
 
 def save_arrays(path: Path, made: Made) -> None:
@@ -80,20 +68,8 @@ def save_sheet(path: Path, made: Made, labels: bool) -> None:
     facts, images = file_facts(made, made.good), made.result.images[made.good]
     if labels:
         images = with_captions(images, [caption_of(sample) for sample in facts["samples"]])
-    columns = int(np.ceil(np.sqrt(len(images))))
-    grid = join_grid(images, columns, fill=WHITE if labels else 0)
+    grid = join_grid(images, fill=WHITE if labels else 0)
     save_picture(path, grid, facts)
-
-
-def join_grid(images: Images, columns: int, fill: int = 0) -> Images:
-    """Join images (N, H, W, C) row by row to one (height, width, C); what is left is ``fill``."""
-    count, height, width, channels = images.shape
-    rows = -(-count // columns)
-    canvas = np.full((rows * columns, height, width, channels), fill, np.uint8)
-    canvas[:count] = images
-    grid = canvas.reshape(rows, columns, height, width, channels).swapaxes(1, 2)
-    joined: Images = grid.reshape(rows * height, columns * width, channels)
-    return joined
 
 
 def save_picture(path: Path, pixels: Images, facts: Facts) -> None:
@@ -127,11 +103,6 @@ def save_folder(folder: Path, made: Made, total: int, suffix: str) -> list[Path]
 def write_picture(path: Path, picture: Image.Image, kind: str, facts: Facts) -> None:
     """Write a picture in place, in a format as Pillow calls it."""
     picture.save(path, format=kind, **QUALITY.get(kind, {}), **picture_options(kind, facts))
-
-
-def is_folder(path: Path) -> bool:
-    """Whether a name is that of a folder of images."""
-    return path.is_dir() or not path.suffix
 
 
 def _name(made: Made, place: int, digits: int) -> str:

@@ -57,6 +57,7 @@ def join_results(parts: Sequence[Result]) -> Result:
         first += len(part)
     rewards = [part.rewards for part in parts if part.rewards is not None]
     return Result(
+        condition=parts[0].condition,
         images=np.concatenate([part.images for part in parts]),
         rows=join_rows([part.rows for part in parts]),
         seeds=np.concatenate([part.seeds for part in parts]),

@@ -12,9 +12,7 @@ import click
 
 from adagen_rt.cli.support.formats import PICTURES, STEPS, NamedPath, check_suffix
 from adagen_rt.cli.support.image_files import (
-    check_grid,
     check_target,
-    is_folder,
     save_arrays,
     save_folder,
     save_sheet,
@@ -28,6 +26,7 @@ from adagen_rt.cli.support.resume import pictures_in
 from adagen_rt.engine.manifest import ImageSpec
 from adagen_rt.errors import InputError
 from adagen_rt.files import check_writable
+from adagen_rt.sampling.pictures import check_grid, is_folder
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 FORMATS = tuple(suffix[1:] for suffix in PICTURES)
@@ -125,7 +124,7 @@ class Outputs:
         if self.preview:
             check_suffix("preview", self.preview, STEPS)
             shown = min(count, PREVIEW_SAMPLES) * min(steps, PREVIEW_STEPS)
-            check_grid("preview", shown, image)
+            check_grid("preview", shown, image.size**2)
         check_plot(self.plot)
         taken = {self.out.absolute()}
         for name, path in self.extras.items():

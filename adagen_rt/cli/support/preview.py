@@ -9,11 +9,11 @@ from PIL import Image
 
 from adagen_rt.cli.support.captions import caption_of, enlarge, with_captions
 from adagen_rt.cli.support.formats import QUALITY, STEPS
-from adagen_rt.cli.support.image_files import join_grid, save_picture
+from adagen_rt.cli.support.image_files import save_picture
 from adagen_rt.cli.support.made import Facts
 from adagen_rt.cli.support.metadata import picture_options
 from adagen_rt.files import replace_file
-from adagen_rt.sampling.picture import to_picture
+from adagen_rt.sampling.pictures import join_grid, to_picture
 from adagen_rt.sampling.result import Images, Step
 
 #: Samples shown by a preview.

@@ -109,5 +109,12 @@ def _nothing(pipeline: Pipeline, request: Request) -> Result:
     spec = pipeline.manifest
     calls = spec.family.calls(request.steps)
     schedule = {name: np.empty((calls, 0), np.float32) for name in spec.schedule.names}
-    images = blank_images(0, spec.image)
-    return Result(images, request.rows, request.seeds, schedule, {}, Timings())
+    return Result(
+        condition=spec.condition,
+        images=blank_images(0, spec.image),
+        rows=request.rows,
+        seeds=request.seeds,
+        schedule=schedule,
+        failures={},
+        timings=Timings(),
+    )

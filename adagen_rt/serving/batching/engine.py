@@ -41,8 +41,8 @@ class BatchEngine:
     of the same label, seed and parameters, whatever else is under way. Usable from any thread.
 
     Args:
-        engine: Path of an engine folder, a shipped engine's name, or a pipeline, which this
-            object then uses alone and whose steps the host has to see.
+        engine: Path of an engine folder, a shipped engine's name, or a pipeline whose steps the
+            host has to see; others who use it wait for a step, and this one for them.
         max_batch: Slots: samples that are under way at once.
         max_queue: Requests that can wait for a slot.
         threads: CPU threads; None takes all that this process may use.
@@ -67,7 +67,7 @@ class BatchEngine:
         self.max_queue = as_integer("max_queue", max_queue, 1, MAX_QUEUE)
         opened = load(engine, threads=threads) if isinstance(engine, (str, Path)) else engine
         sampler = opened.sampler
-        self.manifest = opened.manifest
+        self.manifest, self._turn = opened.manifest, opened.turn
         self.name = self.manifest.name
         self.observers: list[Observer] = []
         self._changed = threading.Condition()
@@ -108,7 +108,9 @@ class BatchEngine:
             EngineError: The engine lacks a graph that an argument needs.
             QueueFullError: The queue is full.
             StoppedError: The engine is closed.
+            ForkedError: This process was forked off the one that has the engine's thread.
         """
+        self._turn.check()
         seeds = None if seed is None else [seed]
         request = make_request(self.manifest, [label], seeds, params, options)
         refine = request.params.refine
@@ -133,8 +135,15 @@ class BatchEngine:
         job.future.add_done_callback(partial(self._noticed, order))
         return job
 
+    @property
+    def alive(self) -> bool:
+        """Whether there is a thread in this process that computes."""
+        return not self._turn.forked and self._thread.is_alive()
+
     def stats(self) -> Stats:
-        """Count the slots in use, the waiting jobs and the finished ones."""
+        """Report how things stand; a child that was forked off has no work."""
+        if self._turn.forked:  # the lock may have been held when it was forked off
+            return Stats(0, 0, self.max_batch, {})
         with self._changed:
             queued = sum(order.started == 0 for order in self._waiting)
             return Stats(self._scheduler.running, queued, self.max_batch, dict(self._finished))
@@ -145,6 +154,8 @@ class BatchEngine:
         Args:
             drain: Whether to finish waiting and running jobs; otherwise they are cancelled.
         """
+        if self._turn.forked:
+            return  # the thread is the parent's, and so is the work
         with self._changed:
             self._stopping = True
             self._changed.notify()
@@ -178,8 +189,9 @@ class BatchEngine:
                 if task.number == 0:
                     waited = task.order.first_step - task.order.begin
                     self._tell("started", task.order.job, waited)
-            self._scheduler.admit(tasks)
-            slots, seconds = self._scheduler.step()
+            with self._turn:
+                self._scheduler.admit(tasks)
+                slots, seconds = self._scheduler.step()
             if slots:
                 self._tell("stepped", slots, seconds)
 

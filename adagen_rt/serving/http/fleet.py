@@ -44,7 +44,8 @@ class Fleet:
     @property
     def ready(self) -> bool:
         """Whether every engine is warm and requests are admitted."""
-        return not self._draining and len(self.engines) == len(self._engines)
+        alive = [engine for engine in self.engines if engine.alive]
+        return not self._draining and len(alive) == len(self._engines)
 
     @property
     def idle(self) -> bool:

@@ -8,7 +8,7 @@ import io
 import numpy as np
 import numpy.typing as npt
 
-from adagen_rt.sampling.picture import to_picture
+from adagen_rt.sampling.pictures import to_picture
 
 
 def png_base64(pixels: npt.NDArray[np.uint8]) -> str:
