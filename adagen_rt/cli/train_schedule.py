@@ -73,7 +73,7 @@ def schedule(
     run = RunFolder(folder, ("search.csv", *(() if same else (RECIPE_FILE,))), resume, overwrite)
     found = _search(recipe, weights, (data, features), config, run, device)
     tuned = recipe.schedule.model_copy(update={"tuned": found})
-    prepare_export(recipe.model_copy(update={"schedule": tuned}), weights, folder)
+    prepare_export(recipe.changed(schedule=tuned), weights, folder)
     click.echo(json.dumps([static.model_dump() for static in found]))
     click.echo(f"written: {folder / 'recipe.yaml'}")
 

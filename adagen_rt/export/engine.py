@@ -155,7 +155,7 @@ def with_fidelity(recipe: Recipe, folder: Path) -> Recipe:
         if got != expected:
             raise RecipeError(f"{path}: {field}: differs from that of the recipe to export")
     files = recipe.files.model_copy(update={"fidelity_policy": other.files.policy})
-    return recipe.model_copy(update={"files": files})
+    return recipe.changed(files=files)
 
 
 def export_networks(

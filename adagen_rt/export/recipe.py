@@ -114,6 +114,18 @@ class Recipe(Block):
             return ClassLabels(count=self.classes)
         return ClassLabels(count=len(self.classes), names=self.classes)
 
+    def changed(self, **values: Any) -> Recipe:
+        """Copy the recipe with other values of fields, checked as those of a file are.
+
+        Raises:
+            RecipeError: They do not fit; the message is one line that names each.
+        """
+        content = self.model_copy(update=values).model_dump(mode="json", exclude_none=True)
+        try:
+            return Recipe.model_validate(content)
+        except ValidationError as error:
+            raise RecipeError(f"{self.name}: {describe_faults(error)}") from error
+
     def make_backbone(self) -> nn.Module:
         """Make the generator with fresh weights."""
         return self.model.network(self.backbone)

@@ -37,14 +37,14 @@ def trained_recipe(path: Path, steps: int | None, smoothing: float | None) -> Re
     changed = {name: value for name, value in given.items() if value is not None}
     schedule = recipe.schedule.model_copy(update=changed)
     files = recipe.files.model_copy(update={"policy": POLICY_FILE})
-    return recipe.model_copy(update={"schedule": schedule, "files": files})
+    return recipe.changed(schedule=schedule, files=files)
 
 
 def without_policy_file(recipe: Recipe) -> Recipe:
     """Copy a recipe without the files of a trained policy and its companions."""
     names = ("policy", "critic", "fidelity_policy", "reward", "features")
     files = recipe.files.model_copy(update=dict.fromkeys(names))
-    return recipe.model_copy(update={"files": files})
+    return recipe.changed(files=files)
 
 
 def with_judges(
@@ -68,7 +68,7 @@ def with_judges(
         changed["reward"] = recipe.reward.model_copy(update={"width": width})
         named["features"] = None if features is None else f"features{features.suffix}"
     changed["files"] = recipe.files.model_copy(update=named)
-    return recipe.model_copy(update=changed)
+    return recipe.changed(**changed)
 
 
 def prepare_export(
