@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import ctypes
+import math
 import os
 import sys
+from collections.abc import Iterator
 from importlib import metadata
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
+#: Where Linux shows the limits of groups of processes.
+CGROUPS = Path("/sys/fs/cgroup")
 #: Instruction sets that the kernels or ONNX Runtime gain from.
 NOTABLE = (
     *("avx", "avx2", "fma", "f16c", "avx_vnni", "avx512f", "avx512_vnni", "amx_tile"),
@@ -26,10 +30,66 @@ def installed_package() -> Path | None:
 
 
 def available_threads() -> int:
-    """CPU threads that this process may use."""
+    """Count the CPU threads that this process may use: by its affinity and its cgroup's quota."""
     if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+        threads = len(os.sched_getaffinity(0))
+    else:
+        threads = os.cpu_count() or 1
+    quota = cpu_quota()
+    return threads if quota is None else max(1, min(threads, math.ceil(quota)))
+
+
+def cpu_quota(process: Path = Path("/proc/self/cgroup"), root: Path = CGROUPS) -> float | None:
+    """Return the CPUs that a container's limit grants this process; None without a limit.
+
+    The smallest limit of the process's own cgroup and all above it counts, in either version of
+    the interface.
+    """
+    limits = [
+        limit
+        for folder in _cgroups(process, root)
+        for limit in (_limit_v2(folder), _limit_v1(folder))
+        if limit is not None
+    ]
+    return min(limits, default=None)
+
+
+def _cgroups(process: Path, root: Path) -> Iterator[Path]:
+    """Yield the folders that can have a limit of this process."""
+    try:
+        lines = process.read_text().splitlines()
+    except OSError:
+        return
+    for line in lines:
+        _, controllers, place = line.split(":", 2)
+        if controllers and "cpu" not in controllers.split(","):
+            continue
+        mounts = (root / "cpu", root / "cpu,cpuacct") if controllers else (root, root / "unified")
+        # In a container the folder of the process may be the mount itself.
+        inside = PurePosixPath(place.lstrip("/"))
+        for mount in mounts:
+            yield from (mount / part for part in (inside, *inside.parents))
+
+
+def _limit_v2(folder: Path) -> float | None:
+    numbers = _read_numbers(folder / "cpu.max")
+    return numbers[0] / numbers[1] if len(numbers) == 2 else None
+
+
+def _limit_v1(folder: Path) -> float | None:
+    quota = _read_numbers(folder / "cpu.cfs_quota_us")
+    period = _read_numbers(folder / "cpu.cfs_period_us")
+    return quota[0] / period[0] if quota and period else None
+
+
+def _read_numbers(path: Path) -> list[int]:
+    """Return the positive numbers of a file, if it has nothing else."""
+    try:
+        words = path.read_text().split()
+    except OSError:
+        return []
+    numbers = [int(word) for word in words if word.isdecimal() and int(word) > 0]
+    return numbers if len(numbers) == len(words) else []
 
 
 def cpu_features() -> tuple[str, ...]:

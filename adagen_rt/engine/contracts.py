@@ -60,6 +60,28 @@ def optional_contracts(seen: str, asked: Iterable[str]) -> dict[str, GraphContra
     return {**choosers, "reward": reward}
 
 
+def size_faults(
+    expected: Mapping[str, tuple[int | None, ...]],
+    found: Mapping[str, tuple[int | str, ...]],
+) -> Iterator[str]:
+    """List the tensors whose sizes contradict the rest of a manifest.
+
+    Args:
+        expected: Sizes by ``graph.tensor``; None for any size.
+        found: Sizes that the graphs have; a string names a dynamic one.
+    """
+    for name, sizes in expected.items():
+        got = found.get(name)
+        if got is None:
+            continue
+        pairs = zip(got, sizes, strict=False)
+        known = ((a, b) for a, b in pairs if isinstance(a, int) and b is not None)
+        if len(got) != len(sizes) or any(a != b for a, b in known):
+            words = ["any" if size is None else str(size) for size in sizes]
+            shape = ", ".join(map(str, got))
+            yield f"graphs.{name}: got the sizes ({shape}), expected ({', '.join(words)})"
+
+
 def graph_faults(
     family: str,
     contracts: Mapping[str, GraphContract],

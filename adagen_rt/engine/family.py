@@ -76,6 +76,10 @@ class FamilySpec(Spec):
         others = optional_contracts(f"{self.seen} step", asked)
         return {**own, "condition": graph, "backbone": fed, **others}
 
+    def sizes_of_tensors(self) -> dict[str, tuple[int | None, ...]]:
+        """Give the sizes that follow from the fields, by ``graph.tensor``; None for any size."""
+        return {}
+
     def counts_per_image(self, steps: int) -> dict[str, int]:
         """Count how often each graph's operations are spent on one image."""
         return {"backbone": 2 * steps, "policy": self.calls(steps), "decoder": 1}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,9 +53,14 @@ def find_engine(name_or_path: str | Path) -> Path:
     Raises:
         InputError: There is no such engine.
     """
+    if not isinstance(name_or_path, (str, os.PathLike)):
+        raise InputError("engine", name_or_path, "an engine folder's path, or a name")
     path = Path(name_or_path)
-    if (path / MANIFEST).is_file():
-        return path
+    try:
+        if (path / MANIFEST).is_file():
+            return path
+    except (OSError, ValueError):
+        pass  # no system has files of such a name
     shipped = shipped_engines()
     if str(name_or_path) in shipped:
         return shipped[str(name_or_path)]

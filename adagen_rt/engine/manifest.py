@@ -19,7 +19,7 @@ from pydantic import (
 )
 
 from adagen_rt.condition import ClassLabels, ConditionSpec, parse_condition
-from adagen_rt.engine.contracts import GraphContract, graph_faults
+from adagen_rt.engine.contracts import GraphContract, graph_faults, size_faults
 from adagen_rt.engine.family import Family, FamilySpec, find_family
 from adagen_rt.engine.schedule import ScheduleSpec
 from adagen_rt.engine.validation import describe_faults
@@ -170,6 +170,7 @@ class Manifest(Spec):
             for key, graph in self.graphs.items()
         }
         faults = list(graph_faults(self.family.family, self.contracts, names))
+        faults += size_faults(self._sizes(), self._tensors())
         for name, graph in self.graphs.items():
             if graph.file not in self.files:
                 faults.append(f"graphs.{name}.file {graph.file!r} has no entry in files")
@@ -178,6 +179,18 @@ class Manifest(Spec):
         if faults:
             raise ValueError("; ".join(faults))
         return self
+
+    def _sizes(self) -> dict[str, tuple[int | None, ...]]:
+        """Sizes of tensors that follow from the other sections."""
+        image = (None, self.image.channels, self.image.size, self.image.size)
+        raw = (None, len(self.schedule.actions))
+        common = {"decoder.image": image, "reward.image": image, "policy.raw": raw}
+        return {**common, "fidelity_policy.raw": raw, **self.family.sizes_of_tensors()}
+
+    def _tensors(self) -> dict[str, tuple[int | str, ...]]:
+        graphs = self.graphs.items()
+        tensors = ((name, t) for name, graph in graphs for t in (*graph.inputs, *graph.outputs))
+        return {f"{name}.{tensor.name}": tensor.shape for name, tensor in tensors}
 
     @property
     def plugin(self) -> Family:

@@ -30,6 +30,9 @@ def check_graph(path: Path, spec: GraphSpec, files: Collection[str]) -> None:
     weights = {tensor.name for tensor in model.graph.initializer}
     _check_names(path, "inputs", {t.name for t in model.graph.input} - weights, spec.inputs)
     _check_names(path, "outputs", {t.name for t in model.graph.output}, spec.outputs)
+    values = {value.name: value for value in (*model.graph.input, *model.graph.output)}
+    for tensor in (*spec.inputs, *spec.outputs):
+        _check_tensor(path, values[tensor.name], tensor)
 
 
 def _check_names(path: Path, kind: str, found: set[str], specs: Collection[TensorSpec]) -> None:
@@ -39,6 +42,25 @@ def _check_names(path: Path, kind: str, found: set[str], specs: Collection[Tenso
             f"{path}: {kind}: got {', '.join(sorted(found))}, "
             f"expected {', '.join(sorted(expected))}"
         )
+
+
+def _check_tensor(path: Path, value: onnx.ValueInfoProto, spec: TensorSpec) -> None:
+    """Compare a tensor of the file with the manifest's; a named size may be any."""
+    found = value.type.tensor_type
+    dtype = onnx.TensorProto.DataType.Name(found.elem_type).lower()
+    dtype = {"float": "float32"}.get(dtype, dtype)
+    sizes = tuple(dim.dim_value or dim.dim_param or "?" for dim in found.shape.dim)
+    fits = dtype == spec.dtype and len(sizes) == len(spec.shape)
+    pairs = zip(sizes, spec.shape, strict=False)
+    if not fits or any(isinstance(a, int) and isinstance(b, int) and a != b for a, b in pairs):
+        raise EngineError(
+            f"{path}: {spec.name}: got {dtype} {_sizes(sizes)}, "
+            f"expected {spec.dtype} {_sizes(spec.shape)} as in the manifest"
+        )
+
+
+def _sizes(shape: tuple[int | str, ...]) -> str:
+    return f"({', '.join(map(str, shape))})"
 
 
 def external_files(path: Path) -> set[str]:

@@ -16,7 +16,7 @@ from adagen_rt.engine.folder import EngineFolder
 from adagen_rt.engine.manifest import Manifest
 from adagen_rt.errors import InputError, StoppedError, as_integer
 from adagen_rt.sampling.params import SamplingParams
-from adagen_rt.sampling.request import MAX_BATCH, Request, make_request
+from adagen_rt.sampling.request import MAX_BATCH, Request, make_request, parse_scored
 from adagen_rt.sampling.result import Images, Result, Step
 from adagen_rt.sampling.turn import Turn
 from adagen_rt.types import Arrays
@@ -165,6 +165,8 @@ class Pipeline(ABC):
     ) -> Result:
         """Make the images of a request that `make_request` has checked against this engine."""
         as_integer("batch_size", batch_size, 1, MAX_BATCH)
+        if progress is not None and not callable(progress):
+            raise InputError("progress", progress, "a function of a step")
         self.capabilities.check(self.backend, request.params)
         told = None if progress is None else lambda step: progress(self._guard(step))
         with self._at_work():
@@ -187,7 +189,9 @@ class Pipeline(ABC):
         self, images: Images, labels: Sequence[int | str], batch_size: int = 16
     ) -> npt.NDArray[np.float32]:
         """Score images (B, height, width, channels) by the engine's reward model: (B,) float32."""
-        return self.score_rows(images, self.manifest.condition.parse(labels), batch_size)
+        as_integer("batch_size", batch_size, 1, MAX_BATCH)
+        rows = parse_scored(self.manifest, images, labels)
+        return self.score_rows(images, rows, batch_size)
 
     def score_rows(
         self, images: Images, rows: Arrays, batch_size: int = 16

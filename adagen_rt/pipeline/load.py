@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, overload
 
-from adagen_rt.backends import DEVICE_BACKENDS, open_sessions
+from adagen_rt.backends import BACKENDS, DEVICE_BACKENDS, open_sessions
 from adagen_rt.engine.folder import EngineFolder, open_engine
 from adagen_rt.errors import InputError, as_integer
 from adagen_rt.ops.cpu import MAX_THREADS
@@ -66,6 +66,8 @@ def make_pipeline(
     engine: EngineFolder, backend: str, threads: int | None, provider: str | None
 ) -> Pipeline:
     """Make a pipeline over an engine that is open; arguments as for `load`."""
+    if not isinstance(backend, str):
+        raise InputError("backend", backend, f"one of {', '.join(BACKENDS)}")
     if backend not in DEVICE_BACKENDS:
         count = check_threads(threads)
         return StepwisePipeline(engine, backend=backend, threads=count, provider=provider)

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from adagen_rt.condition import count_rows, take_rows
 from adagen_rt.engine.manifest import Manifest
-from adagen_rt.errors import InputError, as_integer
+from adagen_rt.errors import EngineError, InputError, as_integer
 from adagen_rt.sampling.params import SamplingParams, make_params
 from adagen_rt.types import Arrays
 
@@ -89,13 +89,32 @@ def make_request(
     return Request(rows, _seeds(seeds, count), checked, _shares(checked.fidelity, count))
 
 
+def parse_scored(manifest: Manifest, images: Any, given: Sequence[Any]) -> Arrays:
+    """Check images for an engine's reward model, and parse what each was conditioned on.
+
+    Raises:
+        InputError: The images are not the engine's size, or not as many as the conditions.
+        EngineError: The engine has no reward model.
+    """
+    if "reward" not in manifest.graphs:
+        raise EngineError(f"{manifest.name}: score needs the graph 'reward', which it lacks")
+    _check_sequence("labels", given)
+    spec = manifest.image
+    shape = (len(given), spec.size, spec.size, spec.channels)
+    got = getattr(images, "shape", type(images).__name__), str(getattr(images, "dtype", ""))
+    if got != (shape, "uint8"):
+        raise InputError("images", got, f"an array {shape} uint8")
+    return manifest.condition.parse(given)
+
+
 def check_count(field: str, count: int) -> int:
     """Return ``count`` if it is a number of images that one call may ask for."""
     return as_integer(field, count, 1, MAX_COUNT)
 
 
 def _check_sequence(field: str, value: Any) -> None:
-    if isinstance(value, str) or not hasattr(value, "__len__"):
+    listed = isinstance(value, (Sequence, np.ndarray)) and not isinstance(value, (str, bytes))
+    if not listed or np.ndim(value) == 0:
         raise InputError(field, value, "a list with an entry for each image")
 
 

@@ -10,8 +10,9 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="forks as Linux 
 
 #: Runs `child()` in a child and prints how it ended; a child that hangs is killed.
 PARENT = """
-import os, signal, sys, time
+import os, signal, sys, time, warnings
 import adagen_rt
+warnings.simplefilter("ignore")  # newer versions of Python warn of forks with threads
 from adagen_rt.errors import ForkedError
 
 def run(child):

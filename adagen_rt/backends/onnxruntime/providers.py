@@ -72,7 +72,7 @@ def find_provider(ort: Any, options: Any, name: str) -> Provider:
         if title not in ort.get_available_providers():
             raise MissingExtraError("onnxruntime-gpu", CUDA)
         return Provider(name, title, {"providers": [(title, _CUDA_OPTIONS)]})
-    if not _PLUGIN.fullmatch(name):
+    if not isinstance(name, str) or not _PLUGIN.fullmatch(name):
         raise InputError("provider", name, "cpu, cuda, or a plugin such as nv-tensorrt-rtx")
     return Provider(name, _add_plugin(ort, options, name), {})
 

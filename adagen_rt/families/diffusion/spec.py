@@ -74,6 +74,16 @@ class DiffusionSpec(FamilySpec):
         number = "an even number" if each == 2 else f"a multiple of {each}"
         return f"{number}: the solver takes {'two' if each == 2 else each} evaluations a step"
 
+    def sizes_of_tensors(self) -> dict[str, tuple[int | None, ...]]:
+        """Give the sizes of latents and features."""
+        latents = (None, self.channels, self.size, self.size)
+        return {
+            "backbone.x": latents,
+            "backbone.prediction": latents,
+            "backbone.features": (None, self.tokens, self.width),
+            "decoder.latents": latents,
+        }
+
     def own_contracts(self) -> dict[str, GraphContract]:
         """List the graphs: backbone and decoder of latents."""
         return {

@@ -25,6 +25,14 @@ class MaskGITSpec(FamilySpec):
         """Token id of a masked position."""
         return self.vocabulary
 
+    def sizes_of_tensors(self) -> dict[str, tuple[int | None, ...]]:
+        """Give the sizes of tokens and logits."""
+        return {
+            "backbone.tokens": (None, self.tokens),
+            "backbone.logits": (None, self.tokens, self.vocabulary),
+            "decoder.tokens": (None, self.tokens),
+        }
+
     def own_contracts(self) -> dict[str, GraphContract]:
         """List the graphs: backbone and decoder of tokens."""
         return {

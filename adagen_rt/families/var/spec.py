@@ -51,6 +51,16 @@ class VARSpec(FamilySpec):
         own = len(self.scales)
         return None if steps == own else f"{own}: one for each scale of this engine"
 
+    def sizes_of_tensors(self) -> dict[str, tuple[int | None, ...]]:
+        """Give the sizes of logits, cache and maps."""
+        side = self.scales[-1]
+        return {
+            "backbone.logits": (None, None, self.vocabulary),
+            "backbone.new_cache": (None, self.layers, 2, None, self.width),
+            "refine.next_f_hat": (None, self.code_width, side, side),
+            "decoder.latents": (None, self.code_width, side, side),
+        }
+
     def own_contracts(self) -> dict[str, GraphContract]:
         """List the graphs: condition, backbone, refinement of the maps, decoder."""
         return {

@@ -12,6 +12,7 @@ from starlette.responses import JSONResponse
 from adagen_rt.errors import (
     DeadlineError,
     EngineError,
+    ForkedError,
     InputError,
     QueueFullError,
     SampleError,
@@ -74,6 +75,8 @@ def _conduct(error: Exception) -> Fault:
             return Fault(504, str(error), "deadline_exceeded")
         case StoppedError():
             return Fault(503, "the server is shutting down", "stopping", retry_after=5)
+        case ForkedError():
+            return Fault(503, str(error), "not_loaded")
         case SampleError():
             return Fault(500, str(error), "sample_failed")
         case EngineError():

@@ -152,9 +152,7 @@ def test_a_plugin_that_is_not_installed_names_the_extra(tiny_engine, monkeypatch
 
 
 def test_a_plugin_that_nobody_knows_is_told_those_that_there_are(tiny_engine):
-    with pytest.raises(
-        InputError, match=r"got 'abacus', expected one of cpu, cuda, nv-tensorrt-rtx$"
-    ):
+    with pytest.raises(InputError, match=r"got .abacus., expected .* cuda, nv-tensorrt-rtx$"):
         adagen_rt.load(tiny_engine, provider="abacus")
 
 
