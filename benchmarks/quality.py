@@ -33,7 +33,6 @@ from quality_plots import save_pictures, save_plots
 from quality_rows import Measured, Row
 from quality_tables import COLUMNS, TABLES, plan, tabulate
 from timing import conditions, print_report
-from adagen_rt.progress import bar
 
 from adagen_rt.cli.support.judges import check_judged
 from adagen_rt.cli.support.plots import check_plot
@@ -42,6 +41,7 @@ from adagen_rt.evaluation.judge import load_judge
 from adagen_rt.evaluation.sources import SourceOpener, title
 from adagen_rt.files import check_writable
 from adagen_rt.pipeline.load import check_threads
+from adagen_rt.progress import bar
 from adagen_rt.sampling.params import MAX_STEPS
 from adagen_rt.sampling.request import MAX_BATCH
 from adagen_rt.sampling.sampler import Sampler
