@@ -253,10 +253,11 @@ def _check_schedule(manifest: Manifest, schedule: ScheduleName | None) -> Schedu
         return names[0]
     if schedule not in names:
         missing = {
-            "tuned": f"{' or '.join(names)}: no schedule was searched for {manifest.name}",
-            "policy": f"{' or '.join(names)}: {manifest.name} has no policy",
+            "tuned": "an engine whose static schedule was searched",
+            "policy": "an engine with a policy",
         }
-        raise InputError("schedule", schedule, missing.get(schedule, ", ".join(names)))
+        has = f"; {manifest.name} has {' and '.join(names)}" if schedule in missing else ""
+        raise InputError("schedule", schedule, missing.get(schedule, ", ".join(names)) + has)
     return schedule
 
 

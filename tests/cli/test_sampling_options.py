@@ -58,11 +58,11 @@ def test_a_command_may_have_some_of_them():
 def test_short_forms_of_a_schedule(schedule):
     _, run = options_of("schedule")
     assert run(f"--{schedule}") == SamplingParams(schedule=schedule)
-    with pytest.raises(InputError, match=f"--{schedule}: got '--schedule policy as well'"):
+    with pytest.raises(InputError, match=f"schedule: got '--{schedule} and --schedule policy'"):
         run(f"--{schedule}", "--schedule", "policy")
 
 
 def test_two_short_forms_contradict_each_other():
     _, run = options_of("schedule")
-    with pytest.raises(InputError, match="--static: got '--tuned as well', expected one of them"):
+    with pytest.raises(InputError, match="schedule: got '--static and --tuned', expected one of"):
         run("--static", "--tuned")
