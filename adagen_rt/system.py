@@ -24,7 +24,7 @@ def available_threads() -> int:
 def cpu_features() -> tuple[str, ...]:
     """The notable instruction sets of this CPU; empty where the system does not list them."""
     try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:
         return ()
     flags = {

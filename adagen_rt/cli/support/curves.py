@@ -22,7 +22,7 @@ def save_curves(path: Path, log: Path) -> None:
     # Not pyplot: it keeps figures alive and may look for a display.
     from matplotlib.figure import Figure
 
-    with log.open(newline="") as file:
+    with log.open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     figure = Figure(figsize=(12, 6), layout="constrained")
     for axis, names in zip(figure.subplots(2, 3).flat, PANELS, strict=True):
