@@ -95,7 +95,7 @@ def _read_numbers(path: Path) -> list[int]:
 def cpu_features() -> tuple[str, ...]:
     """The notable instruction sets of this CPU; empty where the system does not list them."""
     try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:
         return ()
     flags = {

@@ -51,7 +51,7 @@ def draw(folder: Path, runs: dict[str, str], fields: tuple[str, ...], path: Path
 
 def read(path: Path, name: str) -> list[tuple[int, float]]:
     """The updates at which a column has a value, and the values."""
-    with path.open(newline="") as file:
+    with path.open(newline="", encoding="utf-8") as file:
         rows = csv.DictReader(file)
         return [(int(row["update"]), float(row[name])) for row in rows if row[name]]
 

@@ -14,7 +14,7 @@ def read_rows(path: Path | None) -> list[Row]:
     if path is None or not path.is_file():
         return []
     rows = []
-    for line in path.read_text().splitlines():
+    for line in path.read_text(encoding="utf-8").splitlines():
         try:
             rows.append(json.loads(line))
         except ValueError:

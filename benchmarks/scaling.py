@@ -48,7 +48,7 @@ def generations(
 
 def grown(name: str, side: int, folder: Path) -> Path:
     """The engine's recipe with latents of another side and seeded weights, exported."""
-    content = yaml.safe_load((RECIPES / f"{name}.yaml").read_text())
+    content = yaml.safe_load((RECIPES / f"{name}.yaml").read_text(encoding="utf-8"))
     content["backbone"]["size"] = side
     out = folder / str(side)
     export_engine(Recipe.model_validate(content), out, seeded="scaling")

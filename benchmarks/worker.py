@@ -85,6 +85,6 @@ def resident() -> float:
 
 
 def _status(field: str) -> float:
-    status = Path("/proc/self/status").read_text()
+    status = Path("/proc/self/status").read_text(encoding="utf-8")
     (line,) = (line for line in status.splitlines() if line.startswith(field))
     return int(line.split()[1]) * 1024 / 1e9

@@ -105,8 +105,14 @@ def _read_manifest(path: Path) -> Manifest:
 
 
 def _check_file(path: Path, expected: str) -> None:
-    if path.is_symlink() or not path.is_file():
+    if not path.is_file():
         raise EngineError(f"{path}: named in {MANIFEST} but not a regular file in the folder")
+    if not path.resolve().is_relative_to(path.parent.resolve()):
+        # Hub caches have such links, and what they lead to may change behind the engine's back.
+        raise EngineError(
+            f"{path}: a link to a file outside of the engine's folder; make a copy without links: "
+            f"cp -rL {path.parent} COPY"
+        )
     if (found := sha256(path)) != expected:
         raise EngineError(
             f"{path}: SHA-256 is {found[:12]}…, expected {expected[:12]}…; "

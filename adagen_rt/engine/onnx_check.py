@@ -76,9 +76,6 @@ def _check_external_data(path: Path, model: onnx.ModelProto, files: Collection[s
     for location in _external_files(model):
         if location not in files:
             raise EngineError(f"{path}: external data {location!r} is not listed in the manifest")
-        # A hard link could give an outside file a harmless name.
-        if (path.parent / location).stat().st_nlink > 1:
-            raise EngineError(f"{path}: external data {location!r} is a hard link")
 
 
 def _tensors(model: onnx.ModelProto) -> Iterator[onnx.TensorProto]:

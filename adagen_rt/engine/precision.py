@@ -14,6 +14,9 @@ INLINE_BYTES = 1 << 26
 #: Operators with nearly all the arithmetic and all the large weights.
 PRODUCTS = ("MatMul", "Gemm", "Conv")
 
+#: The first opset whose convolutions take bfloat16; in older ones they stay float32.
+BFLOAT16_CONV = 22
+
 #: Half precisions by the names that manifests use.
 HALF = {"float16": ir.DataType.FLOAT16, "bfloat16": ir.DataType.BFLOAT16}
 
@@ -38,8 +41,10 @@ def convert_products(model: ir.Model, dtype: ir.DataType) -> None:
     Adaptive norms, gates, the residual stream, softmax and the logits stay float32,
     where half precision overflows or loses digits that the sampler depends on.
     """
+    old = dtype == ir.DataType.BFLOAT16 and model.graph.opset_imports.get("", 1) < BFLOAT16_CONV
+    products = [name for name in PRODUCTS if not (old and name == "Conv")]
     for node in list(model.graph):
-        if node.op_type in PRODUCTS:
+        if node.op_type in products:
             # An optional input that is left out stays out.
             inputs = [None if value is None else _cast(value, dtype) for value in node.inputs]
             product = ir.node(

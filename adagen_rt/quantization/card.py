@@ -42,8 +42,7 @@ def write_card(path: Path, manifest: Manifest, reports: Mapping[str, Report]) ->
         f"of the whole above {limit:g}"
     )
     sections = [_section(graph, report) for graph, report in reports.items()]
-    path.write_text(
-        f"""# {manifest.name}, 8-bit integer weights
+    text = f"""# {manifest.name}, 8-bit integer weights
 
 Large matrix products have integer weights with a scale for every column, and their other factor
 is rounded row by row when it is met. The decoder's convolutions have integer weights with a scale
@@ -54,7 +53,7 @@ over the deviation of the graph's worst output, on what the graph is given in a 
 kind, with these weights alone as integers.
 
 {"".join(sections)}"""
-    )
+    path.write_text(text, encoding="utf-8")
 
 
 def _section(graph: str, report: Report) -> str:

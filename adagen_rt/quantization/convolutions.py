@@ -56,7 +56,9 @@ class Range:
         """Return the width of the 255 steps of the range, extended to 0, and the step of 0."""
         margin = np.float32(CHANNEL_MARGIN if self.low.ndim else MARGIN)
         more = margin * (self.high - self.low)
-        low, high = np.minimum(self.low - more, 0), np.maximum(self.high + more, 0)
+        # NumPy 1 would make a float64 of a float32 without axes and Python's 0.
+        none = np.float32(0)
+        low, high = np.minimum(self.low - more, none), np.maximum(self.high + more, none)
         step = np.maximum((high - low) / np.float32(255), np.float32(MIN_SCALE))
         return np.asarray(step), np.rint(-low / step).astype(np.uint8)
 

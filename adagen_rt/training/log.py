@@ -24,7 +24,7 @@ class CsvLog:
     def __init__(self, path: Path, fields: tuple[str, ...], keep_until: int) -> None:
         rows = list(_read_rows(path, keep_until))
         self.fields = fields
-        self.file = path.open("w", newline="")
+        self.file = path.open("w", newline="", encoding="utf-8")
         self.writer = csv.writer(self.file)
         self.writer.writerow(fields)
         self.writer.writerows(rows)
@@ -75,7 +75,7 @@ def _read_rows(path: Path, until: int) -> Iterator[list[str]]:
     """Yield the lines of an earlier log up to a step; none for a run that starts afresh."""
     if until == 0 or not path.is_file():
         return
-    with path.open(newline="") as file:
+    with path.open(newline="", encoding="utf-8") as file:
         for row in csv.reader(file):
             if row[0].isdigit() and int(row[0]) <= until:
                 yield row

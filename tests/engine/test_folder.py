@@ -111,8 +111,18 @@ def test_a_missing_file_is_refused(own_engine):
 def test_a_symlink_is_refused(own_engine, tmp_path):
     (own_engine / "policy.onnx").rename(tmp_path / "elsewhere")
     (own_engine / "policy.onnx").symlink_to(tmp_path / "elsewhere")
-    with pytest.raises(EngineError, match=r"policy\.onnx.*regular file"):
+    with pytest.raises(EngineError, match=r"policy\.onnx: a link .*copy without links: cp -rL"):
         open_engine(own_engine)
+
+
+def test_links_inside_the_folder_are_those_of_a_kubernetes_volume(own_engine):
+    inside = own_engine / "..2024_01"
+    inside.mkdir()
+    (own_engine / "..data").symlink_to(inside.name)
+    for path in [path for path in own_engine.iterdir() if path.is_file()]:
+        path.rename(inside / path.name)
+        path.symlink_to(f"..data/{path.name}")
+    assert open_engine(own_engine).path == own_engine
 
 
 def fail_half_way(folder):

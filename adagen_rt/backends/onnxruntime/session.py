@@ -10,6 +10,7 @@ import numpy as np
 import onnx
 
 from adagen_rt.backends.forks import survive_forks
+from adagen_rt.backends.onnxruntime.bfloat16 import widen_products
 from adagen_rt.backends.onnxruntime.int8 import integer_products
 from adagen_rt.backends.onnxruntime.providers import CPU, find_provider
 from adagen_rt.errors import AdagenError, EngineError, MissingExtraError
@@ -98,13 +99,13 @@ class OnnxRuntime:
 
     def _load(self, path: Path) -> OnnxSession:
         model = onnx.load(path, load_external_data=False)
-        integers = self._provider == CPU and integer_products(model)
-        source = model.SerializeToString() if integers else str(path)
+        rewritten = self._provider == CPU and _rewrite(model)
+        source = model.SerializeToString() if rewritten else str(path)
         return self._graph(source, path.parent, _sizes(model))
 
     def load_model(self, model: onnx.ModelProto, folder: Path) -> OnnxSession:
         """Load a graph from memory, which it may change; large weights are in ``folder``."""
-        integer_products(model)
+        _rewrite(model)
         return self._graph(model.SerializeToString(), folder, _sizes(model))
 
     def _graph(self, source: str | bytes, folder: Path, sizes: int) -> OnnxSession:
@@ -137,6 +138,12 @@ class OnnxRuntime:
         if not self._prepack:
             options.add_session_config_entry("session.disable_prepacking", "1")
         return options
+
+
+def _rewrite(model: onnx.ModelProto) -> bool:
+    """Fit a graph to the kernels that the CPU has, in place; tell whether that changed it."""
+    integers, half = integer_products(model), widen_products(model)
+    return integers or half
 
 
 def _sizes(model: onnx.ModelProto) -> int:

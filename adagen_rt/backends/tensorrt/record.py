@@ -100,7 +100,8 @@ def read_record(folder: Path) -> Record:
 
 def write_record(folder: Path, record: Record) -> None:
     """Write ``record.json``."""
-    (folder / RECORD).write_text(record.model_dump_json(indent=2) + "\n")
+    text = record.model_dump_json(indent=2) + "\n"
+    (folder / RECORD).write_text(text, encoding="utf-8")
 
 
 def mismatches(

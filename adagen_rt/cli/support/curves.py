@@ -23,7 +23,7 @@ def save_curves(path: Path, log: Path) -> None:
     # Not pyplot: it keeps figures alive and may look for a display.
     from matplotlib.figure import Figure
 
-    with log.open(newline="") as file:
+    with log.open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     panels = filled_panels(rows)
     columns = min(3, len(panels)) or 1

@@ -14,7 +14,7 @@ from fastapi.responses import HTMLResponse
 def page_router() -> APIRouter:
     """Make the route ``/``."""
     router = APIRouter()
-    content = files(__package__).joinpath("page.html").read_text("utf-8")
+    content = files(__package__).joinpath("page.html").read_text(encoding="utf-8")
     headers = {"Content-Security-Policy": content_policy(content), "X-Frame-Options": "DENY"}
 
     @router.get("/", response_class=HTMLResponse, include_in_schema=False)

@@ -136,7 +136,7 @@ def _read(path: Path) -> dict[int, tuple[float, Statics]]:
     if not path.is_file():
         return {}
     found = {}
-    with path.open(newline="") as file:
+    with path.open(newline="", encoding="utf-8") as file:
         for row in csv.DictReader(file):
             try:
                 statics = _STATICS.validate_python(json.loads(row["schedule"]))
