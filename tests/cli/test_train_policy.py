@@ -9,6 +9,7 @@ import yaml
 
 torch = pytest.importorskip("torch")
 
+from adagen_rt.export.description import describe_image
 from adagen_rt.export.recipe import load_recipe
 from adagen_rt.pipeline.load import load
 
@@ -155,7 +156,7 @@ def test_a_model_of_ones_own_size_goes_all_the_way(run, colour, tmp_path):
     done = run("export", out / "recipe.yaml", "--weights", out, "--out", engine)
     assert done.exit_code == 0, done.output
     result = load(engine).generate([1, 2], [3, 4], best_of=2, refine=2)
-    size = recipe.image_size
+    size = describe_image(recipe).size
     assert result.images.shape == (2, size, size, 3)
     assert not result.failures
     done = run("evaluate", engine, *given["real"], "--samples", 10, "--json")
