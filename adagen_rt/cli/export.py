@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -75,7 +76,7 @@ def export(
         from adagen_rt.export import check_export, export_engine
     except ImportError as error:
         raise MissingExtraError(error.name or "torch", "torch") from error
-    source = {
+    source: dict[str, Any] = {
         "weights": weights,
         "fidelity_from": fidelity_from,
         "weights_keys": dict(_parse_key(given) for given in weights_keys),

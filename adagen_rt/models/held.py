@@ -18,8 +18,10 @@ from adagen_rt.errors import CheckpointError
 
 #: Prefixes that are taken off: DistributedDataParallel's and AveragedModel's, `torch.compile`'s,
 #: Lightning's and its like, ema-pytorch's, and AdaNAT's policies'.
-PREFIXES = ("module.", "_orig_mod.", "model.", "network.", "net.", "ema_model.", "ema.")
-PREFIXES += ("policy_old.actor.",)
+PREFIXES = (
+    *("module.", "_orig_mod.", "model.", "network.", "net."),
+    *("ema_model.", "ema.", "policy_old.actor."),
+)
 #: Keys inside keys are looked through this deep: `{"trainer": {"var_wo_ddp": ...}}`.
 MAX_DEPTH = 3
 _AVERAGE = re.compile(r"(^|[._])(ema|average[d]?|swa)([._]|$)", re.IGNORECASE)

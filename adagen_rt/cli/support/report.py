@@ -81,7 +81,9 @@ def save_trace(path: Path, manifest: Manifest, result: Result, request: Request)
         for i in range(len(result))
     ]
     content = {"engine": manifest.name, **_asked(request), "samples": samples}
-    replace_file(path, lambda temporary: temporary.write_text(f"{json.dumps(content)}\n", encoding="utf-8"))
+    replace_file(
+        path, lambda temporary: temporary.write_text(f"{json.dumps(content)}\n", encoding="utf-8")
+    )
 
 
 def _asked(request: Request) -> dict[str, Any]:
