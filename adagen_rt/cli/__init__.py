@@ -13,7 +13,7 @@ import click
 
 from adagen_rt.cli.support.ending import Interrupted, ending_cleanly
 from adagen_rt.cli.support.verbosity import LOGGER, with_verbosity
-from adagen_rt.errors import AdagenError, InputError
+from adagen_rt.errors import AdagenError
 
 #: Commands in the order that help lists them; each is loaded when it is used, so that
 #: generating never waits for the training half.
@@ -69,10 +69,6 @@ class LazyGroup(click.Group):
             raise
         except click.UsageError as error:
             raise Failure(error.format_message()) from error
-        except InputError as error:
-            # Python's best_of is --best-of here; an environment variable keeps its name.
-            typed = error.field.replace("_", "-") if error.field.islower() else error.field
-            raise Failure(typed + str(error).removeprefix(error.field)) from error
         except AdagenError as error:
             LOGGER.debug("where it comes from:", exc_info=error)
             raise Failure(str(error)) from error

@@ -79,7 +79,11 @@ class AutoencoderKLConfig(AutoencoderConfig):
 
 @dataclass(frozen=True)
 class VQGANConfig(AutoencoderConfig):
-    """`vqgan_jax_strongaug.ckpt`; `latent_channels` is the width of a code."""
+    """Sizes of `vqgan_jax_strongaug.ckpt`; `latent_channels` is the width of a code.
+
+    Args:
+        vocabulary: Codes of the codebook.
+    """
 
     multipliers: tuple[Size, ...] = (1, 1, 2, 2, 4)
     decoder_blocks: Size = 2

@@ -23,9 +23,12 @@ SHARED = 4
 
 @dataclass(frozen=True)
 class MultiScaleConfig(AutoencoderConfig):
-    """`vae_ch160v4096z32.pth`; `scales` are the sides of the token maps, coarse to fine.
+    """Sizes of `vae_ch160v4096z32.pth`.
 
-    `phis` are the convolutions that refine them, by default the published rule's.
+    Args:
+        vocabulary: Codes of the codebook.
+        scales: Sides of the token maps, coarse to fine.
+        phis: Convolution that refines each scale; by default, the nearest of four.
     """
 
     channels: Size = 160

@@ -238,42 +238,35 @@ def same(state, other):
     return all(torch.equal(state[name], other[name]) for name in other)
 
 
-@pytest.mark.parametrize(
-    ("wrap", "key"),
-    [
-        (lambda good, bad: {"model": bad, "model_ema": good, "epoch": 1}, "model_ema"),
-        (lambda good, bad: {"model": bad, "ema": good, "opt": {}, "args": Namespace(lr=1)}, "ema"),
-        (lambda good, bad: {"state_dict": bad, "state_dict_ema": good}, "state_dict_ema"),
-        (
-            lambda good, bad: {
-                "net": bad,
-                "ema": {"n_averaged": torch.ones(()), **prefixed(good, "module.")},
-            },
-            "ema.module",
-        ),
-        (
-            lambda good, bad: {
-                "state_dict": {**prefixed(bad, "model."), **prefixed(good, "ema_model.")}
-            },
-            "state_dict.ema_model",
-        ),
-        (lambda good, bad: {"ema": {"shadow": torch.zeros(1)}, "model": good}, "model"),
-        (lambda good, bad: prefixed(good, "module."), "module"),
-        (lambda good, bad: prefixed(good, "_orig_mod.module."), "_orig_mod.module"),
-        (
-            lambda good, bad: {
-                "state_dict": {**prefixed(good, "model."), "loss.w": torch.ones(1)},
-                "epoch": 3,
-            },
-            "state_dict.model",
-        ),
-        (
-            lambda good, bad: {"trainer": {"var_wo_ddp": good, "vae_local": {"w": torch.ones(1)}}},
-            "trainer.var_wo_ddp",
-        ),
-    ],
-)
-def test_the_network_is_found_as_training_scripts_save_it(tmp_path, good, bad, wrap, key):
+def averaged(state):
+    """As `torch.optim.swa_utils.AveragedModel` saves it."""
+    return {"n_averaged": torch.ones(()), **prefixed(state, "module.")}
+
+
+def lightning(good, bad, prefix):
+    """One file with the parts of a whole training module."""
+    other = {"loss.weight": torch.ones(1), **prefixed(bad, "teacher.")}
+    return {"epoch": 3, "state_dict": {**prefixed(good, prefix), **other}}
+
+
+AS_SAVED = {
+    "model_ema": lambda good, bad: {"model": bad, "model_ema": good, "epoch": 1},
+    "ema": lambda good, bad: {"model": bad, "ema": good, "opt": {}, "args": Namespace(lr=1)},
+    "state_dict_ema": lambda good, bad: {"state_dict": bad, "state_dict_ema": good},
+    "ema.module": lambda good, bad: {"net": bad, "ema": averaged(good)},
+    "state_dict.ema_model": lambda good, bad: lightning(good, bad, "ema_model."),
+    "state_dict.model": lambda good, bad: lightning(good, bad, "model."),
+    "model": lambda good, bad: {"ema": {"shadow": torch.zeros(1)}, "model": good},
+    "module": lambda good, bad: prefixed(good, "module."),
+    "_orig_mod.module": lambda good, bad: prefixed(good, "_orig_mod.module."),
+    "trainer.var_wo_ddp": lambda good, bad: {
+        "trainer": {"var_wo_ddp": good, "vae_local": {"w": torch.ones(1)}}
+    },
+}
+
+
+@pytest.mark.parametrize(("key", "wrap"), AS_SAVED.items())
+def test_the_network_is_found_as_training_scripts_save_it(tmp_path, good, bad, key, wrap):
     state, told = loaded(tmp_path, wrap(good, bad))
     assert same(state, good)
     assert repr(key) in told[0]
@@ -311,9 +304,7 @@ def test_a_prefix_that_no_rule_takes_off_is_named(tmp_path, good):
 @pytest.mark.parametrize("zipped", [True, False])
 def test_arguments_dates_paths_and_numbers_beside_the_weights_are_inert(tmp_path, good, zipped):
     beside = {
-        "args": Namespace(
-            lr=1e-4, out=Path("runs"), when=datetime(2024, 1, 2, tzinfo=timezone.utc)
-        ),
+        "args": Namespace(lr=1e-4, out=Path("runs"), when=datetime.now(timezone.utc)),
         "took": timedelta(hours=3),
         "loss": np.float32(0.5),
         "best": np.float64(0.25),

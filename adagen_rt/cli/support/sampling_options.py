@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import fields
 from functools import wraps
 from typing import Any, TypeVar
@@ -10,7 +11,7 @@ from typing import Any, TypeVar
 import click
 from click.core import ParameterSource
 
-from adagen_rt.errors import InputError
+from adagen_rt.errors import AdagenError, InputError
 from adagen_rt.sampling.params import ROWS, SamplingParams
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -37,7 +38,8 @@ def sampling_options(*names: str) -> Callable[[Command], Command]:
             if "schedule" in values:
                 named = {name: given.pop(name) for name in SHORT} | {"schedule": values["schedule"]}
                 values["schedule"] = _one_schedule(named)
-            return command(*arguments, params=SamplingParams(**values), **given)
+            with _named_as_options():
+                return command(*arguments, params=SamplingParams(**values), **given)
 
         decorated: Any = call
         for option in reversed(wanted):
@@ -54,12 +56,28 @@ def _option(name: str, default: Any) -> Callable[[Any], Any]:
     row = ROWS[name]
     kind: Any = click.Choice(row.choices) if row.choices else row.kind
     return click.option(
-        f"--{name.replace('_', '-')}",
+        f"--{_option_name(name)}",
         type=kind,
         default=default,
         show_default=default is not None,
         help=row.text,
     )
+
+
+def _option_name(name: str) -> str:
+    return name.replace("_", "-")
+
+
+@contextmanager
+def _named_as_options() -> Iterator[None]:
+    """Name parameters in errors of the block as they are typed here: best_of is --best-of."""
+    try:
+        yield
+    except InputError as error:
+        if error.field not in ROWS or _option_name(error.field) == error.field:
+            raise
+        told = str(error).removeprefix(error.field)
+        raise AdagenError(_option_name(error.field) + told) from error
 
 
 def _one_schedule(given: dict[str, Any]) -> Any:
