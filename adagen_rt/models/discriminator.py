@@ -21,7 +21,7 @@ class Head(nn.Module):
     Args:
         channels: Channels of the map.
         width: Channels of the hidden layer.
-        classes: Number of class labels.
+        classes: Number of classes.
     """
 
     mean: Tensor
@@ -43,12 +43,12 @@ class Head(nn.Module):
         self.mean.copy_(mean)
         self.scale.copy_(1 / deviation.clamp(min=1e-3))
 
-    def forward(self, features: Tensor, labels: Tensor) -> Tensor:
-        """Compute logits (N, h * w) of a map (N, C, h, w) under labels (N,)."""
+    def forward(self, features: Tensor, classes: Tensor) -> Tensor:
+        """Compute logits (N, h * w) of a map (N, C, h, w) under classes (N,)."""
         x = F.leaky_relu(self.enter((features - self.mean) * self.scale), SLOPE)
         x = x + F.leaky_relu(self.mix(x), SLOPE)
         x = x / math.sqrt(2)
-        projected = (x * self.classes(labels)[:, :, None, None]).sum(dim=1)
+        projected = (x * self.classes(classes)[:, :, None, None]).sum(dim=1)
         logits: Tensor = self.leave(x)[:, 0] + projected
         return logits.flatten(1)
 
@@ -63,7 +63,7 @@ class Discriminator(nn.Module):
 
     Args:
         widths: Channels of each map.
-        classes: Number of class labels.
+        classes: Number of classes.
         width: Channels of each head's hidden layer.
     """
 
@@ -77,7 +77,7 @@ class Discriminator(nn.Module):
             assert isinstance(head, Head)
             head.calibrate(features)
 
-    def forward(self, maps: tuple[Tensor, ...], labels: Tensor) -> list[Tensor]:
+    def forward(self, maps: tuple[Tensor, ...], classes: Tensor) -> list[Tensor]:
         """Compute logits (N, h * w) of each map (N, C, h, w)."""
         heads = zip(self.heads, maps, strict=True)
-        return [head(features, labels) for head, features in heads]
+        return [head(features, classes) for head, features in heads]

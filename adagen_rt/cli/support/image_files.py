@@ -57,18 +57,18 @@ def save_arrays(path: Path, made: Made) -> None:
     replace_file(path, lambda temporary: _save_npz(temporary, {**arrays, KEY: facts}))
 
 
-def save_sheet(path: Path, made: Made, labels: bool) -> None:
+def save_sheet(path: Path, made: Made, captions: bool) -> None:
     """Write the good images as a grid that is nearly square.
 
     Args:
         path: A picture.
         made: The images.
-        labels: Whether class and seed stand under each.
+        captions: Whether class and seed stand under each.
     """
     facts, images = file_facts(made, made.good), made.result.images[made.good]
-    if labels:
+    if captions:
         images = with_captions(images, [caption_of(sample) for sample in facts["samples"]])
-    grid = join_grid(images, fill=WHITE if labels else 0)
+    grid = join_grid(images, fill=WHITE if captions else 0)
     save_picture(path, grid, facts)
 
 

@@ -57,7 +57,10 @@ OPTIONS = (
     ),
     click.option("--trace", type=NamedPath(), help="JSON of what was chosen for each image."),
     click.option(
-        "--labels", is_flag=True, help="Write class and seed under each image of a grid or preview."
+        "--labels",
+        "captions",
+        is_flag=True,
+        help="Write class and seed under each image of a grid or preview.",
     ),
     click.option(
         "--overwrite",
@@ -80,7 +83,7 @@ class Outputs:
         preview: The samples after each step.
         plot: The schedules, drawn.
         trace: The schedules, as numbers.
-        labels: Whether images have words under them.
+        captions: Whether images have words under them.
         overwrite: Whether to write over what others made.
         resume: Whether to go on with what an interrupted run left.
         files: The images' files that have been written.
@@ -91,7 +94,7 @@ class Outputs:
     preview: Path | None
     plot: Path | None
     trace: Path | None
-    labels: bool
+    captions: bool
     overwrite: bool
     resume: bool
     files: list[Path] = field(default_factory=list)
@@ -155,7 +158,7 @@ class Outputs:
             self.files.append(self.out)
         if self.preview:
             facts = file_facts(made, range(min(PREVIEW_SAMPLES, len(made.result))))
-            preview.save(self.preview, facts, self.labels)
+            preview.save(self.preview, facts, self.captions)
         if self.plot:
             spec, schedule = made.manifest.schedule, made.result.schedule
             save_plot(self.plot, spec, made.request.steps, schedule, schedule_title(made))
@@ -165,7 +168,7 @@ class Outputs:
         return [*self.files, *extras], [*([self.out] if self.files else []), *extras]
 
     def _save_sheet(self, path: Path, made: Made) -> None:
-        save_sheet(path, made, self.labels)
+        save_sheet(path, made, self.captions)
 
     def _check_folder_options(self) -> None:
         if self.kind and not self.in_folder:

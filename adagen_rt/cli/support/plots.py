@@ -123,7 +123,7 @@ def save_latencies(path: Path, measured: Sequence[Measurement], title: str) -> N
         axis.set(ylabel=unit, xlabel="batch size", ylim=(0, None))
         # No image can be half made.
         axis.set_xscale("log", base=2)
-        axis.set_xticks(batches, labels=[str(batch) for batch in batches], minor=False)
+        axis.set_xticks(batches, [str(batch) for batch in batches])
         axis.minorticks_off()
         axis.grid(alpha=0.3)
     figure.suptitle(title)

@@ -50,16 +50,18 @@ class Preview:
             self._columns.append(step.preview()[:PREVIEW_SAMPLES])
             self._numbers.append(step.number)
 
-    def save(self, path: Path, facts: Facts, labels: bool) -> None:
+    def save(self, path: Path, facts: Facts, captions: bool) -> None:
         """Write what was kept, in the format that the name ends with.
 
         Args:
             path: A .png has a row for each sample and a column for each step; others move.
             facts: How the samples were made.
-            labels: Whether each image has its class and step.
+            captions: Whether each image has its class and step.
         """
         shown = facts | {"samples": facts["samples"][:PREVIEW_SAMPLES]}
-        columns = [self._captioned(i, shown) if labels else c for i, c in enumerate(self._columns)]
+        columns = [
+            self._captioned(i, shown) if captions else c for i, c in enumerate(self._columns)
+        ]
         kind = STEPS[path.suffix.lower()]
         if kind != "png":
             _save_moving(path, kind, columns, shown)

@@ -117,8 +117,8 @@ def _request(engine: EngineFolder, facts: Facts) -> Request:
         best_of=1,
         fidelity=shares if any(shares) else 0.0,
     )
-    labels, seeds = ([sample[name] for sample in samples] for name in ("label", "seed"))
-    return make_request(engine.manifest, labels, seeds, params)
+    asked, seeds = ([sample[name] for sample in samples] for name in ("label", "seed"))
+    return make_request(engine.manifest, asked, seeds, params)
 
 
 def _word(path: Path, facts: Facts, name: str, choices: Sequence[str]) -> Any:

@@ -43,7 +43,7 @@ class Image:
 
     @property
     def label(self) -> int:
-        """Class of the image, of an engine with class labels."""
+        """Class of the image, where the engine takes classes."""
         label: int = self.condition["label"]
         return label
 
@@ -101,7 +101,7 @@ class Job:
 
     @property
     def label(self) -> int:
-        """Class of the image, of an engine with class labels."""
+        """Class of the image, where the engine takes classes."""
         label: int = self.condition["label"]
         return label
 

@@ -40,11 +40,11 @@ class Metrics:
             for name, text in GAUGES.items()
         }
 
-    def _counter(self, name: str, text: str, *labels: str) -> Counter:
-        return Counter(f"adagen_{name}", text, labels, registry=self.registry)
+    def _counter(self, name: str, text: str, *names: str) -> Counter:
+        return Counter(f"adagen_{name}", text, names, registry=self.registry)
 
-    def _histogram(self, name: str, text: str, *labels: str) -> Histogram:
-        return Histogram(f"adagen_{name}", text, labels, buckets=SECONDS, registry=self.registry)
+    def _histogram(self, name: str, text: str, *names: str) -> Histogram:
+        return Histogram(f"adagen_{name}", text, names, buckets=SECONDS, registry=self.registry)
 
     def watch(self, engine: BatchEngine) -> None:
         """Show an engine from now on."""
