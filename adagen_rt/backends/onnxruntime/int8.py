@@ -8,6 +8,7 @@ integers around 128, because unsigned times signed is the fastest pair of types 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 
 import numpy as np
@@ -40,13 +41,15 @@ def integer_products(model: onnx.ModelProto) -> bool:
         return False
     nodes: list[NodeProto] = []
     rounded: set[str] = set()
+    used: Counter[str] = Counter()
     for node in graph.node:
         if node.op_type == "MatMul" and node.input[1] in weights:
             rows, weight = node.input[0], weights[node.input[1]]
             if rows not in rounded:
                 rounded.add(rows)
                 nodes.extend(_round_rows(rows))
-            nodes.extend(_multiply(rows, weight, node.output[0]))
+            stored = _own_copy(graph, weight.input[0], used)
+            nodes.extend(_multiply(rows, stored, weight.input[1], node.output[0]))
         elif node.output[0] not in weights:
             nodes.append(node)
     del graph.node[:]
@@ -74,11 +77,26 @@ def _round_rows(rows: str) -> Iterator[NodeProto]:
     yield helper.make_node("QuantizeLinear", [fraction, one, middle], [integers])
 
 
-def _multiply(rows: str, weight: NodeProto, output: str) -> Iterator[NodeProto]:
+def _own_copy(graph: onnx.GraphProto, stored: str, used: Counter[str]) -> str:
+    """Name weights that no other product reads, for ONNX Runtime to rearrange.
+
+    On processors without VNNI, it makes unsigned weights of a product's signed ones under a name
+    made of theirs, and fails when a second product has it do the same.
+    """
+    used[stored] += 1
+    if used[stored] == 1:
+        return stored
+    original = next(tensor for tensor in graph.initializer if tensor.name == stored)
+    copy = graph.initializer.add()
+    copy.CopyFrom(original)
+    copy.name = name = f"{_PREFIX}{stored}.{used[stored]}"
+    return name
+
+
+def _multiply(rows: str, stored: str, columns: str, output: str) -> Iterator[NodeProto]:
     one, middle = _PREFIX + "one", _PREFIX + "middle"
     integers, scale = f"{_PREFIX}{rows}.integers", f"{_PREFIX}{rows}.scale"
     product = f"{_PREFIX}{output}.product"
-    stored, columns = weight.input[:2]
     yield helper.make_node(
         "MatMulIntegerToFloat",
         [integers, stored, one, columns, middle],
