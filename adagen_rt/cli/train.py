@@ -58,7 +58,7 @@ def generator(
     Writes the weight files that the recipe names into the run's folder, ready for
     `adagen-rt export --weights`.
     """
-    prepare_torch(threads)
+    prepare_torch(threads, options["device"])
     from adagen_rt.export.recipe import load_recipe
 
     recipe = load_recipe(recipe_file)
@@ -96,7 +96,7 @@ def classifier(
     device: str,
 ) -> None:
     """Train a network that judges generated images."""
-    prepare_torch(threads)
+    prepare_torch(threads, device)
     import torch
 
     from adagen_rt.evaluation.data import load_fashion_mnist

@@ -111,7 +111,7 @@ def policy(
     OUT/policy. Several processes train together under
     `torchrun -m adagen_rt train policy ...`.
     """
-    prepare_torch(threads)
+    prepare_torch(threads, options["device"])
     from adagen_rt.training.policy.parallel import Workers
 
     written = (*records("policy"), *MADE, RECIPE_FILE)

@@ -62,7 +62,7 @@ def schedule(
     OUT/recipe.yaml, from which `adagen-rt export OUT/recipe.yaml --weights OUT` makes an
     engine that `generate --tuned` and `evaluate` can run under it; OUT/search.csv has them all.
     """
-    prepare_torch(threads)
+    prepare_torch(threads, device)
     from adagen_rt.export.recipe import load_recipe
     from adagen_rt.training.policy.search import SearchConfig
 

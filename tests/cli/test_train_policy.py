@@ -96,6 +96,8 @@ def test_the_shipped_recipes_survive_being_written_again(tmp_path):
         (("--steps", 5), "steps: got 5, expected an even number"),
         (("--smoothing", 1), "--smoothing"),
         (("--data", "/nowhere"), "--data"),
+        (("--device", "foo"), "--device: got 'foo', expected cpu, or a device"),
+        (("--device", "meta"), "--device: got 'meta'"),
         (("--weights", "/nowhere"), "backbone.safetensors"),
     ],
 )

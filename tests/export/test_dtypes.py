@@ -1,4 +1,4 @@
-"""Every dtype of every family is exported, and runs."""
+"""Every dtype that has a path of its own is exported of every family, and runs."""
 
 import pytest
 
@@ -12,7 +12,7 @@ from adagen_rt.export import export_engine
 from adagen_rt.pipeline.stepwise import StepwisePipeline
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float16", "bfloat16", "int8"])
+@pytest.mark.parametrize("dtype", ["bfloat16", "int8"])
 @pytest.mark.parametrize("family", FAMILIES)
 def test_an_export_runs(tmp_path, family, dtype):
     engine = export_engine(tiny_recipe(family), tmp_path / "engine", seeded="tiny", dtype=dtype)

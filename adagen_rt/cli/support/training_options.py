@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import click
 
-from adagen_rt.errors import MissingExtraError
+from adagen_rt.errors import InputError, MissingExtraError
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -39,14 +39,16 @@ _weights_option = click.option(
 )
 
 
-def prepare_torch(threads: int | None = None) -> None:
+def prepare_torch(threads: int | None = None, device: str = "cpu") -> None:
     """Check that PyTorch and the rest of its extra are installed, and set its threads.
 
     Args:
         threads: CPU threads; None leaves PyTorch's own choice.
+        device: PyTorch's name of the device to compute on.
 
     Raises:
         MissingExtraError: A package is not installed.
+        InputError: PyTorch has no such device here.
     """
     try:
         import torch
@@ -56,6 +58,13 @@ def prepare_torch(threads: int | None = None) -> None:
         raise MissingExtraError(error.name or "torch", "torch") from error
     if threads is not None:
         torch.set_num_threads(threads)
+    try:
+        there = torch.zeros(1, device=device).cpu().item() == 0
+    except (RuntimeError, AssertionError, NotImplementedError):
+        there = False  # unknown, not built in, not in this machine, or without memory
+    if not there:
+        expected = "cpu, or a device that PyTorch finds here, such as cuda or cuda:0"
+        raise InputError("--device", device, expected)
 
 
 def recipe_options(command: F) -> F:
