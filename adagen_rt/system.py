@@ -57,7 +57,7 @@ def cpu_quota(process: Path = Path("/proc/self/cgroup"), root: Path = CGROUPS) -
 def _cgroups(process: Path, root: Path) -> Iterator[Path]:
     """Yield the folders that can have a limit of this process."""
     try:
-        lines = process.read_text().splitlines()
+        lines = process.read_text(encoding="utf-8").splitlines()
     except OSError:
         return
     for line in lines:
@@ -85,7 +85,7 @@ def _limit_v1(folder: Path) -> float | None:
 def _read_numbers(path: Path) -> list[int]:
     """Return the positive numbers of a file, if it has nothing else."""
     try:
-        words = path.read_text().split()
+        words = path.read_text(encoding="utf-8").split()
     except OSError:
         return []
     numbers = [int(word) for word in words if word.isdecimal() and int(word) > 0]

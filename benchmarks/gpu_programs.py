@@ -63,7 +63,8 @@ class Model:
         graphs = TorchGraphs(self.manifest, calls, self.dtype, self.place.torch_device, compiled)
         driver, stream = self.place.driver, self.place.stream
         steps, policies = self.recipe.schedule.steps, () if self.policy is None else ("policy",)
-        return build_program(Setting(self.manifest, graphs, driver, stream, batch, steps, policies))
+        manifest = self.manifest.with_graphs(calls)
+        return build_program(Setting(manifest, graphs, driver, stream, batch, steps, policies))
 
     def runner(self, program: Program) -> Runner:
         """Warmed, and captured where that is possible."""

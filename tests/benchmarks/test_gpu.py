@@ -69,7 +69,7 @@ def test_the_baseline_generates_what_the_program_does(family, dtype, model):
 
     tiny = model(family, dtype)
     seeds = np.arange(2)
-    images = tiny.runner(tiny.program(2)).run(seeds, seeds).images
+    images = tiny.runner(tiny.program(2)).run({"labels": seeds}, seeds).images
     same = baseline(tiny, 2, compiled=False, ops=ReferenceOps(), noise=Philox)
     difference = np.abs(images - same().movedim(1, -1).numpy() * 255)
     # In half precision a token on the edge may fall to another side.

@@ -47,7 +47,7 @@ def _apply(context: click.Context, parameter: click.Parameter, path: Path | None
 
 
 def _read(path: Path) -> dict[Any, Any]:
-    text = path.read_text("utf-8")
+    text = path.read_text(encoding="utf-8")
     try:
         content = json.loads(text) if path.suffix.lower() == ".json" else _read_yaml(text)
     except ValueError as error:

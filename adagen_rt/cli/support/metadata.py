@@ -100,7 +100,7 @@ def read_facts(path: Path) -> Facts | None:
     suffix = path.suffix.lower()
     try:
         if suffix == ".json":
-            text = path.read_text("utf-8")
+            text = path.read_text(encoding="utf-8")
         elif suffix == ".npz":
             with np.load(path, allow_pickle=False) as arrays:
                 text = str(arrays[KEY])

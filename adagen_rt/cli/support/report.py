@@ -84,7 +84,8 @@ def save_trace(path: Path, made: Made) -> None:
         for i in range(len(made.result))
     ]
     content = {**made.facts, "samples": samples}
-    replace_file(path, lambda temporary: temporary.write_text(f"{json.dumps(content)}\n", "utf-8"))
+    text = f"{json.dumps(content)}\n"
+    replace_file(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
 
 
 def _told(made: Made, place: int) -> Facts:

@@ -8,15 +8,15 @@ torch = pytest.importorskip("torch")
 from program.host import Submitted
 
 import adagen_rt
+from adagen_rt.backends.torch import engine as torch_engine
 from adagen_rt.backends.torch.engine import EngineGraphs
 from adagen_rt.cuda.host import HostDriver
 from adagen_rt.engine.folder import open_engine
 from adagen_rt.errors import DeviceError, MissingExtraError
-from adagen_rt.models import engine_graphs
 from adagen_rt.pipeline.captured import CapturedPipeline
 
 LABELS, SEEDS = [0, 1, 2, 2, 1], [5, 6, 7, 2**63 - 1, 0]
-OPTIONS = [{}, {"static": True}, {"fidelity": [0, 0.5, 1, 0, 0.25]}, {"best_of": 2}]
+OPTIONS = [{}, {"schedule": "static"}, {"fidelity": [0, 0.5, 1, 0, 0.25]}, {"best_of": 2}]
 
 
 class HostEngineGraphs(Submitted):
@@ -56,13 +56,13 @@ def test_without_a_gpu_one_line_says_so(tiny_engine, monkeypatch):
     def nothing(**options):
         raise DeviceError("no NVIDIA GPU: the driver's library was not found")
 
-    monkeypatch.setattr(engine_graphs, "open_driver", nothing)
+    monkeypatch.setattr(torch_engine, "open_driver", nothing)
     with pytest.raises(DeviceError, match="no NVIDIA GPU"):
         adagen_rt.load(tiny_engine, backend="torch")
 
 
 def test_a_pytorch_without_cuda_is_told(tiny_engine, monkeypatch):
-    monkeypatch.setattr(engine_graphs, "open_driver", lambda **options: HostDriver())
+    monkeypatch.setattr(torch_engine, "open_driver", lambda **options: HostDriver())
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(DeviceError, match="this build of PyTorch cannot use the GPU"):
         adagen_rt.load(tiny_engine, backend="torch")

@@ -27,12 +27,13 @@ def make_runner(family, dtype):
     networks = tiny_networks(recipe)
     environment = tiny_environment(recipe, networks)
     policy = environment.multi_scale(networks.policy)
-    manifest, generator = environment.manifest, (environment.backbone, environment.decoder)
+    manifest, generator = environment.manifest, (networks.backbone, networks.decoder)
     cast_networks(manifest, *generator, dtype)
     calls = network_calls(manifest, *generator, policy, dtype)
     driver = HostDriver()
     graphs = Submitted(TorchGraphs(manifest, calls, dtype, "cpu"), driver)
     steps = recipe.schedule.steps
+    manifest = manifest.with_graphs(calls)
     setting = Setting(manifest, graphs, driver, 1, len(LABELS), steps, ("policy",))
     return Runner(build_program(setting), driver, 1), environment, policy
 
@@ -44,11 +45,11 @@ def generate(environment, policy):
 
     loop = environment.loop(ask)
     index, labels, seeds = (torch.from_numpy(a) for a in (np.arange(3), LABELS, SEEDS))
-    state, decisions = loop.start(index, labels, seeds)
-    for _ in range(loop.family.steps):
+    state, decisions = loop.start(index, {"labels": labels}, seeds)
+    for _ in range(loop.rule.steps):
         state, decision = loop.step(state)
         decisions.append(decision)
-    images = environment.decode(loop.family.latents(state)) * 255
+    images = environment.decode(loop.rule.latents(state)) * 255
     chosen = [torch.stack(list(d.actions.values())).numpy() for d in decisions]
     return images.movedim(1, -1).numpy(), np.stack(chosen)
 
@@ -56,7 +57,7 @@ def generate(environment, policy):
 @pytest.mark.parametrize("family", FAMILIES)
 def test_float32_is_what_the_trainer_generates(family):
     runner, environment, policy = make_runner(family, torch.float32)
-    outcome = runner.run(LABELS, SEEDS)
+    outcome = runner.run({"labels": LABELS}, SEEDS)
     images, chosen = generate(environment, policy)
     np.testing.assert_allclose(outcome.trace, chosen, rtol=1e-4, atol=1e-6)
     assert np.abs(outcome.images - images).max() < 1.01
@@ -65,7 +66,7 @@ def test_float32_is_what_the_trainer_generates(family):
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 @pytest.mark.parametrize("family", FAMILIES)
 def test_half_precision_generates(family, dtype):
-    outcome = make_runner(family, dtype)[0].run(LABELS, SEEDS)
+    outcome = make_runner(family, dtype)[0].run({"labels": LABELS}, SEEDS)
     assert not outcome.failed.any()
     assert np.isfinite(outcome.trace).all()
     assert outcome.images.std() > 0

@@ -11,11 +11,11 @@ from tiny_recipes import FAMILIES, tiny_networks, tiny_recipe
 
 from adagen_rt.backends.onnxruntime.session import OnnxRuntime
 from adagen_rt.backends.tensorrt.profiles import graph_profiles
+from adagen_rt.backends.torch import onnx_module
 from adagen_rt.backends.torch.onnx_module import OPERATORS, OnnxModule
 from adagen_rt.engine.folder import open_engine, shipped_engines
 from adagen_rt.errors import EngineError
 from adagen_rt.export.engine import export_networks
-from adagen_rt.models import onnx_module
 
 BATCH = 2
 
