@@ -1,5 +1,7 @@
 """The backend torch: an engine's graphs in PyTorch, in the device loop."""
 
+import sys
+
 import numpy as np
 import pytest
 
@@ -69,6 +71,7 @@ def test_a_pytorch_without_cuda_is_told(tiny_engine, monkeypatch):
 
 
 def test_without_pytorch_the_extra_is_named(tiny_engine, monkeypatch):
-    monkeypatch.setattr("adagen_rt.pipeline.load.find_spec", lambda module: None)
+    monkeypatch.delitem(sys.modules, torch_engine.__name__)
+    monkeypatch.setitem(sys.modules, "torch", None)
     with pytest.raises(MissingExtraError, match=r"adagen-rt\[torch-cuda\]"):
         adagen_rt.load(tiny_engine, backend="torch")
