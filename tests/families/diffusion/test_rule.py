@@ -171,7 +171,7 @@ def test_steps_must_be_whole_solver_steps():
 def test_a_manifest_names_its_solver_unless_it_is_the_usual_one():
     assert "solver" not in make("dit").spec.model_dump()
     assert make("dit", "euler").spec.model_dump()["solver"] == "euler"
-    with pytest.raises(ValueError, match=r"(?s)solver.*got 'heun', expected one of dpmpp_2s, euler"):
+    with pytest.raises(ValueError, match=r"(?s)solver.*got 'heun', expected one of dpmpp_2s"):
         make("dit", "heun")
 
 
