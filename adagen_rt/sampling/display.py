@@ -13,6 +13,8 @@ import numpy.typing as npt
 from adagen_rt.sampling.pictures import to_grid
 
 if TYPE_CHECKING:
+    from PIL.Image import Image
+
     from adagen_rt.sampling.result import Result
 
 #: Samples named in one line, and images in a notebook's picture.
@@ -33,21 +35,25 @@ def one_line(result: Result) -> str:
 
 def as_png(result: Result) -> bytes:
     """Encode the first images as one picture."""
-    buffer = io.BytesIO()
-    to_grid(result.images[:SHOWN]).save(buffer, format="png")
-    return buffer.getvalue()
+    return _encode(to_grid(result.images[:SHOWN]))
 
 
 def as_html(result: Result) -> str:
     """Show the first images, and the median of the samples' actions at each policy call."""
-    picture = b64encode(as_png(result)).decode("ascii")
-    side = to_grid(result.images[:SHOWN]).size[0]
-    width = side * max(1, SIDE // side)
+    grid, line = to_grid(result.images[:SHOWN]), one_line(result)
+    picture = b64encode(_encode(grid)).decode("ascii")
+    width = grid.width * max(1, SIDE // grid.width)
     return (
         f'<img width="{width}" style="image-rendering: pixelated" '
-        f'src="data:image/png;base64,{picture}" alt="{escape(one_line(result))}">'
-        f"<p>{escape(one_line(result)[1:-1])}</p>{_table(result)}"
+        f'src="data:image/png;base64,{picture}" alt="{escape(line)}">'
+        f"<p>{escape(line[1:-1])}</p>{_table(result)}"
     )
+
+
+def _encode(picture: Image) -> bytes:
+    buffer = io.BytesIO()
+    picture.save(buffer, format="png")
+    return buffer.getvalue()
 
 
 def _table(result: Result) -> str:

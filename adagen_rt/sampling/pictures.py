@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from adagen_rt.condition import take_rows
 from adagen_rt.errors import InputError, SampleError
 from adagen_rt.files import check_writable, replace_file, staged_files
+from adagen_rt.types import Arrays
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -97,33 +97,55 @@ def save_images(path: Path, result: Result) -> list[Path]:
     Raises:
         SampleError: All have failed.
     """
-    good = [i for i in range(len(result)) if i not in result.failures]
-    if not good:
+    if not result.good:
         raise SampleError(min(result.failures.values()))
     if is_folder(path):
-        return _save_folder(path, result, good)
-    images = result.images[good]
+        return _save_folder(path, result)
     if path.suffix == ".npz":
-        rows = take_rows(result.rows, np.array(good))
-        _save_arrays(path, {"images": images, **rows, "seeds": result.seeds[good]})
+        save_arrays(path, good_arrays(result))
     else:
-        picture = to_grid(images)
+        picture = to_grid(result.images[result.good])
         replace_file(path, lambda temporary: picture.save(temporary, format="png"))
     return [path]
 
 
-def _save_arrays(path: Path, arrays: dict[str, Any]) -> None:
-    replace_file(path, lambda temporary: np.savez_compressed(temporary, **arrays))
+def good_arrays(result: Result) -> Arrays:
+    """Return the images that did not fail, their conditions and their seeds, by name."""
+    good = result.good
+    rows = take_rows(result.rows, np.array(good))
+    return {"images": result.images[good], **rows, "seeds": result.seeds[good]}
 
 
-def _save_folder(folder: Path, result: Result, chosen: Sequence[int]) -> list[Path]:
-    digits = len(str(len(result) - 1))
+def save_arrays(path: Path, arrays: Arrays) -> None:
+    """Write arrays into one compressed .npz."""
+
+    def write(temporary: Path) -> None:
+        # A file and not its path, to which NumPy would add a second ending after .NPZ.
+        with temporary.open("wb") as file:
+            np.savez_compressed(file, **arrays)
+
+    replace_file(path, write)
+
+
+def image_name(result: Result, place: int, number: int, total: int) -> str:
+    """Name the file of an image, such as ``03-label2-seed7``, without an ending.
+
+    Args:
+        result: The images.
+        place: Place of the image in the result.
+        number: Its number in the whole run.
+        total: Images of the whole run.
+    """
+    asked = result.condition.describe(result.rows, place) | {"seed": result.seeds[place]}
+    parts = [f"{name}{value}" for name, value in asked.items()]
+    return "-".join([f"{number:0{len(str(total - 1))}}", *parts])
+
+
+def _save_folder(folder: Path, result: Result) -> list[Path]:
     names = []
     with staged_files(folder) as staging:
-        for i in chosen:
-            asked = result.condition.describe(result.rows, i) | {"seed": result.seeds[i]}
-            parts = [f"{name}{value}" for name, value in asked.items()]
-            names.append("-".join([f"{i:0{digits}}", *parts]) + ".png")
+        for i in result.good:
+            names.append(f"{image_name(result, i, i, len(result))}.png")
             to_picture(result.images[i]).save(staging / names[-1])
     return [folder / name for name in names]
 

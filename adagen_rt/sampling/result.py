@@ -62,6 +62,11 @@ class Result:
         return labels
 
     @property
+    def good(self) -> list[int]:
+        """Places of the images that did not fail."""
+        return [i for i in range(len(self)) if i not in self.failures]
+
+    @property
     def class_names(self) -> list[str]:
         """Class of each image by its name, or by its number where classes have no names."""
         names = self.condition.names if isinstance(self.condition, ClassLabels) else ()

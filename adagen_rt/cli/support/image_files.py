@@ -17,11 +17,18 @@ from adagen_rt.cli.support.metadata import (
     file_facts,
     picture_options,
 )
-from adagen_rt.condition import take_rows
 from adagen_rt.engine.manifest import ImageSpec
 from adagen_rt.errors import InputError
 from adagen_rt.files import check_writable, replace_file, staged_files
-from adagen_rt.sampling.pictures import check_grid, is_folder, join_grid, to_picture
+from adagen_rt.sampling.pictures import (
+    check_grid,
+    good_arrays,
+    image_name,
+    is_folder,
+    join_grid,
+    save_arrays,
+    to_picture,
+)
 from adagen_rt.sampling.result import Images
 
 
@@ -48,13 +55,10 @@ def check_target(path: Path, count: int, image: ImageSpec) -> None:
     check_writable("out", path)
 
 
-def save_arrays(path: Path, made: Made) -> None:
+def save_npz(path: Path, made: Made) -> None:
     """Write the good images, what they were conditioned on, and how they were made."""
-    chosen = made.good
-    rows = take_rows(made.request.rows, np.array(chosen))
-    facts = np.array(json.dumps(file_facts(made, chosen)))
-    arrays = {"images": made.result.images[chosen], **rows, "seeds": made.result.seeds[chosen]}
-    replace_file(path, lambda temporary: _save_npz(temporary, {**arrays, KEY: facts}))
+    facts = np.array(json.dumps(file_facts(made, made.good)))
+    save_arrays(path, {**good_arrays(made.result), KEY: facts})
 
 
 def save_sheet(path: Path, made: Made, captions: bool) -> None:
@@ -94,7 +98,8 @@ def save_folder(folder: Path, made: Made, total: int, suffix: str) -> list[Path]
     with staged_files(folder) as staging:
         for place in made.good:
             facts = file_facts(made, [place])
-            names.append(_name(made, place, len(str(total - 1))) + suffix)
+            number = int(made.numbers[place])
+            names.append(image_name(made.result, place, number, total) + suffix)
             picture = to_picture(made.result.images[place])
             write_picture(staging / names[-1], picture, PICTURES[suffix], facts)
     return [folder / name for name in names]
@@ -103,16 +108,3 @@ def save_folder(folder: Path, made: Made, total: int, suffix: str) -> list[Path]
 def write_picture(path: Path, picture: Image.Image, kind: str, facts: Facts) -> None:
     """Write a picture in place, in a format as Pillow calls it."""
     picture.save(path, format=kind, **QUALITY.get(kind, {}), **picture_options(kind, facts))
-
-
-def _name(made: Made, place: int, digits: int) -> str:
-    """Such as ``03-label2-seed7``."""
-    asked = made.manifest.condition.describe(made.request.rows, place)
-    asked |= {"seed": made.result.seeds[place]}
-    parts = [f"{name}{value}" for name, value in asked.items()]
-    return "-".join([f"{made.numbers[place]:0{digits}}", *parts])
-
-
-def _save_npz(path: Path, arrays: dict[str, Images]) -> None:
-    with path.open("wb") as file:
-        np.savez_compressed(file, **arrays)  # type: ignore[arg-type]

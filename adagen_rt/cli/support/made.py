@@ -40,8 +40,8 @@ class Made:
 
     @property
     def good(self) -> list[int]:
-        """Places of the images that met no number that is none."""
-        return [i for i in range(len(self.result)) if i not in self.result.failures]
+        """Places of the images that did not fail."""
+        return self.result.good
 
     def without_images(self) -> Made:
         """Let go of the images, which have been written."""

@@ -13,8 +13,8 @@ import click
 from adagen_rt.cli.support.formats import PICTURES, STEPS, NamedPath, check_suffix
 from adagen_rt.cli.support.image_files import (
     check_target,
-    save_arrays,
     save_folder,
+    save_npz,
     save_sheet,
 )
 from adagen_rt.cli.support.made import Made
@@ -153,7 +153,7 @@ class Outputs:
             The files written, and a shorter list that names a folder of images once.
         """
         if made.good and not self.in_folder:
-            save = save_arrays if self.out.suffix.lower() == ".npz" else self._save_sheet
+            save = save_npz if self.out.suffix.lower() == ".npz" else self._save_sheet
             save(self.out, made)
             self.files.append(self.out)
         if self.preview:
