@@ -1,4 +1,4 @@
-"""CPU threads and instruction sets of this machine."""
+"""This machine: CPU threads, instruction sets, and where the package and its cache are."""
 
 from __future__ import annotations
 
@@ -27,6 +27,12 @@ def installed_package() -> Path | None:
             if file.parts == ("adagen_rt", "__init__.py") and path.is_file():
                 return path.resolve().parent
     return None
+
+
+def cache_folder() -> Path:
+    """Return the package's cache: within ``ADAGEN_CACHE``, or in the user's cache folder."""
+    root = os.environ.get("ADAGEN_CACHE") or os.environ.get("XDG_CACHE_HOME")
+    return Path(root or Path.home() / ".cache") / "adagen-rt"
 
 
 def available_threads() -> int:

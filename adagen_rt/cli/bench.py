@@ -14,14 +14,15 @@ from adagen_rt.cli.support.formats import NamedPath
 from adagen_rt.cli.support.plots import check_plot, save_latencies
 from adagen_rt.cli.support.sampling_options import sampling_options
 from adagen_rt.cli.support.tables import table
-from adagen_rt.cli.support.watch import ProgressBar
 from adagen_rt.engine.folder import open_engine
 from adagen_rt.errors import InputError, as_integer
 from adagen_rt.evaluation.latency import HOST, PARTS, PERCENTILES, Measurement, Plan, measure
 from adagen_rt.pipeline.base import Pipeline
 from adagen_rt.pipeline.load import check_threads, make_pipeline
+from adagen_rt.progress import bar
 from adagen_rt.sampling.params import SamplingParams
 from adagen_rt.sampling.request import MAX_BATCH
+from adagen_rt.sampling.result import Step
 
 MAX_REPEATS = 100_000
 WARMUPS = 2
@@ -119,8 +120,12 @@ def _measure_all(
     pipeline: Pipeline, sizes: list[int], plan: Plan, quiet: bool
 ) -> list[Measurement]:
     images = sum(sizes) * (plan.warmups + plan.repeats) * plan.params.best_of
-    with ProgressBar(images * plan.steps, quiet) as progress:
-        return [measure(pipeline, size, plan, progress.add) for size in sizes]
+    with bar(total=images * plan.steps, unit="step", hidden=quiet, leave=False) as progress:
+
+        def tick(step: Step) -> None:
+            progress.update(step.advanced)
+
+        return [measure(pipeline, size, plan, tick) for size in sizes]
 
 
 def _record(facts: dict[str, Any], measured: list[Measurement], profile: bool) -> dict[str, Any]:

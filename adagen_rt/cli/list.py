@@ -11,10 +11,10 @@ import click
 from adagen_rt.cli.support.metadata import engine_hash
 from adagen_rt.cli.support.plans import describe_plans
 from adagen_rt.cli.support.tables import quantity, table
-from adagen_rt.cuda.kernels import cache_folder
 from adagen_rt.engine.folder import MANIFEST, EngineFolder, open_engine, shipped_engines
 from adagen_rt.errors import AdagenError, InputError
 from adagen_rt.sampling.params import schedule_names
+from adagen_rt.system import cache_folder
 
 HEADER = ("engine", "family", "image", "steps", "schedules", "weights", "size", "plans", "path")
 
@@ -26,7 +26,8 @@ def list_(folders: tuple[Path, ...], as_json: bool) -> None:
     """List the shipped engines, and those in FOLDERS.
 
     A folder is an engine, or has engines in it. Every file's hash is checked; an engine that is
-    damaged is listed with what is wrong. The last line is the folder of compiled kernels.
+    damaged is listed with what is wrong. The last line is the folder of compiled kernels and
+    kept features.
     """
     paths = [*shipped_engines().values(), *(path for one in folders for path in _find(one))]
     engines = [_describe(path) for path in dict.fromkeys(path.resolve() for path in paths)]

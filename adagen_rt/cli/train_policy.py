@@ -34,6 +34,7 @@ from adagen_rt.cli.support.training_options import (
     threads_option,
 )
 from adagen_rt.errors import InputError, RecipeError
+from adagen_rt.training.records import LOG
 
 if TYPE_CHECKING:
     from adagen_rt.engine.manifest import Manifest
@@ -212,4 +213,4 @@ def _draw_curves(folder: Path) -> None:
     from adagen_rt.cli.support.curves import save_curves
 
     if find_spec("matplotlib"):
-        save_curves(folder / "curves.png", folder / "log.csv")
+        save_curves(folder / "curves.png", folder / LOG)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from pathlib import Path
 from typing import Any
 
 from adagen_rt.errors import DeviceError, MissingExtraError
 from adagen_rt.files import replace_file
+from adagen_rt.system import cache_folder
 
 #: Dynamic shared memory that every supported GPU can give a block, beyond the usual 48 KB.
 SHARED_LIMIT = 96 * 1024
@@ -43,12 +43,6 @@ def source_folder() -> Path:
         if (folder / "kernels.cuh").is_file():
             return folder
     raise DeviceError(f"kernels.cuh: not found in {' or '.join(map(str, _SOURCES))}")
-
-
-def cache_folder() -> Path:
-    """Return the folder of compiled kernels: ``ADAGEN_CACHE``, or the user's cache folder."""
-    root = os.environ.get("ADAGEN_CACHE") or os.environ.get("XDG_CACHE_HOME")
-    return Path(root or Path.home() / ".cache") / "adagen-rt"
 
 
 def compile_kernels(sources: Path, arch: str) -> bytes:

@@ -12,9 +12,9 @@ from __future__ import annotations
 from typing import Any, Protocol
 
 from adagen_rt.ops.noise import Injected, Noise, Philox
-from adagen_rt.ops.solver import Process, SolverRow
+from adagen_rt.ops.solver import Process, Solver
 
-__all__ = ["Array", "Injected", "Noise", "Ops", "Philox", "Process", "SolverRow"]
+__all__ = ["Array", "Injected", "Noise", "Ops", "Philox", "Process", "Solver"]
 
 
 # Each implementation takes arrays of one kind, narrower than the array API's.
@@ -66,7 +66,7 @@ class Ops(Protocol):
         times: Array,
         phase: Array,
         process: Process,
-        solver: SolverRow,
+        solver: Solver,
     ) -> tuple[Array, Array, Array]:
         """Advance latents by one evaluation of a solver (DiT, SiT)."""
         ...

@@ -13,7 +13,7 @@ from adagen_rt.errors import InputError
 from adagen_rt.native import load_kernels
 from adagen_rt.ops import structs
 from adagen_rt.ops.noise import Injected, Noise, Philox
-from adagen_rt.ops.solver import Process, SolverRow
+from adagen_rt.ops.solver import Process, Solver
 
 Floats = NDArray[np.float32]
 Integers = NDArray[np.int64]
@@ -127,7 +127,7 @@ class CpuOps:
         times: Floats,
         phase: Integers,
         process: Process,
-        solver: SolverRow,
+        solver: Solver,
     ) -> tuple[Floats, Floats, Floats]:
         """Advance latents by one evaluation of a solver (DiT, SiT)."""
         if process not in structs.PROCESSES:

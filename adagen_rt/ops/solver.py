@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Literal, Protocol
 
 import numpy as np
@@ -85,18 +86,23 @@ class Update(Protocol):
         ...
 
 
-class SolverRow(Protocol):
-    """Number and update rule of a solver; ``families/diffusion/solvers`` has the rows."""
+@dataclass(frozen=True)
+class Solver:
+    """A solver, which moves the latents from one evaluation of the network to the next.
 
-    @property
-    def code(self) -> int:
-        """Number of the solver in ``Solver`` of ``cpp_ext/ops.h``."""
-        ...
+    ``families/diffusion/solvers`` has the rows.
 
-    @property
-    def update(self) -> Update:
-        """Specification of the solver's update."""
-        ...
+    Attributes:
+        name: Name in the manifest.
+        code: Number in ``Solver`` of ``cpp_ext/ops.h``.
+        evaluations: Network evaluations of one solver step.
+        update: Specification of the update, a pure function over the array API.
+    """
+
+    name: str
+    code: int
+    evaluations: int
+    update: Update
 
 
 @np.errstate(invalid="ignore", over="ignore")
@@ -110,7 +116,7 @@ def solver_update(
     times: Array,
     phase: Array,
     process: Process,
-    solver: SolverRow,
+    solver: Solver,
 ) -> tuple[Array, Array, Array]:
     """Advance latents by one network evaluation of a solver step from time s to t.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -16,9 +17,9 @@ from adagen_rt.cli.support.preview import Preview
 from adagen_rt.cli.support.repeat import Asked
 from adagen_rt.cli.support.resume import Earlier
 from adagen_rt.cli.support.verbosity import LOGGER
-from adagen_rt.cli.support.watch import ProgressBar
 from adagen_rt.pipeline.base import Pipeline
 from adagen_rt.pipeline.load import make_pipeline
+from adagen_rt.progress import bar
 from adagen_rt.sampling.loop import Timings
 from adagen_rt.sampling.request import Request
 from adagen_rt.sampling.result import Result, Step, blank_images
@@ -58,8 +59,8 @@ class Run:
         Raises:
             Interrupted: A signal came.
         """
-        steps = self._request.steps * self._request.params.best_of
-        with ProgressBar(len(self._request) * steps, quiet) as progress:
+        total = len(self._request) * self._request.steps * self._request.params.best_of
+        with bar(total=total, unit="step", hidden=quiet, leave=False) as progress:
             for first in range(0, len(self._request), batch_size):
                 places = np.arange(first, min(first + batch_size, len(self._request)))
                 watch = partial(self._watch, progress)
@@ -88,8 +89,8 @@ class Run:
         pipeline.capabilities.check(asked.backend, self._request.params, streams=streams)
         return pipeline
 
-    def _watch(self, progress: ProgressBar, step: Step) -> None:
-        progress.add(step)
+    def _watch(self, progress: Any, step: Step) -> None:
+        progress.update(step.advanced)
         self.preview.add(step)
 
     def _made(self, result: Result, numbers: Numbers, request: Request) -> Made:

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from adagen_rt.errors import InputError
+from adagen_rt.training.records import CHECKPOINT, LOG
 
-#: Files of a training loop in its folder, see `adagen_rt.training.demo.loop`.
-RECORDS = ("checkpoint.pt", "log.csv")
+#: What a training loop keeps in its folder.
+RECORDS = (CHECKPOINT, LOG)
 
 
 @dataclass(frozen=True)

@@ -26,9 +26,9 @@ from adagen_rt.progress import bar
 from adagen_rt.training.checkpoint import load_checkpoint, save_checkpoint
 from adagen_rt.training.grid import save_grid
 from adagen_rt.training.log import LossLog
+from adagen_rt.training.records import CHECKPOINT, LOG
 from adagen_rt.training.stopping import stopping
 
-CHECKPOINT = "checkpoint.pt"
 MAX_FAILURES = 5
 
 """Draws images (N, c, H, W) in [0, 1] with a network."""
@@ -135,7 +135,7 @@ class Trainer:
         """
         started = time.monotonic()
         progress = bar(total=self.config.steps, initial=self.step, unit="step", mininterval=5.0)
-        kept = LossLog(self.folder / "log.csv", keep_until=self.step)
+        kept = LossLog(self.folder / LOG, keep_until=self.step)
         with stopping() as stop, progress, kept as log:
             while self.step < self.config.steps:
                 loss = self._advance()

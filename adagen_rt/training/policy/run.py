@@ -23,7 +23,7 @@ from adagen_rt.models.policy import PolicyNetwork, make_critic
 from adagen_rt.models.random import keyed_generator
 from adagen_rt.progress import bar
 from adagen_rt.training.checkpoint import load_checkpoint, save_checkpoint, save_weights
-from adagen_rt.training.demo.loop import CHECKPOINT, MAX_FAILURES
+from adagen_rt.training.demo.loop import MAX_FAILURES
 from adagen_rt.training.log import CsvLog
 from adagen_rt.training.policy.environment import Environment
 from adagen_rt.training.policy.evaluator import Evaluator
@@ -31,6 +31,7 @@ from adagen_rt.training.policy.parallel import Workers
 from adagen_rt.training.policy.ppo import PPO, PPOConfig
 from adagen_rt.training.policy.rewards import Reward
 from adagen_rt.training.policy.rollout import Exploration, Trajectories, rollout
+from adagen_rt.training.records import CHECKPOINT, LOG
 from adagen_rt.training.stopping import stopping
 
 LOG_FIELDS = (
@@ -198,7 +199,7 @@ class PolicyTrainer:
     def _log(self) -> AbstractContextManager[CsvLog | None]:
         if not self.workers.leads:
             return nullcontext()
-        return CsvLog(self.records / "log.csv", LOG_FIELDS, keep_until=self.update)
+        return CsvLog(self.records / LOG, LOG_FIELDS, keep_until=self.update)
 
     def _over(self, started: float, max_minutes: float | None, asked: bool) -> bool:
         """Tell whether any process has to stop, so that all stop together."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from adagen_rt.families.diffusion.solvers.dpmpp_2s import DPMPP_2S
 from adagen_rt.families.diffusion.solvers.euler import EULER
-from adagen_rt.families.diffusion.solvers.row import Solver
+from adagen_rt.ops.solver import Solver
 
 __all__ = ["DEFAULT_SOLVER", "SOLVERS", "Solver"]
 

@@ -10,8 +10,7 @@ from __future__ import annotations
 
 from array_api_compat import array_namespace
 
-from adagen_rt.families.diffusion.solvers.row import Solver
-from adagen_rt.ops.solver import Process, half_log_snr, predicted_data, scales
+from adagen_rt.ops.solver import Process, Solver, half_log_snr, predicted_data, scales
 from adagen_rt.types import Array
 
 
