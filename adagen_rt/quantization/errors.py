@@ -8,6 +8,10 @@ import numpy as np
 
 from adagen_rt.types import Arrays, Session
 
+#: Least deviation of an output, over its root mean square. Rows that hardly differ, as the rewards
+#: of two pictures may, would otherwise turn float32's rounding into an error.
+FLAT = 1e-2
+
 
 def run_probes(graph: Session, probes: Iterable[Arrays]) -> list[Arrays]:
     """Run a graph on each of its inputs and copy the outputs."""
@@ -39,4 +43,5 @@ def _differences(
         differences = [
             (ours[name] - run[name]).ravel() for ours, run in zip(got, expected, strict=True)
         ]
-        yield np.concatenate(differences), float(theirs.std()) or 1.0
+        size = float(np.sqrt(np.mean(np.square(theirs))))
+        yield np.concatenate(differences), max(float(theirs.std()), FLAT * size) or 1.0

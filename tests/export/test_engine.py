@@ -13,6 +13,7 @@ from safetensors.torch import save_file
 from tiny_recipes import judged_recipe, tiny_networks, tiny_recipe
 
 from adagen_rt.backends.onnxruntime.session import OnnxRuntime
+from adagen_rt.condition import take_rows
 from adagen_rt.engine.folder import open_engine
 from adagen_rt.engine.manifest import SEEDED
 from adagen_rt.errors import CheckpointError, ExportError, InputError, RecipeError
@@ -160,13 +161,13 @@ def test_the_reward_graph_gives_what_the_adversary_pays(exported):
     networks = tiny_networks(judged_recipe("maskgit"))
     features = ClassifierFeatures(load_classifier())
     pixels = torch.randint(256, (20, 1, 32, 32), generator=torch.Generator().manual_seed(0))
-    labels = torch.arange(20) % 10
-    adversary = Adversary(features, pixels.byte(), labels, AdversaryConfig())
+    rows = {"labels": torch.arange(20) % 10}
+    adversary = Adversary(features, pixels.byte(), rows, AdversaryConfig())
     adversary.network.load_state_dict(networks.reward.state_dict())
-    want = adversary.realness(pixels[:3] / 255, labels[:3])
+    want = adversary.realness(pixels[:3] / 255, take_rows(rows, slice(3)))
     engine = exported("maskgit", judged=True)
     graph = OnnxRuntime(1).load(engine.graph_file("reward"))
-    got = graph.run({"image": (pixels[:3] / 255).numpy(), "labels": labels[:3].numpy()})
+    got = graph.run({"image": (pixels[:3] / 255).numpy(), "labels": rows["labels"][:3].numpy()})
     np.testing.assert_allclose(got["reward"], want, atol=1e-5)
     assert b"parametrizations" not in engine.graph_file("reward").read_bytes()
 

@@ -158,7 +158,9 @@ def test_the_generator_may_compute_in_bfloat16():
     for bf16 in (False, True):
         environment = Environment(*parts, bf16=bf16)
         still = Exploration.none(environment, len(LABELS))
-        played[bf16] = rollout(environment, networks.policy, LABELS, SEEDS, still).latents
+        played[bf16] = rollout(
+            environment, networks.policy, {"labels": LABELS}, SEEDS, still
+        ).latents
     first, second = (latents["latents"] for latents in played.values())
     assert second.dtype == torch.float32
     assert 0 < (first - second).abs().max() < 0.3 * first.std()
