@@ -4,7 +4,7 @@ VENV ?= .venv
 OUT ?= out
 # What the tests use; parts of them skip themselves without torch, tensorrt-rtx, openvino, int8,
 # serve or a browser.
-EXTRAS ?= cpu,openvino,int8,serve,plot,torch,tensorrt-rtx,test,dev
+EXTRAS ?= cpu,data,openvino,int8,serve,plot,torch,tensorrt-rtx,test,dev
 # Processes that run the tests, each with one thread of its own for PyTorch.
 JOBS ?= auto
 BIN = $(VENV)/bin

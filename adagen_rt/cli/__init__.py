@@ -26,6 +26,7 @@ COMMANDS = (
     "export",
     "quantize",
     "build",
+    "data",
     "train",
     "evaluate",
     "bench",

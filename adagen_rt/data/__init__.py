@@ -1,0 +1,1 @@
+"""Sets of captioned pictures that anyone can make again."""
