@@ -53,6 +53,7 @@ def exported(tmp_path_factory):
     It has the networks `tiny_networks` of the recipe `tiny_recipe`, or `judged_recipe`.
     """
     pytest.importorskip("torch")
+    from once import engine_once
     from tiny_recipes import judged_recipe, tiny_recipe
 
     from adagen_rt.export import export_engine
@@ -60,7 +61,10 @@ def exported(tmp_path_factory):
     @cache
     def engine(family, judged=False):
         recipe = (judged_recipe if judged else tiny_recipe)(family)
-        return export_engine(recipe, tmp_path_factory.mktemp("exported") / family, seeded="tiny")
+        name = f"tiny-{family}{'-judged' * judged}"
+        return engine_once(
+            tmp_path_factory, name, lambda out: export_engine(recipe, out, seeded="tiny")
+        )
 
     return engine
 

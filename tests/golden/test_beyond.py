@@ -14,6 +14,7 @@ pytest.importorskip("torch")
 
 import numpy as np
 from golden_data import DATA, deviation, gumbel_of, normal_of
+from once import engine_once
 
 from adagen_rt.ops import Injected
 from adagen_rt.ops.cpu import CpuOps
@@ -52,8 +53,10 @@ def engine(tmp_path_factory):
 
     @cache
     def of(family):
-        out = tmp_path_factory.mktemp("beyond") / "engine"
-        return export_golden(RECIPES[family], out, tag=TAG)
+        recipe = RECIPES[family]
+        return engine_once(
+            tmp_path_factory, f"{TAG}-{recipe}", lambda out: export_golden(recipe, out, tag=TAG)
+        )
 
     return of
 
