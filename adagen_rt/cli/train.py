@@ -11,6 +11,7 @@ from adagen_rt.cli.support.run_folder import RECORDS, RunFolder, records
 from adagen_rt.cli.support.training_options import (
     data_option,
     device_option,
+    examples_option,
     minutes_option,
     out_option,
     overwrite_option,
@@ -37,7 +38,7 @@ train.add_command(schedule)
 
 @train.command()
 @click.option("--recipe", "recipe_file", required=True, type=click.Path(path_type=Path))
-@data_option
+@examples_option
 @out_option
 @click.option("--stage", type=click.Choice(["tokenizer", "backbone", "all"]), default="all")
 @resume_option
@@ -125,8 +126,8 @@ def _run_stage(
 ) -> None:
     import torch
 
-    from adagen_rt.evaluation.data import load_fashion_mnist
     from adagen_rt.export.description import describe_model
+    from adagen_rt.training.demo.examples import load_examples
     from adagen_rt.training.demo.generator import (
         Stage,
         load_autoencoder,
@@ -136,18 +137,18 @@ def _run_stage(
 
     folder = run.folder
     stage = Stage(_loop_config(recipe, part), folder, resume, minutes, device)
-    images = load_fashion_mnist(data, "train")
+    manifest = describe_model(recipe)
+    examples = load_examples(data, manifest.image, recipe.condition.variety)
     torch.manual_seed(stage.loop.seed)
     decoder: Any = recipe.make_decoder()
     if part == "tokenizer":
         run.clear()
-        train_tokenizer(decoder, images, recipe.pixel_range, stage, recipe.files.decoder)
+        train_tokenizer(decoder, examples.pixels, manifest.image, stage, recipe.files.decoder)
         return
     load_autoencoder(decoder, folder / recipe.files.decoder)
     backbone: Any = recipe.make_backbone()
-    manifest = describe_model(recipe)
     run.clear()
-    train_backbone(backbone, decoder, images, manifest, stage, recipe.files.backbone)
+    train_backbone(backbone, decoder, examples, manifest, stage, recipe.files.backbone)
 
 
 def _loop_config(recipe: Recipe, part: str) -> Any:

@@ -18,6 +18,13 @@ data_option = click.option(
     type=click.Path(path_type=Path),
     help="Folder of the Fashion-MNIST IDX files, gzipped or not.",
 )
+examples_option = click.option(
+    "--data",
+    required=True,
+    type=click.Path(path_type=Path),
+    help="Folder of the Fashion-MNIST IDX files, or with a folder of images for each class; "
+    "for the tokenizer also a captioned set.",
+)
 features_option = click.option(
     "--features",
     type=click.Path(path_type=Path),

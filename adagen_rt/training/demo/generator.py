@@ -9,15 +9,15 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from adagen_rt.condition import class_rows
-from adagen_rt.engine.manifest import Manifest
+from adagen_rt.engine.manifest import ImageSpec, Manifest
 from adagen_rt.errors import InputError
-from adagen_rt.evaluation.data import Images
 from adagen_rt.models.checkpoint import load_state, load_strict
 from adagen_rt.models.classifier import load_classifier
+from adagen_rt.models.known_images import are_known
 from adagen_rt.models.task import GeneratorTask, Rows
 from adagen_rt.progress import bar
 from adagen_rt.training.checkpoint import save_weights
+from adagen_rt.training.demo.examples import Examples
 from adagen_rt.training.demo.loop import LoopConfig, Trainer
 from adagen_rt.training.demo.tokenizers import TASKS, ImageTask, to_range
 from adagen_rt.training.policy.environment import Environment
@@ -46,11 +46,13 @@ class Stage:
 
 
 def train_tokenizer(
-    model: nn.Module, images: Images, pixel_range: tuple[float, float], stage: Stage, file: str
+    model: nn.Module, pixels: Tensor, image: ImageSpec, stage: Stage, file: str
 ) -> None:
-    """Train an autoencoder and write its averaged weights to `file` in the run's folder."""
-    pixels = _pixels(images).to(stage.device)
-    task = _tokenizer_task(model.to(stage.device), pixels, pixel_range)
+    """Train an autoencoder on images (N, c, H, W) uint8.
+
+    Its averaged weights are written to `file` in the run's folder.
+    """
+    task = _tokenizer_task(model.to(stage.device), pixels.to(stage.device), image)
     trainer = Trainer(task, stage.loop, stage.folder / "tokenizer", stage.resume)
     autoencoder = task.finish(trainer.run(stage.max_minutes))
     save_weights(autoencoder.state_dict(), stage.folder / file)
@@ -61,18 +63,24 @@ def train_tokenizer(
 def train_backbone(
     network: nn.Module,
     autoencoder: nn.Module,
-    images: Images,
+    examples: Examples,
     manifest: Manifest,
     stage: Stage,
     file: str,
 ) -> None:
-    """Train a generator on encoded images and write its averaged weights to `file`."""
+    """Train a generator on encoded images and write its averaged weights to `file`.
+
+    Raises:
+        InputError: The images have captions alone.
+    """
+    if examples.rows is None:
+        raise InputError("--data", "captioned pictures", "pictures in a folder for each class")
     autoencoder.eval().requires_grad_(False).to(stage.device)
     pixel_range = manifest.image.pixel_range
-    codes = _encode_once(autoencoder, images, pixel_range, stage.folder / CODES)
-    rows = class_rows(torch.from_numpy(images.classes).to(stage.device))
-    examples = codes.to(stage.device), rows
-    task = _generator_task(network.to(stage.device), autoencoder, *examples, manifest)
+    codes = _encode_once(autoencoder, examples.pixels, pixel_range, stage.folder / CODES)
+    rows = {name: values.to(stage.device) for name, values in examples.rows.items()}
+    encoded = codes.to(stage.device), rows
+    task = _generator_task(network.to(stage.device), autoencoder, *encoded, manifest)
     trainer = Trainer(task, stage.loop, stage.folder / "backbone", stage.resume)
     save_weights(trainer.run(stage.max_minutes).state_dict(), stage.folder / file)
 
@@ -85,11 +93,11 @@ def load_autoencoder(model: nn.Module, path: Path) -> nn.Module:
     return model
 
 
-def _tokenizer_task(
-    model: nn.Module, pixels: Tensor, pixel_range: tuple[float, float]
-) -> ImageTask:
-    features = load_classifier().requires_grad_(False).to(pixels.device).maps
-    return TASKS[type(model)](model, pixels, *pixel_range, features)
+def _tokenizer_task(model: nn.Module, pixels: Tensor, image: ImageSpec) -> ImageTask:
+    features = None
+    if are_known(image):
+        features = load_classifier().requires_grad_(False).to(pixels.device).maps
+    return TASKS[type(model)](model, pixels, *image.pixel_range, features)
 
 
 def _generator_task(
@@ -107,12 +115,12 @@ def _generator_task(
 
 
 def _encode_once(
-    autoencoder: nn.Module, images: Images, pixel_range: tuple[float, float], path: Path
+    autoencoder: nn.Module, pixels: Tensor, pixel_range: tuple[float, float], path: Path
 ) -> Tensor:
     """Give the codes of all images, from the file of an earlier run if it is there."""
     if path.is_file():
         return load_state(path)["codes"]
-    codes = encode_all(autoencoder, images, pixel_range)
+    codes = encode_all(autoencoder, pixels, pixel_range)
     if not codes.is_floating_point():
         codes = codes.to(torch.int16)
     save_weights({"codes": codes}, path)
@@ -120,15 +128,11 @@ def _encode_once(
 
 
 @torch.no_grad()
-def encode_all(autoencoder: Any, images: Images, pixel_range: tuple[float, float]) -> Tensor:
-    """Encode all images to codes or latents."""
-    batches = _pixels(images).split(ENCODE_BATCH)
+def encode_all(autoencoder: Any, pixels: Tensor, pixel_range: tuple[float, float]) -> Tensor:
+    """Encode images (N, c, H, W) uint8 to codes or latents."""
+    batches = pixels.split(ENCODE_BATCH)
     where = next(autoencoder.parameters()).device
     progress = bar(batches, desc="encode", mininterval=5.0)
     return torch.cat(
         [autoencoder.encode(to_range(b.to(where), *pixel_range)) for b in progress]
     ).cpu()
-
-
-def _pixels(images: Images) -> Tensor:
-    return torch.from_numpy(images.pixels)[:, None]

@@ -7,8 +7,8 @@ torch = pytest.importorskip("torch")
 
 from tiny_recipes import tiny_recipe
 
-from adagen_rt.condition import ClassLabels
-from adagen_rt.evaluation.data import Images
+from adagen_rt.condition import ClassLabels, class_rows
+from adagen_rt.errors import InputError
 from adagen_rt.export.description import describe_model
 from adagen_rt.families.diffusion.network import DiTConfig
 from adagen_rt.families.diffusion.task import DiffusionTask
@@ -17,6 +17,7 @@ from adagen_rt.families.maskgit.task import MaskGITTask
 from adagen_rt.models.autoencoder import VQGAN
 from adagen_rt.models.random import keyed_generator
 from adagen_rt.models.task import CONDITION_DROPOUT
+from adagen_rt.training.demo.examples import Examples
 from adagen_rt.training.demo.generator import (
     Stage,
     encode_all,
@@ -42,7 +43,7 @@ def pictures(count=40):
     pixels = np.zeros((count, 32, 32), np.uint8)
     for image, label in zip(pixels, labels, strict=True):
         image[:, 3 * label : 3 * label + 4] = 200
-    return Images(pixels, labels)
+    return Examples(torch.from_numpy(pixels)[:, None], class_rows(torch.from_numpy(labels)))
 
 
 FAMILIES = ["maskgit", "var", "dit", "sit"]
@@ -52,7 +53,7 @@ FAMILIES = ["maskgit", "var", "dit", "sit"]
 def test_both_stages_run_and_leave_weights_that_load(tmp_path, family):
     network, decoder, manifest = pair(family)
     stage = Stage(LoopConfig(steps=3, batch_size=8, preview_every=3), tmp_path)
-    train_tokenizer(decoder, pictures(), (-1.0, 1.0), stage, "decoder.safetensors")
+    train_tokenizer(decoder, pictures().pixels, manifest.image, stage, "decoder.safetensors")
     fresh = load_autoencoder(pair(family)[1], tmp_path / "decoder.safetensors")
     train_backbone(network, fresh, pictures(), manifest, stage, "backbone.safetensors")
     assert (tmp_path / "backbone" / "samples_000003.png").is_file()
@@ -65,10 +66,10 @@ def test_both_stages_run_and_leave_weights_that_load(tmp_path, family):
 
 @pytest.mark.parametrize("family", ["maskgit", "var", "dit"])
 def test_tokenizers_learn(tmp_path, family):
-    decoder = pair(family)[1]
+    _, decoder, manifest = pair(family)
     config = LoopConfig(steps=60, batch_size=16, learning_rate=5e-3, warmup=5, bf16=False)
     stage = Stage(config, tmp_path)
-    train_tokenizer(decoder, pictures(), (-1.0, 1.0), stage, "decoder.safetensors")
+    train_tokenizer(decoder, pictures().pixels, manifest.image, stage, "decoder.safetensors")
     losses = [float(line.split(",")[1]) for line in _log(tmp_path / "tokenizer")]
     assert losses[-1] < 0.6 * losses[0]
 
@@ -81,6 +82,25 @@ def test_backbones_learn(tmp_path, family):
     train_backbone(network, decoder, pictures(), manifest, stage, "backbone.safetensors")
     losses = [float(line.split(",")[1]) for line in _log(tmp_path / "backbone")]
     assert losses[-1] < 0.95 * losses[0]
+
+
+def test_captions_alone_train_no_backbone(tmp_path):
+    network, decoder, manifest = pair("dit")
+    examples = replace(pictures(), rows=None)
+    stage = Stage(LoopConfig(steps=1), tmp_path)
+    with pytest.raises(InputError, match="a folder for each class"):
+        train_backbone(network, decoder, examples, manifest, stage, "backbone.safetensors")
+
+
+def test_a_tokenizer_of_other_images_learns_without_the_known_ones_features(tmp_path):
+    recipe = tiny_recipe("dit")
+    decoder = replace(recipe.decoder, image_channels=3)
+    recipe = recipe.model_copy(update={"decoder": decoder})
+    pixels = pictures(8).pixels.expand(-1, 3, -1, -1)
+    stage = Stage(LoopConfig(steps=2, batch_size=8, preview_every=2), tmp_path)
+    image = describe_model(recipe).image
+    train_tokenizer(recipe.make_decoder(), pixels, image, stage, "decoder.safetensors")
+    assert (tmp_path / "tokenizer" / "samples_000002.png").is_file()
 
 
 def _log(folder):
@@ -168,8 +188,8 @@ def test_calibration_gives_unit_variance_and_keeps_the_round_trip():
 @torch.no_grad()
 def test_images_encode_in_batches_to_the_same_codes():
     _, decoder, _ = pair("maskgit")
-    data = pictures(300)
-    codes = encode_all(decoder.eval(), data, (0.0, 1.0))
-    alone = decoder.encode(torch.from_numpy(data.pixels[299:, None]) / 255.0)
+    pixels = pictures(300).pixels
+    codes = encode_all(decoder.eval(), pixels, (0.0, 1.0))
+    alone = decoder.encode(pixels[299:] / 255.0)
     assert codes.shape == (300, 64)
     assert torch.equal(codes[299:], alone)
