@@ -14,7 +14,8 @@ from adagen_rt.models.autoencoder import VQGAN, AutoencoderKL
 from adagen_rt.models.multiscale import MultiScaleVQVAE
 from adagen_rt.models.random import integers, normal
 
-PREVIEWS = 30
+#: Images of a preview, and how many of them are in a row.
+PREVIEWS, COLUMNS = 30, 10
 #: Images that the latents' variance is measured on.
 CALIBRATION_IMAGES = 2000
 #: Weight of the perceptual distance beside the error of pixels, which is about as large.
@@ -78,9 +79,10 @@ class ImageTask(ABC):
 
     def preview(self, network: nn.Module) -> Tensor:
         """Draw pairs of rows: originals above their reconstructions."""
-        images = self.images(slice(0, PREVIEWS))
+        columns = min(COLUMNS, self.size)
+        images = self.images(slice(0, min(PREVIEWS, self.size) // columns * columns))
         rows = (images, self.reconstruct(network, images))
-        pairs = torch.stack([part.unflatten(0, (-1, 10)) for part in rows], dim=1)
+        pairs = torch.stack([part.unflatten(0, (-1, columns)) for part in rows], dim=1)
         return self.to_unit(pairs.flatten(0, 2))
 
 
