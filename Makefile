@@ -22,7 +22,7 @@ demo:
 docs:
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet '.[cpu,plot,docs]'
-	$(BIN)/mkdocs build --strict
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 # Everything that a change has to pass.
 test:
