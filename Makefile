@@ -1,15 +1,15 @@
-# Both targets make an environment of their own and need Python 3.10 or newer and a C++ compiler.
+# Each target makes an environment in VENV and needs Python 3.10 or newer and a C++ compiler.
 PYTHON ?= python3
 VENV ?= .venv
 OUT ?= out
 # What the tests use; parts of them skip themselves without torch, tensorrt-rtx, openvino, int8,
-# serve or a browser.
-EXTRAS ?= cpu,data,openvino,int8,serve,plot,torch,tensorrt-rtx,test,dev
+# serve, docs or a browser.
+EXTRAS ?= cpu,data,openvino,int8,serve,plot,torch,tensorrt-rtx,test,dev,docs
 # Processes that run the tests, each with one thread of its own for PyTorch.
 JOBS ?= auto
 BIN = $(VENV)/bin
 
-.PHONY: demo test
+.PHONY: demo docs test
 
 # Generates 64 images from the shipped engine; needs no PyTorch.
 demo:
@@ -17,6 +17,12 @@ demo:
 	$(BIN)/pip install --quiet '.[cpu]'
 	$(BIN)/adagen-rt generate --engine engines/fashion-maskgit --count 64 --seed 0 \
 		--out $(OUT)/fashion-maskgit.png --preview $(OUT)/fashion-maskgit-steps.png
+
+# The documentation as a site, in out/site; a link to nowhere or an error in the tutorial ends it.
+docs:
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet '.[cpu,plot,docs]'
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 # Everything that a change has to pass.
 test:

@@ -1,26 +1,43 @@
 """The source distribution has all that a build and a first image need."""
 
+import os
 import subprocess
 import sys
 import tarfile
 from pathlib import Path
+from zipfile import ZipFile
 
 import pytest
+from PIL import Image
+from process import run_python
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ("py", "pyi", "html", "safetensors")
-BUILD = "import sys, scikit_build_core.build as b; print(b.build_sdist(sys.argv[1]))"
+BUILD = "import sys, scikit_build_core.build as b; print(b.build_{}(sys.argv[1]))"
+GENERATE = "from adagen_rt.cli import main; main()"
+ARGUMENTS = ("generate", "--engine", "fashion-maskgit", "--count", "4", "--out", "four.png")
+
+
+def build(kind, source, folder):
+    """Have the build backend make an sdist or a wheel, as pip does, and return its path."""
+    pytest.importorskip("scikit_build_core", reason="needs what builds the package")
+    pytest.importorskip("nanobind", reason="needs what builds the package")
+    command = [sys.executable, "-c", BUILD.format(kind), str(folder)]
+    done = subprocess.run(command, cwd=source, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    (built,) = folder.iterdir()
+    return built
 
 
 @pytest.fixture(scope="module")
-def files(tmp_path_factory):
+def sdist(tmp_path_factory):
+    return build("sdist", ROOT, tmp_path_factory.mktemp("sdist"))
+
+
+@pytest.fixture(scope="module")
+def files(sdist):
     """Names in the archive, without its top folder."""
-    pytest.importorskip("scikit_build_core", reason="needs what builds the package")
-    folder = tmp_path_factory.mktemp("sdist")
-    command = [sys.executable, "-c", BUILD, str(folder)]
-    subprocess.run(command, cwd=ROOT, check=True, capture_output=True, timeout=120)
-    (archive,) = folder.glob("*.tar.gz")
-    with tarfile.open(archive) as content:
+    with tarfile.open(sdist) as content:
         return {name.partition("/")[2] for name in content.getnames()}
 
 
@@ -41,3 +58,17 @@ def test_it_has_what_builds_it(files):
 def test_it_has_four_engines_and_no_plans(files):
     assert sum(name.endswith("/manifest.json") for name in files) == 4
     assert not [name for name in files if "/plans/" in name or name.endswith(".so")]
+
+
+def test_its_wheel_generates(sdist, tmp_path):
+    """The wheel of the sdist makes images away from all sources."""
+    source, wheels, site = (tmp_path / name for name in ("source", "wheels", "site"))
+    wheels.mkdir()
+    with tarfile.open(sdist) as content:
+        content.extractall(source, filter="data")
+    with ZipFile(build("wheel", next(source.iterdir()), wheels)) as content:
+        content.extractall(site)
+    environment = os.environ | {"PYTHONPATH": str(site)}
+    done = run_python(GENERATE, *ARGUMENTS, cwd=tmp_path, env=environment)
+    assert done.returncode == 0, done.stderr
+    assert Image.open(tmp_path / "four.png").size == (64, 64)

@@ -1,29 +1,51 @@
 """The examples of the documentation run."""
 
 import re
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 from process import run_python
 
 ROOT = Path(__file__).parents[2]
-PAGES = ("README.md", "docs/embedding.md")
+#: Where the examples of a client expect the server.
+ADDRESS = "127.0.0.1:8000"
 
 
 def examples():
-    for page in PAGES:
-        path = ROOT / page
+    for path in [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]:
         blocks = re.finditer(r"^```python\n(.*?)^```", path.read_text("utf-8"), re.M | re.S)
         for number, block in enumerate(blocks, 1):
             yield pytest.param(block[1], id=f"{path.stem}-{number}")
 
 
+@pytest.fixture(scope="module")
+def address():
+    """The address of a server for the examples that ask one."""
+    for module in ("fastapi", "uvicorn", "prometheus_client", "opentelemetry"):
+        pytest.importorskip(module, reason="needs the extra serve")
+    from http_server import running
+
+    from adagen_rt.serving import BatchEngine
+    from adagen_rt.serving.http import Fleet, Settings, create_app
+
+    with BatchEngine("fashion-maskgit", threads=1) as engine:
+        app = create_app(Fleet.of(engine), Settings(timeout=60, token=None))
+        with running(app) as port:
+            yield f"127.0.0.1:{port}"
+
+
 @pytest.mark.parametrize("code", list(examples()))
-def test_it_runs(code, tmp_path):
+def test_it_runs(code, tmp_path, request):
+    for module in re.findall(r"^(?:import|from) (\w+)", code, re.M):
+        if find_spec(module) is None:
+            pytest.skip(f"needs {module}")
+    if ADDRESS in code:
+        code = code.replace(ADDRESS, request.getfixturevalue("address"))
     done = run_python(code, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
 
 
 def test_there_are_some():
-    assert len(list(examples())) >= 7
+    assert len(list(examples())) >= 12
