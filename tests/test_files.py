@@ -7,11 +7,11 @@ import stat
 import pytest
 from process import start_python
 
-from adagen_rt import files
 from adagen_rt.errors import InputError
 from adagen_rt.files import (
     check_target,
     check_writable,
+    moving,
     replace_file,
     staged_files,
     staged_folder,
@@ -108,7 +108,7 @@ def test_a_folder_takes_the_place_of_the_old_one(old):
 
 
 def test_a_folder_takes_its_place_where_two_cannot_be_swapped(old, monkeypatch):
-    monkeypatch.setattr(files, "_exchange", lambda one, other: False)
+    monkeypatch.setattr(moving, "_exchange", lambda one, other: False)
     with staged_folder(old, MARKER) as staging:
         (staging / MARKER).write_text("new")
     assert snapshot(old) == {MARKER: "new"}

@@ -9,13 +9,14 @@ from tiny_recipes import tiny_environment, tiny_networks, tiny_recipe
 
 from adagen_rt.evaluation.data import Images
 from adagen_rt.evaluation.judge import Judge
+from adagen_rt.export.sections import RewardSection
 from adagen_rt.models.classifier import Classifier
 from adagen_rt.models.policy import PolicyNetwork
-from adagen_rt.training.policy.adversarial import AdversaryConfig
 from adagen_rt.training.policy.evaluator import Evaluator
 from adagen_rt.training.policy.parallel import Workers
 from adagen_rt.training.policy.rewards import RewardContext, make_reward
-from adagen_rt.training.policy.run import PolicyTrainer, PolicyTraining
+from adagen_rt.training.policy.run import PolicyTrainer
+from adagen_rt.training.policy.settings import AdversaryConfig, PolicyTraining
 
 CONFIG = {
     "updates": 6,
@@ -24,12 +25,13 @@ CONFIG = {
     "epochs": 2,
     "minibatch": 5,
     "learning_rate": 1e-3,
+    "std_drops": (),
     "save_every": 1,
     "evaluate_every": 3,
 }
 
 
-def make_trainer(folder, resume=False, workers=None, **changes):
+def make_trainer(folder, resume=False, workers=None, adversary=None, **changes):
     """A trainer of a tiny MaskGIT's policy against a discriminator over random features."""
     torch.manual_seed(0)
     recipe = tiny_recipe("maskgit")
@@ -43,7 +45,8 @@ def make_trainer(folder, resume=False, workers=None, **changes):
         classifier,
         torch.from_numpy(real.pixels)[:, None],
         {"labels": torch.from_numpy(real.classes)},
-        AdversaryConfig(width=8, batch_size=10),
+        RewardSection(width=8),
+        AdversaryConfig(batch_size=10, steps=2, **adversary or {}),
         workers=workers,
     )
     return PolicyTrainer(

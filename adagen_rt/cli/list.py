@@ -11,7 +11,7 @@ import click
 from adagen_rt.cli.support.metadata import engine_hash
 from adagen_rt.cli.support.plans import describe_plans
 from adagen_rt.cli.support.tables import quantity, table
-from adagen_rt.engine.folder import MANIFEST, EngineFolder, open_engine, shipped_engines
+from adagen_rt.engine.folder import MANIFEST, EngineFolder, engines_in, open_engine, shipped_engines
 from adagen_rt.errors import AdagenError, InputError
 from adagen_rt.sampling.params import schedule_names
 from adagen_rt.system import cache_folder
@@ -43,7 +43,7 @@ def _find(folder: Path) -> list[Path]:
     """The engines of a folder, or itself."""
     if (folder / MANIFEST).is_file():
         return [folder]
-    found = [path.parent for path in sorted(folder.glob(f"*/{MANIFEST}"))]
+    found = [*engines_in(folder).values()]
     if not found:
         raise InputError("FOLDERS", str(folder), "an engine, or a folder with engines")
     return found

@@ -39,10 +39,10 @@ from adagen_rt.training.records import LOG
 if TYPE_CHECKING:
     from adagen_rt.engine.manifest import Manifest
     from adagen_rt.export.recipe import Recipe
-    from adagen_rt.training.policy.adversarial import AdversaryConfig
     from adagen_rt.training.policy.evaluator import Watcher
     from adagen_rt.training.policy.parallel import Workers
-    from adagen_rt.training.policy.run import PolicyTrainer, PolicyTraining
+    from adagen_rt.training.policy.run import PolicyTrainer
+    from adagen_rt.training.policy.settings import AdversaryConfig, PolicyTraining
 
 SECTIONS = ("policy", "discriminator")
 MADE = (POLICY_FILE, CRITIC_FILE, DISCRIMINATOR_FILE)
@@ -79,7 +79,7 @@ MADE = (POLICY_FILE, CRITIC_FILE, DISCRIMINATOR_FILE)
     multiple=True,
     metavar="KEY=VALUE",
     help="Overrides the recipe's training.policy, for example updates=100; with a prefix, "
-    "discriminator.learning_rate=1e-4.",
+    "discriminator.learning_rate=1e-4; a list is [100,200].",
 )
 @click.option(
     "--evaluate",
@@ -123,10 +123,10 @@ def policy(
         trainer = _make_trainer(recipe, weights, folder, workers, options)
         if workers.leads:
             run.clear()
-            config, adversary = _configs(recipe, options["settings"])
-            width = adversary.width if "discriminator" in trainer.networks() else None
-            features = options["features"]
-            recipe = with_judges(recipe, config.last_std, width, features)
+            features, config = options["features"], trainer.config
+            adversarial = "discriminator" in trainer.networks()
+            std = config.std_at(config.updates - 1)
+            recipe = with_judges(recipe, std, adversarial, features)
             prepare_export(recipe, weights, folder, made=MADE, features=features)
         trainer.run(minutes)
     if workers.leads:
@@ -151,7 +151,8 @@ def _make_trainer(
     parts = parse_rewards(options["rewards"])
     manifest = describe_model(recipe)
     given = (options[name] for name in ("features", "data", "device"))
-    reward, judge = make_judges(Judging(manifest, parts, adversary, workers, *given))
+    judging = Judging(manifest, parts, recipe.reward, adversary, workers, *given)
+    reward, judge = make_judges(judging)
     torch.manual_seed(config.seed)
     networks = load_networks(without_policy_file(recipe), weights)
     assert networks.policy is not None
@@ -175,8 +176,7 @@ def _make_trainer(
 def _configs(recipe: Recipe, settings: tuple[str, ...]) -> tuple[PolicyTraining, AdversaryConfig]:
     """Join the settings of policy and discriminator: defaults, recipe, then command line."""
     from adagen_rt.export.recipe import build
-    from adagen_rt.training.policy.adversarial import AdversaryConfig
-    from adagen_rt.training.policy.run import PolicyTraining
+    from adagen_rt.training.policy.settings import AdversaryConfig, PolicyTraining
 
     given: dict[str, dict[str, Any]] = {
         name: dict(getattr(recipe.training, name, {})) for name in SECTIONS
@@ -186,7 +186,7 @@ def _configs(recipe: Recipe, settings: tuple[str, ...]) -> tuple[PolicyTraining,
         section, _, name = key.rpartition(".")
         if not found or (section or "policy") not in given:
             raise InputError("--set", text, "KEY=VALUE or discriminator.KEY=VALUE")
-        given[section or "policy"][name] = value
+        given[section or "policy"][name] = _value(value)
     try:
         section = "policy"
         policy_config = build(PolicyTraining, given[section])
@@ -194,6 +194,17 @@ def _configs(recipe: Recipe, settings: tuple[str, ...]) -> tuple[PolicyTraining,
         return policy_config, build(AdversaryConfig, given[section])
     except ValueError as error:
         raise RecipeError(f"training.{section}.{error}") from error
+
+
+def _value(text: str) -> Any:
+    """Read a list of numbers such as `[100, 200]`; leave other texts to the setting's type."""
+    import yaml
+
+    try:
+        value = yaml.safe_load(text) if text.startswith("[") else text
+    except yaml.YAMLError:
+        return text
+    return value
 
 
 def _painter(manifest: Manifest) -> Watcher | None:

@@ -38,13 +38,14 @@ class EngineFolder:
 def shipped_engines() -> dict[str, Path]:
     """List the engines that came with the package, by name."""
     package = Path(__file__).parents[1]
-    here = _engines_in(package / "engines") | _engines_in(package.parent / "engines")
+    here = engines_in(package / "engines") | engines_in(package.parent / "engines")
     installed = None if here else installed_package()
-    return _engines_in(installed / "engines") if installed else here
+    return engines_in(installed / "engines") if installed else here
 
 
-def _engines_in(root: Path) -> dict[str, Path]:
-    return {path.parent.name: path.parent for path in sorted(root.glob(f"*/{MANIFEST}"))}
+def engines_in(root: Path) -> dict[str, Path]:
+    """Find the engines of a folder by their folders' names; hidden ones are half written."""
+    return {path.parent.name: path.parent for path in sorted(root.glob(f"[!.]*/{MANIFEST}"))}
 
 
 def find_engine(name_or_path: str | Path) -> Path:

@@ -11,10 +11,10 @@ from torch import nn
 
 from adagen_rt.errors import CheckpointError, InputError, RecipeError
 from adagen_rt.export.recipe import Recipe
-from adagen_rt.export.reward import make_discriminator
+from adagen_rt.export.reward import load_reward_features, recipe_discriminator
 from adagen_rt.models.checkpoint import load_weights
 from adagen_rt.models.discriminator import Discriminator
-from adagen_rt.models.features import ViTFeatures, load_vit_features
+from adagen_rt.models.features import ViTFeatures
 from adagen_rt.models.policy import PolicyConfig, PolicyNetwork, make_critic
 from adagen_rt.models.seeded import seeded_fill
 
@@ -76,7 +76,8 @@ def load_networks(
         raise InputError("weights-key", unknown[0], f"one of {', '.join(files)}")
     # The discriminator's sizes follow from the features, so they are read before all others.
     file = files.pop("features", None)
-    networks = lay_out(recipe, None if file is None else load_vit_features(file))
+    features = None if file is None else load_reward_features(recipe.reward, file)
+    networks = lay_out(recipe, features)
     faults = []
     for name, path in files.items():
         if (network := getattr(networks, name)) is None:
@@ -148,7 +149,7 @@ def _complete(
         policy,
         critic=make_critic(policy) if policy and files.critic else None,
         fidelity_policy=make_policy(recipe) if files.fidelity_policy else None,
-        reward=make_discriminator(recipe, features) if judged else None,
+        reward=recipe_discriminator(recipe, features) if judged else None,
         features=features,
     )
 
@@ -162,5 +163,6 @@ def make_policy(recipe: Recipe) -> PolicyNetwork | None:
         features=recipe.model.feature_width(recipe),
         grid=recipe.model.feature_grid(recipe),
         hidden=recipe.policy.hidden,
+        initialisation=recipe.policy.initialisation,
     )
     return PolicyNetwork(config)

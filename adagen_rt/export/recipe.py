@@ -38,7 +38,7 @@ class Recipe(Block):
         backbone: Sizes of the generator.
         decoder: Sizes of the autoencoder whose decoder makes the images.
         policy: Sizes of the policy network, if there is one.
-        reward: Size of the discriminator, if `files` names one.
+        reward: The discriminator that a policy is trained against.
         files: Names of the weight files.
         schedule: The action space and its static schedule.
         classes: Class names, or the number of classes.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from torch.nn.utils import parametrize
 
 from adagen_rt.engine.contracts import GraphContract
@@ -10,15 +12,44 @@ from adagen_rt.export.description import describe_image
 from adagen_rt.export.examples import ROWS, Examples, condition_rows, make_plan, uniform
 from adagen_rt.export.onnx_export import GraphPlan
 from adagen_rt.export.recipe import Recipe
+from adagen_rt.export.sections import RewardSection
 from adagen_rt.models.classifier import load_classifier
+from adagen_rt.models.convolutional import ConvolutionalDiscriminator
 from adagen_rt.models.discriminator import Discriminator
-from adagen_rt.models.features import ClassifierFeatures, ViTFeatures
+from adagen_rt.models.features import (
+    ClassifierFeatures,
+    Features,
+    ViTFeatures,
+    load_vit_features,
+)
 from adagen_rt.models.known_images import KNOWN_IMAGES, are_known
+from adagen_rt.models.projected import ProjectedDiscriminator
 from adagen_rt.models.reward_model import RewardModel
 
+#: Discriminators by their names in recipes.
+DISCRIMINATORS = {
+    "projected": ProjectedDiscriminator,
+    "convolutional": ConvolutionalDiscriminator,
+}
 
-def make_discriminator(recipe: Recipe, features: ViTFeatures | None = None) -> Discriminator:
-    """Make a fresh discriminator of the recipe's size over features; None is the built-in ones.
+
+def make_discriminator(section: RewardSection, features: Features, classes: int) -> Discriminator:
+    """Make a fresh discriminator over features."""
+    network = DISCRIMINATORS[section.network]
+    return network(features.widths, classes, section.width, section.average)
+
+
+def load_reward_features(section: RewardSection, path: Path) -> ViTFeatures:
+    """Load a vision transformer's features, as the section's discriminator sees them.
+
+    Raises:
+        CheckpointError: The file is not of such a network, or could run code.
+    """
+    return load_vit_features(path, section.network == "projected", section.resize)
+
+
+def recipe_discriminator(recipe: Recipe, features: ViTFeatures | None = None) -> Discriminator:
+    """Make the recipe's discriminator over features; None is the built-in ones.
 
     Raises:
         RecipeError: The built-in features do not support the recipe's images.
@@ -29,8 +60,8 @@ def make_discriminator(recipe: Recipe, features: ViTFeatures | None = None) -> D
             f"files.reward: got {image}, expected {KNOWN_IMAGES}, which the built-in reward "
             "model judges; for others, files.features names a vision transformer's weights"
         )
-    widths = (features or ClassifierFeatures(load_classifier())).widths
-    return Discriminator(widths, recipe.condition.count, recipe.reward.width)
+    seen = features or ClassifierFeatures(load_classifier())
+    return make_discriminator(recipe.reward, seen, recipe.condition.count)
 
 
 def plan_reward(

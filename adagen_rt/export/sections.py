@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import BaseModel, ConfigDict, Field
 
 from adagen_rt.export.fields import FilePath
+from adagen_rt.models.discriminator import Average
+from adagen_rt.models.features import Resize
+from adagen_rt.models.policy import Initialisation
+
+#: Settings by name, which the trainings check.
+Settings = dict[str, bool | int | float | list[int | float]]
 
 
 class Block(BaseModel):
@@ -18,22 +26,36 @@ class PolicySection(Block):
 
     Attributes:
         hidden: Width of the hidden layers.
+        initialisation: How a policy starts that is trained: as published, `xavier` draws uniform
+            weights and starts biases and modulations at zero; `plain` is PyTorch's own. Its last
+            layer starts at zero in both.
         refinement_std: Standard deviation of the noise on its output with which refinement
-            makes candidates; the published value is the actions' at the last update.
+            makes candidates; a training sets it to the actions' at its last update.
     """
 
     hidden: int = Field(512, ge=8, le=8192)
+    initialisation: Initialisation = "xavier"
     refinement_std: float = Field(0.1, gt=0, le=100)
 
 
 class RewardSection(Block):
-    """The discriminator that scores the images of best-of.
+    """The discriminator that a policy is trained against, and that scores the images of best-of.
 
     Attributes:
-        width: Channels inside each head.
+        network: `projected` is the published one, StyleGAN-T's: with `files.features` it sees
+            the embedded patches and four blocks, the class token added, through convolutions over
+            the sequence with norms over eight samples. `convolutional` sees maps through
+            two-dimensional convolutions.
+        width: Numbers a token that the class is compared with, or channels inside each head.
+        average: What a reward averages: all `logits`, of whose mean it is the sigmoid, or
+            their `probabilities`.
+        resize: How images come to the transformer's size: by `area` or `bicubic`.
     """
 
+    network: Literal["projected", "convolutional"] = "projected"
     width: int = Field(64, ge=1, le=8192)
+    average: Average = "logits"
+    resize: Resize = "area"
 
 
 class Files(Block):
@@ -65,16 +87,16 @@ class Files(Block):
 
 
 class TrainingSection(Block):
-    """Settings of a demo model's training.
+    """Settings of a model's training.
 
     Attributes:
-        tokenizer: Settings of the autoencoder's training loop.
-        generator: Settings of the backbone's training loop.
+        tokenizer: Settings of the demo autoencoder's training loop.
+        generator: Settings of the demo backbone's training loop.
         policy: Settings of the policy's training; by default, the published ones.
         discriminator: Settings of the discriminator that the policy is trained against.
     """
 
-    tokenizer: dict[str, bool | int | float]
-    generator: dict[str, bool | int | float]
-    policy: dict[str, bool | int | float] = {}
-    discriminator: dict[str, bool | int | float] = {}
+    tokenizer: Settings = {}
+    generator: Settings = {}
+    policy: Settings = {}
+    discriminator: Settings = {}

@@ -1,83 +1,39 @@
-"""A class-conditional discriminator with several heads over frozen features."""
+"""What all discriminators between generated and real images have in common."""
 
 from __future__ import annotations
 
-import math
+from typing import Literal
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.nn.utils.parametrizations import spectral_norm
 
-SLOPE = 0.2
-
-
-class Head(nn.Module):
-    """Scores every position of one feature map, given the class.
-
-    All weights are spectrally normalised (arXiv 1802.05957), and the class enters as an inner
-    product with the features (the projection discriminator, arXiv 1802.05637).
-
-    Args:
-        channels: Channels of the map.
-        width: Channels of the hidden layer.
-        classes: Number of classes.
-    """
-
-    mean: Tensor
-    scale: Tensor
-
-    def __init__(self, channels: int, width: int, classes: int) -> None:
-        super().__init__()
-        self.enter = spectral_norm(nn.Conv2d(channels, width, 1))
-        self.mix = spectral_norm(nn.Conv2d(width, width, 3, padding=1))
-        self.leave = spectral_norm(nn.Conv2d(width, 1, 1))
-        self.classes = spectral_norm(nn.Embedding(classes, width))
-        self.register_buffer("mean", torch.zeros(1, channels, 1, 1))
-        self.register_buffer("scale", torch.ones(1, channels, 1, 1))
-
-    @torch.no_grad()
-    def calibrate(self, features: Tensor) -> None:
-        """Take the channels' mean and deviation from features (N, C, h, w) of real images."""
-        deviation, mean = torch.std_mean(features, dim=(0, 2, 3), keepdim=True)
-        self.mean.copy_(mean)
-        self.scale.copy_(1 / deviation.clamp(min=1e-3))
-
-    def forward(self, features: Tensor, classes: Tensor) -> Tensor:
-        """Compute logits (N, h * w) of a map (N, C, h, w) under classes (N,)."""
-        x = F.leaky_relu(self.enter((features - self.mean) * self.scale), SLOPE)
-        x = x + F.leaky_relu(self.mix(x), SLOPE)
-        x = x / math.sqrt(2)
-        projected = (x * self.classes(classes)[:, :, None, None]).sum(dim=1)
-        logits: Tensor = self.leave(x)[:, 0] + projected
-        return logits.flatten(1)
-
-
-def mean_probability(logits: list[Tensor]) -> Tensor:
-    """Return the mean sigmoid (N,); every head has equal weight, whatever its map's size."""
-    return torch.stack([head.sigmoid().mean(dim=1) for head in logits]).mean(dim=0)
+#: What a reward averages: logits, or the probabilities that they stand for.
+Average = Literal["logits", "probabilities"]
 
 
 class Discriminator(nn.Module):
-    """A discriminator with one head per feature map.
+    """Scores feature maps of an image, given its class.
 
     Args:
-        widths: Channels of each map.
-        classes: Number of classes.
-        width: Channels of each head's hidden layer.
+        average: What a reward averages over all heads and places.
     """
 
-    def __init__(self, widths: tuple[int, ...], classes: int, width: int = 64) -> None:
+    def __init__(self, average: Average) -> None:
         super().__init__()
-        self.heads = nn.ModuleList(Head(channels, width, classes) for channels in widths)
+        self.average = average
 
     def calibrate(self, maps: tuple[Tensor, ...]) -> None:
-        """Take each head's input statistics from feature maps of real images."""
-        for head, features in zip(self.heads, maps, strict=True):
-            assert isinstance(head, Head)
-            head.calibrate(features)
+        """Take what is needed of the feature maps (N, C, h, w) of real images."""
+
+    def fix(self) -> None:
+        """Make the scores of an image independent of the images beside it, for good."""
 
     def forward(self, maps: tuple[Tensor, ...], classes: Tensor) -> list[Tensor]:
-        """Compute logits (N, h * w) of each map (N, C, h, w)."""
-        heads = zip(self.heads, maps, strict=True)
-        return [head(features, classes) for head, features in heads]
+        """Compute logits (N, places) of each map (N, C, h, w) under classes (N,)."""
+        raise NotImplementedError
+
+    def reward(self, logits: list[Tensor]) -> Tensor:
+        """Return rewards (N,) in (0, 1); heads weigh the same, whatever their maps' sizes."""
+        if self.average == "logits":
+            return torch.stack([head.mean(dim=1) for head in logits]).mean(dim=0).sigmoid()
+        return torch.stack([head.sigmoid().mean(dim=1) for head in logits]).mean(dim=0)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from functools import cache
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import torch
 import torch.nn.functional as F
@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from adagen_rt.models.checkpoint import load_state, load_strict
 from adagen_rt.models.classifier import Classifier
+from adagen_rt.models.known_images import SIDE
 from adagen_rt.models.vit import HEAD_PREFIXES, ViT, ViTConfig
 
 #: Mean and deviation of ImageNet's channels, with which published transformers were trained.
@@ -23,6 +24,9 @@ IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_DEVIATION = (0.229, 0.224, 0.225)
 #: Blocks whose tokens the discriminator sees, evenly spread up to the last.
 TAPS = 4
+#: How images are brought to a network's size: means of the pixels under each new one, or
+#: bicubically with antialias.
+Resize = Literal["area", "bicubic"]
 
 
 class Features(Protocol):
@@ -30,9 +34,11 @@ class Features(Protocol):
 
     Attributes:
         widths: Channels of each map.
+        side: Side of the images that it looks at; others are resized.
     """
 
     widths: tuple[int, ...]
+    side: int
 
     def __call__(self, images: Tensor) -> tuple[Tensor, ...]:
         """Compute maps (N, C, h, w), of different sizes, of images (N, c, H, W) in [0, 1]."""
@@ -42,6 +48,7 @@ class ClassifierFeatures(nn.Module):
     """The classifier's last three convolutions: 16 x 16, 8 x 8 and 4 x 4 maps of 32 x 32."""
 
     LAYERS = (1, 2, 3)
+    side = SIDE
 
     def __init__(self, classifier: Classifier) -> None:
         super().__init__()
@@ -61,54 +68,72 @@ class ViTFeatures(nn.Module):
 
     Args:
         network: The transformer, which is frozen.
+        projected: Whether to give what the projected discriminator sees: the embedded patches
+            as a first map, and the class token added to every token.
+        resize: How images come to the transformer's size.
     """
 
     mean: Tensor
     deviation: Tensor
 
-    def __init__(self, network: ViT) -> None:
+    def __init__(self, network: ViT, projected: bool = False, resize: Resize = "bicubic") -> None:
         super().__init__()
         self.network = network.eval().requires_grad_(False)
-        depth, width = network.config.depth, network.config.width
-        count = min(TAPS, depth)
-        self.taps = tuple(depth * (i + 1) // count - 1 for i in range(count))
-        self.widths: tuple[int, ...] = (width,) * count
+        self.projected, self.resize = projected, resize
+        config = network.config
+        self.side = config.grid * config.patch
+        count = min(TAPS, config.depth)
+        blocks = tuple(config.depth * (i + 1) // count for i in range(count))
+        #: Numbers of the blocks, from 1; 0 is the embedding.
+        self.taps = (0, *blocks) if projected else blocks
+        self.widths: tuple[int, ...] = (config.width,) * len(self.taps)
         for name, values in (("mean", IMAGENET_MEAN), ("deviation", IMAGENET_DEVIATION)):
             self.register_buffer(name, torch.tensor(values).view(1, 3, 1, 1))
 
     @torch.no_grad()
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
         """Compute maps (N, C, grid, grid) of images (N, c, H, W) in [0, 1], grey or colour."""
-        config = self.network.config
-        side = config.grid * config.patch
         colour = images.expand(-1, 3, -1, -1) if images.shape[1] == 1 else images
-        tokens = self.network((resized(colour, side) - self.mean) / self.deviation)
-        shape = (config.grid, config.grid)
-        return tuple(tokens[tap].transpose(1, 2).unflatten(2, shape) for tap in self.taps)
+        viewed = resized(colour, self.side, self.resize)
+        tokens = self.network((viewed - self.mean) / self.deviation)
+        return tuple(self._map(tokens[tap]) for tap in self.taps)
+
+    def _map(self, tokens: Tensor) -> Tensor:
+        """Lay out tokens (N, 1 + n, C) as a map (N, C, grid, grid)."""
+        grid, patches = self.network.config.grid, tokens[:, 1:]
+        patches = patches + tokens[:, :1] if self.projected else patches
+        return patches.transpose(1, 2).unflatten(2, (grid, grid))
 
 
-def resized(images: Tensor, side: int) -> Tensor:
-    """Resize images (N, c, H, W) to a square, bicubically with antialias as Pillow does.
+def resized(images: Tensor, side: int, mode: Resize) -> Tensor:
+    """Resize images (N, c, H, W) to a square.
 
     Two products with constant matrices, which every runtime of the exported graph has.
     """
     height, width = images.shape[-2:]
     if (height, width) == (side, side):
         return images
-    rows, columns = (_resize_matrix(size, side).to(images) for size in (height, width))
+    rows, columns = (_resize_matrix(size, side, mode).to(images) for size in (height, width))
     return rows @ images @ columns.T
 
 
 @cache
-def _resize_matrix(source: int, target: int) -> Tensor:
+def _resize_matrix(source: int, target: int, mode: Resize) -> Tensor:
     """Make the weights (target, source) of one axis, by resizing every unit vector."""
     units = torch.eye(source, device="cpu")[None, None]
-    resize = (target, source)
-    return F.interpolate(units, resize, mode="bicubic", antialias=True)[0, 0]
+    shape, antialias = (target, source), mode == "bicubic"
+    return F.interpolate(units, shape, mode=mode, antialias=antialias)[0, 0]
 
 
-def load_vit_features(path: Path) -> ViTFeatures:
+def load_vit_features(
+    path: Path, projected: bool = False, resize: Resize = "bicubic"
+) -> ViTFeatures:
     """Load the features of the transformer in a file, a DINO or timm checkpoint of any size.
+
+    Args:
+        path: The file.
+        projected: Whether the projected discriminator looks at them.
+        resize: How images come to the transformer's size.
 
     Raises:
         CheckpointError: The file is not of such a network, or could run code.
@@ -116,4 +141,4 @@ def load_vit_features(path: Path) -> ViTFeatures:
     state = load_state(path)
     network = ViT(ViTConfig.of(state))
     load_strict(network, state, ignore=HEAD_PREFIXES)
-    return ViTFeatures(network)
+    return ViTFeatures(network, projected, resize)

@@ -7,6 +7,7 @@ smoothing and activation of raw actions are in `adagen_rt.engine.schedule`.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -21,6 +22,10 @@ from adagen_rt.models.layers import (
 )
 from adagen_rt.models.resize import bicubic_matrix
 
+#: How a fresh policy's weights are drawn.
+Initialisation = Literal["xavier", "plain"]
+TIME_STD = 0.02
+
 
 @dataclass(frozen=True)
 class PolicyConfig:
@@ -31,12 +36,14 @@ class PolicyConfig:
         features: Channels of the generator's features.
         grid: Side of the square feature map; published 16.
         hidden: Width of the hidden layers; published 512.
+        initialisation: How fresh weights are drawn.
     """
 
     actions: int
     features: int
     grid: int = 16
     hidden: int = 512
+    initialisation: Initialisation = "xavier"
 
     @property
     def flat(self) -> int:
@@ -81,7 +88,22 @@ class PolicyNetwork(nn.Module):
         self.linear2 = nn.Linear(2 * hidden, hidden)
         self.adaLN3 = AdaptiveNorm(hidden, hidden)
         self.linear3 = nn.Linear(hidden, config.actions)
+        if config.initialisation == "xavier":
+            self._draw()
         zero_weights(self.linear3)
+
+    def _draw(self) -> None:
+        """Draw weights as AdaGen does, and start with no modulation and no bias."""
+        for module in self.modules():
+            if isinstance(module, nn.Linear | nn.Conv2d):
+                nn.init.xavier_uniform_(module.weight)
+                if module.bias is not None:
+                    nn.init.zeros_(module.bias)
+        for module in self.t_embedder.modules():
+            if isinstance(module, nn.Linear):
+                nn.init.normal_(module.weight, std=TIME_STD)
+        for norm in (self.adaLN1, self.adaLN2, self.adaLN3):
+            zero_weights(norm)
 
     def forward(self, features: Tensor, step: Tensor) -> Tensor:
         """Choose raw actions.

@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn, no_grad
 from torch import from_numpy as tensor_from_numpy
 
-KEPT_BUFFERS = frozenset({"zero_k_bias", "attn_bias_for_masking"})
-"""Last parts of the names of floating tensors (VAR's) that stay as they were built."""
+KEPT_BUFFERS = frozenset({"zero_k_bias", "attn_bias_for_masking", "running_variance"})
+"""Last parts of the names of floating tensors that stay as they were built: two of VAR's, and
+variances, which are not negative."""
 
 
 def rng(tag: str) -> np.random.Generator:

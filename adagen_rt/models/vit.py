@@ -99,15 +99,16 @@ class ViT(nn.Module):
         self.norm = nn.LayerNorm(config.width, eps=EPSILON)
 
     def forward(self, images: Tensor) -> list[Tensor]:
-        """Return the patch tokens (N, grid * grid, C) after every block.
+        """Return all tokens (N, 1 + grid * grid, C), embedded and after every block.
 
         Args:
             images: (N, 3, S, S) with S = grid * patch, normalised as in training.
+
+        Returns:
+            One tensor more than there are blocks; the class token comes first.
         """
         x = self.patch_embed(images)
-        x = torch.cat([self.cls_token.expand(len(x), -1, -1), x], dim=1) + self.pos_embed
-        tokens = []
+        tokens = [torch.cat([self.cls_token.expand(len(x), -1, -1), x], dim=1) + self.pos_embed]
         for block in self.blocks:
-            x = block(x)
-            tokens.append(x[:, 1:])
+            tokens.append(block(tokens[-1]))
         return tokens

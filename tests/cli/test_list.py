@@ -36,6 +36,14 @@ def test_an_engine_and_a_folder_of_engines(described, tiny_engine, tmp_path):
     assert "policy.onnx" in two["fault"]
 
 
+def test_what_a_killed_writer_left_is_no_engine(described, tiny_engine, tmp_path):
+    for name in ("one", ".one.adagen-abc_1234"):
+        shutil.copytree(tiny_engine, tmp_path / name)
+    assert [
+        engine["path"] for engine in described(tmp_path)["engines"][len(shipped_engines()) :]
+    ] == [str(tmp_path / "one")]
+
+
 def test_the_cache(described, tmp_path, monkeypatch):
     monkeypatch.setenv("ADAGEN_CACHE", str(tmp_path))
     (tmp_path / "adagen-rt").mkdir()

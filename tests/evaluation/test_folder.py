@@ -6,7 +6,7 @@ torch = pytest.importorskip("torch")
 from PIL import Image
 
 from adagen_rt.errors import InputError
-from adagen_rt.evaluation.folder import load_image_folder
+from adagen_rt.evaluation.folder import load_image_folder, to_square
 
 
 @pytest.fixture
@@ -29,7 +29,7 @@ def test_images_come_scaled_cut_and_in_order(folder):
     some = pixels[torch.tensor([2, 0])]
     assert some.shape == (2, 3, 10, 10)
     assert some.dtype == torch.uint8
-    # Lanczos overshoots beside an edge.
+    # Bicubic weights overshoot beside an edge.
     assert (some[0, :, :, 3:] == 100).all()
     assert (some[1, :, :, 3:] == 0).all()
     assert some.max() < 150
@@ -58,3 +58,15 @@ def test_a_damaged_image_is_named(folder):
     pixels, _ = load_image_folder(folder, classes=2, size=10)
     with pytest.raises(InputError, match=r"0\.png.*expected an image"):
         pixels[torch.tensor([0])]
+
+
+def test_large_images_are_halved_before_the_bicubic_rest():
+    pixels = np.random.default_rng(0).integers(0, 256, (26, 44, 3)).astype(np.uint8)
+    # 44 x 26 is halved once to 22 x 13, and is not twice 10 high any more.
+    halved = pixels.reshape(13, 2, 22, 2, 3).mean(axis=(1, 3))
+    once = Image.fromarray(np.floor(halved + 0.5).astype(np.uint8))
+    wide = once.resize((17, 10), Image.Resampling.BICUBIC)
+    got = np.asarray(to_square(Image.fromarray(pixels), 10), int)
+    assert np.abs(got - np.asarray(wide, int)[:, 3:13]).max() <= 2
+    small = Image.fromarray(pixels[:5, :7])
+    assert to_square(small, 10).size == (10, 10)

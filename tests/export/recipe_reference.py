@@ -23,6 +23,7 @@ from adagen_rt.engine import schedule
 from adagen_rt.engine.family import find_family
 from adagen_rt.export import sections
 from adagen_rt.export.recipe import Recipe
+from adagen_rt.training.policy.settings import AdversaryConfig, PolicyTraining
 
 PAGE = TESTS.parent / "docs" / "recipes.md"
 BEGIN, END = "<!-- tables: begin -->\n", "<!-- tables: end -->\n"
@@ -34,6 +35,8 @@ SECTIONS = {
     "`schedule`": schedule.ScheduleSpec,
     "An entry of `schedule.actions`": schedule.ActionSpec,
     "`training`": sections.TrainingSection,
+    "`training.policy`": PolicyTraining,
+    "`training.discriminator`": AdversaryConfig,
 }
 #: Limits from here on only keep nonsense out.
 MAX_TOLD = 1 << 20

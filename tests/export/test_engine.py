@@ -25,7 +25,8 @@ from adagen_rt.models.classifier import load_classifier
 from adagen_rt.models.features import ClassifierFeatures
 from adagen_rt.models.policy import PolicyConfig, PolicyNetwork
 from adagen_rt.pipeline.stepwise import StepwisePipeline
-from adagen_rt.training.policy.adversarial import Adversary, AdversaryConfig
+from adagen_rt.training.policy.adversarial import Adversary
+from adagen_rt.training.policy.settings import AdversaryConfig
 
 FILES = {"backbone": "backbone.pt", "decoder": "decoder.safetensors", "policy": "policy.pth"}
 
@@ -162,8 +163,8 @@ def test_the_reward_graph_gives_what_the_adversary_pays(exported):
     features = ClassifierFeatures(load_classifier())
     pixels = torch.randint(256, (20, 1, 32, 32), generator=torch.Generator().manual_seed(0))
     rows = {"labels": torch.arange(20) % 10}
-    adversary = Adversary(features, pixels.byte(), rows, AdversaryConfig())
-    adversary.network.load_state_dict(networks.reward.state_dict())
+    networks.reward.fix()  # an engine's reward does not depend on the images beside it
+    adversary = Adversary(networks.reward, features, pixels.byte(), rows, AdversaryConfig())
     want = adversary.realness(pixels[:3] / 255, take_rows(rows, slice(3)))
     engine = exported("maskgit", judged=True)
     graph = OnnxRuntime(1).load(engine.graph_file("reward"))

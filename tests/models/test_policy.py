@@ -1,3 +1,5 @@
+import math
+
 import numpy as np
 import pytest
 
@@ -5,7 +7,7 @@ torch = pytest.importorskip("torch")
 
 from golden_data import POLICY_SCALE, deviation, golden, normal, seeded
 
-from adagen_rt.models.policy import MultiScalePolicy, PolicyConfig, PolicyNetwork
+from adagen_rt.models.policy import MultiScalePolicy, PolicyConfig, PolicyNetwork, make_critic
 
 
 @pytest.mark.parametrize("name", ["maskgit", "dit", "sit", "var_d16", "var_d30"])
@@ -58,3 +60,40 @@ def test_var_features_are_resized_to_the_grid(scale):
         positions = torch.arange(start, start + side * side)
         raw = MultiScalePolicy(network, scales)(features, positions, step)
     np.testing.assert_allclose(raw, expected, atol=1e-5)
+
+
+def fresh(initialisation):
+    torch.manual_seed(0)
+    config = PolicyConfig(actions=3, features=24, grid=4, hidden=64, initialisation=initialisation)
+    return PolicyNetwork(config)
+
+
+def test_a_published_start_is_xavier_without_biases_or_modulations():
+    network = fresh("xavier")
+    zero = ("adaLN1", "adaLN2", "adaLN3", "linear3")
+    for name, value in network.state_dict().items():
+        if name.endswith("bias") or name.startswith(zero):
+            assert not value.any(), name
+        elif name.startswith("t_embedder"):
+            assert value.std().item() == pytest.approx(0.02, rel=0.05)
+        else:
+            outputs, inputs, *reach = value.shape
+            places = math.prod(reach)
+            bound = math.sqrt(6 / ((inputs + outputs) * places))
+            assert 0.9 * bound < value.abs().max().item() <= bound, name
+            assert value.std().item() == pytest.approx(bound / math.sqrt(3), rel=0.1)
+
+
+def test_a_plain_start_is_pytorchs_but_for_the_last_layer():
+    network = fresh("plain")
+    assert network.adaLN2.adaLN_modulation[1].weight.abs().max() > 0.1
+    assert network.linear1.bias.any()
+    bound = 1 / math.sqrt(network.linear1.in_features)
+    assert 0.99 * bound < network.linear1.weight.abs().max().item() <= bound
+    assert not any(parameter.any() for parameter in network.linear3.parameters())
+
+
+def test_the_critic_starts_as_its_policy_does():
+    assert make_critic(fresh("xavier")).config.initialisation == "xavier"
+    assert not make_critic(fresh("xavier")).adaLN1.adaLN_modulation[1].weight.any()
+    assert make_critic(fresh("plain")).adaLN1.adaLN_modulation[1].weight.any()

@@ -42,7 +42,9 @@ def test_blocks_are_those_of_a_pre_norm_transformer(network):
     x = network.patch_embed(images)
     x = torch.cat([network.cls_token.expand(2, -1, -1), x], dim=1) + network.pos_embed
     with torch.no_grad():
-        for block, tokens in zip(network.blocks, network(images), strict=True):
+        embedded, *after = network(images)
+        np.testing.assert_allclose(embedded, x, atol=1e-6)
+        for block, tokens in zip(network.blocks, after, strict=True):
             layer = torch.nn.TransformerEncoderLayer(
                 128, 2, 512, 0.0, "gelu", 1e-6, batch_first=True, norm_first=True
             )
@@ -59,7 +61,7 @@ def test_blocks_are_those_of_a_pre_norm_transformer(network):
                 renamed |= {f"{name}.{p}": state[f"{name}.{p}"] for p in ("weight", "bias")}
             layer.load_state_dict(renamed)
             x = layer.eval()(x)
-            np.testing.assert_allclose(tokens, x[:, 1:], atol=1e-5)
+            np.testing.assert_allclose(tokens, x, atol=1e-5)
 
 
 def test_features_of_a_file_are_maps_of_images_of_any_size(network, tmp_path):
@@ -67,7 +69,7 @@ def test_features_of_a_file_are_maps_of_images_of_any_size(network, tmp_path):
     save_file(state, tmp_path / "vit.safetensors")
     features = load_vit_features(tmp_path / "vit.safetensors")
     assert features.widths == (128,) * 4
-    assert features.taps == (0, 2, 3, 5)
+    assert features.taps == (1, 3, 4, 6)
     for side in (12, 32):
         maps = features(torch.rand(2, 3, side, side))
         assert [tuple(m.shape) for m in maps] == [(2, 128, 3, 3)] * 4
@@ -76,8 +78,8 @@ def test_features_of_a_file_are_maps_of_images_of_any_size(network, tmp_path):
     mean, deviation = (
         torch.tensor(v).view(1, 3, 1, 1) for v in ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
     )
-    tokens = network((image - mean) / deviation)[5].detach()
-    np.testing.assert_allclose(features(image)[3][0, :, 1, 2], tokens[0, 5], atol=1e-6)
+    tokens = network((image - mean) / deviation)[6].detach()
+    np.testing.assert_allclose(features(image)[3][0, :, 1, 2], tokens[0, 6], atol=1e-6)
 
 
 def test_another_file_is_refused(network, tmp_path):

@@ -48,14 +48,14 @@ def without_policy_file(recipe: Recipe) -> Recipe:
 
 
 def with_judges(
-    recipe: Recipe, std: float, width: int | None, features: Path | None = None
+    recipe: Recipe, std: float, adversarial: bool, features: Path | None = None
 ) -> Recipe:
     """Copy a recipe with the critic and, where there is one, the discriminator of a training.
 
     Args:
         recipe: The policy's recipe.
         std: Standard deviation of the last update's actions, where the critic is most exact.
-        width: Width of the discriminator's heads; None without a discriminator.
+        adversarial: Whether there is a discriminator.
         features: Weights of the transformer that it judges through; None is the built-in one.
     """
     assert recipe.policy is not None
@@ -63,9 +63,8 @@ def with_judges(
     changed: dict[str, object] = {
         "policy": recipe.policy.model_copy(update={"refinement_std": std})
     }
-    if width is not None:
+    if adversarial:
         named["reward"] = DISCRIMINATOR_FILE
-        changed["reward"] = recipe.reward.model_copy(update={"width": width})
         named["features"] = None if features is None else f"features{features.suffix}"
     changed["files"] = recipe.files.model_copy(update=named)
     return recipe.changed(**changed)

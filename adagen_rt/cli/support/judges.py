@@ -14,9 +14,10 @@ from adagen_rt.models.known_images import KNOWN_IMAGES, are_known
 
 if TYPE_CHECKING:
     from adagen_rt.evaluation.judge import Judge
-    from adagen_rt.training.policy.adversarial import AdversaryConfig
+    from adagen_rt.export.sections import RewardSection
     from adagen_rt.training.policy.parallel import Workers
     from adagen_rt.training.policy.rewards import Reward
+    from adagen_rt.training.policy.settings import AdversaryConfig
 
 
 def check_judged(field: str, image: ImageSpec) -> None:
@@ -41,6 +42,7 @@ class Judging:
     Attributes:
         manifest: The generator.
         parts: Weights of the rewards by name.
+        section: The discriminator's architecture.
         adversary: Settings of the discriminator's training.
         workers: The processes that train together.
         features: Weights of a vision transformer that computes the features; None takes the
@@ -51,6 +53,7 @@ class Judging:
 
     manifest: Manifest
     parts: Mapping[str, float]
+    section: RewardSection
     adversary: AdversaryConfig
     workers: Workers
     features: Path | None
@@ -80,7 +83,8 @@ def _demo(judging: Judging) -> tuple[Reward, Judge | None]:
     rows = class_rows(torch.from_numpy(images.classes))
     real = torch.from_numpy(images.pixels)[:, None], rows
     where = judging.device, judging.workers
-    context = RewardContext(load_classifier(), *real, judging.adversary, *where)
+    settings = judging.section, judging.adversary
+    context = RewardContext(load_classifier(), *real, *settings, *where)
     # Not `load_judge`, which would read the images again.
     judge = Judge(load_examiner(), images, judging.device) if judging.workers.leads else None
     return make_reward(judging.parts, context), judge
@@ -90,21 +94,25 @@ def _vision_transformer(judging: Judging, weights: Path) -> tuple[Reward, Judge 
     """Make an adversarial reward over a vision transformer's features, and a judge over them."""
     from adagen_rt.evaluation.folder import load_image_folder
     from adagen_rt.evaluation.judge import Judge, PooledFeatures
-    from adagen_rt.models.features import load_vit_features
+    from adagen_rt.export.reward import load_reward_features, make_discriminator
+    from adagen_rt.models.features import ViTFeatures
     from adagen_rt.training.policy.adversarial import Adversary
     from adagen_rt.training.policy.rewards import AdversarialReward, SumReward
 
     parts, manifest = judging.parts, judging.manifest
     if set(parts) != {"adversarial"}:
         raise InputError("--reward", ", ".join(parts), "adversarial alone, with --features")
-    features, image = load_vit_features(weights).to(judging.device), manifest.image
-    classes = manifest.condition.variety
+    section, image, classes = judging.section, manifest.image, manifest.condition.variety
+    features = load_reward_features(section, weights).to(judging.device)
     real = load_image_folder(judging.data, classes, image.size, image.channels)
-    learner = Adversary(features, *real, judging.adversary, judging.device, judging.workers)
+    network, where = make_discriminator(section, features, classes), (judging.device,)
+    learner = Adversary(network, features, *real, judging.adversary, *where, judging.workers)
     reward = SumReward({"adversarial": (parts["adversarial"], AdversarialReward(learner))})
     if not judging.workers.leads:
         return reward, None
-    return reward, Judge(PooledFeatures(features), real[0], judging.device)
+    # Scores are those of `evaluate`, whatever the discriminator looks at.
+    plain = PooledFeatures(ViTFeatures(features.network).to(judging.device))
+    return reward, Judge(plain, real[0], *where)
 
 
 def open_judge(

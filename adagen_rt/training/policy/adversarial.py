@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
@@ -10,48 +10,26 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from adagen_rt.condition import classes_of, count_rows, take_rows
-from adagen_rt.errors import InputError
 from adagen_rt.evaluation.folder import FolderPixels
-from adagen_rt.models.discriminator import Discriminator, mean_probability
+from adagen_rt.models.discriminator import Discriminator
 from adagen_rt.models.features import Features
 from adagen_rt.models.random import integers
 from adagen_rt.training.policy.environment import Tensors
 from adagen_rt.training.policy.parallel import Workers, step_if_finite
+from adagen_rt.training.policy.settings import AdversaryConfig
 
 #: Real images, of all classes, that the heads' input statistics are taken from.
 CALIBRATION_IMAGES = 1000
 
-
-@dataclass(frozen=True)
-class AdversaryConfig:
-    """Settings of the discriminator's training.
-
-    Attributes:
-        width: Channels inside each head.
-        learning_rate: Adam's; betas are (0, 0.99), as is usual against a moving opponent.
-        batch_size: Generated images a step, and as many real ones.
-        epochs: Passes over an update's generated images.
-        max_norm: Largest norm of the gradient.
-    """
-
-    width: int = 64
-    learning_rate: float = 1e-3
-    batch_size: int = 64
-    epochs: int = 1
-    max_norm: float = 10.0
-
-    def __post_init__(self) -> None:
-        for name in ("width", "batch_size", "epochs"):
-            if getattr(self, name) < 1:
-                raise InputError(name, getattr(self, name), "at least 1")
-        if not self.learning_rate > 0:
-            raise InputError("learning_rate", self.learning_rate, "a number above 0")
+#: Makes images (n, c, H, W) of the current policy, and their conditions.
+Fresh = Callable[[int, torch.Generator], tuple[Tensor, Tensors]]
 
 
 class Adversary:
     """A discriminator between generated and real images, and its optimiser.
 
     Args:
+        network: The discriminator, which is trained in place.
         features: Frozen, on `device`.
         pixels: Real images (N, c, H, W) uint8.
         rows: Conditions of the real images, named tensors (N, ...).
@@ -62,6 +40,7 @@ class Adversary:
 
     def __init__(
         self,
+        network: Discriminator,
         features: Features,
         pixels: Tensor | FolderPixels,
         rows: Tensors,
@@ -72,41 +51,42 @@ class Adversary:
         self.features = features
         self.pixels, self.rows = pixels.to(device), _to(rows, device)
         self.config, self.workers, self.device = config, workers, device
-        count, classes = count_rows(rows), int(classes_of(rows).max()) + 1
-        self.network = Discriminator(features.widths, classes, config.width).to(device)
+        count = count_rows(rows)
+        self.network = network.to(device)
         spread = torch.linspace(0, count - 1, min(CALIBRATION_IMAGES, count)).long()
         self.network.calibrate(features(self._real(spread)))
         self.optimizer = torch.optim.Adam(
-            self.network.parameters(), lr=config.learning_rate, betas=(0.0, 0.99)
+            self.network.parameters(), lr=config.learning_rate, betas=config.betas
         )
 
     @torch.no_grad()
-    def realness(self, images: Tensor, rows: Tensors) -> Tensor:
-        """Return the mean probability (B,) of being real, over all heads and places."""
-        # In training mode, spectral normalisation would take another power iteration.
+    def realness(
+        self, images: Tensor, rows: Tensors, generator: torch.Generator | None = None
+    ) -> Tensor:
+        """Return rewards (B,) in (0, 1); without a generator, no batch is cropped."""
         self.network.eval()
         places = torch.arange(len(images), device=images.device).split(self.config.batch_size)
-        logits = (self._logits(images[part], take_rows(rows, part)) for part in places)
-        return torch.cat([mean_probability(one) for one in logits])
+        logits = (self._logits(images[part], take_rows(rows, part), generator) for part in places)
+        return torch.cat([self.network.reward(one) for one in logits])
 
-    def learn(self, images: Tensor, rows: Tensors, generator: torch.Generator) -> dict[str, float]:
-        """Make one or more passes over generated images, each beside a random real one.
+    def learn(
+        self, images: Tensor, rows: Tensors, generator: torch.Generator, fresh: Fresh
+    ) -> dict[str, float]:
+        """Make an update's steps, each with generated images beside as many random real ones.
+
+        Args:
+            images: Images that were rewarded, (B, c, H, W) in [0, 1].
+            rows: Their conditions.
+            generator: Chooses images, real ones and views.
+            fresh: Makes new images of the updated policy.
 
         Returns:
-            `real` and `fake`, the mean probabilities of real and of generated images before each
+            `real` and `fake`, the mean rewards of real and of generated images before each
             step, the mean loss, and the share of steps skipped because the loss was not finite.
         """
         self.network.train()
-        config, batches, real = self.config, [], count_rows(self.rows)
-        for _ in range(config.epochs):
-            batches += torch.randperm(len(images), generator=generator).split(config.batch_size)
         results = [
-            self._step(
-                images[part.to(self.device)],
-                take_rows(rows, part.to(self.device)),
-                integers(real, part.shape, generator).to(self.device),
-            )
-            for part in batches
+            self._step(*batch, generator) for batch in self._batches(images, rows, generator, fresh)
         ]
         names = ("real", "fake", "discriminator_loss", "discriminator_skipped")
         averages = torch.tensor(results, dtype=torch.float64).mean(dim=0).tolist()
@@ -124,22 +104,57 @@ class Adversary:
         self.network.load_state_dict(state["discriminator"])
         self.optimizer.load_state_dict(state["optimizer"])
 
+    def _batches(
+        self, images: Tensor, rows: Tensors, generator: torch.Generator, fresh: Fresh
+    ) -> Iterator[tuple[Tensor, Tensors]]:
+        """Give the generated images of each step: new ones, or those of an update in parts."""
+        config = self.config
+        if config.fresh:
+            yield from (fresh(config.batch_size, generator) for _ in range(config.steps))
+            return
+        for _ in range(config.epochs):
+            order = torch.randperm(len(images), generator=generator).to(self.device)
+            yield from (
+                (images[part], take_rows(rows, part)) for part in order.split(config.batch_size)
+            )
+
     def _step(
-        self, images: Tensor, rows: Tensors, places: Tensor
+        self, images: Tensor, rows: Tensors, generator: torch.Generator
     ) -> tuple[float, float, float, bool]:
         """Make one step of binary cross-entropy: real images to 1, generated ones to 0."""
-        real = self._logits(self._real(places), take_rows(self.rows, places))
-        fake = self._logits(images, rows)
-        losses = [
-            _cross_entropy(r, 1.0) + _cross_entropy(f, 0.0) for r, f in zip(real, fake, strict=True)
-        ]
+        places = integers(count_rows(self.rows), (len(images),), generator).to(self.device)
+        pixels = self._mirrored(self._real(places), generator)
+        real = self._logits(pixels, take_rows(self.rows, places), generator)
+        fake = self._logits(images, rows, generator)
+        losses = [(F.softplus(-r) + F.softplus(f)).mean() for r, f in zip(real, fake, strict=True)]
         loss = torch.stack(losses).mean()
-        made = step_if_finite(self.optimizer, loss, self.config.max_norm, self.workers)
-        scores = [mean_probability(logits).mean().item() for logits in (real, fake)]
+        made = step_if_finite(self.optimizer, [loss], self.config.max_norm, self.workers)
+        scores = [self.network.reward(logits).mean().item() for logits in (real, fake)]
         return scores[0], scores[1], loss.item(), not made
 
-    def _logits(self, images: Tensor, rows: Tensors) -> list[Tensor]:
-        return self.network(self.features(images), classes_of(rows))
+    def _logits(
+        self, images: Tensor, rows: Tensors, generator: torch.Generator | None
+    ) -> list[Tensor]:
+        viewed = self._cropped(images, generator)
+        return self.network(self.features(viewed), classes_of(rows))
+
+    def _cropped(self, images: Tensor, generator: torch.Generator | None) -> Tensor:
+        """Cut a random square of the features' size out of a share of the batches."""
+        side = self.features.side
+        room = [size - side for size in images.shape[-2:]]
+        if generator is None or min(room) < 0 or max(room) == 0 or not self.config.crops:
+            return images
+        if torch.rand((), generator=generator) >= self.config.crops:
+            return images
+        top, left = (int(integers(space + 1, (), generator)) for space in room)
+        return images[..., top : top + side, left : left + side]
+
+    def _mirrored(self, images: Tensor, generator: torch.Generator) -> Tensor:
+        """Mirror half of the images (N, c, H, W), chosen at random."""
+        if not self.config.mirror:
+            return images
+        chosen = torch.rand(len(images), generator=generator).to(images.device) < 0.5
+        return torch.where(chosen[:, None, None, None], images.flip(-1), images)
 
     def _real(self, places: Tensor) -> Tensor:
         return self.pixels[places].float() / 255
@@ -147,7 +162,3 @@ class Adversary:
 
 def _to(rows: Tensors, device: str) -> Tensors:
     return {name: values.to(device) for name, values in rows.items()}
-
-
-def _cross_entropy(logits: Tensor, target: float) -> Tensor:
-    return F.binary_cross_entropy_with_logits(logits, torch.full_like(logits, target))

@@ -102,6 +102,13 @@ class Environment:
         rows = spec.parse(spec.examples(len(order)))
         return {name: torch.from_numpy(values)[order] for name, values in rows.items()}
 
+    def drawn(self, count: int, generator: torch.Generator) -> Tensors:
+        """Choose conditions at random, with replacement; the generator is the CPU's."""
+        spec = self.manifest.condition
+        kinds = spec.parse(spec.examples(spec.variety))
+        places = torch.randint(spec.variety, (count,), generator=generator)
+        return {name: torch.from_numpy(values)[places] for name, values in kinds.items()}
+
     def multi_scale(self, network: PolicyNetwork) -> nn.Module:
         """Fit a policy network to this family's features; its parameters stay the same."""
         return self._model.policy_module(network, self.manifest.family).to(self.device)

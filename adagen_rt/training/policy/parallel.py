@@ -6,6 +6,7 @@ Every process generates and learns from its own share of the samples; gradients 
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -75,14 +76,15 @@ class Workers:
 
 
 def step_if_finite(
-    optimizer: torch.optim.Optimizer, loss: Tensor, max_norm: float, workers: Workers
+    optimizer: torch.optim.Optimizer, losses: Iterable[Tensor], max_norm: float, workers: Workers
 ) -> bool:
     """Make one optimiser step, unless the loss or its gradient is not finite in any process.
 
     Args:
         optimizer: Optimiser of the parameters that the loss depends on.
-        loss: A scalar.
-        max_norm: Largest norm of the gradient of all parameters together.
+        losses: Scalars that add up to the loss; each is differentiated before the next is
+            asked for.
+        max_norm: Largest norm of the gradient of all parameters together; 0 for any.
         workers: The processes that average the gradient.
 
     Returns:
@@ -90,10 +92,13 @@ def step_if_finite(
     """
     parameters = [p for group in optimizer.param_groups for p in group["params"]]
     optimizer.zero_grad(set_to_none=True)
-    loss.backward()
+    total = torch.zeros(())
+    for loss in losses:
+        loss.backward()
+        total = total + loss.detach().cpu()
     workers.average_gradients(parameters)
-    norm = nn.utils.clip_grad_norm_(parameters, max_norm)
-    usable = bool(torch.isfinite(workers.mean(loss.detach()) + norm))
+    norm = nn.utils.clip_grad_norm_(parameters, max_norm or math.inf).cpu()
+    usable = bool(torch.isfinite(workers.mean(total) + norm))
     if usable:
         optimizer.step()
     return usable

@@ -10,64 +10,15 @@ would bring tensordict, a C++ extension and its own collectors for them.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from adagen_rt.errors import InputError
 from adagen_rt.training.policy.parallel import Workers, step_if_finite
 from adagen_rt.training.policy.rollout import Trajectories, ask, gaussian_entropy, gaussian_log_prob
-
-
-@dataclass(frozen=True)
-class PPOConfig:
-    """Settings of a policy's training; the defaults are published for the full-size models.
-
-    Attributes:
-        trajectories: Samples an update, of all processes together.
-        epochs: Passes over them.
-        minibatch: Trajectories a gradient step, of one process.
-        learning_rate: Learning rate of actor and critic (Adam), at `first_std`.
-        scale_rate: Whether the learning rate falls in proportion to the standard deviation,
-            so that a step moves the policy by as many deviations early and late.
-        clip: Largest change of the probability ratio, epsilon.
-        entropy: Weight of the entropy. With a standard deviation that is not learnt it is a
-            constant of the loss and moves nothing; kept so that losses compare with others'.
-        value: Weight of the critic's squared error.
-        max_norm: Largest norm of the gradient.
-        first_std: Standard deviation of the actions at the first update,
-        last_std: and at the last; in between it falls linearly.
-    """
-
-    trajectories: int = 4096
-    epochs: int = 5
-    minibatch: int = 512
-    learning_rate: float = 1e-5
-    scale_rate: bool = False
-    clip: float = 0.2
-    entropy: float = 0.01
-    value: float = 0.5
-    max_norm: float = 1.0
-    first_std: float = 0.6
-    last_std: float = 0.1
-
-    def __post_init__(self) -> None:
-        for name in ("trajectories", "epochs", "minibatch"):
-            if getattr(self, name) < 1:
-                raise InputError(name, getattr(self, name), "at least 1")
-        for name in ("learning_rate", "clip", "max_norm", "first_std", "last_std"):
-            if not getattr(self, name) > 0:
-                raise InputError(name, getattr(self, name), "a number above 0")
-
-    def rate(self, std: float) -> float:
-        """Return the learning rate at a standard deviation of the actions."""
-        return self.learning_rate * (std / self.first_std if self.scale_rate else 1.0)
-
-    def std(self, progress: float) -> float:
-        """Return the standard deviation of the actions at a share, 0 to 1, of the updates."""
-        return self.first_std + (self.last_std - self.first_std) * min(max(progress, 0.0), 1.0)
+from adagen_rt.training.policy.settings import PPOConfig
 
 
 class Losses(NamedTuple):
@@ -164,7 +115,7 @@ class PPO:
         parts, skipped = [], []
         for _ in range(self.config.epochs):
             order = torch.randperm(len(played), generator=generator).to(rewards.device)
-            for rows in order.split(self.config.minibatch):
+            for rows in order.split(self.config.minibatch or len(order)):
                 losses, made = self._step(played, batch, rows, std)
                 skipped.append(not made)
                 parts.append(torch.stack(losses).detach())
@@ -178,29 +129,47 @@ class PPO:
         self, played: Trajectories, batch: Batch, rows: Tensor, std: float
     ) -> tuple[Losses, bool]:
         """Make one gradient step on some trajectories; tell whether it was made."""
-        mean, value = self._evaluate(played, rows)
-        log_prob = gaussian_log_prob(played.raw[:, rows], mean, std)
-        now = Batch(*(values[:, rows] for values in batch))
-        entropy = gaussian_entropy(std, mean.shape[-1])
-        losses = ppo_loss(log_prob, value, now, entropy, self.config)
-        made = step_if_finite(self.optimizer, losses.total, self.config.max_norm, self.workers)
-        return losses, made
+        parts: list[Tensor] = []
+
+        def totals() -> Iterator[Tensor]:
+            for losses in self._losses(played, batch, rows, std):
+                parts.append(torch.stack(losses).detach())
+                yield losses.total
+
+        made = step_if_finite(self.optimizer, totals(), self.config.max_norm, self.workers)
+        return Losses(*torch.stack(parts).sum(dim=0)), made
+
+    def _losses(
+        self, played: Trajectories, batch: Batch, rows: Tensor, std: float
+    ) -> Iterator[Losses]:
+        """Compute each chunk's share of the loss of some trajectories."""
+        entropy = gaussian_entropy(std, played.raw.shape[-1])
+        count = batch.valid[:, rows].sum().clamp(min=1)
+        for chunk in rows.split(self.config.chunk):
+            mean, value = self._evaluate(played, chunk)
+            log_prob = gaussian_log_prob(played.raw[:, chunk], mean, std)
+            now = Batch(*(values[:, chunk] for values in batch))
+            losses = ppo_loss(log_prob, value, now, entropy, self.config)
+            share = now.valid.sum() / count
+            yield Losses(*(part * share for part in losses))
 
     def _batch(self, played: Trajectories, rewards: Tensor) -> Batch:
         """Compute the normalised returns, and their advantages over the critic's estimates."""
         with torch.no_grad():
-            rows = torch.arange(len(played), device=rewards.device).split(self.config.minibatch)
+            rows = torch.arange(len(played), device=rewards.device).split(self.config.chunk)
             value = torch.cat([self._evaluate(played, part)[1] for part in rows], dim=1)
         returns = self._normalise(rewards, ~played.failed).expand_as(value)
         return Batch(played.log_prob, returns - value, returns, played.valid)
 
     def _normalise(self, rewards: Tensor, counted: Tensor) -> Tensor:
-        """Scale rewards to mean 0 and variance 1 over all processes' samples without failure."""
+        """Scale rewards to mean 0 and unbiased variance 1 over all processes' sound samples."""
         kept = torch.where(counted, rewards, 0.0).double()
         sums = torch.stack([counted.double().sum(), kept.sum(), kept.square().sum()])
         count, total, squares = self.workers.mean(sums).tolist()
         mean = total / max(count, 1e-9)
-        deviation = max(squares / max(count, 1e-9) - mean**2, 0.0) ** 0.5
+        biased = max(squares / max(count, 1e-9) - mean**2, 0.0)
+        all_of_them = count * self.workers.count
+        deviation = (biased * all_of_them / max(all_of_them - 1, 1)) ** 0.5
         return (rewards - mean) / (deviation + 1e-7)
 
     def _evaluate(self, played: Trajectories, rows: Tensor) -> tuple[Tensor, Tensor]:

@@ -14,22 +14,36 @@ from torch import Tensor, nn
 from adagen_rt.condition import classes_of
 from adagen_rt.errors import InputError
 from adagen_rt.evaluation.metrics import Gaussian, frechet_distance, frechet_influence
+from adagen_rt.export.reward import make_discriminator
+from adagen_rt.export.sections import RewardSection
 from adagen_rt.models.classifier import Classifier, judge
 from adagen_rt.models.features import ClassifierFeatures
-from adagen_rt.training.policy.adversarial import Adversary, AdversaryConfig
+from adagen_rt.training.policy.adversarial import Adversary, Fresh
 from adagen_rt.training.policy.environment import Tensors
 from adagen_rt.training.policy.parallel import Workers
+from adagen_rt.training.policy.settings import AdversaryConfig
 
 
 class Reward(ABC):
     """Scores images; may learn from them, as a discriminator does."""
 
     @abstractmethod
-    def score(self, images: Tensor, rows: Tensors) -> Tensor:
-        """Return the rewards (B,) of images (B, c, H, W) in [0, 1] made for rows (B, ...)."""
+    def score(
+        self, images: Tensor, rows: Tensors, generator: torch.Generator | None = None
+    ) -> Tensor:
+        """Return the rewards (B,) of images (B, c, H, W) in [0, 1] made for rows (B, ...).
 
-    def learn(self, images: Tensor, rows: Tensors, generator: torch.Generator) -> dict[str, float]:
-        """Learn from generated images that were scored; return numbers for the log."""
+        The generator chooses how images are looked at, where that is left to chance.
+        """
+
+    def learn(
+        self, images: Tensor, rows: Tensors, generator: torch.Generator, fresh: Fresh
+    ) -> dict[str, float]:
+        """Learn from generated images that were scored, or from fresh ones.
+
+        Returns:
+            Numbers for the log.
+        """
         return {}
 
     def state_dict(self) -> dict[str, Any]:
@@ -47,20 +61,24 @@ class Reward(ABC):
 class AdversarialReward(Reward):
     """Realness of the images to a discriminator that is trained alongside the policy.
 
-    AdaGen's reward (arXiv 2603.06993): the mean sigmoid of the discriminator's logits. A
-    policy cannot settle on a flaw of the discriminator, because that learns to detect it.
+    AdaGen's reward (arXiv 2603.06993). A policy cannot settle on a flaw of the discriminator,
+    because that learns to detect it.
     """
 
     def __init__(self, adversary: Adversary) -> None:
         self.adversary = adversary
 
-    def score(self, images: Tensor, rows: Tensors) -> Tensor:
-        """Return the mean probability (B,) of being real, over all heads and places."""
-        return self.adversary.realness(images, rows)
+    def score(
+        self, images: Tensor, rows: Tensors, generator: torch.Generator | None = None
+    ) -> Tensor:
+        """Return how real the images are (B,), from 0 to 1."""
+        return self.adversary.realness(images, rows, generator)
 
-    def learn(self, images: Tensor, rows: Tensors, generator: torch.Generator) -> dict[str, float]:
-        """Train the discriminator on these images and as many real ones."""
-        return self.adversary.learn(images, rows, generator)
+    def learn(
+        self, images: Tensor, rows: Tensors, generator: torch.Generator, fresh: Fresh
+    ) -> dict[str, float]:
+        """Train the discriminator on generated images and as many real ones."""
+        return self.adversary.learn(images, rows, generator, fresh)
 
     def state_dict(self) -> dict[str, Any]:
         """The discriminator and its optimiser."""
@@ -87,7 +105,9 @@ class FidReward(Reward):
     def __init__(self, embed: Callable[[Tensor], Tensor], reference: Gaussian) -> None:
         self.embed, self.reference = embed, reference
 
-    def score(self, images: Tensor, rows: Tensors) -> Tensor:
+    def score(
+        self, images: Tensor, rows: Tensors, generator: torch.Generator | None = None
+    ) -> Tensor:
         """Return the negative distance of all images minus each sample's influence on it (B,)."""
         features = self.embed(images).cpu().numpy().astype(np.float64)
         if not np.isfinite(features).all():
@@ -104,7 +124,9 @@ class ClassifierReward(Reward):
         self.classifier = classifier
 
     @torch.no_grad()
-    def score(self, images: Tensor, rows: Tensors) -> Tensor:
+    def score(
+        self, images: Tensor, rows: Tensors, generator: torch.Generator | None = None
+    ) -> Tensor:
         """Return the log-probability (B,) of each label, at most 0."""
         logits = self.classifier(images)[0].log_softmax(dim=-1)
         return logits.gather(1, classes_of(rows)[:, None])[:, 0]
@@ -120,16 +142,21 @@ class SumReward(Reward):
     def __init__(self, parts: Mapping[str, tuple[float, Reward]]) -> None:
         self.parts = dict(parts)
 
-    def score(self, images: Tensor, rows: Tensors) -> Tensor:
+    def score(
+        self, images: Tensor, rows: Tensors, generator: torch.Generator | None = None
+    ) -> Tensor:
         """Return the weighted sum of the parts' rewards."""
-        scores = [weight * part.score(images, rows) for weight, part in self.parts.values()]
+        parts = self.parts.values()
+        scores = [weight * part.score(images, rows, generator) for weight, part in parts]
         return torch.stack(scores).sum(dim=0)
 
-    def learn(self, images: Tensor, rows: Tensors, generator: torch.Generator) -> dict[str, float]:
+    def learn(
+        self, images: Tensor, rows: Tensors, generator: torch.Generator, fresh: Fresh
+    ) -> dict[str, float]:
         """Let every part learn."""
         stats: dict[str, float] = {}
         for _, part in self.parts.values():
-            stats |= part.learn(images, rows, generator)
+            stats |= part.learn(images, rows, generator, fresh)
         return stats
 
     def state_dict(self) -> dict[str, Any]:
@@ -155,6 +182,7 @@ class RewardContext:
         classifier: Gives the features, and the log-probabilities.
         pixels: Real images (N, 1, 32, 32) uint8.
         rows: Conditions of the real images, named tensors (N, ...).
+        section: The discriminator's architecture.
         adversary: Settings of the discriminator's training.
         device: PyTorch's name of the device that computes rewards.
         workers: The processes that learn together.
@@ -163,6 +191,7 @@ class RewardContext:
     classifier: Classifier
     pixels: Tensor
     rows: Tensors
+    section: RewardSection = field(default_factory=RewardSection)
     adversary: AdversaryConfig = field(default_factory=AdversaryConfig)
     device: str = "cpu"
     workers: Workers = field(default_factory=Workers)
@@ -170,9 +199,10 @@ class RewardContext:
 
 def _adversarial(context: RewardContext) -> Reward:
     features = ClassifierFeatures(context.classifier)
-    real = context.pixels, context.rows
-    adversary = Adversary(features, *real, context.adversary, context.device, context.workers)
-    return AdversarialReward(adversary)
+    classes = int(classes_of(context.rows).max()) + 1
+    network = make_discriminator(context.section, features, classes)
+    real, where = (context.pixels, context.rows), (context.device, context.workers)
+    return AdversarialReward(Adversary(network, features, *real, context.adversary, *where))
 
 
 def _fid(context: RewardContext) -> Reward:

@@ -10,12 +10,11 @@ from __future__ import annotations
 import math
 import time
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from adagen_rt.errors import CheckpointError, InputError, TrainingError
 from adagen_rt.models.checkpoint import load_state, load_strict
@@ -25,12 +24,13 @@ from adagen_rt.progress import bar
 from adagen_rt.training.checkpoint import load_checkpoint, save_checkpoint, save_weights
 from adagen_rt.training.demo.loop import MAX_FAILURES
 from adagen_rt.training.log import CsvLog
-from adagen_rt.training.policy.environment import Environment
+from adagen_rt.training.policy.environment import Environment, Tensors
 from adagen_rt.training.policy.evaluator import Evaluator
 from adagen_rt.training.policy.parallel import Workers
-from adagen_rt.training.policy.ppo import PPO, PPOConfig
+from adagen_rt.training.policy.ppo import PPO
 from adagen_rt.training.policy.rewards import Reward
 from adagen_rt.training.policy.rollout import Exploration, Trajectories, rollout
+from adagen_rt.training.policy.settings import PolicyTraining
 from adagen_rt.training.records import CHECKPOINT, LOG
 from adagen_rt.training.stopping import stopping
 
@@ -39,38 +39,6 @@ LOG_FIELDS = (
     *("policy_loss", "value_loss", "discriminator_loss", "skipped", "failed"),
     *("fid", "accuracy", "seconds"),
 )
-
-
-@dataclass(frozen=True)
-class PolicyTraining(PPOConfig):
-    """Settings of a policy's training run.
-
-    Attributes:
-        updates: Rounds of playing and learning.
-        warmup: First updates in which only the reward learns, because an untrained
-            discriminator's scores mean nothing.
-        batch_size: Samples that are generated together.
-        half: Whether features are kept in float16.
-        bf16: Whether the generator computes in bfloat16 while training.
-        seed: Seed of everything.
-        save_every: Updates between checkpoints.
-        evaluate_every: Updates between evaluations without exploration.
-    """
-
-    updates: int = 1000
-    warmup: int = 0
-    batch_size: int = 128
-    half: bool = False
-    bf16: bool = False
-    seed: int = 0
-    save_every: int = 10
-    evaluate_every: int = 20
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        for name in ("updates", "batch_size", "save_every", "evaluate_every"):
-            if getattr(self, name) < 1:
-                raise InputError(name, getattr(self, name), "at least 1")
 
 
 class PolicyTrainer:
@@ -146,40 +114,56 @@ class PolicyTrainer:
 
     def _advance(self) -> dict[str, float]:
         """Make one update; return numbers for the log."""
-        std = self.config.std(self.update / max(1, self.config.updates - 1))
+        std = self.config.std_at(self.update)
         played = self._play(std)
-        rewards = self.reward.score(played.images, played.rows)
+        shuffle = keyed_generator(self.config.seed, self.update, 1 + self.workers.rank)
+        rewards = self.reward.score(played.images, played.rows, shuffle)
         counted = rewards[~played.failed]
         numbers = {"std": std, "reward": counted.mean().item() if len(counted) else math.nan}
         numbers["failed"] = played.failed.float().mean().item()
-        shuffle = keyed_generator(self.config.seed, self.update, 1 + self.workers.rank)
         usable = math.isfinite(self.workers.mean(counted.sum()).item())
         if usable and self.update >= self.config.warmup:
             numbers |= self.ppo.update(played, rewards, std, shuffle)
-        numbers |= self.reward.learn(played.images, played.rows, shuffle)
         self.update += 1
+        numbers |= self.reward.learn(played.images, played.rows, shuffle, self._fresh)
         numbers = self.workers.mean_of(numbers)
         lost = numbers.get("skipped", 0.0) + numbers.get("discriminator_skipped", 0.0)
         self._count_failure(not usable or lost > 0)
         return numbers
 
     def _play(self, std: float) -> Trajectories:
-        """Play this process's share of the trajectories, equally many of every condition."""
-        config, workers = self.config, self.workers
-        generator = keyed_generator(config.seed, self.update)
-        count = config.trajectories
-        order = torch.randperm(count, generator=generator)
+        """Play this process's share of the trajectories."""
+        workers, count = self.workers, self.config.trajectories
+        generator = keyed_generator(self.config.seed, self.update)
+        rows = self._conditions(count, generator)
         seeds = torch.randint(2**62, (count,), generator=generator)
         drawn = Exploration.draw(self.environment, count, std, generator)
         noise = workers.share(drawn.noise.transpose(0, 1)).transpose(0, 1).contiguous()
+        rows = {name: workers.share(values) for name, values in rows.items()}
+        return self._roll(rows, workers.share(seeds), Exploration(std, noise))
+
+    def _fresh(self, count: int, generator: torch.Generator) -> tuple[Tensor, Tensors]:
+        """Make images of the current policy, which explores; and their conditions."""
+        rows = self._conditions(count, generator)
+        seeds = torch.randint(2**62, (count,), generator=generator)
+        std = self.config.std_at(self.update)
+        drawn = Exploration.draw(self.environment, count, std, generator)
+        played = self._roll(rows, seeds, drawn)
+        return played.images, played.rows
+
+    def _conditions(self, count: int, generator: torch.Generator) -> Tensors:
+        """Choose conditions: all kinds in turn, mixed, or each at random."""
+        if self.config.balanced:
+            return self.environment.rows(torch.randperm(count, generator=generator))
+        return self.environment.drawn(count, generator)
+
+    def _roll(self, rows: Tensors, seeds: Tensor, exploration: Exploration) -> Trajectories:
+        config = self.config
         dtype = torch.float16 if config.half else torch.float32
+        batch = config.batch_size
         return rollout(
-            self.environment,
-            self.actor,
-            {name: workers.share(rows) for name, rows in self.environment.rows(order).items()},
-            workers.share(seeds),
-            Exploration(std, noise),
-            batch_size=config.batch_size,
+            *(self.environment, self.actor, rows, seeds, exploration),
+            batch_size=batch,
             dtype=dtype,
         )
 

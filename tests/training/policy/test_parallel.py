@@ -45,6 +45,6 @@ def test_a_step_is_made_only_if_it_is_finite(factor):
     before = layer.weight.detach().clone()
     optimizer = torch.optim.Adam(layer.parameters(), lr=0.1)
     loss = (layer(torch.ones(1, 3)) * factor).sum()
-    made = step_if_finite(optimizer, loss, max_norm=1.0, workers=Workers())
+    made = step_if_finite(optimizer, [loss], max_norm=1.0, workers=Workers())
     assert made == (factor == 1.0)
     assert torch.equal(layer.weight, before) != made

@@ -9,8 +9,9 @@ from tiny_recipes import tiny_environment, tiny_networks, tiny_recipe
 from adagen_rt.errors import InputError
 from adagen_rt.models.policy import PolicyConfig, PolicyNetwork, make_critic
 from adagen_rt.models.random import keyed_generator
-from adagen_rt.training.policy.ppo import PPO, Batch, PPOConfig, ppo_loss
+from adagen_rt.training.policy.ppo import PPO, Batch, ppo_loss
 from adagen_rt.training.policy.rollout import Exploration, rollout
+from adagen_rt.training.policy.settings import PPOConfig
 
 CONFIG = PPOConfig(trajectories=32, epochs=4, minibatch=16, learning_rate=3e-3)
 STD = 0.5
@@ -86,7 +87,7 @@ def test_returns_are_normalised_over_the_samples_that_did_not_fail():
     rewards = torch.tensor([1.0, 2.0, 3.0, -1e9])
     got = toy.ppo._normalise(rewards, torch.tensor([True, True, True, False]))
     assert got[:3].mean().abs() < 1e-5
-    assert got[:3].std(correction=0) == pytest.approx(1.0, abs=1e-4)
+    assert got[:3].std(correction=1) == pytest.approx(1.0, abs=1e-4)
 
 
 def test_a_loss_that_is_not_finite_changes_nothing():
@@ -116,15 +117,32 @@ def test_the_critic_has_the_policys_architecture():
     assert critic["linear3.weight"].shape == (1, 16)
 
 
-def test_the_deviation_falls_linearly():
-    config = PPOConfig()
-    assert config.std(0.0) == 0.6
-    assert config.std(0.5) == pytest.approx(0.35)
-    assert config.std(1.0) == pytest.approx(0.1)
+def test_the_deviation_drops_at_the_published_update():
+    published = PPOConfig()
+    got = [published.std(update, 1000) for update in (0, 499, 500, 999)]
+    assert got == pytest.approx([0.6, 0.6, 0.3, 0.3])
+    often = PPOConfig(std_drops=(10, 20, 30), std_drop=0.2)
+    assert [often.std(u, 40) for u in (9, 10, 20, 30)] == pytest.approx([0.6, 0.4, 0.2, 0.1])
+
+
+def test_without_drops_the_deviation_falls_linearly():
+    config = PPOConfig(std_drops=())
+    assert [config.std(update, 101) for update in (0, 50)] == pytest.approx([0.6, 0.35])
+    assert config.std(100, 101) == config.std(500, 101) == 0.1
+    assert config.std(0, 1) == 0.6
 
 
 @pytest.mark.parametrize(
-    ("field", "value"), [("trajectories", 0), ("epochs", 0), ("clip", 0.0), ("last_std", -1.0)]
+    ("field", "value"),
+    [
+        ("trajectories", 0),
+        ("epochs", 0),
+        ("clip", 0.0),
+        ("last_std", -1.0),
+        ("chunk", 0),
+        ("minibatch", -1),
+        ("max_norm", float("nan")),
+    ],
 )
 def test_impossible_settings_are_refused(field, value):
     with pytest.raises(InputError, match=field):

@@ -9,10 +9,12 @@ torch = pytest.importorskip("torch")
 from adagen_rt.condition import take_rows
 from adagen_rt.errors import InputError
 from adagen_rt.evaluation.metrics import Gaussian, frechet_distance, frechet_influence
+from adagen_rt.export.reward import make_discriminator
+from adagen_rt.export.sections import RewardSection
 from adagen_rt.models.classifier import Classifier, judge
 from adagen_rt.models.features import ClassifierFeatures
 from adagen_rt.models.random import keyed_generator
-from adagen_rt.training.policy.adversarial import Adversary, AdversaryConfig
+from adagen_rt.training.policy.adversarial import Adversary
 from adagen_rt.training.policy.rewards import (
     AdversarialReward,
     ClassifierReward,
@@ -22,8 +24,12 @@ from adagen_rt.training.policy.rewards import (
     make_reward,
     parse_rewards,
 )
+from adagen_rt.training.policy.settings import AdversaryConfig
 
-CONFIG = AdversaryConfig(width=16, batch_size=32, learning_rate=4e-3)
+CONFIG = AdversaryConfig(
+    fresh=False, batch_size=32, learning_rate=4e-3, betas=(0.0, 0.99), mirror=False
+)
+DEMO = RewardSection(network="convolutional", width=16, average="probabilities")
 
 
 def bars(count, width=4):
@@ -43,8 +49,18 @@ def classifier():
 
 @pytest.fixture
 def adversary(classifier):
-    torch.manual_seed(0)
-    return Adversary(ClassifierFeatures(classifier), *bars(64), CONFIG)
+    return make_adversary(classifier)
+
+
+def make_adversary(classifier, seed=0, section=DEMO, config=CONFIG):
+    torch.manual_seed(seed)
+    features = ClassifierFeatures(classifier)
+    return Adversary(make_discriminator(section, features, 10), features, *bars(64), config)
+
+
+def unasked(count, generator):
+    """Stands for fresh images where none are made."""
+    raise AssertionError
 
 
 def generated(kind):
@@ -61,7 +77,7 @@ def test_the_discriminator_learns_to_tell_apart(adversary, kind):
     images, rows = generated(kind)
     reward = AdversarialReward(adversary)
     for step in range(25):
-        stats = reward.learn(images, rows, keyed_generator(step))
+        stats = reward.learn(images, rows, keyed_generator(step), unasked)
     # Most of a bar's image is black and says nothing about its class.
     gap = 0.4 if kind == "noise" else 0.1
     assert stats["fake"] + gap < stats["real"]
@@ -80,7 +96,7 @@ def test_realness_is_a_probability_and_changes_nothing(adversary):
 def test_a_loss_that_is_not_finite_changes_no_weight(adversary):
     images, rows = generated("noise")
     before = [p.clone() for p in adversary.network.parameters()]
-    stats = adversary.learn(images * torch.nan, rows, keyed_generator(0))
+    stats = adversary.learn(images * torch.nan, rows, keyed_generator(0), unasked)
     assert stats["discriminator_skipped"] == 1
     after = adversary.network.parameters()
     assert all(torch.equal(a, b) for a, b in zip(before, after, strict=True))
@@ -88,12 +104,11 @@ def test_a_loss_that_is_not_finite_changes_no_weight(adversary):
 
 def test_a_discriminator_continues_from_its_state(classifier, adversary):
     images, rows = generated("noise")
-    adversary.learn(images, rows, keyed_generator(0))
-    torch.manual_seed(1)
-    other = Adversary(ClassifierFeatures(classifier), *bars(64), CONFIG)
+    adversary.learn(images, rows, keyed_generator(0), unasked)
+    other = make_adversary(classifier, seed=1)
     other.load_state_dict(copy.deepcopy(adversary.state_dict()))
     for each in (adversary, other):
-        each.learn(images, rows, keyed_generator(1))
+        each.learn(images, rows, keyed_generator(1), unasked)
     assert torch.equal(adversary.realness(images, rows), other.realness(images, rows))
 
 
@@ -154,12 +169,12 @@ def test_a_sum_weighs_its_parts():
         def __init__(self, value):
             self.value = value
 
-        def score(self, images, rows):
+        def score(self, images, rows, generator=None):
             return torch.full((len(images),), self.value)
 
     reward = SumReward({"a": (2.0, Constant(3.0)), "b": (0.5, Constant(4.0))})
     assert reward.score(torch.zeros(2, 1, 4, 4), torch.zeros(2)).tolist() == [8.0, 8.0]
-    assert reward.learn(torch.zeros(2), torch.zeros(2), keyed_generator(0)) == {}
+    assert reward.learn(torch.zeros(2), torch.zeros(2), keyed_generator(0), unasked) == {}
     reward.load_state_dict(reward.state_dict())
 
 
@@ -182,3 +197,7 @@ def test_impossible_settings_are_refused():
         AdversaryConfig(learning_rate=0.0)
     with pytest.raises(InputError, match="epochs"):
         AdversaryConfig(epochs=0)
+    with pytest.raises(InputError, match="betas"):
+        AdversaryConfig(betas=(0.5, 1.0))
+    with pytest.raises(InputError, match="crops"):
+        AdversaryConfig(crops=1.5)

@@ -13,9 +13,12 @@ torch = pytest.importorskip("torch")
 from tiny_policy_run import make_trainer
 
 from adagen_rt.errors import CheckpointError, InputError, TrainingError
+from adagen_rt.models.random import keyed_generator
 from adagen_rt.training.demo.loop import CHECKPOINT, MAX_FAILURES
 from adagen_rt.training.policy.parallel import Workers
-from adagen_rt.training.policy.run import LOG_FIELDS, PolicyTraining
+from adagen_rt.training.policy.rollout import Exploration, rollout
+from adagen_rt.training.policy.run import LOG_FIELDS
+from adagen_rt.training.policy.settings import PolicyTraining
 
 SCRIPT = Path(__file__).parents[2] / "tiny_policy_run.py"
 
@@ -124,9 +127,9 @@ class Broken:
     def __init__(self, reward, since):
         self.reward, self.since, self.calls = reward, since, 0
 
-    def score(self, images, rows):
+    def score(self, images, rows, generator):
         self.calls += 1
-        scores = self.reward.score(images, rows)
+        scores = self.reward.score(images, rows, generator)
         return scores * torch.nan if self.calls >= self.since else scores
 
     def __getattr__(self, name):
@@ -196,3 +199,37 @@ def test_a_resumed_run_does_not_start_again(whole, tmp_path):
     assert all(
         torch.equal(value, before[name]) for name, value in trainer.policy.state_dict().items()
     )
+
+
+def test_fresh_images_are_the_updated_policys_at_the_next_deviation(tmp_path, monkeypatch):
+    trainer = make_trainer(tmp_path, std_drops=(1,), std_drop=0.4)
+    asked = []
+
+    def learn(images, rows, generator, fresh):
+        assert trainer.update == 1
+        asked.append(fresh(7, keyed_generator(5)))
+        return {}
+
+    monkeypatch.setattr(trainer.reward, "learn", learn)
+    trainer._advance()
+    ((images, rows),) = asked
+    generator, environment = keyed_generator(5), trainer.environment
+    wanted = environment.drawn(7, generator)
+    seeds = torch.randint(2**62, (7,), generator=generator)
+    noise = Exploration.draw(environment, 7, 0.2, generator)
+    assert noise.std == pytest.approx(0.6 - 0.4)
+    expected = rollout(environment, trainer.actor, wanted, seeds, noise)
+    assert torch.equal(rows["labels"], wanted["labels"])
+    assert torch.equal(images, expected.images)
+
+
+@pytest.mark.parametrize("balanced", [True, False])
+def test_conditions_are_drawn_or_balanced(tmp_path, balanced):
+    trainer = make_trainer(tmp_path, balanced=balanced, trajectories=400)
+    labels = trainer._conditions(400, keyed_generator(0))["labels"]
+    counts = torch.bincount(labels, minlength=10)
+    assert len(counts) == 10
+    assert (counts == 40).all() == balanced
+    assert counts.min() > 15
+    again = trainer._conditions(400, keyed_generator(1))["labels"]
+    assert not torch.equal(labels, again)

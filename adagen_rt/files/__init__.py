@@ -1,0 +1,6 @@
+"""Files and folders that appear whole or not at all, wherever they lie."""
+
+from adagen_rt.files.checks import check_target, check_writable
+from adagen_rt.files.staging import replace_file, staged_files, staged_folder
+
+__all__ = ["check_target", "check_writable", "replace_file", "staged_files", "staged_folder"]
