@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from adagen_rt.engine.validation import describe_faults
 from adagen_rt.errors import InputError
-from adagen_rt.serving.http.faults import MAX_FAULTS
+from adagen_rt.serving.http.faults import MAX_FAULTS, Fault, HTTPError
 from adagen_rt.serving.http.options import Options
 
 #: KServe's names of the types that requests or responses may have here, little-endian.
@@ -110,7 +110,8 @@ def parse_request(body: bytes, header_length: str | None) -> tuple[InferRequest,
         return InferRequest.model_validate_json(body[:length]), body[length:]
     except ValidationError as error:
         told = describe_faults(error, MAX_FAULTS)
-        raise InputError("body", told, "an inference request") from None
+        message = f"body: got {told}, expected an inference request"
+        raise HTTPError(Fault(400, message, field="body")) from None
 
 
 def read_inputs(request: InferRequest, binary: bytes, most: int) -> dict[str, list[Any]]:
