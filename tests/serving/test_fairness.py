@@ -37,6 +37,32 @@ def test_who_comes_late_is_owed_nothing():
     assert order.count("b") in (3, 4)
 
 
+def test_who_leaves_after_more_than_its_share_comes_back_behind():
+    turns = Turns()
+    for key in "abc":
+        turns.add(key)
+    turns.charge("a", 50)
+    turns.remove("a")
+    turns.charge("b", 10)
+    turns.charge("c", 10)
+    turns.add("a")
+    turns.add("d")
+    assert list(turns)[-1] == "a"
+
+
+def test_who_leaves_with_less_than_the_others_is_owed_nothing():
+    turns = Turns()
+    for key in "ab":
+        turns.add(key)
+    turns.remove("a")
+    for _ in range(5):
+        turns.charge("b", 10)
+    turns.add("a")
+    turns.charge("a", 1)
+    assert turns.first == "b"
+    assert not turns._ahead
+
+
 class Ends:
     """Notes who ends, in order, and the size of every step."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Hashable
 from dataclasses import dataclass, field
@@ -110,9 +111,14 @@ class Order:
         return self.job.future.done()
 
     @property
+    def deadline(self) -> float:
+        """Time at which it is given up, in seconds of the monotonic clock."""
+        return math.inf if self.timeout is None else self.begin + self.timeout
+
+    @property
     def late(self) -> bool:
         """Whether the timeout has passed."""
-        return self.timeout is not None and time.monotonic() - self.begin > self.timeout
+        return time.monotonic() > self.deadline
 
     @property
     def lateness(self) -> DeadlineError:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import heapq
+import math
 import time
-from collections import deque
 from collections.abc import Hashable, Iterator
 from dataclasses import dataclass, field
-from itertools import count
 
 from adagen_rt.serving.batching.order import Order
 from adagen_rt.serving.batching.turns import Turns
@@ -18,15 +16,14 @@ class _Client:
     """Requests of one client, and the orders of each, first come, first served."""
 
     turns: Turns[Hashable] = field(default_factory=Turns)
-    orders: dict[Hashable, deque[Order]] = field(default_factory=dict)
+    orders: dict[Hashable, dict[Order, None]] = field(default_factory=dict)
 
 
 class FairQueue:
     """Orders that wait; whoever has had least of the engine is next.
 
     An order takes a turn for each of its candidates, so that one with many does not hold up the
-    others. Orders that leave are forgotten when their turn comes, and no operation takes the
-    longer, the more orders wait.
+    others.
 
     Attributes:
         cost: Backbone rows of all that waits.
@@ -37,14 +34,11 @@ class FairQueue:
         self._clients: dict[Hashable, _Client] = {}
         self._turns: Turns[Hashable] = Turns()
         self._waiting: set[Order] = set()
-        self._deadlines: list[tuple[float, int, Order]] = []
-        self._numbers = count()
+        # Not later than the first deadline.
+        self._alarm = math.inf
 
     def __len__(self) -> int:
         return len(self._waiting)
-
-    def __contains__(self, order: Order) -> bool:
-        return order in self._waiting
 
     @property
     def untouched(self) -> int:
@@ -55,70 +49,68 @@ class FairQueue:
         """Let an order wait."""
         self._waiting.add(order)
         self.cost += order.left
-        if order.timeout is not None:
-            entry = order.begin + order.timeout, next(self._numbers), order
-            heapq.heappush(self._deadlines, entry)
-        name = order.caller.client
+        self._alarm = min(self._alarm, order.deadline)
+        name, request = order.caller.client, order.request_key
         if name not in self._clients:
             self._clients[name] = _Client()
             self._turns.add(name)
         client = self._clients[name]
-        if order.request_key not in client.orders:
-            client.orders[order.request_key] = deque()
-            client.turns.add(order.request_key)
-        client.orders[order.request_key].append(order)
+        if request not in client.orders:
+            client.orders[request] = {}
+            client.turns.add(request)
+        client.orders[request][order] = None
 
     def discard(self, order: Order) -> None:
-        """Let an order go that is over."""
+        """Let an order go, if it waits."""
         if order in self._waiting:
-            self._waiting.remove(order)
             self.cost -= order.left
+            self._remove(order)
+
+    def _remove(self, order: Order) -> None:
+        self._waiting.remove(order)
+        name, request = order.caller.client, order.request_key
+        client = self._clients[name]
+        del client.orders[request][order]
+        if not client.orders[request]:
+            del client.orders[request]
+            client.turns.remove(request)
+        if not client.orders:
+            del self._clients[name]
+            self._turns.remove(name)
 
     def take_late(self) -> list[Order]:
         """Take out the orders whose time is over."""
-        now, late = time.monotonic(), []
-        while self._deadlines and self._deadlines[0][0] < now:
-            _, _, order = heapq.heappop(self._deadlines)
-            if order in self._waiting:
-                self.discard(order)
-                late.append(order)
+        now = time.monotonic()
+        if now < self._alarm:
+            return []
+        late = [order for order in self._waiting if order.deadline <= now]
+        for order in late:
+            self.discard(order)
+        self._alarm = min((order.deadline for order in self._waiting), default=math.inf)
         return late
 
     def first(self) -> Order | None:
         """Return the order whose turn it is."""
-        while len(self._turns):
-            client = self._clients[self._turns.first]
-            while len(client.turns):
-                order = self._head(client.orders[client.turns.first])
-                if order is not None:
-                    return order
-                del client.orders[client.turns.first]
-                client.turns.drop_first()
-            del self._clients[self._turns.first]
-            self._turns.drop_first()
-        return None
+        return self._head(self._turns.first) if len(self._turns) else None
 
     def heads(self) -> Iterator[Order]:
         """Yield the next order of every request, in the order of the clients' turns."""
         for name in self._turns:
             client = self._clients[name]
             for request in client.turns:
-                order = self._head(client.orders[request])
-                if order is not None:
-                    yield order
+                yield next(iter(client.orders[request]))
 
     def start(self, order: Order) -> None:
         """Charge an order for a candidate that is about to start; the last one takes it out."""
         cost = order.candidate_cost
         charged = cost / order.caller.share
+        last = order.left == cost
         self.cost -= cost
         self._clients[order.caller.client].turns.charge(order.request_key, charged)
         self._turns.charge(order.caller.client, charged)
-        if order.left == cost:
-            self._waiting.remove(order)
+        if last:
+            self._remove(order)
 
-    def _head(self, orders: deque[Order]) -> Order | None:
-        """Return the first order that has not left."""
-        while orders and (orders[0] not in self._waiting or orders[0].over):
-            self.discard(orders.popleft())
-        return orders[0] if orders else None
+    def _head(self, name: Hashable) -> Order:
+        client = self._clients[name]
+        return next(iter(client.orders[client.turns.first]))
