@@ -43,7 +43,7 @@ class InputError(AdagenError, ValueError):
     """
 
     def __init__(self, field: str, got: Any, expected: str) -> None:
-        super().__init__(f"{field}: got {got!r}, expected {expected}")
+        super().__init__(f"{field}: got {shown(got)}, expected {expected}")
         self.field = field
 
 
@@ -107,12 +107,13 @@ class QueueFullError(AdagenError):
     """No more requests can wait; another try makes sense later.
 
     Args:
-        limit: Requests that can wait.
-        retry_after: Seconds until a place may be free.
+        limit: What can wait.
+        retry_after: Seconds until all that waits may be done.
+        what: What is counted.
     """
 
-    def __init__(self, limit: int, retry_after: float) -> None:
-        super().__init__(f"queue: full, {limit} requests wait; try again in {retry_after:.1f} s")
+    def __init__(self, limit: int, retry_after: float, what: str = "requests") -> None:
+        super().__init__(f"queue: full, {limit} {what} wait; try again in {retry_after:.1f} s")
         self.retry_after = retry_after
 
 
@@ -152,6 +153,18 @@ class ForkedError(AdagenError):
 
 class StoppedError(AdagenError):
     """A pipeline, scheduler or server takes no more requests."""
+
+
+def shown(value: Any, most: int = 200) -> str:
+    """Show a caller's value in at most ``most`` characters.
+
+    Python refuses to write integers of thousands of digits.
+    """
+    try:
+        text = repr(value)
+    except ValueError:
+        return "a value of thousands of digits"
+    return text if len(text) <= most else text[: most - 3] + "..."
 
 
 def _restore(kind: type[AdagenError], args: tuple[Any, ...], state: dict[str, Any]) -> AdagenError:

@@ -21,12 +21,12 @@ class Answer:
         return json.loads(self.body)
 
 
-def ask(port, method, path, body=None, headers=(), chunked=False):
+def ask(port, method, path, body=None, headers=(), chunked=False, timeout=30):
     """One request on a connection of its own; a body that is no bytes goes as JSON."""
     headers = dict(headers)
     if body is not None and not isinstance(body, bytes) and not chunked:
         body, headers = json.dumps(body).encode(), {"Content-Type": "application/json", **headers}
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=timeout)
     try:
         connection.request(method, path, body, headers, encode_chunked=chunked)
         response = connection.getresponse()
@@ -39,7 +39,7 @@ def ask(port, method, path, body=None, headers=(), chunked=False):
 def begin(port, path, body):
     """Send a JSON request and return its socket, unread."""
     text = json.dumps(body).encode()
-    head = f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+    head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
     opened = socket.create_connection(("127.0.0.1", port), timeout=30)
     opened.sendall(f"{head}Content-Length: {len(text)}\r\n\r\n".encode() + text)
     return opened

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any, NoReturn
 
 import click
 
@@ -22,7 +23,16 @@ from adagen_rt.serving import BatchEngine
 TOKEN_VARIABLE = "ADAGEN_TOKEN"
 TOKEN = re.compile(r"[!-~]{1,4096}")
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
-MAX_BATCH, MAX_QUEUE, MAX_PORT = 1024, 100_000, 65535
+#: Smallest and largest number of each option that is one.
+RANGES = {
+    "port": (0, 65535),
+    "max-batch": (1, 1024),
+    "max-queue": (1, 100_000),
+    "max-cost": (1, 1 << 40),
+    "max-queue-cost": (1, 1 << 40),
+    "max-connections": (1, 100_000),
+    "max-connections-per-address": (1, 100_000),
+}
 
 
 @click.command()
@@ -33,6 +43,35 @@ MAX_BATCH, MAX_QUEUE, MAX_PORT = 1024, 100_000, 65535
     "--max-batch", type=int, default=16, show_default=True, help="Images under way at once."
 )
 @click.option("--max-queue", type=int, default=64, show_default=True, help="Images that may wait.")
+@click.option(
+    "--max-cost",
+    type=int,
+    default=8192,
+    show_default=True,
+    help="Cost of one request: images x best-of x refine x steps.",
+)
+@click.option(
+    "--max-queue-cost",
+    type=int,
+    default=32768,
+    show_default=True,
+    help="Cost of all that may wait.",
+)
+@click.option(
+    "--max-connections", type=int, default=1000, show_default=True, help="Connections at once."
+)
+@click.option(
+    "--max-connections-per-address",
+    type=int,
+    help="Connections from one address; default: half of all.",
+)
+@click.option(
+    "--allowed-host",
+    "allowed_hosts",
+    multiple=True,
+    help="A name by which requests may call this server, besides localhost and addresses; "
+    "may be repeated; * allows any.",
+)
 @click.option("--threads", type=int, help="CPU threads; default: all that are available.")
 @click.option(
     "--token-file",
@@ -47,47 +86,60 @@ MAX_BATCH, MAX_QUEUE, MAX_PORT = 1024, 100_000, 65535
     help="Seconds until an image that is not done is given up.",
 )
 @click.pass_context
-def serve(
-    context: click.Context,
-    engines: tuple[str, ...],
-    host: str,
-    port: int,
-    max_batch: int,
-    max_queue: int,
-    threads: int | None,
-    token_file: Path | None,
-    timeout: float,
-) -> None:
+def serve(context: click.Context, /, engines: tuple[str, ...], host: str, **given: Any) -> None:
     """Serve engines over HTTP: KServe v2, OpenAI images, events, metrics, and a page.
 
     ENGINE is an engine folder or the name of a shipped engine; requests ask for it by its own
     name, or by NAME. The first SIGTERM or SIGINT
     finishes the work under way, a second one stops at once, with exit status 1.
     """
-    as_integer("port", port, 0, MAX_PORT)
-    as_integer("max-batch", max_batch, 1, MAX_BATCH)
-    as_integer("max-queue", max_queue, 1, MAX_QUEUE)
-    workers = check_threads(threads)
-    if not 0 < timeout < float("inf"):
-        raise InputError("timeout", timeout, "seconds above 0")
-    token = read_token(token_file)
+    check_numbers(given)
+    workers = check_threads(given["threads"])
+    token = read_token(given["token_file"])
     # Damaged engines are found before anything listens.
     opened = [open_named(engine) for engine in engines]
     try:
+        from adagen_rt.serving.http.connections import ConnectionLimits
         from adagen_rt.serving.http.logs import log_json
         from adagen_rt.serving.http.server import Server
         from adagen_rt.serving.http.settings import Settings
         from adagen_rt.serving.http.telemetry import LOGGER
     except ModuleNotFoundError as error:
         raise MissingExtraError(str(error.name), "serve") from None
-    sizes = {"max_batch": max_batch, "max_queue": max_queue}
-    loaders = make_loaders(opened, workers, sizes)
-    server = Server(loaders, Settings(token=token, timeout=timeout))
-    with listen(host, port) as listener:
+    settings = Settings(
+        token=token,
+        timeout=given["timeout"],
+        request_cost=given["max_cost"],
+        allowed_hosts=(*given["allowed_hosts"], host),
+    )
+    total = given["max_connections"]
+    limits = ConnectionLimits(total, given["max_connections_per_address"] or max(1, total // 2))
+    sizes = {name: given[name] for name in ("max_batch", "max_queue", "max_queue_cost")}
+    server = Server(make_loaders(opened, workers, sizes), settings, limits)
+    with listen(host, given["port"]) as listener:
         log_json()
         if token is None and host not in LOOPBACK:
             logging.getLogger(LOGGER).warning("open to whoever reaches it: there is no token")
-        context.exit(server.serve_on(listener))
+        status = server.serve_on(listener)
+    if server.loading:
+        leave(status)
+    context.exit(status)
+
+
+def check_numbers(given: dict[str, Any]) -> None:
+    """Refuse numbers that are out of their range."""
+    for name, (low, high) in RANGES.items():
+        value = given[name.replace("-", "_")]
+        if value is not None:
+            as_integer(name, value, low, high)
+    if not 0 < given["timeout"] < float("inf"):
+        raise InputError("timeout", given["timeout"], "seconds above 0")
+
+
+def leave(status: int) -> NoReturn:
+    """End the process at once: a library that loads an engine would not survive its orderly end."""
+    logging.shutdown()
+    os._exit(status)
 
 
 def open_named(given: str) -> EngineFolder:

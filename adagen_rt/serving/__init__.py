@@ -5,10 +5,11 @@ from __future__ import annotations
 import warnings
 from typing import Any
 
+from adagen_rt.serving.batching.caller import Caller
 from adagen_rt.serving.batching.engine import BatchEngine
 from adagen_rt.serving.batching.job import Image, Job, Observer, Outcome, Progress, Stats
 
-__all__ = ["BatchEngine", "Image", "Job", "Observer", "Outcome", "Progress", "Stats"]
+__all__ = ["BatchEngine", "Caller", "Image", "Job", "Observer", "Outcome", "Progress", "Stats"]
 
 
 def __getattr__(name: str) -> Any:

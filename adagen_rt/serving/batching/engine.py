@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import atexit
 import logging
 import threading
 import time
-from collections import Counter, deque
+import weakref
+from collections import Counter
 from concurrent.futures import Future, InvalidStateError
 from contextlib import suppress
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -18,8 +21,10 @@ from adagen_rt.pipeline.base import Pipeline
 from adagen_rt.pipeline.load import load
 from adagen_rt.sampling.params import SamplingParams
 from adagen_rt.sampling.request import MAX_BATCH, make_request
+from adagen_rt.serving.batching.caller import Caller
 from adagen_rt.serving.batching.job import Image, Job, Observer, Outcome, Stats, Watch
 from adagen_rt.serving.batching.order import Order, Task
+from adagen_rt.serving.batching.queue import FairQueue
 from adagen_rt.serving.batching.scheduler import Scheduler
 
 if TYPE_CHECKING:
@@ -28,23 +33,29 @@ if TYPE_CHECKING:
     from adagen_rt.sampling.params import SamplingOptions
 
 MAX_QUEUE = 1_000_000
-#: Weight of the last image in the average time from one image to the next.
-RECENT = 0.1
+MAX_COST = 1 << 40
+#: Seconds that a thread has to end its step when the process ends.
+LAST_SECONDS = 30.0
+#: Requests that are looked at for one that has no slot.
+LOOK = 256
 _log = logging.getLogger(__name__)
 
 
 class BatchEngine:
     """Makes images for many callers at once, with samples at different steps in one batch.
 
-    A request waits in a queue, first come, first served. It enters a free slot between two steps
-    and leaves it when it is finished. Its image equals the image that `Pipeline.generate` makes
-    of the same label, seed and parameters, whatever else is under way. Usable from any thread.
+    A request waits in a queue, in which clients take turns by the cost of what they ask for. It
+    enters a free slot between two steps and leaves it when it is finished. Its image equals the
+    image that `Pipeline.generate` makes of the same label, seed and parameters, whatever else is
+    under way. Usable from any thread.
 
     Args:
         engine: Path of an engine folder, a shipped engine's name, or a pipeline whose steps the
             host has to see; others who use it wait for a step, and this one for them.
         max_batch: Slots: samples that are under way at once.
         max_queue: Requests that can wait for a slot.
+        max_queue_cost: Backbone rows of the requests that can wait: candidates, times actions that
+            refinement tries, times steps. One alone may always wait.
         threads: CPU threads; None takes all that this process may use.
 
     Attributes:
@@ -52,6 +63,7 @@ class BatchEngine:
         manifest: The engine's manifest.
         max_batch: Slots.
         max_queue: Requests that can wait.
+        max_queue_cost: Backbone rows of these.
         observers: Observers of all jobs and steps.
     """
 
@@ -61,25 +73,28 @@ class BatchEngine:
         *,
         max_batch: int = 16,
         max_queue: int = 64,
+        max_queue_cost: int = MAX_COST,
         threads: int | None = None,
     ) -> None:
         self.max_batch = as_integer("max_batch", max_batch, 1, MAX_BATCH)
         self.max_queue = as_integer("max_queue", max_queue, 1, MAX_QUEUE)
+        self.max_queue_cost = as_integer("max_queue_cost", max_queue_cost, 1, MAX_COST)
         opened = load(engine, threads=threads) if isinstance(engine, (str, Path)) else engine
         sampler = opened.sampler
         self.manifest, self._turn = opened.manifest, opened.turn
         self.name = self.manifest.name
         self.observers: list[Observer] = []
         self._changed = threading.Condition()
-        self._waiting: deque[Order] = deque()
+        self._queue = FairQueue()
         self._orders: dict[Job, Order] = {}
         self._finished: Counter[Outcome] = Counter()
-        self._pace, self._last_end = 0.0, 0.0
+        self._moved = time.monotonic()
         self._stopping = False
         self._scheduler = Scheduler(sampler, self.max_batch, self._end)
         _warm_up(opened, self.max_batch)
         self._thread = threading.Thread(target=self._work, name=f"adagen-{self.name}", daemon=True)
         self._thread.start()
+        _open.add(self)
 
     def submit(
         self,
@@ -90,6 +105,7 @@ class BatchEngine:
         timeout: float | None = None,
         watch: Watch | None = None,
         watch_every: int = 1,
+        caller: Caller | None = None,
         **options: Unpack[SamplingOptions],
     ) -> Job:
         """Request an image, and return at once.
@@ -101,6 +117,7 @@ class BatchEngine:
             timeout: Seconds after which the image is given up, waiting or under way.
             watch: Called on the compute thread with the first candidate's progress.
             watch_every: Steps between two calls of ``watch``; the last step is always shown.
+            caller: Who asks, among whom the engine is shared.
             **options: Fields of `SamplingParams`, which win over those of ``params``.
 
         Raises:
@@ -121,38 +138,63 @@ class BatchEngine:
         as_integer("watch_every", watch_every, 1, 1 << 31)
         asked = self.manifest.condition.describe(request.rows, 0)
         job = Job(asked, int(request.seeds[0]))
-        order = Order(job, request, timeout, watch, watch_every)
+        order = Order(job, request, caller or Caller(), timeout, watch, watch_every)
         with self._changed:
-            if self._stopping:
-                raise StoppedError(f"{self.name} takes no more requests")
-            free = self.max_batch - self._scheduler.running
-            if len(self._waiting) >= self.max_queue + free:
-                raise QueueFullError(self.max_queue, max(self._pace, 0.1))
-            self._waiting.append(order)
+            self._admit(order)
+            if not self._orders:
+                self._moved = time.monotonic()
+            self._queue.add(order)
             self._orders[job] = order
             self._changed.notify()
         self._tell("queued", job)
         job.future.add_done_callback(partial(self._noticed, order))
         return job
 
+    def _admit(self, order: Order) -> None:
+        """Refuse an order for which there is no room, or no thread."""
+        if self._stopping or not self._thread.is_alive():
+            raise StoppedError(f"{self.name} takes no more requests")
+        free = max(0, self.max_batch - self._scheduler.running)
+        if len(self._queue) >= self.max_queue + free:
+            raise QueueFullError(self.max_queue, self._wait())
+        if len(self._queue) and self._queue.cost + order.cost > self.max_queue_cost:
+            raise QueueFullError(self.max_queue_cost, self._wait(), "backbone rows")
+
+    def _wait(self) -> float:
+        """Estimate the seconds until all that waits or is under way is done."""
+        return max(self._scheduler.pace * (self._queue.cost + self._scheduler.left), 0.1)
+
     @property
     def alive(self) -> bool:
         """Whether there is a thread in this process that computes."""
         return not self._turn.forked and self._thread.is_alive()
+
+    @property
+    def stalled(self) -> float:
+        """Seconds for which there has been work, and the thread has made no step."""
+        # Read without the lock, which a thread that hangs may hold.
+        return time.monotonic() - self._moved if self._orders and not self._turn.forked else 0.0
 
     def stats(self) -> Stats:
         """Report how things stand; a child that was forked off has no work."""
         if self._turn.forked:  # the lock may have been held when it was forked off
             return Stats(0, 0, self.max_batch, {})
         with self._changed:
-            queued = sum(order.started == 0 for order in self._waiting)
-            return Stats(self._scheduler.running, queued, self.max_batch, dict(self._finished))
+            queued, running = self._queue.untouched, self._scheduler.running
+            return Stats(running, queued, self.max_batch, dict(self._finished))
+
+    def cancel(self) -> None:
+        """Cancel all that waits or is under way."""
+        for job in list(self._orders):
+            job.cancel()
 
     def close(self, drain: bool = True) -> None:
         """Take no more requests and end.
 
         Args:
             drain: Whether to finish waiting and running jobs; otherwise they are cancelled.
+
+        Called on the compute thread, by a callback, it does not wait for the end.
         """
         if self._turn.forked:
             return  # the thread is the parent's, and so is the work
@@ -160,9 +202,19 @@ class BatchEngine:
             self._stopping = True
             self._changed.notify()
         if not drain:
-            for job in list(self._orders):
-                job.cancel()
-        self._thread.join()
+            self.cancel()
+        if threading.current_thread() is not self._thread:
+            self._thread.join()
+        _open.discard(self)
+
+    def _end_soon(self) -> None:
+        if self._turn.forked:
+            return
+        with self._changed:
+            self._stopping = True
+            self._changed.notify()
+        self.cancel()
+        self._thread.join(LAST_SECONDS)
 
     def __enter__(self) -> BatchEngine:
         return self
@@ -177,12 +229,23 @@ class BatchEngine:
 
     def _work(self) -> None:
         """Fill slots and make a step, again and again; the compute thread runs this."""
+        try:
+            self._compute()
+        except BaseException:
+            # Nobody may wait for ever.
+            self._stopping = True
+            _log.exception("the thread of %s has ended", self.name)
+            for order in list(self._orders.values()):
+                self._end(order, "error", StoppedError(f"the thread of {self.name} has ended"))
+
+    def _compute(self) -> None:
         while True:
             with self._changed:
                 self._changed.wait_for(self._something_to_do)
-                if not (self._waiting or self._scheduler.running):
+                self._moved = time.monotonic()
+                if not (len(self._queue) or self._scheduler.running):
                     return
-                late, tasks = self._take_waiting()
+                late, tasks = self._queue.take_late(), self._take_waiting()
             for order in late:
                 self._end(order, "deadline", order.lateness)
             for task in tasks:
@@ -196,21 +259,22 @@ class BatchEngine:
                 self._tell("stepped", slots, seconds)
 
     def _something_to_do(self) -> bool:
-        return bool(self._stopping or self._waiting or self._scheduler.running)
+        return bool(self._stopping or len(self._queue) or self._scheduler.running)
 
-    def _take_waiting(self) -> tuple[list[Order], list[Task]]:
-        """Take overdue orders out of the queue, and candidates that get slots now."""
-        # Read once: a deadline may pass between two reads of the clock.
-        late = [order for order in self._waiting if order.late]
-        gone = set(late)
-        self._waiting = deque(o for o in self._waiting if not (o in gone or o.over))
-        tasks = []
-        while self._waiting and self._scheduler.has_room(self._waiting[0]):
-            order = self._waiting[0]
-            tasks.append(self._scheduler.next_task(order))
-            if order.started == order.candidates:
-                self._waiting.popleft()
-        return late, tasks
+    def _take_waiting(self) -> list[Task]:
+        """Take candidates that get slots now out of the queue."""
+        tasks, seats = [], self._scheduler.seats
+        while (order := self._queue.first()) is not None and seats.has_place(order):
+            tasks.append(self._take(order))
+        if seats.spare:
+            for order in list(islice(self._queue.heads(), LOOK)):
+                if seats.has_extra(order):
+                    tasks.append(self._take(order))
+        return tasks
+
+    def _take(self, order: Order) -> Task:
+        self._queue.start(order)
+        return self._scheduler.next_task(order)
 
     def _noticed(self, order: Order, future: Future[Image]) -> None:
         """Free the places of an order whose owner cancelled the future."""
@@ -235,13 +299,8 @@ class BatchEngine:
         with self._changed:
             if self._orders.pop(order.job, None) is None:
                 return False
-            if order in self._waiting:
-                self._waiting.remove(order)
+            self._queue.discard(order)
             self._finished[outcome] += 1
-            if outcome == "ok":
-                since = now - max(self._last_end, order.first_step)
-                self._pace += RECENT * (since - self._pace) if self._pace else since
-                self._last_end = now
             self._changed.notify()
         self._tell("ended", order.job, outcome, now - order.begin)
         return True
@@ -250,9 +309,20 @@ class BatchEngine:
         for observer in self.observers:
             try:
                 getattr(observer, event)(*facts)
-            except Exception:
-                # An observer's error must not stop the engine.
+            except BaseException:
+                # Whatever an observer raises, SystemExit too, must not stop the engine.
                 _log.exception("an observer failed at %s", event)
+
+
+#: Engines that are not closed.
+_open: weakref.WeakSet[BatchEngine] = weakref.WeakSet()
+
+
+@atexit.register
+def _close_all() -> None:
+    """End the threads of engines that nobody closed, before the libraries are torn down."""
+    for engine in list(_open):
+        engine._end_soon()
 
 
 def _warm_up(pipeline: Pipeline, batch: int) -> None:

@@ -82,27 +82,35 @@ class Group:
         """Forget samples."""
         slots = [task.slot for task in tasks]
         for slot in slots:
-            del self.tasks[slot]
+            self.tasks.pop(slot, None)
         self._new = [task for task in self._new if task not in tasks]
         if self._state is not None:
             rows = np.flatnonzero(~np.isin(np.asarray(self._state.index), slots))
             self._state = self._state.take(rows) if len(rows) else None
 
-    def step(self) -> list[End]:
-        """Make one step of all slots; return and drop those that have ended."""
-        assert self._state is not None  # a group without slots is not stepped
+    def step(self, tasks: Sequence[Task]) -> list[End]:
+        """Make one step of some of its samples; return and drop those that have ended."""
+        chosen, others = self._divide(tasks)
         before = self._loop.timings.backbone_rows
-        state, decision = self._loop.step(self._state)
+        state, decision = self._loop.step(chosen)
         self._record(decision)
         rows = (self._loop.timings.backbone_rows - before) / len(state)
         for task, step in zip(self._of(state), np.asarray(state.step), strict=True):
             task.order.rows += rows
             task.step = int(step)
         ended, rest = self._loop.split(state)
-        self._state = rest if len(rest) else None
+        self._state = _joined(rest, others)
         ends = self._finish(ended) if len(ended) else []
         self._show(rest)
         return ends
+
+    def _divide(self, tasks: Sequence[Task]) -> tuple[State, State | None]:
+        """Divide the state into that of some samples and that of the others."""
+        assert self._state is not None  # a group without slots is not stepped
+        due = np.isin(np.asarray(self._state.index), [task.slot for task in tasks])
+        if due.all():
+            return self._state, None
+        return self._state.take(np.flatnonzero(due)), self._state.take(np.flatnonzero(~due))
 
     def _finish(self, ended: State) -> list[End]:
         snapshot = Snapshot.of(ended, self._loop.rule, HOST)
@@ -134,13 +142,19 @@ class Group:
             self.tasks[slot].record(decision, row, calls)
 
 
+def _joined(state: State, others: State | None) -> State | None:
+    if others is None:
+        return state if len(state) else None
+    return state.join(others) if len(state) else others
+
+
 def _tell(task: Task, pixels: Pixels) -> None:
     order = task.order
     assert order.watch is not None
     chosen = {name: values[: task.calls].copy() for name, values in task.schedule.items()}
     try:
         order.watch(Progress(task.step, order.request.steps, chosen, pixels.copy()))
-    except Exception:
-        # A watcher's error must not stop the samples that share its batch.
+    except BaseException:
+        # Whatever a watcher raises, SystemExit too, must not stop the samples of others.
         _log.exception("job %s is no longer watched", order.job.id)
         order.watch = None

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import time
+from collections.abc import Hashable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -12,6 +14,7 @@ from adagen_rt.sampling.best_of import Best, candidate_seeds
 from adagen_rt.sampling.loop import Decision
 from adagen_rt.sampling.params import SamplingParams, ScheduleName
 from adagen_rt.sampling.request import Request
+from adagen_rt.serving.batching.caller import Caller
 from adagen_rt.serving.batching.job import Chosen, Image, Job, Pixels, Watch
 
 
@@ -37,6 +40,7 @@ class Order:
     Attributes:
         job: The job.
         request: Its one sample, checked.
+        caller: Who asks.
         timeout: Seconds until it is given up; None for never.
         watch: Called with the first candidate's progress.
         watch_every: Steps between two calls of ``watch``.
@@ -52,6 +56,7 @@ class Order:
 
     job: Job
     request: Request
+    caller: Caller = field(default_factory=Caller)
     timeout: float | None = None
     watch: Watch | None = None
     watch_every: int = 1
@@ -81,14 +86,39 @@ class Order:
         return self.request.params.refine
 
     @property
+    def candidate_cost(self) -> int:
+        """Backbone rows of one candidate, where conditional and null row count as one."""
+        return self.weight * self.request.steps
+
+    @property
+    def cost(self) -> int:
+        """Backbone rows of all candidates."""
+        return self.candidates * self.candidate_cost
+
+    @property
+    def left(self) -> int:
+        """Backbone rows of the candidates that have not had a slot."""
+        return (self.candidates - self.started) * self.candidate_cost
+
+    @property
+    def request_key(self) -> Hashable:
+        """What it has in common with the other orders of its request."""
+        return self.job.id if self.caller.request is None else self.caller.request
+
+    @property
     def over(self) -> bool:
         """Whether the job has ended or was cancelled."""
         return self.job.future.done()
 
     @property
+    def deadline(self) -> float:
+        """Time at which it is given up, in seconds of the monotonic clock."""
+        return math.inf if self.timeout is None else self.begin + self.timeout
+
+    @property
     def late(self) -> bool:
         """Whether the timeout has passed."""
-        return self.timeout is not None and time.monotonic() - self.begin > self.timeout
+        return time.monotonic() > self.deadline
 
     @property
     def lateness(self) -> DeadlineError:

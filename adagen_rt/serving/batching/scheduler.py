@@ -10,7 +10,11 @@ from adagen_rt.sampling.sampler import Sampler
 from adagen_rt.serving.batching.group import End, Group
 from adagen_rt.serving.batching.job import Image, Outcome, Pixels
 from adagen_rt.serving.batching.order import Key, Order, Task
+from adagen_rt.serving.batching.seats import Seats
+from adagen_rt.serving.batching.shares import Shares
 
+#: Weight of the last step in the average time of a row.
+RECENT = 0.1
 #: Called with an ended order, its outcome, and its image or error.
 Ended = Callable[[Order, Outcome, "Image | BaseException | None"], object]
 
@@ -19,7 +23,8 @@ class Scheduler:
     """Slots and their groups; its methods run on the compute thread.
 
     Samples that may share a loop share a batch, at whatever step each of them is. Groups with
-    different options take their steps in turns. VAR's samples can only start together, so that it
+    different options take their steps in turns, and clients and requests share the steps of all.
+    VAR's samples can only start together, so that it
     has several groups with the same options. These run one after another: in turns, all of them
     would be late, and samples that arrive meanwhile would not share a batch.
 
@@ -32,24 +37,27 @@ class Scheduler:
     def __init__(self, sampler: Sampler, slots: int, ended: Ended) -> None:
         self._sampler = sampler
         self._ended = ended
-        self._slots = slots
-        self._free = list(range(slots))
-        self._load = 0
+        self._mixes = sampler.manifest.family.mixes_steps
+        self.seats = Seats(slots, self._mixes)
+        self._shares = Shares(slots)
         self._groups: list[Group] = []
+        #: Seconds that a backbone row takes, averaged over recent steps.
+        self.pace = 0.0
 
     @property
     def running(self) -> int:
         """Slots in use."""
-        return self._slots - len(self._free)
+        return self.seats.taken
 
-    def has_room(self, order: Order) -> bool:
-        """Tell whether a candidate of an order can start."""
-        return bool(self._free) and self._load + order.weight <= self._slots
+    @property
+    def left(self) -> int:
+        """Backbone rows that the samples under way still need."""
+        tasks = [task for group in self._groups for task in group.tasks.values()]
+        return sum((task.order.request.steps - task.step) * task.order.weight for task in tasks)
 
     def next_task(self, order: Order) -> Task:
         """Take a slot for an order's next candidate."""
-        self._load += order.weight
-        return order.next_task(self._free.pop())
+        return order.next_task(self.seats.take(order))
 
     def admit(self, tasks: Sequence[Task]) -> None:
         """Add candidates to groups."""
@@ -60,28 +68,45 @@ class Scheduler:
         for group in self._groups:
             if group.key == key and group.open:
                 return group
-        self._groups.append(Group(self._sampler, key, self._slots))
+        self._groups.append(Group(self._sampler, key, self.seats.count))
         return self._groups[-1]
 
     def step(self) -> tuple[int, float]:
         """Make one step of the group whose turn it is.
 
         Returns:
-            Number of its slots, and the seconds that the step took.
+            Number of the slots that made it, and the seconds that it took.
         """
         self._drop_dead()
         if not self._groups:
             return 0, 0.0
         begin = time.monotonic()
-        group = self._groups[0]
+        group, tasks = self._choose()
         self._start(group)
-        tasks = list(group.tasks.values())
+        tasks = [task for task in tasks if task.slot in group.tasks]
         if tasks:
             self._advance(group, tasks)
         # The turn passes to other options; the sort is stable for groups with the same options.
         self._groups.sort(key=lambda other: other.key == group.key)
         self._forget_empty()
-        return len(tasks), time.monotonic() - begin
+        seconds = time.monotonic() - begin
+        self._measure(tasks, seconds)
+        return len(tasks), seconds
+
+    def _measure(self, tasks: Sequence[Task], seconds: float) -> None:
+        if tasks:
+            now = seconds / sum(task.order.weight for task in tasks)
+            self.pace += RECENT * (now - self.pace) if self.pace else now
+
+    def _choose(self) -> tuple[Group, list[Task]]:
+        """Choose the group whose turn it is, and the samples in it whose step it is."""
+        if not self._mixes:
+            return self._groups[0], list(self._groups[0].tasks.values())
+        due = self._shares.due(task for group in self._groups for task in group.tasks.values())
+        group = next(group for group in self._groups if due & set(group.tasks.values()))
+        tasks = self._shares.fit(due & set(group.tasks.values()))
+        self._shares.charge(tasks)
+        return group, tasks
 
     def _start(self, group: Group) -> None:
         """Start a group's new samples; an error ends only these."""
@@ -95,15 +120,15 @@ class Scheduler:
             self._fail(new, error)
 
     def _advance(self, group: Group, tasks: Sequence[Task]) -> None:
-        """Make one step of a group; an error ends all of its samples, as its cause is unknown."""
+        """Make one step of samples; an error ends all of these, as its cause is unknown."""
         try:
-            ends = group.step()
+            ends = group.step(tasks)
         except Exception as error:
-            group.tasks.clear()
+            group.drop(tasks)
             self._fail(tasks, error)
             return
         for end in ends:
-            self._release(end.task)
+            self.seats.release(end.task)
             self._finish(end)
 
     def _drop_dead(self) -> None:
@@ -113,17 +138,13 @@ class Scheduler:
             if gone:
                 group.drop(gone)
             for task in gone:
-                self._release(task)
+                self.seats.release(task)
                 if not task.order.over:
                     self._ended(task.order, "deadline", task.order.lateness)
         self._forget_empty()
 
     def _forget_empty(self) -> None:
         self._groups = [group for group in self._groups if group.tasks]
-
-    def _release(self, task: Task) -> None:
-        self._load -= task.order.weight
-        self._free.append(task.slot)
 
     def _finish(self, end: End) -> None:
         """End a candidate, and its order when all candidates have ended."""
@@ -153,6 +174,6 @@ class Scheduler:
     def _fail(self, tasks: Sequence[Task], error: Exception) -> None:
         """End the orders of candidates that met an error, with all of their other candidates."""
         for task in tasks:
-            self._release(task)
+            self.seats.release(task)
         for order in dict.fromkeys(task.order for task in tasks):
             self._ended(order, "error", error)

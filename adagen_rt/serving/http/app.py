@@ -12,13 +12,16 @@ from starlette.exceptions import HTTPException
 from adagen_rt.errors import AdagenError
 from adagen_rt.serving.http.auth import BearerToken
 from adagen_rt.serving.http.body import BodyLimit
+from adagen_rt.serving.http.browsers import Browsers
 from adagen_rt.serving.http.events import events_router
 from adagen_rt.serving.http.faults import HTTPError, fault_of, respond
 from adagen_rt.serving.http.fleet import Fleet
+from adagen_rt.serving.http.heads import Heads
 from adagen_rt.serving.http.kserve import kserve_router
 from adagen_rt.serving.http.metrics import Metrics
 from adagen_rt.serving.http.openai import openai_router
 from adagen_rt.serving.http.page import page_router
+from adagen_rt.serving.http.paths import own_path
 from adagen_rt.serving.http.settings import Settings
 from adagen_rt.serving.http.telemetry import Telemetry
 
@@ -39,7 +42,14 @@ def create_app(
         metrics = Metrics()
         for engine in fleet.engines:
             metrics.watch(engine)
-    app = FastAPI(title="adagen-rt", version=version("adagen-rt"), docs_url=None, redoc_url=None)
+    app = FastAPI(
+        title="adagen-rt",
+        version=version("adagen-rt"),
+        docs_url=None,
+        redoc_url=None,
+        # A redirection would name whatever host the request named.
+        redirect_slashes=False,
+    )
     app.include_router(page_router())
     app.include_router(kserve_router(fleet, settings))
     app.include_router(openai_router(fleet, settings))
@@ -50,6 +60,8 @@ def create_app(
     # The middleware added last is the outermost.
     app.add_middleware(BodyLimit, settings=settings)
     app.add_middleware(BearerToken, token=settings.token)
+    app.add_middleware(Browsers, allowed=settings.allowed_hosts)
+    app.add_middleware(Heads)
     app.add_middleware(Telemetry, metrics=metrics)
     return app
 
@@ -66,4 +78,4 @@ async def _answer(request: Request, error: Exception) -> Response:
     if fault.status == 500:
         # Telemetry logs it and answers the caller.
         raise error
-    return respond(request.url.path, fault)
+    return respond(own_path(request.scope), fault)

@@ -7,9 +7,10 @@ import hmac
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from adagen_rt.serving.http.faults import Fault, respond
+from adagen_rt.serving.http.paths import PROBES, own_path
 
 #: Paths that need no token, for probes and the page; none of them runs or describes an engine.
-OPEN_PATHS = ("/", "/v2/health/live", "/v2/health/ready")
+OPEN_PATHS = ("/", *PROBES)
 
 
 class BearerToken:
@@ -26,11 +27,11 @@ class BearerToken:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on, or refuse it."""
-        if scope["type"] != "http" or scope["path"] in OPEN_PATHS or self._admits(scope):
+        if scope["type"] != "http" or own_path(scope) in OPEN_PATHS or self._admits(scope):
             await self._app(scope, receive, send)
             return
         fault = Fault(401, "Authorization: expected 'Bearer' and the server's token", "no_token")
-        response = respond(scope["path"], fault)
+        response = respond(own_path(scope), fault)
         response.headers["WWW-Authenticate"] = "Bearer"
         await response(scope, receive, send)
 

@@ -7,11 +7,18 @@ import zlib
 import anyio
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from adagen_rt.serving.http.faults import Fault, HTTPError, respond
+from adagen_rt.errors import InputError
+from adagen_rt.serving.http.bounds import check_bounds
+from adagen_rt.serving.http.faults import Fault, HTTPError, fault_of, respond
+from adagen_rt.serving.http.paths import own_path
 from adagen_rt.serving.http.settings import Settings
 
 #: Encodings of a body; zlib detects which of them it is.
 ENCODINGS = (b"gzip", b"deflate")
+#: Header that says where the binary part of a body begins.
+BINARY_AFTER = b"inference-header-content-length"
+#: Digits of a length that could be one.
+MAX_DIGITS = 10
 #: Part of an oversize body that is read and dropped: multiples of the limit, and seconds. A client
 #: that reads no answer while it sends thus learns why it is refused.
 LINGER_TIMES, LINGER_SECONDS = 16, 2.0
@@ -40,8 +47,8 @@ class BodyLimit:
             return
         try:
             body = await self._body(scope, receive)
-        except HTTPError as error:
-            await respond(scope["path"], error.fault)(scope, receive, send)
+        except (HTTPError, InputError) as error:
+            await respond(own_path(scope), fault_of(error))(scope, receive, send)
             return
         except ClientGoneError:
             return
@@ -53,15 +60,19 @@ class BodyLimit:
         if encoding not in (*ENCODINGS, b"identity"):
             message = f"Content-Encoding: got {encoding!r:.40}, expected gzip, deflate or none"
             raise HTTPError(Fault(415, message, field="Content-Encoding", close=True))
+        if b"transfer-encoding" in headers and b"content-length" in headers:
+            # A proxy in between may believe the other one.
+            message = "Content-Length: got one beside Transfer-Encoding, expected either"
+            raise HTTPError(Fault(400, message, field="Content-Length", close=True))
         length = headers.get(b"content-length", b"0")
-        announced = int(length) if length.isdigit() else 0
+        announced = int(length) if length.isdigit() and len(length) < MAX_DIGITS else 0
         if announced > self._settings.body_bytes and b"expect" in headers:
             raise self._too_large()
         body = await self._read(receive)
-        if encoding == b"identity":
-            return body
-        body = self._decompress(body)
-        _replace_headers(scope, len(body))
+        if encoding != b"identity":
+            body = self._decompress(body)
+            _replace_headers(scope, len(body))
+        check_bounds(_text(body, headers))
         return body
 
     async def _read(self, receive: Receive) -> bytes:
@@ -94,6 +105,12 @@ class BodyLimit:
     def _too_large(self) -> HTTPError:
         message = f"body: larger than {self._settings.body_bytes} bytes"
         return HTTPError(Fault(413, message, "too_large", close=True))
+
+
+def _text(body: bytes, headers: dict[bytes, bytes]) -> bytes:
+    """Return the JSON part of a body, which may have binary data after it."""
+    length = headers.get(BINARY_AFTER, b"")
+    return body[: int(length)] if length.isdigit() and len(length) < MAX_DIGITS else body
 
 
 async def _receive(receive: Receive) -> tuple[bytes, bool]:

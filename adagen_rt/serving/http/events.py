@@ -30,6 +30,7 @@ from adagen_rt.serving.http.settings import Settings
 from adagen_rt.serving.http.telemetry import LOGGER, note
 from adagen_rt.serving.http.work import (
     ImageOrder,
+    caller_of,
     deadline,
     disconnected,
     outcome,
@@ -63,10 +64,11 @@ def events_router(fleet: Fleet, settings: Settings) -> APIRouter:
         engine = fleet.get(body.model)
         note(request, engine.name, 1)
         params = body.params()
-        order = ImageOrder([body.label], [body.seed], params, deadline(request, settings))
+        seconds, caller = deadline(request, settings), caller_of(request)
+        order = ImageOrder([body.label], [body.seed], params, seconds, caller)
         feed = Feed()
         with renamed(seeds="seed"):
-            (job,) = submit(engine, order, feed.put, body.every)
+            (job,) = submit(engine, order, settings, feed.put, body.every)
         steps = params.steps or engine.manifest.schedule.steps
         return EventStream(_stream(request, engine, job, feed, steps), job)
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 
+from adagen_rt.engine.validation import join_faults
 from adagen_rt.errors import (
     DeadlineError,
     EngineError,
@@ -17,10 +20,13 @@ from adagen_rt.errors import (
     QueueFullError,
     SampleError,
     StoppedError,
+    shown,
 )
 
 #: Longest message in characters; it quotes the caller's values.
 MAX_MESSAGE = 500
+#: Faults of one body that are described; the others are counted.
+MAX_FAULTS = 5
 INTERNAL = "internal error; the server's log has it under this request's id"
 
 
@@ -35,6 +41,7 @@ class Fault:
         field: The field as the caller sent it.
         retry_after: Seconds after which to try again.
         close: Whether the connection closes because the rest of the body is not read.
+        headers: More headers of the answer.
     """
 
     status: int
@@ -43,6 +50,7 @@ class Fault:
     field: str | None = None
     retry_after: float | None = None
     close: bool = False
+    headers: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
 
 class HTTPError(Exception):
@@ -62,7 +70,8 @@ def fault_of(error: Exception) -> Fault:
     if isinstance(error, RequestValidationError):
         return _invalid(error)
     if isinstance(error, HTTPException):
-        return Fault(error.status_code, str(error.detail), "http_error")
+        told = dict(error.headers or {})
+        return Fault(error.status_code, str(error.detail), "http_error", headers=told)
     return _conduct(error)
 
 
@@ -86,17 +95,19 @@ def _conduct(error: Exception) -> Fault:
 
 
 def _invalid(error: RequestValidationError) -> Fault:
-    """Describe all faults of a body on one line, each with its field and value."""
+    """Describe the first faults of a body on one line, each with its field and value."""
     faults = error.errors()
-    told = [_describe(fault) for fault in faults]
+    told = [_describe(fault) for fault in faults[:MAX_FAULTS]]
     unknown = faults[0]["type"] == "extra_forbidden"
     code = "unknown_parameter" if unknown else "invalid_value"
-    return Fault(400, "; ".join(told), code, _field(faults[0]) or None)
+    return Fault(400, join_faults(told, len(faults)), code, _field(faults[0]) or None)
 
 
 def _field(fault: dict[str, object]) -> str:
     where = fault["loc"]
     assert isinstance(where, tuple)
+    if fault["type"] == "json_invalid":  # its place in the text is no field
+        return ""
     # Unions add the names of their branches, which mean nothing to a caller.
     return ".".join(str(part) for part in where[1:2])
 
@@ -107,14 +118,14 @@ def _describe(fault: dict[str, object]) -> str:
         return f"{field}: not supported by this server"
     if fault["type"] == "missing":
         return f"{field}: missing"
-    got = "" if fault["type"] == "json_invalid" else f"got {fault['input']!r:.80}, "
+    got = "" if fault["type"] == "json_invalid" else f"got {shown(fault['input'], 80)}, "
     return f"{field}: {got}{str(fault['msg'])[:1].lower()}{str(fault['msg'])[1:]}"
 
 
 def respond(path: str, fault: Fault) -> JSONResponse:
     """Make the error response of ``path``: OpenAI's shape under /v1, KServe's under /v2."""
     message = " ".join(fault.message.split())[:MAX_MESSAGE]
-    headers = {}
+    headers = dict(fault.headers)
     if fault.retry_after is not None:
         headers["Retry-After"] = str(max(1, math.ceil(fault.retry_after)))
     if fault.close:

@@ -48,6 +48,16 @@ class Fleet:
         return not self._draining and len(alive) == len(self._engines)
 
     @property
+    def stalled(self) -> float:
+        """Seconds for which an engine has had work and made no step, the longest of all."""
+        return max((engine.stalled for engine in self.engines), default=0.0)
+
+    @property
+    def draining(self) -> bool:
+        """Whether no more requests are admitted."""
+        return self._draining
+
+    @property
     def idle(self) -> bool:
         """Whether nothing is queued or running."""
         snapshots = [engine.stats() for engine in self.engines]
@@ -79,6 +89,12 @@ class Fleet:
     def drain(self) -> None:
         """Admit no more requests; queued and running jobs go on."""
         self._draining = True
+
+    def cancel(self) -> None:
+        """Cancel all that is queued or running."""
+        self._draining = True
+        for engine in self.engines:
+            engine.cancel()
 
     def close(self, drain: bool) -> None:
         """Stop every engine: with ``drain`` after its work is done, else before the next step."""

@@ -23,7 +23,7 @@ from adagen_rt.serving.http.tensors import (
     parse_request,
     read_inputs,
 )
-from adagen_rt.serving.http.work import ImageOrder, check_images, deadline, make_images
+from adagen_rt.serving.http.work import ImageOrder, caller_of, deadline, make_images, most_images
 
 HEADER_LENGTH = "Inference-Header-Content-Length"
 MODEL_VERSION = "1"
@@ -43,22 +43,25 @@ def kserve_router(fleet: Fleet, settings: Settings) -> APIRouter:
         return {"name": "adagen-rt", "version": version("adagen-rt"), "extensions": extensions}
 
     @router.get("/health/live")
-    async def server_live() -> dict[str, bool]:
-        """Answer that the process is alive."""
-        return {"live": True}
+    async def server_live(response: Response) -> dict[str, bool]:
+        """Tell whether the process is alive: no engine has hung for minutes."""
+        live = fleet.stalled < settings.live_seconds
+        response.status_code = 200 if live else 503
+        return {"live": live}
 
     @router.get("/health/ready")
     async def server_ready(response: Response) -> dict[str, bool]:
         """Tell whether every engine is warm and requests are admitted."""
-        response.status_code = 200 if fleet.ready else 503
-        return {"ready": fleet.ready}
+        ready = fleet.ready and fleet.stalled < settings.ready_seconds
+        response.status_code = 200 if ready else 503
+        return {"ready": ready}
 
-    _add_models(router, fleet)
+    _add_models(router, fleet, settings)
     _add_inference(router, fleet, settings)
     return router
 
 
-def _add_models(router: APIRouter, fleet: Fleet) -> None:
+def _add_models(router: APIRouter, fleet: Fleet, settings: Settings) -> None:
     @router.get("/models/{name}")
     async def model_metadata(name: str) -> dict[str, Any]:
         """Return the inputs and outputs of an engine."""
@@ -72,12 +75,12 @@ def _add_models(router: APIRouter, fleet: Fleet) -> None:
     @router.get("/models/{name}/ready")
     async def model_ready(name: str) -> dict[str, Any]:
         """Tell whether one engine is warm and requests are admitted."""
-        return {"name": _find(fleet, name).name, "ready": True}
+        return _ready(_find(fleet, name), settings)
 
     @router.get("/models/{name}/versions/{number}/ready")
     async def version_ready(name: str, number: str) -> dict[str, Any]:
         """The same; an engine has one version, 1."""
-        return {"name": _find(fleet, name, number).name, "ready": True}
+        return _ready(_find(fleet, name, number), settings)
 
 
 def _add_inference(router: APIRouter, fleet: Fleet, settings: Settings) -> None:
@@ -95,12 +98,13 @@ def _add_inference(router: APIRouter, fleet: Fleet, settings: Settings) -> None:
 
 
 async def _infer(engine: BatchEngine, request: Request, settings: Settings) -> Response:
-    asked, binary = parse_request(await request.body(), request.headers.get(HEADER_LENGTH))
+    body, length = await request.body(), request.headers.get(HEADER_LENGTH)
+    asked, binary = await anyio.to_thread.run_sync(parse_request, body, length)
     outputs, in_binary = _choose(asked, asked.parameters.binary_data_output)
     order = _order(engine, asked, binary, settings, request)
     note(request, engine.name, len(order.given))
     with renamed(label="inputs.label", seeds="inputs.seed"):
-        images = await make_images(request, engine, order)
+        images = await make_images(request, engine, order, settings)
     head = {"model_name": engine.name, "model_version": MODEL_VERSION}
     if asked.id is not None:
         head["id"] = asked.id
@@ -117,6 +121,13 @@ def _find(fleet: Fleet, name: str, number: str = MODEL_VERSION) -> BatchEngine:
         message = f"version: got {number!r:.40}, expected {MODEL_VERSION}"
         raise HTTPError(Fault(404, message, "model_not_found", "version"))
     return engine
+
+
+def _ready(engine: BatchEngine, settings: Settings) -> dict[str, Any]:
+    if not engine.alive or engine.stalled >= settings.ready_seconds:
+        message = f"model: {engine.name} makes no steps"
+        raise HTTPError(Fault(503, message, "not_ready", "model", retry_after=5))
+    return {"name": engine.name, "ready": True}
 
 
 def _content() -> dict[str, Any]:
@@ -144,18 +155,23 @@ def _order(
     settings: Settings,
     request: Request,
 ) -> ImageOrder:
-    values = read_inputs(asked, binary)
+    values = read_inputs(asked, binary, most_images(engine, settings))
     given, seeds = values.pop("label", None), values.pop("seed", None)
     if given is None or values:
         got = ", ".join(tensor.name for tensor in asked.inputs)
         raise InputError("inputs", got[:80], "label, and perhaps seed")
-    check_images("inputs.label", len(given), engine, settings)
     if seeds is not None and len(seeds) != len(given):
         raise InputError("inputs.seed", f"{len(seeds)} values", f"{len(given)}, as of label")
     microseconds = asked.parameters.timeout
     seconds = None if microseconds is None else microseconds * MICROSECOND
     seeds = seeds or [None] * len(given)
-    return ImageOrder(given, seeds, asked.parameters.params(), deadline(request, settings, seconds))
+    return ImageOrder(
+        given,
+        seeds,
+        asked.parameters.params(),
+        deadline(request, settings, seconds),
+        caller_of(request, asked.parameters.priority),
+    )
 
 
 def _choose(asked: InferRequest, all_binary: bool) -> tuple[tuple[str, ...], set[str]]:
@@ -164,9 +180,11 @@ def _choose(asked: InferRequest, all_binary: bool) -> tuple[tuple[str, ...], set
         return USUAL_OUTPUTS, set(USUAL_OUTPUTS) if all_binary else set()
     names = tuple(output.name for output in asked.outputs)
     known = (*USUAL_OUTPUTS, "steps", "schedule")
+    seen = set[str]()
     for name in names:
-        if name not in known or names.count(name) > 1:
+        if name not in known or name in seen:
             raise InputError("outputs", name[:80], f"some of {', '.join(known)}, each once")
+        seen.add(name)
     binary = set()
     for output in asked.outputs:
         wanted = output.parameters.binary_data

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import time
 from datetime import datetime, timezone
 from typing import Any
 
@@ -23,6 +24,31 @@ class JSONFormatter(logging.Formatter):
         if record.exc_info:
             line["traceback"] = self.formatException(record.exc_info)
         return json.dumps(line, default=str)
+
+
+class Repeated:
+    """A message that may come thousands of times a second, and is logged once a second.
+
+    Args:
+        log: Where it goes.
+        message: What happened.
+    """
+
+    def __init__(self, log: logging.Logger, message: str) -> None:
+        self._log = log
+        self._message = message
+        self._count = 0
+        self._next = 0.0
+
+    def log(self, **fields: Any) -> None:
+        """Count one, and log how many there were since the last line."""
+        self._count += 1
+        now = time.monotonic()
+        if now < self._next:
+            return
+        told = {**fields, "times": self._count}
+        self._log.warning(self._message, extra={"fields": told})
+        self._count, self._next = 0, now + 1
 
 
 def log_json() -> None:

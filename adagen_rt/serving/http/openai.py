@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from typing import Any, Literal
 
@@ -18,9 +19,10 @@ from adagen_rt.serving.http.options import Options
 from adagen_rt.serving.http.png import png_base64
 from adagen_rt.serving.http.renamed import renamed
 from adagen_rt.serving.http.settings import Settings
-from adagen_rt.serving.http.telemetry import note
+from adagen_rt.serving.http.telemetry import LOGGER, note
 from adagen_rt.serving.http.work import (
     ImageOrder,
+    caller_of,
     check_images,
     count_up,
     deadline,
@@ -33,13 +35,21 @@ class ImagesRequest(Options):
 
     prompt: str | int = Field(description="A class name or number.")
     model: str | None = Field(None, description="The engine; may be left out if there is one.")
-    n: int = Field(1, ge=1, description="Images.")
+    n: int | None = Field(None, ge=1, description="Images; 1 unless told otherwise.")
     size: str | None = Field(None, description="The engine's own size, as 32x32, or auto.")
-    response_format: Literal["b64_json"] = "b64_json"
-    output_format: Literal["png"] = "png"
+    response_format: Literal["b64_json"] | None = None
+    output_format: Literal["png"] | None = None
     seed: int | None = Field(
         None, ge=0, lt=SEED_LIMIT, description="Of the first image; the others count up."
     )
+    # What clients send whether or not somebody chose it; only the values that change nothing.
+    user: str | None = Field(None, max_length=256, description="Ignored.")
+    stream: Literal[False] | None = None
+    partial_images: Literal[0] | None = None
+    quality: Literal["auto"] | None = None
+    background: Literal["auto"] | None = None
+    moderation: Literal["auto"] | None = None
+    output_compression: Literal[100] | None = None
 
 
 def openai_router(fleet: Fleet, settings: Settings) -> APIRouter:
@@ -50,7 +60,7 @@ def openai_router(fleet: Fleet, settings: Settings) -> APIRouter:
     @router.get("/models")
     async def list_models() -> dict[str, Any]:
         """List the engines that are ready."""
-        return {"object": "list", "data": [_model(engine, started) for engine in fleet.engines]}
+        return {"object": "list", "data": _models(fleet, started)}
 
     @router.get("/models/{model}")
     async def retrieve_model(model: str) -> dict[str, Any]:
@@ -70,17 +80,19 @@ def openai_router(fleet: Fleet, settings: Settings) -> APIRouter:
 async def _images(
     engine: BatchEngine, body: ImagesRequest, request: Request, settings: Settings
 ) -> list[Image]:
-    check_images("n", body.n, engine, settings)
+    count = body.n or 1
+    check_images("n", count, engine, settings)
     check_size(body.size, engine)
-    note(request, engine.name, body.n)
+    note(request, engine.name, count)
     order = ImageOrder(
-        given=[body.prompt] * body.n,
-        seeds=count_up(body.seed, body.n),
+        given=[body.prompt] * count,
+        seeds=count_up(body.seed, count),
         params=body.params(),
         timeout=deadline(request, settings),
+        caller=caller_of(request),
     )
     with renamed(label="prompt", seeds="seed"):
-        return await make_images(request, engine, order)
+        return await make_images(request, engine, order, settings)
 
 
 def check_size(size: str | None, engine: BatchEngine) -> None:
@@ -98,6 +110,18 @@ def _model(engine: BatchEngine, created: int) -> dict[str, Any]:
         "owned_by": "adagen-rt",
         **describe_engine(engine.manifest),
     }
+
+
+def _models(fleet: Fleet, created: int) -> list[dict[str, Any]]:
+    """Describe every engine; what is wrong with one leaves the others in the list."""
+    found = []
+    for engine in fleet.engines:
+        try:
+            found.append(_model(engine, created))
+        except Exception:
+            fields = {"fields": {"model": engine.name}}
+            logging.getLogger(LOGGER).exception("cannot be described", extra=fields)
+    return found
 
 
 def _datum(image: Image) -> dict[str, Any]:

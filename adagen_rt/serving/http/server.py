@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 import signal
@@ -9,19 +10,26 @@ import socket
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from types import FrameType
+from typing import Any
 
 import uvicorn
 
 from adagen_rt.serving import BatchEngine
 from adagen_rt.serving.http.app import create_app
+from adagen_rt.serving.http.connections import Connection, ConnectionLimits, Door
+from adagen_rt.serving.http.files_limit import fitted
 from adagen_rt.serving.http.fleet import Fleet
+from adagen_rt.serving.http.logs import Repeated
 from adagen_rt.serving.http.metrics import Metrics
 from adagen_rt.serving.http.settings import Settings
 from adagen_rt.serving.http.telemetry import LOGGER
 
 Loader = Callable[[], BatchEngine]
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
+#: Connections that the system keeps until they are accepted.
+BACKLOG = 512
 #: Seconds that finished responses have to reach slow clients after all engines' work.
 FAREWELL_SECONDS = 10
 #: Seconds from a second signal to the end of the process, even with running work.
@@ -39,15 +47,23 @@ class Server(uvicorn.Server):
     Args:
         loaders: Functions that load and warm up each engine, by name.
         settings: Limits and token.
+        limits: Limits of connections.
     """
 
-    def __init__(self, loaders: Mapping[str, Loader], settings: Settings) -> None:
+    def __init__(
+        self,
+        loaders: Mapping[str, Loader],
+        settings: Settings,
+        limits: ConnectionLimits | None = None,
+    ) -> None:
+        limits = fitted(limits or ConnectionLimits())
         self.fleet = Fleet(loaders)
         self.failure: BaseException | None = None
         self.dropped = False
         self._metrics = Metrics()
         self._loaders = loaders
         self._log = logging.getLogger(LOGGER)
+        self._refused = Repeated(self._log, "the system accepts no connection")
         self._draining = self._announced = False
         config = uvicorn.Config(
             create_app(self.fleet, settings, self._metrics),
@@ -56,7 +72,11 @@ class Server(uvicorn.Server):
             server_header=False,
             proxy_headers=False,
             # Only uvicorn's h11 parser bounds the head of a request.
-            http="h11",
+            http=partial(Connection, Door(limits)),  # type: ignore[arg-type]
+            # Of uvloop, reads could not be made small.
+            loop="asyncio",
+            timeout_keep_alive=limits.keep_alive_seconds,  # type: ignore[arg-type]
+            backlog=BACKLOG,
             ws="none",
             lifespan="off",
             timeout_graceful_shutdown=FAREWELL_SECONDS,
@@ -73,16 +93,25 @@ class Server(uvicorn.Server):
         place = f"[{host}]" if ":" in host else host
         self._log.info("listening", extra={"fields": {"url": f"http://{place}:{port}"}})
         # A large engine takes minutes to load, during which the process must be able to end.
-        threading.Thread(target=self._load, name="load", daemon=True).start()
+        self._loader = threading.Thread(target=self._load, name="load", daemon=True)
+        self._loader.start()
         self.run(sockets=[listener])
+        self._loader.join(LAST_SECONDS)
         self.fleet.close(drain=not self.dropped)
         if self.failure is not None:
             raise self.failure
         return DROPPED if self.dropped else 0
 
+    @property
+    def loading(self) -> bool:
+        """Whether an engine is still being loaded, which nothing can interrupt."""
+        return self._loader.is_alive()
+
     def _load(self) -> None:
         try:
             for name, load in self._loaders.items():
+                if self.fleet.draining:
+                    return
                 engine = load()
                 self._metrics.watch(engine)
                 self.fleet.add(engine)
@@ -92,6 +121,18 @@ class Server(uvicorn.Server):
             self.should_exit = True
             return
         self._log.info("ready", extra={"fields": {"models": list(self._loaders)}})
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start, with one line a second in the log however often the system refuses a file."""
+        asyncio.get_running_loop().set_exception_handler(self._note)
+        await super().startup(sockets)
+
+    def _note(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        error = context.get("exception")
+        if isinstance(error, OSError) and "accept" in context.get("message", ""):
+            self._refused.log(error=str(error))
+        else:
+            loop.default_exception_handler(context)
 
     async def on_tick(self, counter: int) -> bool:
         """Tell whether to end; uvicorn calls this ten times a second."""
@@ -103,6 +144,12 @@ class Server(uvicorn.Server):
             if self.fleet.idle:
                 self.should_exit = True
         return await super().on_tick(counter)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """End; work that is dropped has its answers, in the shape of its API, before that."""
+        if self.dropped:
+            self.fleet.cancel()
+        await super().shutdown(sockets)
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:

@@ -13,6 +13,13 @@ class Settings:
         token: Bearer token that requests must carry; None asks for none.
         timeout: Seconds until an image that is not done is given up; a request may ask for less.
         images_per_request: Images that one request may ask for.
+        request_cost: Backbone rows that one request may cost: images, times candidates, times
+            actions that refinement tries, times steps.
+        ready_seconds: Seconds without a step, while there is work, after which an engine is not
+            ready.
+        live_seconds: Seconds after which the process is not alive either, and should be replaced.
+        allowed_hosts: Names by which requests may call this server, besides ``localhost`` and
+            addresses; ``*`` allows any.
         body_bytes: Largest body, as sent and as decompressed.
         body_seconds: Time that a client has to send its body.
     """
@@ -20,5 +27,9 @@ class Settings:
     token: str | None = None
     timeout: float = 60.0
     images_per_request: int = 64
+    request_cost: int = 8192
+    ready_seconds: float = 60.0
+    live_seconds: float = 300.0
+    allowed_hosts: tuple[str, ...] = ()
     body_bytes: int = 1 << 20
     body_seconds: float = 20.0

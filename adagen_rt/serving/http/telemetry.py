@@ -5,6 +5,7 @@ FastAPI makes its OpenTelemetry span, where a provider is configured; attributes
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import re
 import time
@@ -16,14 +17,16 @@ from starlette.datastructures import MutableHeaders
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from adagen_rt.errors import StoppedError
 from adagen_rt.serving.http.faults import fault_of, respond
 from adagen_rt.serving.http.metrics import Metrics
+from adagen_rt.serving.http.paths import PROBES, own_path
 
 REQUEST_ID = "X-Request-Id"
 #: Pattern of a caller's id, which is written to the log and a header.
 ACCEPTED_ID = re.compile(r"[A-Za-z0-9._:/+=-]{1,128}")
 #: Paths without a line in the log, because they are polled every few seconds.
-QUIET_PATHS = ("/v2/health/live", "/v2/health/ready", "/metrics")
+QUIET_PATHS = (*PROBES, "/metrics")
 LOGGER = "adagen_rt.serving"
 
 
@@ -70,16 +73,22 @@ class Telemetry:
 
         try:
             await self._app(scope, receive, watched)
+        except asyncio.CancelledError:
+            if "status" in seen:
+                raise
+            # The server ends at once, and would answer in plain text.
+            fault = fault_of(StoppedError("the server is shutting down"))
+            await respond(own_path(scope), fault)(scope, receive, watched)
         except Exception as error:
             self._log.exception("failed", extra={"fields": scope["adagen"]})
             if "status" not in seen:
-                await respond(scope["path"], fault_of(error))(scope, receive, watched)
+                await respond(own_path(scope), fault_of(error))(scope, receive, watched)
         self._report(scope, seen.get("status", 499), time.perf_counter() - begin)
 
     def _report(self, scope: Scope, status: int, seconds: float) -> None:
         route = getattr(scope.get("route"), "path", "unknown")
         self._metrics.answered(route, status, seconds)
-        if scope["path"] in QUIET_PATHS:
+        if own_path(scope) in QUIET_PATHS:
             return
         fields = {"method": scope["method"], "route": route, "status": status}
         told = {**scope["adagen"], **fields, "seconds": round(seconds, 6)}

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import math
 import struct
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from adagen_rt.engine.validation import describe_faults
 from adagen_rt.errors import InputError
+from adagen_rt.serving.http.faults import MAX_FAULTS, Fault, HTTPError
 from adagen_rt.serving.http.options import Options
 
 #: KServe's names of the types that requests or responses may have here, little-endian.
@@ -28,6 +29,14 @@ DTYPES: dict[str, str] = {
 }
 NAMES = {np.dtype(code): name for name, code in DTYPES.items()}
 LENGTH = struct.Struct("<I")
+#: Digits of a length that could be one; Python refuses to read thousands.
+MAX_DIGITS = 10
+#: Inputs or outputs that one request may name.
+MAX_TENSORS = 16
+
+
+#: A number in a shape; a larger one could not be multiplied or told.
+Side = Annotated[int, Field(le=1 << 62)]
 
 
 class _Body(BaseModel):
@@ -50,7 +59,7 @@ class InputTensor(_Body):
     """One input."""
 
     name: str
-    shape: list[int] = Field(min_length=1, max_length=2)
+    shape: list[Side] = Field(min_length=1, max_length=2, fail_fast=True)
     datatype: str
     parameters: InputParameters = InputParameters()
     data: list[Any] | None = None
@@ -66,16 +75,20 @@ class RequestedOutput(_Body):
 class InferParameters(Options):
     """Parameters of a request."""
 
-    timeout: int | None = Field(None, ge=1, description="Microseconds.")
+    timeout: int | None = Field(None, ge=1, lt=1 << 63, description="Microseconds.")
     binary_data_output: bool = False
+    priority: int | None = Field(None, ge=0, le=3, description="1 (high) to 3 (low); 0 is 2.")
+
+
+RequestedOutputs = Annotated[list[RequestedOutput], Field(max_length=MAX_TENSORS, fail_fast=True)]
 
 
 class InferRequest(_Body):
     """Body of an inference request, or its JSON part."""
 
     id: str | None = Field(None, max_length=200)
-    inputs: list[InputTensor] = Field(min_length=1)
-    outputs: list[RequestedOutput] | None = None
+    inputs: list[InputTensor] = Field(min_length=1, max_length=MAX_TENSORS, fail_fast=True)
+    outputs: RequestedOutputs | None = None
     parameters: InferParameters = InferParameters()
 
 
@@ -88,18 +101,27 @@ def parse_request(body: bytes, header_length: str | None) -> tuple[InferRequest,
     """
     length = len(body)
     if header_length is not None:
-        if not header_length.isdecimal() or int(header_length) > len(body):
+        known = header_length.isdecimal() and len(header_length) <= MAX_DIGITS
+        if not known or int(header_length) > len(body):
             expected = f"a number of bytes up to {len(body)}"
             raise InputError("Inference-Header-Content-Length", header_length[:40], expected)
         length = int(header_length)
     try:
         return InferRequest.model_validate_json(body[:length]), body[length:]
     except ValidationError as error:
-        raise InputError("body", describe_faults(error), "an inference request") from None
+        told = describe_faults(error, MAX_FAULTS)
+        message = f"body: got {told}, expected an inference request"
+        raise HTTPError(Fault(400, message, field="body")) from None
 
 
-def read_inputs(request: InferRequest, binary: bytes) -> dict[str, list[Any]]:
-    """Read the values of every input, flat: integers or, for BYTES, strings."""
+def read_inputs(request: InferRequest, binary: bytes, most: int) -> dict[str, list[Any]]:
+    """Read the values of every input, flat: integers or, for BYTES, strings.
+
+    Args:
+        request: The JSON part.
+        binary: The binary part.
+        most: Images that the request may ask for.
+    """
     values: dict[str, list[Any]] = {}
     for tensor in request.inputs:
         field = f"inputs.{tensor.name:.40}"
@@ -108,13 +130,13 @@ def read_inputs(request: InferRequest, binary: bytes) -> dict[str, list[Any]]:
         size = tensor.parameters.binary_data_size
         if (size is None) == (tensor.data is None):
             raise InputError(field, "no data or two", "either data or binary_data_size")
-        count = _count(field, tensor.shape)
+        count = _count(field, tensor.shape, most)
         if size is None:
             found = _from_json(field, tensor)
         else:
             if size > len(binary):
                 raise InputError(field, f"binary_data_size {size}", f"at most {len(binary)}")
-            found, binary = _from_binary(field, tensor, binary[:size]), binary[size:]
+            found, binary = _from_binary(field, tensor, binary[:size], count), binary[size:]
         if len(found) != count:
             raise InputError(field, f"{len(found)} values", f"{count} for shape {tensor.shape}")
         values[tensor.name] = found
@@ -123,11 +145,14 @@ def read_inputs(request: InferRequest, binary: bytes) -> dict[str, list[Any]]:
     return values
 
 
-def _count(field: str, shape: list[int]) -> int:
+def _count(field: str, shape: list[int], most: int) -> int:
     """Count the values of a tensor with one value per sample: (B,) or (B, 1)."""
     if min(shape) < 1 or shape[1:] not in ([], [1]):
         raise InputError(field, f"shape {shape}", "[B] or [B, 1]")
-    return math.prod(shape)
+    count = math.prod(shape)
+    if count > most:
+        raise InputError(field, f"{count} images", f"at most {most} in one request")
+    return count
 
 
 def _from_json(field: str, tensor: InputTensor) -> list[Any]:
@@ -142,12 +167,13 @@ def _from_json(field: str, tensor: InputTensor) -> list[Any]:
     return flat
 
 
-def _from_binary(field: str, tensor: InputTensor, data: bytes) -> list[Any]:
+def _from_binary(field: str, tensor: InputTensor, data: bytes, count: int) -> list[Any]:
     if tensor.datatype == "BYTES":
-        return _strings(field, data)
+        return _strings(field, data, count)
     dtype = _integers(field, tensor.datatype)
-    if len(data) % dtype.itemsize:
-        raise InputError(field, f"{len(data)} bytes", f"a multiple of {dtype.itemsize}")
+    expected = count * dtype.itemsize
+    if len(data) != expected:
+        raise InputError(field, f"{len(data)} bytes", f"{expected} for shape {tensor.shape}")
     values: list[Any] = np.frombuffer(data, dtype).tolist()
     return values
 
@@ -159,10 +185,11 @@ def _integers(field: str, datatype: str) -> np.dtype[Any]:
     return dtype
 
 
-def _strings(field: str, data: bytes) -> list[Any]:
-    """Read strings, each after its length in four bytes."""
-    found, place = [], 0
-    while place < len(data):
+def _strings(field: str, data: bytes, count: int) -> list[Any]:
+    """Read strings, each after its length in four bytes; not more than one beyond ``count``."""
+    found: list[Any] = []
+    place = 0
+    while place < len(data) and len(found) <= count:
         start = place + LENGTH.size
         end = start + LENGTH.unpack(data[place:start])[0] if start <= len(data) else len(data) + 1
         if end > len(data):

@@ -4,20 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import math
+import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from starlette.requests import Request
 
-from adagen_rt.errors import InputError, StoppedError
+from adagen_rt.errors import DeadlineError, InputError, StoppedError
 from adagen_rt.sampling.params import SamplingParams
 from adagen_rt.sampling.request import SEED_LIMIT
-from adagen_rt.serving import BatchEngine, Image, Job, Progress
+from adagen_rt.serving import BatchEngine, Caller, Image, Job, Progress
+from adagen_rt.serving.batching.caller import NORMAL
+from adagen_rt.serving.http.clients import client_of
 from adagen_rt.serving.http.faults import Fault, HTTPError
 from adagen_rt.serving.http.settings import Settings
 
 TIMEOUT_HEADER = "X-Request-Timeout"
+PRIORITY_HEADER = "X-Request-Priority"
+#: Seconds after a deadline for which an answer waits for the step under way.
+GRACE_SECONDS = 5.0
 Watch = Callable[[Progress], None]
 Result = TypeVar("Result")
 
@@ -31,12 +37,42 @@ class ImageOrder:
         seeds: Seed of each image; None draws one.
         params: Sampling parameters.
         timeout: Seconds until the images are given up.
+        caller: Who asks.
     """
 
     given: Sequence[int | str]
     seeds: Sequence[int | None]
     params: SamplingParams
     timeout: float
+    caller: Caller
+
+
+def caller_of(request: Request, priority: int | None = None) -> Caller:
+    """Return who asks: the client's address, a name for this request, and its priority.
+
+    Args:
+        request: The request.
+        priority: Its priority, where the API has a field for it; 0 and None leave it to the header.
+    """
+    header = request.headers.get(PRIORITY_HEADER)
+    if not priority and header is not None:
+        if header not in ("1", "2", "3"):
+            message = f"{PRIORITY_HEADER}: got {header!r:.40}, expected 1 (high), 2 or 3 (low)"
+            raise HTTPError(Fault(400, message, field=PRIORITY_HEADER))
+        priority = int(header)
+    host = request.client.host if request.client else None
+    return Caller(client_of(host), uuid.uuid4().hex, priority or NORMAL)
+
+
+def check_cost(order: ImageOrder, engine: BatchEngine, settings: Settings) -> None:
+    """Refuse a request that would keep the engine busy for too long."""
+    params = order.params
+    steps = params.steps or engine.manifest.schedule.steps
+    cost = len(order.given) * params.best_of * params.refine * steps
+    if cost > settings.request_cost:
+        terms = f"{len(order.given)} images x best_of {params.best_of} x refine {params.refine}"
+        got = f"{cost} backbone rows: {terms} x steps {steps}"
+        raise InputError("cost", got, f"at most {settings.request_cost} in one request")
 
 
 def count_up(seed: int | None, count: int) -> list[int | None]:
@@ -62,17 +98,27 @@ def deadline(request: Request, settings: Settings, asked: float | None = None) -
     return settings.timeout if asked is None else min(asked, settings.timeout)
 
 
+def most_images(engine: BatchEngine, settings: Settings) -> int:
+    """Return the images that one request may have: its limit, or what the queue can hold."""
+    return min(settings.images_per_request, engine.max_queue)
+
+
 def check_images(field: str, count: int, engine: BatchEngine, settings: Settings) -> None:
-    """Refuse more images than one request may have, or than the queue can hold."""
-    most = min(settings.images_per_request, engine.max_queue)
+    """Refuse more images than one request may have."""
+    most = most_images(engine, settings)
     if count > most:
         raise InputError(field, f"{count} images", f"at most {most} in one request")
 
 
 def submit(
-    engine: BatchEngine, order: ImageOrder, watch: Watch | None = None, watch_every: int = 1
+    engine: BatchEngine,
+    order: ImageOrder,
+    settings: Settings,
+    watch: Watch | None = None,
+    watch_every: int = 1,
 ) -> list[Job]:
     """Queue every image of an order, or none of them."""
+    check_cost(order, engine, settings)
     jobs: list[Job] = []
     try:
         for one, seed in zip(order.given, order.seeds, strict=True):
@@ -83,6 +129,7 @@ def submit(
                 timeout=order.timeout,
                 watch=watch,
                 watch_every=watch_every,
+                caller=order.caller,
             )
             jobs.append(job)
     except BaseException:
@@ -98,14 +145,21 @@ def release(jobs: Sequence[Job]) -> None:
             job.cancel()
 
 
-async def make_images(request: Request, engine: BatchEngine, order: ImageOrder) -> list[Image]:
+async def make_images(
+    request: Request, engine: BatchEngine, order: ImageOrder, settings: Settings
+) -> list[Image]:
     """Make the images of an order; all are cancelled when one fails or the client leaves."""
-    jobs = submit(engine, order)
+    jobs = submit(engine, order, settings)
     everything = asyncio.gather(*(asyncio.wrap_future(job.future) for job in jobs))
     gone = asyncio.create_task(disconnected(request))
     ends: set[asyncio.Future[Any]] = {everything, gone}
     try:
-        await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+        # The engine sees to deadlines between two steps; where it makes none, somebody has to.
+        await asyncio.wait(
+            ends, timeout=order.timeout + GRACE_SECONDS, return_when=asyncio.FIRST_COMPLETED
+        )
+        if not (everything.done() or gone.done()):
+            raise DeadlineError(order.timeout)
         if not everything.done():
             raise HTTPError(Fault(499, "the client left", "client_gone"))
         return outcome(everything)

@@ -55,7 +55,7 @@ def test_the_largest_body_that_fits_is_parsed(service):
 
 def test_a_client_that_expects_to_continue_is_told_at_once(service):
     with socket.create_connection(("127.0.0.1", service.port), timeout=10) as opened:
-        head = f"POST {GENERATE} HTTP/1.1\r\nHost: x\r\nContent-Length: {LIMIT + 1}\r\n"
+        head = f"POST {GENERATE} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {LIMIT + 1}\r\n"
         opened.sendall(f"{head}Expect: 100-continue\r\n\r\n".encode())
         assert opened.recv(100).startswith(b"HTTP/1.1 413")
 
@@ -79,7 +79,7 @@ def test_encodings_that_cannot_be_undone(service, body, headers, status):
 def test_a_body_that_takes_too_long(gated):
     port = gated(body_seconds=0.05).port
     with socket.create_connection(("127.0.0.1", port), timeout=10) as opened:
-        head = f"POST {GENERATE} HTTP/1.1\r\nHost: x\r\nContent-Length: 20\r\n\r\n"
+        head = f"POST {GENERATE} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 20\r\n\r\n"
         opened.sendall(head.encode() + b"{")
         assert opened.recv(100).startswith(b"HTTP/1.1 408")
 

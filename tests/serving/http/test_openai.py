@@ -71,7 +71,9 @@ def test_models(client):
         ({"response_format": "url"}, "response_format"),
         ({"quality": "hd"}, "quality"),
         ({"style": "vivid"}, "style"),
-        ({"user": "me"}, "user"),
+        ({"quality": "high"}, "quality"),
+        ({"extra_body": {"background": "transparent"}}, "background"),
+        ({"extra_body": {"partial_images": 2}}, "partial_images"),
         ({"stream": True}, "stream"),
         ({"extra_body": {"seed": -1}}, "seed"),
         ({"extra_body": {"seed": 1 << 63}}, "seed"),
@@ -127,4 +129,25 @@ def test_what_is_no_request_is_refused(service, body):
 def test_a_form_is_refused(service):
     headers = {"Content-Type": "text/plain"}
     answer = service.ask("POST", "/v1/images/generations", b'{"prompt": "circle"}', headers)
-    assert answer.status == 400
+    assert answer.status == 415
+    assert answer.json()["error"]["param"] == "Content-Type"
+
+
+def test_fields_that_clients_always_send_are_accepted_at_their_defaults(client, offline):
+    neutral = {
+        "user": "me",
+        "quality": "auto",
+        "n": None,
+        "extra_body": {
+            "seed": 3,
+            "stream": False,
+            "background": "auto",
+            "moderation": "auto",
+            "partial_images": 0,
+            "output_compression": 100,
+            "output_format": None,
+            "response_format": None,
+        },
+    }
+    done = client.images.generate(prompt="circle", **neutral)
+    assert [datum.seed for datum in done.data] == [3]

@@ -1,0 +1,75 @@
+"""Turns by use: who has used least is next (start-time fair queueing)."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterator
+from itertools import count
+from typing import Generic, TypeVar
+
+Key = TypeVar("Key")
+
+
+class Turns(Generic[Key]):
+    """Keys that take turns; a turn is charged its cost, and moves its key back by as much.
+
+    A key that comes is owed nothing for the time before. One that goes after more than its share
+    finds that against it when it comes again.
+    """
+
+    def __init__(self) -> None:
+        self._heap: list[tuple[float, int, Key]] = []
+        self._numbers = count()
+        self._now = 0.0
+        # What keys that went had used, where it is more than those have that are first.
+        self._ahead: dict[Key, float] = {}
+
+    def __len__(self) -> int:
+        return len(self._heap)
+
+    def __iter__(self) -> Iterator[Key]:
+        """Yield the keys in the order of their turns."""
+        return (key for _, _, key in sorted(self._heap, key=lambda entry: entry[:2]))
+
+    @property
+    def first(self) -> Key:
+        """The key whose turn it is."""
+        return self._heap[0][2]
+
+    def add(self, key: Key) -> None:
+        """Let a key that is not there take part."""
+        start = max(self._ahead.pop(key, 0.0), self._now)
+        heapq.heappush(self._heap, (start, next(self._numbers), key))
+
+    def charge(self, key: Key, cost: float) -> None:
+        """Charge a turn."""
+        used = self._take(key)
+        heapq.heappush(self._heap, (used + cost, next(self._numbers), key))
+        self._pass()
+
+    def remove(self, key: Key) -> None:
+        """Let a key go."""
+        self._ahead[key] = self._take(key)
+        self._pass()
+
+    def _take(self, key: Key) -> float:
+        place = 0 if self.first == key else self._place(key)
+        used, _, _ = self._heap[place]
+        last = self._heap.pop()
+        if place < len(self._heap):
+            self._heap[place] = last
+            heapq.heapify(self._heap)
+        return used
+
+    def _place(self, key: Key) -> int:
+        return next(i for i, entry in enumerate(self._heap) if entry[2] == key)
+
+    def _pass(self) -> None:
+        """Let time pass up to the first key, and forget what no longer matters."""
+        if self._heap:
+            self._now = max(self._now, self._heap[0][0])
+            now = self._now
+            self._ahead = {key: used for key, used in self._ahead.items() if used > now}
+        else:  # nobody is left who could be treated unfairly
+            self._ahead.clear()
+            self._now = 0.0
