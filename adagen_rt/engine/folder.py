@@ -34,6 +34,16 @@ class EngineFolder:
         """Return the path of the ONNX file of graph ``name``."""
         return self.path / self.manifest.graphs[name].file
 
+    @property
+    def identity(self) -> str:
+        """SHA-256 of the manifest, which has the hashes of all other files."""
+        return sha256(self.path / MANIFEST)
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """Bytes of each file by name."""
+        return {name: (self.path / name).stat().st_size for name in self.manifest.files}
+
 
 def shipped_engines() -> dict[str, Path]:
     """List the engines that came with the package, by name."""

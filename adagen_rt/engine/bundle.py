@@ -1,0 +1,94 @@
+"""A whole generation in one ONNX file, and what the file says of itself."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import onnx
+from google.protobuf.message import DecodeError
+from pydantic import Field, ValidationError
+
+from adagen_rt.engine.folder import EngineFolder, sha256
+from adagen_rt.engine.manifest import Manifest
+from adagen_rt.engine.validation import describe_faults
+from adagen_rt.errors import EngineError
+from adagen_rt.types import Spec
+
+SUFFIX = ".onnx"
+#: Key of the model's metadata that has the rest as JSON.
+KEY = "adagen_rt"
+
+
+class BundleFacts(Spec):
+    """What a file says of itself.
+
+    Attributes:
+        version: Version of the package that wrote it.
+        engine_hash: SHA-256 of the engine's manifest.
+        form: ``loop`` or ``unrolled``.
+        steps: Backbone evaluations.
+        schedule: Who chooses the parameters of a step.
+        best_of: Images made of each sample.
+        fidelity_input: Whether ``fidelity`` is an input.
+        actions: Columns of the output ``schedule``.
+        checked: How far its images are from the runtime's, as measured when it was written.
+        manifest: The engine's manifest, of the graphs and the schedule that the file has.
+    """
+
+    version: str
+    engine_hash: str
+    form: str
+    steps: int = Field(ge=1)
+    schedule: str
+    best_of: int = Field(ge=1)
+    fidelity_input: bool
+    actions: tuple[str, ...]
+    checked: dict[str, Any]
+    manifest: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class BundleFile(EngineFolder):
+    """A file that has been read as far as its metadata."""
+
+    facts: BundleFacts
+
+    @property
+    def identity(self) -> str:
+        """SHA-256 of the file."""
+        return sha256(self.path)
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """Bytes of each file by name."""
+        beside = [self.path, *self.path.parent.glob(f"{self.path.name}.data")]
+        return {path.name: path.stat().st_size for path in beside}
+
+
+def open_bundle(path: Path) -> BundleFile:
+    """Read a file's metadata; its weights are not loaded.
+
+    Raises:
+        EngineError: It is no ONNX model, or none that `adagen-rt bundle` wrote.
+    """
+    try:
+        model = onnx.load(path, load_external_data=False)
+    except (DecodeError, ValueError) as error:
+        raise EngineError(f"{path}: not an ONNX model ({error})") from None
+    texts = {prop.key: prop.value for prop in model.metadata_props}
+    if KEY not in texts:
+        raise EngineError(f"{path}: not written by adagen-rt bundle; an engine is a folder")
+    try:
+        facts = BundleFacts.model_validate_json(texts[KEY])
+        manifest = Manifest.model_validate(facts.manifest)
+    except ValidationError as error:
+        raise EngineError(f"{path}: metadata: {describe_faults(error)}") from None
+    return BundleFile(path, manifest, facts)
+
+
+def to_text(facts: BundleFacts) -> str:
+    """Write facts as the metadata has them."""
+    return json.dumps(facts.model_dump(mode="json"))

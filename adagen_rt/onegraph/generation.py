@@ -1,0 +1,116 @@
+"""The runtime's own loop on traced arrays: unrolled, or as a loop of the model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, fields, replace
+from typing import TypeAlias
+
+import numpy as np
+
+from adagen_rt.onegraph.looping import write_loop
+from adagen_rt.onegraph.traced import Traced
+from adagen_rt.sampling.loop import Decision, Loop
+from adagen_rt.sampling.rule import State
+from adagen_rt.types import Arrays
+
+#: Fields of a state that no step changes.
+CONSTANT = ("index", "condition", "seeds")
+
+
+@dataclass(frozen=True)
+class Made:
+    """What a traced generation gives.
+
+    Attributes:
+        state: The samples after the last step.
+        schedule: Actions (B, calls, A) float32; NaN for calls that a sample did not need.
+        failed: The step at which a sample met a number that is not finite (B,) int64, or 0.
+    """
+
+    state: State
+    schedule: Traced
+    failed: Traced
+
+
+Write: TypeAlias = Callable[[Loop, Traced, Arrays, Traced], Made]
+
+
+def unroll(loop: Loop, index: Traced, rows: Arrays, seeds: Traced) -> Made:
+    """Write every step, one after the other."""
+    state, columns = _start(loop, index, rows, seeds)
+    failed = seeds.xp.zeros_like(seeds)
+    for _ in range(loop.rule.steps):
+        state, column, failed = _step(loop, state, failed)
+        columns.append(column)
+    return Made(state, seeds.xp.concat(columns, axis=1), failed)
+
+
+def repeat(loop: Loop, index: Traced, rows: Arrays, seeds: Traced) -> Made:
+    """Write one step, which the model repeats until every sample is done."""
+    xp, steps = seeds.xp, loop.rule.steps
+    state, before = _start(loop, index, rows, seeds)
+    for array in state.condition.arrays.values():
+        assert array.value  # written here, and not in every step
+    sizes = (seeds.shape[0], steps, len(loop.schedule.spec.actions))
+    carried = _changing(state) | {
+        "schedule": xp.full(sizes, np.nan, dtype=np.float32),
+        "failed_at": xp.zeros_like(seeds),
+    }
+
+    def body(number: Traced, now: dict[str, Traced]) -> tuple[Traced, dict[str, Traced]]:
+        schedule, failed = now.pop("schedule"), now.pop("failed_at")
+        after, column, failed = _step(loop, replace(state, **now), failed)
+        here = xp.arange(steps)[None, :, None] == number
+        schedule = xp.where(here, column, schedule)
+        goes_on = xp.any(~(loop.rule.finished(after) | after.failed))
+        return goes_on, _changing(after) | {"schedule": schedule, "failed_at": failed}
+
+    ended = write_loop(xp, steps, carried, body)
+    schedule, failed = ended.pop("schedule"), ended.pop("failed_at")
+    return Made(replace(state, **ended), xp.concat([*before, schedule], axis=1), failed)
+
+
+def _start(loop: Loop, index: Traced, rows: Arrays, seeds: Traced) -> tuple[State, list[Traced]]:
+    state, decisions = loop.start(index, rows, seeds)
+    return state, [_column(loop, decision) for decision in decisions]
+
+
+def _step(loop: Loop, state: State, failed: Traced) -> tuple[State, Traced, Traced]:
+    """Make a step of the samples that are not done.
+
+    Returns:
+        The state, the step's actions (B, 1, A), and the steps at which samples failed (B,).
+    """
+    xp = state.seeds.xp
+    # No sample has made its last step here; whether it needs another is all that is asked.
+    done = loop.rule.finished(replace(state, step=xp.zeros_like(state.step)))
+    after, decision = loop.step(state)
+    column = xp.where((done | state.failed)[:, None, None], np.nan, _column(loop, decision))
+    after = _held(done, state, after)
+    first = after.failed & (failed == 0)
+    return after, column, xp.where(first, after.step, failed)
+
+
+def _held(done: Traced, before: State, after: State) -> State:
+    """Keep samples that are done as they were."""
+    if done.known is not None and not done.known.any():
+        return after
+    held = {
+        name: done.xp.where(done[(slice(None), *[None] * (new.ndim - 1))], getattr(before, name), new)
+        for name, new in _changing(after).items()
+        if name != "step"
+    }
+    return replace(after, **held)
+
+
+def _column(loop: Loop, decision: Decision) -> Traced:
+    actions = [decision.actions[name] for name in loop.schedule.spec.names]
+    column: Traced = actions[0].xp.stack(actions, axis=-1)[:, None, :]
+    return column
+
+
+def _changing(state: State) -> dict[str, Traced]:
+    """List the arrays of a state that a step changes."""
+    names = [spec.name for spec in fields(state) if spec.name not in CONSTANT]
+    return {name: getattr(state, name) for name in names}

@@ -1,0 +1,159 @@
+"""An engine's graphs as parts of the model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx_ir as ir
+
+from adagen_rt.backends.onnxruntime.session import OnnxRuntime
+from adagen_rt.engine.contracts import GraphContract
+from adagen_rt.engine.folder import EngineFolder
+from adagen_rt.errors import InputError
+from adagen_rt.onegraph.namespace import Namespace
+from adagen_rt.onegraph.size import Dim, Shape
+from adagen_rt.onegraph.traced import Traced
+from adagen_rt.onegraph.writer import OPSET
+from adagen_rt.sampling.assembly import Assembly
+from adagen_rt.types import Arrays, Run
+
+
+class TracedSession:
+    """A graph of an engine, whose nodes are copied wherever it is run; its weights, once.
+
+    Args:
+        xp: The namespace, which has the model.
+        name: The graph's name.
+        path: Its file.
+        agreed: Its contract.
+    """
+
+    def __init__(self, xp: Namespace, name: str, path: Path, agreed: GraphContract) -> None:
+        self._xp, self._name, self._path, self._agreed = xp, name, path, agreed
+        self._graph = ir.load(path).graph
+        _check(self._graph, name)
+        self._runs = 0
+
+    @cached_property
+    def _weights(self) -> dict[str, ir.Value]:
+        """The graph's constants, which become the model's when it is first run."""
+        return {
+            key: self._xp.writer.weight(f"{self._name}/{key}", value.const_value)
+            for key, value in self._graph.initializers.items()
+        }
+
+    def run(self, inputs: Arrays) -> Arrays:
+        """Copy the graph's nodes for inputs by name, and return its outputs by name."""
+        given = {value.name: inputs[value.name] for value in self._graph.inputs}
+        sizes = self._bind(given)
+        if all(array.known is not None for array in given.values()):
+            return self._compute(given, sizes)
+        return self._copy(given, sizes)
+
+    def _bind(self, given: Mapping[Any, Traced]) -> dict[str, Dim]:
+        """Find the size that each of the graph's names of sizes stands for."""
+        sizes: dict[str, Dim] = {}
+        for value in self._graph.inputs:
+            array = given[value.name]
+            for dim, size in zip(value.shape, array.shape, strict=True):
+                if isinstance(dim, ir.SymbolicDim):
+                    sizes[str(dim.value)] = size
+        return sizes
+
+    def _copy(self, given: Mapping[Any, Traced], sizes: Mapping[str, Dim]) -> Arrays:
+        values: dict[ir.Value, ir.Value | None] = {
+            value: given[value.name].value for value in self._graph.inputs
+        }
+        values |= {
+            value: self._weights[key] for key, value in self._graph.initializers.items()
+        }
+        prefix, self._runs = f"{self._name}_{self._runs}", self._runs + 1
+        for node in self._graph:
+            copied = ir.node(
+                node.op_type,
+                [None if value is None else values[value] for value in node.inputs],
+                domain=node.domain,
+                num_outputs=len(node.outputs),
+                name=f"{prefix}/{node.name}",
+                attributes=dict(node.attributes),
+            )
+            for old, new in zip(node.outputs, copied.outputs, strict=True):
+                new.name, new.dtype = f"{prefix}/{old.name}", old.dtype
+                values[old] = new
+            self._xp.writer.add(copied)
+        return {
+            str(value.name): Traced(
+                self._xp, _sized(value, sizes), _dtype(value), value=values[value]
+            )
+            for value in self._graph.outputs
+        }
+
+    def _compute(self, given: Mapping[Any, Traced], sizes: Mapping[str, Dim]) -> Arrays:
+        """Run the graph now, with one row for all rows, which are the same."""
+        graph = OnnxRuntime(1).load(self._path)
+        outputs = graph.run({str(name): array.filled.copy() for name, array in given.items()})
+        found = {}
+        for value in self._graph.outputs:
+            known = np.array(outputs[value.name])
+            found[str(value.name)] = self._xp.constant(known, _sized(value, sizes))
+        return found
+
+
+def traced_sessions(xp: Namespace, engine: EngineFolder) -> dict[str, TracedSession]:
+    """Open every graph of an engine to be copied."""
+    contracts = engine.manifest.contracts
+    return {
+        name: TracedSession(xp, name, engine.graph_file(name), contracts[name])
+        for name in engine.manifest.graphs
+    }
+
+
+def _check(graph: ir.Graph, name: str) -> None:
+    """Refuse what cannot be copied into a model of the default operators.
+
+    Raises:
+        InputError: A node is of another domain.
+    """
+    domains = {node.domain for node in graph} - {""}
+    if domains:
+        raise InputError(f"graphs.{name}", f"operators of {', '.join(domains)}", "ONNX's own alone")
+    version = graph.opset_imports.get("", OPSET)
+    if version > OPSET:
+        raise InputError(f"graphs.{name}", f"opset {version}", f"at most {OPSET}")
+
+
+def _sized(value: ir.Value, sizes: Mapping[str, Dim]) -> Shape:
+    assert value.shape is not None
+    return tuple(
+        sizes[str(dim.value)] if isinstance(dim, ir.SymbolicDim) else int(dim)
+        for dim in value.shape
+    )
+
+
+def _dtype(value: ir.Value) -> Any:
+    assert value.dtype is not None
+    return value.dtype.numpy()
+
+
+
+
+class TracedAssembly(Assembly):
+    """Parts of a loop whose graphs are copied into a model."""
+
+    @cached_property
+    def _backbone(self) -> Run:
+        """Copy the backbone; what a family remembers of known inputs is computed now."""
+        run = self.sessions["backbone"].run
+        remembering = self.manifest.plugin.backbone(self.manifest.family, run)
+        condition = self.manifest.condition.tensors
+
+        def copied(inputs: Arrays) -> Arrays:
+            free = [array for name, array in inputs.items() if name not in condition]
+            known = all(array.known is not None for array in free)
+            return remembering(inputs) if known else run(inputs)
+
+        return copied

@@ -1,0 +1,136 @@
+"""Writing of a model: checked against the runtime before it appears."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx_ir as ir
+
+from adagen_rt.engine.bundle import KEY, SUFFIX, BundleFacts, open_bundle, to_text
+from adagen_rt.engine.folder import EngineFolder
+from adagen_rt.engine.manifest import Manifest
+from adagen_rt.errors import ExportError, InputError
+from adagen_rt.files import check_writable, staged_files
+from adagen_rt.onegraph.bundle import BundleOptions, Form, choose_form, trace
+from adagen_rt.pipeline.bundled import BundledPipeline
+from adagen_rt.pipeline.stepwise import StepwisePipeline
+from adagen_rt.sampling.params import SamplingParams
+from adagen_rt.sampling.request import make_request
+
+#: Bytes of weights from which on they lie in a file of their own; protobuf's limit is 2 GiB.
+LARGE = 1_900_000_000
+#: Samples of the check, and the largest difference of a pixel that passes.
+SAMPLES, TOLERANCE = 4, 1
+
+
+def write_bundle(
+    engine: EngineFolder,
+    out: Path,
+    params: SamplingParams | None = None,
+    *,
+    form: Form | None = None,
+    fidelity_input: bool = False,
+    threads: int = 1,
+    progress: Callable[[str], object] = lambda text: None,
+) -> BundleFacts:
+    """Write a whole generation of an engine as one ONNX model.
+
+    Args:
+        engine: The engine.
+        out: The file, whose name ends in ``.onnx``; weights of 2 GB lie in ``NAME.onnx.data``.
+        params: Sampling parameters: steps, schedule and best-of are those of the model.
+        form: ``loop`` repeats one step, ``unrolled`` has them all; None takes the loop where the
+            family's steps are alike.
+        fidelity_input: Whether each sample's share of the fidelity policy is an input.
+        threads: CPU threads of the check.
+        progress: Is told what is being done.
+
+    Raises:
+        InputError: An argument is out of its range, or cannot be done in one model.
+        ExportError: The model's images are not the runtime's.
+    """
+    if out.suffix.lower() != SUFFIX:
+        raise InputError("out", str(out), f"a name that ends in {SUFFIX}")
+    check_writable("out", out)
+    given = params or SamplingParams()
+    if fidelity_input:
+        given = replace(given, fidelity=1.0)
+    checked = given.check(engine.manifest)
+    options = BundleOptions(checked, choose_form(engine, checked, form), fidelity_input)
+    progress(f"{engine.manifest.name}: writing its steps")
+    model = trace(engine, options)
+    with staged_files(out.parent) as staging:
+        path = staging / out.name
+        facts = _facts(engine, options, {})
+        _save(model, path, facts)
+        progress("checking its images against the runtime's")
+        facts = facts.model_copy(update={"checked": _check(engine, path, options, threads)})
+        _save(model, path, facts)
+    return facts
+
+
+def _save(model: ir.Model, path: Path, facts: BundleFacts) -> None:
+    model.metadata_props[KEY] = to_text(facts)
+    weights = sum(value.const_value.nbytes for value in model.graph.initializers.values())
+    ir.save(model, path, external_data=f"{path.name}.data" if weights > LARGE else None)
+
+
+def _facts(engine: EngineFolder, options: BundleOptions, checked: dict[str, Any]) -> BundleFacts:
+    params, manifest = options.params, bundled_manifest(engine.manifest, options)
+    return BundleFacts(
+        version=version("adagen-rt"),
+        engine_hash=engine.identity,
+        form=options.form,
+        steps=params.steps,
+        schedule=params.schedule,
+        best_of=params.best_of,
+        fidelity_input=options.fidelity_input,
+        actions=manifest.schedule.names,
+        checked=checked,
+        manifest=manifest.model_dump(mode="json", exclude_none=True),
+    )
+
+
+def bundled_manifest(manifest: Manifest, options: BundleOptions) -> Manifest:
+    """Describe what a model has of an engine: its schedule, its steps, the graphs that it runs."""
+    params, schedule = options.params, manifest.schedule
+    if params.schedule == "tuned":
+        schedule = schedule.tuned_spec()
+    schedule = schedule.model_copy(update={"steps": params.steps, "tuned": None})
+    dropped = {"critic"}
+    dropped |= {"reward"} if params.best_of == 1 else set()
+    dropped |= {"fidelity_policy"} if not options.fidelity_input else set()
+    dropped |= {"policy", "fidelity_policy"} if params.schedule != "policy" else set()
+    graphs = {name: graph for name, graph in manifest.graphs.items() if name not in dropped}
+    return manifest.model_copy(update={"schedule": schedule, "graphs": graphs})
+
+
+def _check(
+    engine: EngineFolder, path: Path, options: BundleOptions, threads: int
+) -> dict[str, Any]:
+    """Compare a model's images with the runtime's.
+
+    Raises:
+        ExportError: A pixel differs by more than rounding does.
+    """
+    labels = engine.manifest.condition.examples(SAMPLES)
+    shares = np.linspace(0, 1, SAMPLES).tolist() if options.fidelity_input else 0.0
+    params = replace(options.params, fidelity=shares)
+    request = make_request(engine.manifest, labels, range(SAMPLES), params)
+    with StepwisePipeline(engine, threads=threads) as runtime:
+        expected = runtime.run(request, batch_size=SAMPLES).images.astype(int)
+    with BundledPipeline(open_bundle(path), threads) as bundled:
+        got = bundled.run(request, batch_size=SAMPLES).images.astype(int)
+    off = np.abs(got - expected)
+    if off.max() > TOLERANCE:
+        many = int((off.reshape(SAMPLES, -1).max(axis=1) > TOLERANCE).sum())
+        raise ExportError(
+            f"{engine.manifest.name}: {many} of {SAMPLES} images differ from the runtime's, by up "
+            f"to {off.max()} of 255, expected at most {TOLERANCE}"
+        )
+    return {"samples": SAMPLES, "pixels_off": int((off > 0).sum()), "largest": int(off.max())}

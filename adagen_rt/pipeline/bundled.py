@@ -1,0 +1,108 @@
+"""A pipeline over one ONNX file that is a whole generation."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from adagen_rt.backends.onnxruntime.session import OnnxRuntime
+from adagen_rt.engine.bundle import BundleFile
+from adagen_rt.errors import InputError
+from adagen_rt.pipeline.base import Capabilities, OnStep, Pipeline
+from adagen_rt.sampling.loop import Timings
+from adagen_rt.sampling.request import Request
+from adagen_rt.sampling.result import Images, Result, Step, blank_images
+from adagen_rt.types import Arrays, Session
+
+BACKEND = "bundle"
+
+
+class BundledPipeline(Pipeline):
+    """One ONNX file on the CPU; every batch is one run of the model.
+
+    Args:
+        bundle: The file.
+        threads: CPU threads of an operator.
+    """
+
+    def __init__(self, bundle: BundleFile, threads: int) -> None:
+        super().__init__(bundle, BACKEND, Capabilities(streams=False, refines=False))
+        self.facts_of_file = bundle.facts
+        self._model: Session = OnnxRuntime(threads).load(Path(bundle.path))
+
+    def _run(self, request: Request, batch_size: int, progress: OnStep | None) -> Result:
+        self._check(request)
+        timings, count = Timings(), len(request)
+        images = blank_images(count, self.manifest.image)
+        found: dict[str, list[np.ndarray]] = {}
+        for first in range(0, count, batch_size):
+            places = np.arange(first, min(first + batch_size, count))
+            with timings.measure("model"):
+                outputs = self._model.run(self._inputs(request.take(places)))
+            images[places] = outputs.pop("images")
+            for name, values in outputs.items():
+                found.setdefault(name, []).append(np.array(values))
+            timings.backbone_rows += 2 * len(places) * request.steps * request.params.best_of
+            if progress is not None:
+                progress(_step(request, places, images, timings))
+        joined = {name: np.concatenate(parts) for name, parts in found.items()}
+        return self._result(request, images, joined, timings)
+
+    def _check(self, request: Request) -> None:
+        """Refuse parameters that are not those of the file.
+
+        Raises:
+            InputError: Which one it is.
+        """
+        asked, facts = request.params, self.facts_of_file
+        for name in ("steps", "best_of"):
+            if getattr(asked, name) != getattr(facts, name):
+                expected = f"{getattr(facts, name)}, as this file was written"
+                raise InputError(name, getattr(asked, name), expected)
+        if asked.blended and not facts.fidelity_input:
+            raise InputError("fidelity", asked.fidelity, "0: this file has no such input")
+
+    def _inputs(self, request: Request) -> Arrays:
+        inputs = {**request.rows, "seeds": request.seeds}
+        if self.facts_of_file.fidelity_input:
+            inputs["fidelity"] = np.ascontiguousarray(request.fidelity)
+        return inputs
+
+    def _result(
+        self, request: Request, images: Images, found: dict[str, np.ndarray], timings: Timings
+    ) -> Result:
+        failed = found["failed"]
+        names = self.manifest.schedule.names
+        return Result(
+            condition=self.manifest.condition,
+            images=images,
+            rows=request.rows,
+            seeds=found.get("kept_seeds", request.seeds),
+            schedule={name: found["schedule"][:, :, i].T for i, name in enumerate(names)},
+            failures={int(place): int(failed[place]) for place in np.flatnonzero(failed)},
+            timings=timings,
+            rewards=found.get("rewards"),
+        )
+
+    def _score_rows(
+        self, images: Images, rows: Arrays, batch_size: int
+    ) -> npt.NDArray[np.float32]:
+        raise InputError("score", self.manifest.name, "an engine's folder: this is one model")
+
+    def _close(self) -> None:
+        del self._model
+
+
+def _step(request: Request, places: np.ndarray, images: Images, timings: Timings) -> Step:
+    """Describe a batch as the one step that the host sees of it."""
+    return Step(
+        number=request.steps,
+        steps=request.steps,
+        decisions=(),
+        running=places[:0],
+        advanced=len(places) * request.steps * request.params.best_of,
+        seconds=dict(timings.seconds),
+        preview=lambda: images[places],
+    )
