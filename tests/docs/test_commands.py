@@ -19,9 +19,7 @@ def commands():
     call = r"^    (?! *->).*?((?:adagen-rt|-m adagen_rt) [a-z].*)$"
     for page in PAGES:
         text = page.read_text("utf-8").replace("\\\n", " ")
-        for line in re.findall(
-            r"^    (?! *->).*?((?:adagen-rt|-m adagen_rt) [a-z].*)$", text, re.M
-        ):
+        for line in re.findall(call, text, re.M):
             yield pytest.param(line, id=f"{page.stem}: {' '.join(line.split())[:60]}")
 
 

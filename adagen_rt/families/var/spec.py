@@ -24,7 +24,12 @@ class VARSpec(FamilySpec):
         phi: Number of the shared refinement convolution of each scale.
     """
 
-    actions: ClassVar[tuple[str, ...]] = ("guidance_scale", "top_k", "top_p", "sampling_temperature")
+    actions: ClassVar[tuple[str, ...]] = (
+        "guidance_scale",
+        "top_k",
+        "top_p",
+        "sampling_temperature",
+    )
     seen: ClassVar[str] = "features positions"
     mixes_steps: ClassVar[bool] = False  # the size of a step's inputs depends on its scale
     family: Literal["var"] = "var"
