@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from adagen_rt.cli.support.backend_options import backend_options
+from adagen_rt.cli.support.backend_options import Execution, backend_options
 from adagen_rt.cli.support.classes import choose_classes, choose_seeds
 from adagen_rt.cli.support.config import config_option
 from adagen_rt.cli.support.formats import NamedPath
@@ -21,7 +21,6 @@ from adagen_rt.cli.support.run import Run
 from adagen_rt.cli.support.sampling_options import sampling_options
 from adagen_rt.engine.folder import open_engine
 from adagen_rt.errors import InputError, as_integer
-from adagen_rt.pipeline.load import check_threads
 from adagen_rt.sampling.params import SamplingParams
 from adagen_rt.sampling.request import MAX_BATCH, check_count, make_request
 
@@ -46,7 +45,6 @@ from adagen_rt.sampling.request import MAX_BATCH, check_count, make_request
 )
 @output_options
 @click.option("--batch-size", type=int, default=16, show_default=True, help="Images made together.")
-@click.option("--threads", type=int, help="CPU threads; default: all that are available.")
 @sampling_options()
 @backend_options
 @click.option("--json", "as_json", is_flag=True, help="Print a summary as JSON.")
@@ -65,9 +63,7 @@ def generate(
     outputs: Outputs,
     params: SamplingParams,
     batch_size: int,
-    threads: int | None,
-    backend: str,
-    provider: str | None,
+    execution: Execution,
     as_json: bool,
     json_lines: bool,
 ) -> None:
@@ -80,13 +76,12 @@ def generate(
         raise InputError("json-lines", "--json as well", "one of them")
     check_count("count", count)
     as_integer("batch-size", batch_size, 1, MAX_BATCH)
-    check_threads(threads)
     if outputs.preview is not None and params.best_of > 1:
         expected = "no --best-of: what is kept is known at the end"
         raise InputError("preview", str(outputs.preview), expected)
     earlier = Earlier(outputs.out, outputs.suffix) if outputs.resume else None
     if repeat is not None:
-        asked = ask_again(context, repeat, engine, backend, provider)
+        asked = ask_again(context, repeat, engine, execution)
     elif engine is None:
         raise click.MissingParameter(param_hint="--engine", param_type="option")
     else:
@@ -94,8 +89,8 @@ def generate(
         first = earlier.first_seed if earlier and seed is None else seed
         classes, seeds = choose_classes(opened.manifest, given, count), choose_seeds(first, count)
         request = make_request(opened.manifest, classes, seeds, params)
-        asked = Asked(opened, request, backend, provider)
-    run = Run(asked, outputs, earlier, threads)
+        asked = Asked(opened, request, execution)
+    run = Run(asked, outputs, earlier)
     style = "lines" if json_lines else "json" if as_json else "words"
     made = _make(run, outputs, batch_size, style)
     if made.result.failures:

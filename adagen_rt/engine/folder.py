@@ -30,6 +30,11 @@ class EngineFolder:
     path: Path
     manifest: Manifest
 
+    @property
+    def hash(self) -> str:
+        """SHA-256 of the manifest, which has the hashes of all other files."""
+        return sha256(self.path / MANIFEST)
+
     def graph_file(self, name: str) -> Path:
         """Return the path of the ONNX file of graph ``name``."""
         return self.path / self.manifest.graphs[name].file
@@ -41,6 +46,11 @@ def shipped_engines() -> dict[str, Path]:
     here = engines_in(package / "engines") | engines_in(package.parent / "engines")
     installed = None if here else installed_package()
     return engines_in(installed / "engines") if installed else here
+
+
+def is_shipped(folder: Path) -> bool:
+    """Tell whether an engine folder is one that came with the package."""
+    return folder.resolve() in {path.resolve() for path in shipped_engines().values()}
 
 
 def engines_in(root: Path) -> dict[str, Path]:

@@ -13,9 +13,10 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 from PIL.PngImagePlugin import PngInfo
 
+from adagen_rt.cli.support.backend_options import Execution
 from adagen_rt.cli.support.made import Facts, Made
 from adagen_rt.condition import ClassLabels
-from adagen_rt.engine.folder import MANIFEST, EngineFolder, sha256
+from adagen_rt.engine.folder import EngineFolder
 from adagen_rt.sampling.request import Request
 
 #: Name of the text chunk of a PNG, and who wrote any other file.
@@ -30,20 +31,15 @@ ASCII = b"ASCII\0\0\0"
 MAX_JPEG_IMAGES = 200
 
 
-def engine_hash(engine: EngineFolder) -> str:
-    """Give the SHA-256 of the manifest, which has the hashes of all other files."""
-    return sha256(engine.path / MANIFEST)
-
-
-def run_facts(engine: EngineFolder, request: Request, backend: str, provider: str | None) -> Facts:
+def run_facts(engine: EngineFolder, request: Request, execution: Execution) -> Facts:
     """List what all images of a run have in common."""
     params = request.params
     return {
         KEY: version("adagen-rt"),
         "engine": engine.manifest.name,
-        "engine_hash": engine_hash(engine),
-        "backend": backend,
-        **({"provider": provider} if provider else {}),
+        "engine_hash": engine.hash,
+        "backend": execution.backend,
+        **({"provider": execution.provider} if execution.provider else {}),
         "steps": params.steps,
         "schedule": params.schedule,
         "refine": params.refine,

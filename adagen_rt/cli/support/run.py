@@ -18,7 +18,6 @@ from adagen_rt.cli.support.repeat import Asked
 from adagen_rt.cli.support.resume import Earlier
 from adagen_rt.cli.support.verbosity import LOGGER
 from adagen_rt.pipeline.base import Pipeline
-from adagen_rt.pipeline.load import make_pipeline
 from adagen_rt.progress import bar
 from adagen_rt.sampling.loop import Timings
 from adagen_rt.sampling.request import Request
@@ -32,25 +31,22 @@ class Run:
         asked: What for.
         outputs: Where things go.
         earlier: What an interrupted run left in the folder, where this one goes on with it.
-        threads: CPU threads.
 
     Attributes:
         preview: Pictures of the first samples.
     """
 
-    def __init__(
-        self, asked: Asked, outputs: Outputs, earlier: Earlier | None, threads: int | None
-    ) -> None:
+    def __init__(self, asked: Asked, outputs: Outputs, earlier: Earlier | None) -> None:
         self._manifest, self._outputs = asked.engine.manifest, outputs
         request = asked.request
         self._total = len(request)
-        self._facts = run_facts(asked.engine, request, asked.backend, asked.provider)
+        self._facts = run_facts(asked.engine, request, asked.execution)
         outputs.check(self._total, request.steps, self._manifest.image)
         self._numbers = np.arange(self._total)
         if earlier is not None:
             self._numbers = earlier.missing(self._manifest, request, self._facts)
         self._request = request.take(self._numbers)
-        self._pipeline = self._load(asked, threads)
+        self._pipeline = self._load(asked)
         self.preview = Preview(outputs.preview is not None, request.steps)
 
     def make(self, batch_size: int, quiet: bool) -> Iterator[tuple[Made, list[Path]]]:
@@ -81,12 +77,12 @@ class Run:
         results = [part.result for part in parts] or [_nothing(self._pipeline, self._request)]
         return self._made(join_results(results), self._numbers, self._request)
 
-    def _load(self, asked: Asked, threads: int | None) -> Pipeline:
-        pipeline = make_pipeline(asked.engine, asked.backend, threads, asked.provider)
+    def _load(self, asked: Asked) -> Pipeline:
+        pipeline = asked.execution.load(asked.engine)
         facts = ", ".join(f"{name} {value}" for name, value in pipeline.facts().items())
         LOGGER.debug("loaded %s: %s", asked.engine.path, facts)
         streams = None if self._outputs.preview is None else "preview"
-        pipeline.capabilities.check(asked.backend, self._request.params, streams=streams)
+        pipeline.capabilities.check(pipeline.backend, self._request.params, streams=streams)
         return pipeline
 
     def _watch(self, progress: Any, step: Step) -> None:
