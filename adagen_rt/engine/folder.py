@@ -19,6 +19,8 @@ from adagen_rt.files import staged_folder
 from adagen_rt.system import installed_package
 
 MANIFEST = "manifest.json"
+#: The recipe that a training writes beside its weights, for an engine to be made of them.
+RECIPE_FILE = "recipe.yaml"
 #: Largest manifest in bytes; a real one names a few graphs and is far smaller.
 MAX_MANIFEST_BYTES = 1 << 20
 

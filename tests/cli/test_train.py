@@ -39,6 +39,21 @@ def test_a_training_leaves_the_weights_that_the_recipe_names(tmp_path, data, rec
     assert train(*common, "--stage", "backbone", "--resume").exit_code == 0
 
 
+def test_weights_may_lie_in_subfolders(run, tmp_path, data, recipe):
+    content = yaml.safe_load(recipe.read_text())
+    content["files"] = {name: f"sub/of it/{name}.safetensors" for name in ("backbone", "decoder")}
+    recipe.write_text(yaml.safe_dump(content))
+    folder = tmp_path / "run"
+    result = train("generator", "--recipe", recipe, "--data", data, "--out", folder)
+    assert result.exit_code == 0, result.output
+    assert {p.name for p in (folder / "sub" / "of it").iterdir()} == {
+        "backbone.safetensors",
+        "decoder.safetensors",
+    }
+    checked = run("export", recipe, "--weights", folder, "--check")
+    assert checked.exit_code == 0, checked.output
+
+
 def test_the_classifier_says_its_accuracy(tmp_path, data):
     result = train("classifier", "--data", data, "--out", tmp_path / "run", "--steps", 2)
     assert result.exit_code == 0, result.output

@@ -18,7 +18,9 @@ def commands():
     """Every line of a page's code that calls the command, and the page."""
     for page in PAGES:
         text = page.read_text("utf-8").replace("\\\n", " ")
-        for line in re.findall(r"^    (?! *->).*?((?:adagen-rt|-m adagen_rt) [a-z].*)$", text, re.M):
+        for line in re.findall(
+            r"^    (?! *->).*?((?:adagen-rt|-m adagen_rt) [a-z].*)$", text, re.M
+        ):
             yield pytest.param(line, id=f"{page.stem}: {' '.join(line.split())[:60]}")
 
 

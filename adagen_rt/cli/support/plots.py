@@ -53,7 +53,9 @@ def schedule_title(made: Made) -> str:
     """Say whose schedule a plot shows."""
     params, count = made.request.params, len(made.result)
     images = "1 image" if count == 1 else f"{count} images"
-    return f"{made.manifest.name}: {params.schedule} schedule of {images}, {params.steps} steps"
+    untrained = params.schedule == "policy" and not made.manifest.trained
+    schedule = f"{'untrained ' if untrained else ''}{params.schedule}"
+    return f"{made.manifest.name}: {schedule} schedule of {images}, {params.steps} steps"
 
 
 def save_plot(path: Path, spec: ScheduleSpec, steps: int, chosen: Chosen, title: str) -> None:

@@ -80,6 +80,9 @@ class Run:
     def _load(self, asked: Asked) -> Pipeline:
         pipeline = asked.execution.load(asked.engine)
         facts = ", ".join(f"{name} {value}" for name, value in pipeline.facts().items())
+        manifest = asked.engine.manifest
+        if self._request.params.schedule == "policy" and not manifest.trained:
+            LOGGER.info("%s: schedule %s", manifest.name, manifest.adaptation)
         LOGGER.debug("loaded %s: %s", asked.engine.path, facts)
         streams = None if self._outputs.preview is None else "preview"
         pipeline.capabilities.check(pipeline.backend, self._request.params, streams=streams)
