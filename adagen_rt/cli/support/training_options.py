@@ -96,7 +96,6 @@ minutes_option = click.option(
     "--minutes",
     type=click.FloatRange(min=0),
     help="Stop after so long, encoding included; of several stages, each.",
-,
 )
 device_option = click.option(
     "--device", default="cpu", show_default=True, help="PyTorch's name of a device, such as cuda."
