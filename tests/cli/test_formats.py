@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 from tiny_engine import SIDE, STEPS
 
-from adagen_rt.cli.support.captions import LEAST_WIDTH, LINE
+from adagen_rt.sampling.captions import LEAST_WIDTH, LINE
 
 PICTURE = {"png": "PNG", "jpg": "JPEG", "jpeg": "JPEG", "webp": "WEBP", "gif": "GIF"}
 PLOT = {"png": b"\x89PNG", "svg": b"<?xml", "pdf": b"%PDF"}

@@ -12,10 +12,10 @@ from click.core import ParameterSource
 
 from adagen_rt.backends import BACKENDS
 from adagen_rt.cli.support.backend_options import Execution
-from adagen_rt.cli.support.made import Facts
-from adagen_rt.cli.support.metadata import read_facts
 from adagen_rt.engine.folder import EngineFolder, find_engine, open_engine
 from adagen_rt.errors import InputError
+from adagen_rt.sampling.facts import read_facts
+from adagen_rt.sampling.origin import Facts
 from adagen_rt.sampling.params import ROWS, SamplingParams
 from adagen_rt.sampling.request import Request, make_request
 
@@ -83,7 +83,7 @@ def _read(path: Path) -> Facts:
         raise InputError("repeat", str(path), "a file")
     facts = read_facts(path)
     if facts is None or not facts["samples"]:
-        expected = "a picture, an .npz or a trace that adagen-rt generate wrote"
+        expected = "a picture, .npz, trace or JSON that adagen-rt generate wrote or printed"
         raise InputError("repeat", str(path), expected)
     return facts
 

@@ -3,6 +3,7 @@
 import json
 import os
 import sys
+from dataclasses import replace
 
 import numpy as np
 import onnx
@@ -129,7 +130,7 @@ def test_half_precision_weights_cannot_become_another(own_engine, stand_in):
     stand_in("tensorrt-rtx")
     engine = open_engine(own_engine)
     half = engine.manifest.model_copy(update={"dtype": "float16"})
-    engine = type(engine)(engine.path, half)
+    engine = replace(engine, manifest=half)
     with pytest.raises(InputError, match=r"dtype: got 'float32', expected float16.*export it in"):
         build_plans(engine, "tensorrt-rtx", dtype="float32")
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from adagen_rt.cli.support.made import Facts
+from adagen_rt.sampling.origin import Facts
 from adagen_rt.sampling.result import Images
 
 #: Pixels that a captioned image has at least from side to side, so that its words fit.
