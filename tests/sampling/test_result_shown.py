@@ -159,7 +159,8 @@ def test_a_saved_result_is_made_again(judged_engine, judged_pipeline, tmp_path):
 def test_pictures_of_a_folder_in_another_format(result, tmp_path):
     files = result.save(tmp_path / "new", format="webp")
     assert files[0].name == "0-label0-seed5.webp"
-    assert Image.open(files[0]).format == "WEBP"
+    with Image.open(files[0]) as picture:
+        assert picture.format == "WEBP"
 
 
 @pytest.mark.parametrize(("name", "kind"), [("new", "gif"), ("a.png", "jpg")])
@@ -171,4 +172,5 @@ def test_a_format_that_cannot_be(result, tmp_path, name, kind):
 
 def test_captions(result, tmp_path):
     result.save(tmp_path / "a.png", captions=True)
-    assert Image.open(tmp_path / "a.png").size == (3 * LEAST_WIDTH, 2 * (LEAST_WIDTH + 2 * LINE))
+    with Image.open(tmp_path / "a.png") as picture:
+        assert picture.size == (3 * LEAST_WIDTH, 2 * (LEAST_WIDTH + 2 * LINE))
