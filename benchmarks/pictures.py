@@ -35,7 +35,7 @@ def draw_demo(folder: Path, count: int) -> None:
         part for name, end in names.items() for part in (f"--{name}", folder / f"{DEMO}{end}.png")
     ]
     options = ["--engine", DEMO, "--count", count, "--seed", 0, "--labels", "--overwrite", *files]
-    generate.main([*map(str, options), "--quiet"], standalone_mode=False)
+    generate.main(list(map(str, options)), standalone_mode=False)
 
 
 def join_sheets(sheets: list[Images]) -> Images:

@@ -52,6 +52,7 @@ def _save(rows: Sequence[Row], path: Path, draw: Callable[[Any, Sequence[Row]], 
         draw(axes, [row for row in rows if row["engine"] == engine])
         axes.set_title(engine)
         axes.legend()
+    figure.suptitle(f"Means over {rows[0]['seeds']} x {rows[0]['images']:,} images a point")
     replace_file(path, lambda temporary: figure.savefig(temporary, format="png", dpi=120))
 
 

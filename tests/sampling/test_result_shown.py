@@ -13,7 +13,7 @@ from tiny_engine import CLASSES, SCHEDULE, SIDE, STEPS, Options, build_tiny_engi
 import adagen_rt
 from adagen_rt.cli import main
 from adagen_rt.errors import InputError, SampleError
-from adagen_rt.sampling.captions import LEAST_WIDTH, LINE
+from adagen_rt.sampling.captions import LEAST_CELL, LEAST_WIDTH, LINE, with_heads
 from adagen_rt.sampling.facts import read_facts
 
 
@@ -174,3 +174,16 @@ def test_captions(result, tmp_path):
     result.save(tmp_path / "a.png", captions=True)
     with Image.open(tmp_path / "a.png") as picture:
         assert picture.size == (3 * LEAST_WIDTH, 2 * (LEAST_WIDTH + 2 * LINE))
+
+
+def test_words_around_a_grid(result):
+    """They are on white, above and left of the very images, cut where they would not fit."""
+    plain = with_heads(result.images[:4], ["circle", "square"])
+    sheet = with_heads(result.images[:4], ["a name that is long", "b"], ["one", "two"], "title")
+    side = LEAST_CELL
+    assert plain.shape == (LINE + 2 * side, 2 * side, 1)
+    top, left = 2 * LINE, sheet.shape[1] - 2 * side
+    np.testing.assert_array_equal(sheet[top:, left:], plain[LINE:])
+    for part in (sheet[:LINE], sheet[top:, :left]):
+        assert part.min() < 128
+    assert (sheet[LINE:top, left + side - 2 : left + side] == 255).all()
