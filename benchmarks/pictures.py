@@ -22,19 +22,16 @@ from adagen_rt.sampling.captions import WHITE
 from adagen_rt.sampling.params import SamplingParams
 from adagen_rt.sampling.result import Images
 
-DEMO = "fashion-maskgit"
 ENGINES = "fashion-maskgit,fashion-var,fashion-dit,fashion-sit"
 #: Images of each class and engine, images made together, pixels between two sheets.
 ROWS, BATCH, GAP = 6, 30, 12
 
 
-def draw_demo(folder: Path, count: int) -> None:
+def draw_demo(engine: str, folder: Path, count: int) -> None:
     """Make the images of the quick start, with words under each, their steps and schedules."""
-    names = {"out": "", "preview": "-steps", "plot": "-schedule"}
-    files = [
-        part for name, end in names.items() for part in (f"--{name}", folder / f"{DEMO}{end}.png")
-    ]
-    options = ["--engine", DEMO, "--count", count, "--seed", 0, "--labels", "--overwrite", *files]
+    options = ["--engine", engine, "--count", count, "--seed", 0, "--labels", "--overwrite"]
+    for option, end in (("--out", ""), ("--preview", "-steps"), ("--plot", "-schedule")):
+        options += [option, folder / f"{Path(engine).name}{end}.png"]
     generate.main(list(map(str, options)), standalone_mode=False)
 
 
@@ -50,12 +47,13 @@ def join_sheets(sheets: list[Images]) -> Images:
 
 @click.command()
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="The pictures' folder.")
+@click.option("--demo", default="fashion-maskgit", help="The engine of the quick start.")
 @click.option("--engines", default=ENGINES, help="An even number of names or folders.")
 @click.option("--count", default=64, show_default=True, help="Images of the quick start.")
-def main(out: Path, engines: str, count: int) -> None:
+def main(out: Path, demo: str, engines: str, count: int) -> None:
     """Draw the pictures."""
     try:
-        draw_demo(out, count)
+        draw_demo(demo, out, count)
         pipelines = [load(name) for name in engines.split(",")]
         sheets = [draw_sheet(one, ROWS, BATCH, SamplingParams()) for one in pipelines]
     except AdagenError as error:

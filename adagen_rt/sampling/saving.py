@@ -49,7 +49,7 @@ def check_target(field: str, path: Path, count: int, pixels: int, kind: str | No
         return
     suffix = check_suffix(field, path, (*PICTURES, ARRAYS), ", or a folder")
     if kind is not None:
-        raise InputError("format", kind, f"a folder as {field}; a file's name says its own")
+        raise InputError("format", kind, "a folder to write to; a file's name says its own")
     if suffix in PICTURES:
         check_grid(field, count, pixels)
         if PICTURES[suffix] == "jpeg" and count > MAX_JPEG_IMAGES:

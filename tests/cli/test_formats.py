@@ -81,7 +81,7 @@ def test_plots(generate, run, tiny_engine, suffix, tmp_path):
         (("--preview", "p.jpg"), "preview: got 'p.jpg', expected a name ending .png, .gif or .w"),
         (("--preview", "p"), "preview: got 'p'"),
         (("--plot", "s.docx"), "plot: got 's.docx', expected a name ending .png, .svg or .pdf"),
-        (("--format", "webp"), "format: got 'webp', expected a folder as --out"),
+        (("--format", "webp"), "format: got 'webp', expected a folder to write to"),
         (("--out", "a.jpg", "--count", 201), "out: got '201 images', expected at most 200"),
     ],
 )
