@@ -14,12 +14,13 @@ import torch
 
 from adagen_rt.engine.folder import (
     MANIFEST,
+    RECIPE_FILE,
     EngineFolder,
     open_engine,
     staged_engine,
     write_manifest,
 )
-from adagen_rt.engine.manifest import SEEDED, Dtype, GraphSpec, Manifest
+from adagen_rt.engine.manifest import FRESH, SEEDED, UNTRAINED, Dtype, GraphSpec, Manifest
 from adagen_rt.engine.precision import save_graph
 from adagen_rt.errors import InputError, RecipeError
 from adagen_rt.export.description import describe_model
@@ -39,8 +40,6 @@ from adagen_rt.files import check_target
 from adagen_rt.quantization import quantize_engine
 
 Tell = Callable[[str], object]
-#: Recipe file that a training writes beside its weights.
-RECIPE_FILE = "recipe.yaml"
 
 
 def export_engine(
@@ -217,5 +216,7 @@ def _manifest(
     }
     if seeded is not None:
         versions |= {SEEDED: seeded}
+    elif recipe.policy is not None and recipe.files.policy is None:
+        versions |= {FRESH: UNTRAINED}
     written = {"graphs": graphs, "dtype": dtype, "versions": versions}
     return describe_model(recipe).model_copy(update=written)
