@@ -51,7 +51,7 @@ class FamilySpec(Spec):
     seen: ClassVar[str] = "features"
     mixes_steps: ClassVar[bool] = True
     prediction_limit: ClassVar[float] = math.inf
-    generation_limit: ClassVar[float] = 1.0
+    generation_limit: ClassVar[float] = 0.7
 
     def calls(self, steps: int) -> int:
         """Count the policy calls of a generation of so many evaluations."""

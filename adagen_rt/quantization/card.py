@@ -24,8 +24,8 @@ times its share of the weights{bound}. Errors are root mean squares
 over the deviation of the graph's worst output, on what the graph is given in a generation; of a
 kind, with these weights alone as integers."""
 _NONE = """\
-**No weight is an integer here**: no layer is large enough, or with any kind of layer as integers the
-images are not those of float32. This engine computes what the one that it was made of computes."""
+**No weight is an integer here**: no layer is large enough, or with any kind of layer as integers
+the images are not those of float32. This engine computes what the one it was made of computes."""
 _WHOLE = """\
 ## Whole generations
 
