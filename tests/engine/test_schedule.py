@@ -123,14 +123,6 @@ def test_smoothing_weighs_the_previous_smoothed_value():
     np.testing.assert_allclose(run(schedule, raw)[:, 0, 0], np.log1p(np.exp(smoothed)), rtol=1e-5)
 
 
-def test_without_a_residual_the_output_stands_alone():
-    spec = one_action("sigmoid", Cosine()).model_copy(update={"residual": False})
-    raw = np.linspace(-2, 2, 8, dtype=np.float32).reshape(8, 1, 1)
-    np.testing.assert_allclose(run(Schedule(spec, 8, 8), raw), 1 / (1 + np.exp(-raw)), rtol=1e-5)
-    zeros = run(Schedule(spec.static_spec(), 8, 8), np.zeros_like(raw))[:, 0, 0]
-    np.testing.assert_allclose(zeros, Cosine().values(8, 8), rtol=1e-4, atol=1e-6)
-
-
 def test_a_residual_is_written_only_where_there_is_none():
     for residual in (True, False):
         spec = MASKGIT.model_copy(update={"residual": residual})
