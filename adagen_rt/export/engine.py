@@ -148,8 +148,8 @@ def with_fidelity(recipe: Recipe, folder: Path) -> Recipe:
     other = load_recipe(path)
     if other.policy is None or other.files.policy is None:
         raise RecipeError(f"{path}: files.policy: missing; the folder of a policy training has one")
-    shared = ("schedule.steps", "schedule.smoothing", "schedule.actions")
-    for field in ("family", "backbone", "solver", "policy.hidden", *shared):
+    shared = [f"schedule.{name}" for name in ("steps", "smoothing", "residual", "actions")]
+    for field in ("family", "backbone", "solver", "policy.hidden", "policy.grid", *shared):
         got, expected = (attrgetter(field)(one) for one in (other, recipe))
         if got != expected:
             raise RecipeError(f"{path}: {field}: differs from that of the recipe to export")

@@ -109,6 +109,8 @@ def test_demo_recipes_say_how_they_are_trained(path):
         ({"policy": None, "files__critic": "c.pt"}, "files.critic: got a file, expected none"),
         ({"policy__refinement_std": 0}, "policy.refinement_std: Input should be greater than 0"),
         ({"policy__hidden": 0}, "policy.hidden: Input should be greater"),
+        ({"policy__grid": 0}, "policy.grid: Input should be greater"),
+        ({"schedule__residual": "some"}, "schedule.residual: Input should be a valid boolean"),
         ({"training__tokenizer": None}, "training.tokenizer: Field required"),
         ({"solver": "euler"}, "solver: got 'euler', expected none here"),
     ],

@@ -30,6 +30,7 @@ class DiffusionSpec(FamilySpec):
     # Guidance multiplies the small difference of two predictions, and their errors: at a limit of
     # 0.015 the FID of fashion-dit rises by a third.
     prediction_limit: ClassVar[float] = 0.0035
+    generation_limit: ClassVar[float] = 0.05
     family: Literal["dit", "sit"]
     channels: int = Field(ge=1, le=1024)
     size: int = Field(ge=1, le=4096)
