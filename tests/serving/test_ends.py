@@ -70,11 +70,15 @@ def test_a_program_that_closes_nothing_ends_cleanly(tmp_path, how, status):
 
 
 def test_a_thread_that_dies_leaves_nobody_waiting(engine, monkeypatch, caplog):
+    asked = threading.Event()
+
     def die():
+        assert asked.wait(WAIT)
         raise SystemExit
 
     monkeypatch.setattr(engine._scheduler, "step", die)
     jobs = [engine.submit(0, seed) for seed in range(4)]
+    asked.set()
     for job in jobs:
         with pytest.raises(StoppedError, match="has ended"):
             job.result(WAIT)
