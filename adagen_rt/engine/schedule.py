@@ -3,7 +3,7 @@
 The rule is AdaGen's (arXiv 2603.06993): the network's output is added to a residual
 that stands for the hand-made schedule, smoothed over the steps, and squashed into
 the action's range. A zero output reproduces the static schedule exactly, so a static
-schedule is a policy too.
+schedule is a policy too. Policies of AdaNAT (arXiv 2409.00342) may do without the residual.
 """
 
 from __future__ import annotations
@@ -126,6 +126,8 @@ class ScheduleSpec(Spec):
     Attributes:
         steps: Backbone evaluations per image that the policy was trained for.
         smoothing: Weight of the previous step's smoothed action, 0 (none) to below 1.
+        residual: Whether a policy's output is added to the static schedule. AdaNAT's policies for
+            ImageNet choose by themselves: their output alone goes through the activation.
         actions: Columns of the policy's output, in order.
         tuned: The best static schedule that a search found, one entry per action; it serves
             comparisons, and no policy starts from it.
@@ -133,6 +135,7 @@ class ScheduleSpec(Spec):
 
     steps: int = Field(ge=1, le=1000)
     smoothing: float = Field(0.0, ge=0, lt=1)
+    residual: bool = True
     actions: tuple[ActionSpec, ...]
     tuned: tuple[StaticSchedule, ...] | None = None
 
@@ -150,11 +153,23 @@ class ScheduleSpec(Spec):
             content.pop("residual", None)
         return content
 
+    @model_serializer(mode="wrap")
+    def _leave_default_out(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        # Earlier versions refuse the key.
+        content: dict[str, Any] = handler(self)
+        if self.residual:
+            content.pop("residual", None)
+        return content
+
     def under(self, statics: Sequence[StaticSchedule]) -> ScheduleSpec:
         """Copy the action space with other static schedules, one per action."""
         pairs = zip(self.actions, statics, strict=True)
         actions = tuple(action.model_copy(update={"static": static}) for action, static in pairs)
         return self.model_copy(update={"actions": actions})
+
+    def static_spec(self) -> ScheduleSpec:
+        """Copy the action space for zeros in the policy's place, which are the static schedule."""
+        return self.model_copy(update={"residual": True})
 
     def tuned_spec(self) -> ScheduleSpec:
         """Copy the action space with the tuned static schedules as its own.
@@ -190,6 +205,8 @@ class Schedule:
 
     def _residual(self) -> np.ndarray:
         """Pull the static schedule back through activation and smoothing, (calls, A)."""
+        if not self.spec.residual:
+            return np.zeros((self.calls, len(self.spec.actions)))
         columns = [a.inverse(a.static.values(self.steps, self.calls)) for a in self.spec.actions]
         target = np.stack(columns, axis=1)
         residual: np.ndarray = target.copy()

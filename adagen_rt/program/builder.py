@@ -83,7 +83,8 @@ class Builder:
         self.trace = self.buffers.new((self.calls, actions, batch), "float32")
         scales = [a.scale if a.activation == "sigmoid" else 0.0 for a in spec.actions]
         self._scales = self.buffers.constant(np.asarray(scales, np.float32))
-        residual = Schedule(spec, setting.steps, self.calls).residual
+        followed = spec if setting.policies else spec.static_spec()
+        residual = Schedule(followed, setting.steps, self.calls).residual
         self._residual = self.buffers.constant(residual)
 
     @property

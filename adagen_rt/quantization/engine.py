@@ -129,5 +129,5 @@ class _Making:
                 yield name, report.error / 2 if report.error > 0 else -1.0
 
     def _generate(self) -> Generated:
-        twin = EngineFolder(self.folder, self.engine.manifest)
+        twin = EngineFolder(self.folder, self.engine.manifest, self.engine.hash)
         return generate_probes(twin, self.runtime, (), self.threads)

@@ -162,7 +162,7 @@ def _without(
     """Copy a matrix with zeros for some inputs, where there are any."""
     if inputs is None or not len(inputs):
         return array
-    rest = array.copy()
+    rest: npt.NDArray[np.float32] = array.copy()
     rest[inputs] = 0
     return rest
 

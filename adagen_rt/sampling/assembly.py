@@ -59,6 +59,7 @@ class Assembly:
         if policy is None:
             adaptive = params.schedule == "policy"
             policy = self._ask("policy", calls) if adaptive else static_policy(spec)
+            spec = spec if adaptive else spec.static_spec()
         schedule = Schedule(spec, rule.steps, calls)
         loop = Loop(rule, schedule, self._conditioner, self._backbone, policy)
         if fidelity is not None:

@@ -85,6 +85,23 @@ def test_zero_output_is_the_static_schedule(activation, static, smoothing, calls
     np.testing.assert_allclose(values, expected, rtol=2e-4, atol=2e-6)
 
 
+def test_without_the_residual_the_output_alone_is_activated():
+    spec = MASKGIT.model_copy(update={"residual": False, "smoothing": 0.0})
+    zero = run(Schedule(spec, 8, 8), np.zeros((8, 1, 4), np.float32))
+    np.testing.assert_allclose(
+        zero, np.broadcast_to([0.5, *[np.log(2)] * 3], zero.shape), rtol=1e-6
+    )
+    raw = np.random.default_rng(0).normal(size=(8, 2, 4)).astype(np.float32)
+    got = run(Schedule(spec, 8, 8), raw)
+    np.testing.assert_allclose(got[..., 0], 1 / (1 + np.exp(-raw[..., 0])), rtol=1e-5)
+    np.testing.assert_allclose(got[..., 1:], np.log1p(np.exp(raw[..., 1:])), rtol=1e-5)
+    static = run(Schedule(spec.static_spec(), 8, 8), np.zeros((8, 1, 4), np.float32))
+    kept = MASKGIT.model_copy(update={"smoothing": 0.0})
+    np.testing.assert_array_equal(
+        static, run(Schedule(kept, 8, 8), np.zeros((8, 1, 4), np.float32))
+    )
+
+
 @pytest.mark.parametrize("smoothing", [0.0, 0.8])
 @pytest.mark.parametrize("activation", ["sigmoid", "softplus"])
 @pytest.mark.parametrize("value", [0.0, 1.0])

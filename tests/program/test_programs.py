@@ -1,5 +1,7 @@
 """Device programs on the host's stand-in generate what ``StepwisePipeline`` generates."""
 
+from dataclasses import replace
+
 import pytest
 
 pytest.importorskip("torch")
@@ -53,6 +55,20 @@ def test_a_program_generates_what_the_pipeline_does(engine, schedule, capture):
     policies = ("policy",) if schedule == "policy" else ()
     runner = make_runner(engine, HostDriver(), policies=policies, capture=capture)
     assert_alike(run(runner), expected(engine, schedule))
+
+
+@pytest.mark.parametrize("schedule", ["policy", "static"])
+def test_a_policy_without_residual_leaves_the_static_schedule_alone(engine, schedule):
+    spec = engine.manifest.schedule.model_copy(update={"residual": False})
+    other = replace(engine, manifest=engine.manifest.with_schedule(spec))
+    result = expected(other, schedule)
+    policies = ("policy",) if schedule == "policy" else ()
+    assert_alike(run(make_runner(other, HostDriver(), policies=policies)), result)
+    same = [
+        np.array_equal(values, result.schedule[name], equal_nan=True)
+        for name, values in expected(engine, schedule).schedule.items()
+    ]
+    assert all(same) if schedule == "static" else not any(same)
 
 
 def test_a_second_request_is_not_touched_by_the_first(engine):
