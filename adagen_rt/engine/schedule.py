@@ -153,14 +153,6 @@ class ScheduleSpec(Spec):
             content.pop("residual", None)
         return content
 
-    @model_serializer(mode="wrap")
-    def _leave_default_out(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        # Earlier versions refuse the key.
-        content: dict[str, Any] = handler(self)
-        if self.residual:
-            content.pop("residual", None)
-        return content
-
     def under(self, statics: Sequence[StaticSchedule]) -> ScheduleSpec:
         """Copy the action space with other static schedules, one per action."""
         pairs = zip(self.actions, statics, strict=True)
