@@ -16,7 +16,7 @@ demo:
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet '.[cpu]'
 	$(BIN)/adagen-rt generate --engine engines/fashion-maskgit --count 64 --seed 0 \
-		--out $(OUT)/fashion-maskgit.png --preview $(OUT)/fashion-maskgit-steps.png
+		--out $(OUT)/fashion-maskgit.png --preview $(OUT)/fashion-maskgit-steps.png --labels
 
 # The documentation as a site, in out/site; a link to nowhere or an error in the tutorial ends it.
 docs:

@@ -9,7 +9,7 @@ AdagenError
 ├── MissingExtraError   an optional dependency is not installed
 ├── KernelsError        the compiled kernels are missing, or were built from other sources
 ├── ExportError         an exported graph does not agree with the model it came from
-├── TrainingError       losses or rewards of a training were not finite again and again
+├── TrainingError       a training cannot go on: its losses are not finite, or its time was over
 ├── PlanError           a TensorRT plan cannot be built, or is damaged or made for something else
 ├── QueueFullError      no more requests can wait; another try makes sense later
 ├── DeadlineError       a request's time was over before its image was made

@@ -17,8 +17,15 @@ import matplotlib
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 
+#: Whose policy is trained.
+ENGINE = "fashion-maskgit"
 HACKING = {"adversarial reward": "adversarial", "classifier's reward": "classifier"}
 SMOOTHING = {"no smoothing": "steps32-smoothing-0", "smoothing 0.8": "steps32-smoothing-0.8"}
+#: Name, title, runs and fields of each figure.
+FIGURES = (
+    ("hacking", "policies under two rewards", HACKING, ("fid", "accuracy")),
+    ("smoothing", "32 steps, with and without smoothing", SMOOTHING, ("reward", "fid")),
+)
 
 
 def main() -> None:
@@ -27,11 +34,13 @@ def main() -> None:
     parser.add_argument("--logs", type=Path, default=Path("benchmarks/results/ablations"))
     parser.add_argument("--out", type=Path, default=Path("docs/images"))
     options = parser.parse_args()
-    draw(options.logs, HACKING, ("fid", "accuracy"), options.out / "ablation-hacking.png")
-    draw(options.logs, SMOOTHING, ("reward", "fid"), options.out / "ablation-smoothing.png")
+    for name, title, runs, fields in FIGURES:
+        draw(options.logs, runs, fields, options.out / f"ablation-{name}.png", title)
 
 
-def draw(folder: Path, runs: dict[str, str], fields: tuple[str, ...], path: Path) -> None:
+def draw(
+    folder: Path, runs: dict[str, str], fields: tuple[str, ...], path: Path, title: str
+) -> None:
     """One panel a field, one line a run."""
     figure, panels = plt.subplots(1, len(fields), figsize=(4.5 * len(fields), 3.2))
     for panel, name in zip(panels, fields, strict=True):
@@ -44,6 +53,7 @@ def draw(folder: Path, runs: dict[str, str], fields: tuple[str, ...], path: Path
         panel.set_ylabel({"fid": "FID, 1,000 images"}.get(name, name))
         panel.grid(alpha=0.3)
     panels[0].legend()
+    figure.suptitle(f"{ENGINE}: {title}")
     figure.tight_layout()
     figure.savefig(path, dpi=110)
     plt.close(figure)

@@ -172,7 +172,7 @@ def draw(path: Path, rows: Sequence[Row]) -> None:
         left = [engines.index(row["engine"]) + shift for row in own]
         axis.bar(left, [row["eager_over"] for row in own], width, label=kind)
     axis.set_xticks(range(len(engines)), engines, rotation=20, ha="right")
-    axis.set(ylabel="times as fast as eager PyTorch")
+    axis.set(ylabel="times as fast as eager PyTorch", title="One image, policy to pixels, on a CPU")
     axis.legend(ncols=2)
     figure.savefig(path, dpi=110)
 

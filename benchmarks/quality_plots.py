@@ -8,15 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from kept import Row
+from sheets import draw_sheet, save_sheet
 
-from adagen_rt.evaluation.judge import to_unit
 from adagen_rt.files import replace_file
 from adagen_rt.sampling.params import SamplingParams
-from adagen_rt.sampling.request import make_request
 from adagen_rt.sampling.sampler import Sampler
-from adagen_rt.training.grid import save_grid
 
-GRID_ROWS, GRID_COLUMNS = 8, 10
+#: Samples of each condition in a picture.
+GRID_ROWS = 8
 #: Panels of a plot beside each other.
 PANELS = 2
 
@@ -32,15 +31,10 @@ def save_plots(rows: Sequence[Row], folder: Path) -> None:
 
 def save_pictures(source: Sampler, batch_size: int, folder: Path) -> None:
     """The same samples, a column a condition, at both ends of fidelity."""
-    condition = source.manifest.condition
-    columns = min(condition.variety, GRID_COLUMNS)
-    samples = condition.examples(columns) * GRID_ROWS
     for share in (0.0, 1.0):
-        params = SamplingParams(fidelity=share)
-        request = make_request(source.manifest, samples, range(len(samples)), params)
-        made = source.run(request, batch_size=batch_size)
+        sheet = draw_sheet(source, GRID_ROWS, batch_size, SamplingParams(fidelity=share))
         path = folder / f"{source.manifest.name}-fidelity-{share:g}.png"
-        save_grid(to_unit(made.images), path, columns=columns)
+        save_sheet(sheet, path)
 
 
 def _save(rows: Sequence[Row], path: Path, draw: Callable[[Any, Sequence[Row]], None]) -> None:
@@ -58,6 +52,7 @@ def _save(rows: Sequence[Row], path: Path, draw: Callable[[Any, Sequence[Row]], 
         draw(axes, [row for row in rows if row["engine"] == engine])
         axes.set_title(engine)
         axes.legend()
+    figure.suptitle(f"Means over {rows[0]['seeds']} x {rows[0]['images']:,} images a point")
     replace_file(path, lambda temporary: figure.savefig(temporary, format="png", dpi=120))
 
 

@@ -69,7 +69,7 @@ def rows_of(what: str, calls: Mapping[int, Callable[[], object]], repeats: int) 
     return rows
 
 
-def draw(path: Path, rows: Sequence[Row]) -> None:
+def draw(path: Path, rows: Sequence[Row], title: str) -> None:
     """Time against size, with a straight line through the first point, on log axes."""
     from matplotlib.figure import Figure
 
@@ -85,6 +85,7 @@ def draw(path: Path, rows: Sequence[Row]) -> None:
         axis.minorticks_off()
         axis.set(xlabel=kind, ylabel="ms")
     figure.axes[0].legend()
+    figure.suptitle(title)
     figure.savefig(path, dpi=110)
 
 
@@ -109,7 +110,7 @@ def main(name: str, threads: int, repeats: int, plot: Path | None) -> None:
         calls = {n * n: generations(one, 1) for n, one in sides.items()}
         rows += rows_of("tokens", calls, repeats)
     if plot is not None:
-        draw(plot, rows)
+        draw(plot, rows, f"{name}: time of a generation")
     print_report("scaling", HEADER, [[row[key] for key in HEADER] for row in rows], facts)
 
 

@@ -172,7 +172,7 @@ def soak(engine: BatchEngine, rate: float, minutes: float) -> list[tuple[float, 
     return rows
 
 
-def draw(path: Path, rows: Sequence[dict[str, Any]]) -> None:
+def draw(path: Path, rows: Sequence[dict[str, Any]], title: str) -> None:
     """The tail of the latencies by rate."""
     from matplotlib.figure import Figure
 
@@ -181,7 +181,7 @@ def draw(path: Path, rows: Sequence[dict[str, Any]]) -> None:
     for name in dict.fromkeys(row["contender"] for row in rows):
         own = [row for row in rows if row["contender"] == name]
         axis.plot([row["rate"] for row in own], [row["p99_ms"] for row in own], "o-", label=name)
-    axis.set(xlabel="requests a second", ylabel="p99 latency, ms", yscale="log")
+    axis.set(xlabel="requests a second", ylabel="p99 latency, ms", yscale="log", title=title)
     axis.grid(alpha=0.3)
     axis.legend()
     figure.savefig(path, dpi=110)
@@ -234,7 +234,7 @@ def main(
         rates = [float(share) * rate for share in shares.split(",")]
         measured = compare(contenders, rates, requests, rounds)
     if plot is not None:
-        draw(plot, measured)
+        draw(plot, measured, f"{name}, {max_batch} slots, {requests * rounds} requests a point")
     facts |= {"idle_ms": float(f"{idle:.4g}"), "saturated_over_generate": round(overhead, 4)}
     facts |= {"requests": requests * rounds, **verdict(measured, idle)}
     print_report("serving", HEADER, [[row[key] for key in HEADER] for row in measured], facts)

@@ -1,6 +1,7 @@
 """The source distribution has all that a build and a first image need."""
 
 import os
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -10,6 +11,8 @@ from zipfile import ZipFile
 import pytest
 from PIL import Image
 from process import run_python
+
+from adagen_rt.native import load_kernels
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ("py", "pyi", "html", "safetensors")
@@ -60,15 +63,34 @@ def test_it_has_four_engines_and_no_plans(files):
     assert not [name for name in files if "/plans/" in name or name.endswith(".so")]
 
 
-def test_its_wheel_generates(sdist, tmp_path):
-    """The wheel of the sdist makes images away from all sources."""
-    source, wheels, site = (tmp_path / name for name in ("source", "wheels", "site"))
-    wheels.mkdir()
+@pytest.fixture
+def source(sdist, tmp_path):
+    """The unpacked archive."""
     with tarfile.open(sdist) as content:
-        content.extractall(source, filter="data")
-    with ZipFile(build("wheel", next(source.iterdir()), wheels)) as content:
-        content.extractall(site)
-    environment = os.environ | {"PYTHONPATH": str(site)}
-    done = run_python(GENERATE, *ARGUMENTS, cwd=tmp_path, env=environment)
+        content.extractall(tmp_path / "source", filter="data")
+    (top,) = (tmp_path / "source").iterdir()
+    return top
+
+
+def check_generating(package_root, folder):
+    """Generate in a folder of its own with the package in ``package_root``."""
+    environment = os.environ | {"PYTHONPATH": str(package_root)}
+    done = run_python(GENERATE, *ARGUMENTS, cwd=folder, env=environment)
     assert done.returncode == 0, done.stderr
-    assert Image.open(tmp_path / "four.png").size == (64, 64)
+    with Image.open(folder / "four.png") as picture:
+        assert picture.size == (64, 64)
+
+
+def test_its_files_generate(source, tmp_path):
+    """All but the compiled kernels is from the archive."""
+    shutil.copy(load_kernels().__file__, source / "adagen_rt")
+    check_generating(source, tmp_path)
+
+
+@pytest.mark.slow
+def test_its_wheel_generates(source, tmp_path):
+    wheels, site = tmp_path / "wheels", tmp_path / "site"
+    wheels.mkdir()
+    with ZipFile(build("wheel", source, wheels)) as content:
+        content.extractall(site)
+    check_generating(site, tmp_path)

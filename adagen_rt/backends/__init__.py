@@ -9,9 +9,18 @@ from adagen_rt.backends.base import Backend
 from adagen_rt.errors import InputError, MissingExtraError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from adagen_rt.engine.folder import EngineFolder
 
-__all__ = ["BACKENDS", "DEVICE_BACKENDS", "Backend", "make_backend", "open_sessions"]
+__all__ = [
+    "BACKENDS",
+    "DEVICE_BACKENDS",
+    "PLANNED_BACKENDS",
+    "Backend",
+    "make_backend",
+    "open_sessions",
+]
 
 #: Modules of the backends whose graphs run one by one over the host's arrays; each has
 #: `make_backend(threads, provider)`.
@@ -23,6 +32,8 @@ DEVICE_BACKENDS = {
     "tensorrt-rtx": ("tensorrt.runtime", "tensorrt-rtx"),
     "torch": ("torch.engine", "torch-cuda"),
 }
+#: Those that run plans that were built before; their `open_sessions` also takes `plans`.
+PLANNED_BACKENDS = ("tensorrt", "tensorrt-rtx")
 BACKENDS = (*HOST_BACKENDS, *DEVICE_BACKENDS)
 
 
@@ -45,12 +56,15 @@ def make_backend(name: str, threads: int, provider: str | None = None) -> Backen
     return backend
 
 
-def open_sessions(engine: EngineFolder, backend: str) -> tuple[Any, Any, int]:
+def open_sessions(
+    engine: EngineFolder, backend: str, plans: Path | None = None
+) -> tuple[Any, Any, int]:
     """Open an engine's graphs on this machine's GPU.
 
     Args:
         engine: A checked engine folder.
         backend: One of ``DEVICE_BACKENDS``.
+        plans: Folder of plans; None looks beside the engine and in the user's cache.
 
     Returns:
         The graphs, the driver of the GPU, and the stream on which they run.
@@ -68,7 +82,8 @@ def open_sessions(engine: EngineFolder, backend: str) -> tuple[Any, Any, int]:
         module = _module(name)
     except ModuleNotFoundError as error:
         raise MissingExtraError(str(error.name), extra) from None
-    opened: tuple[Any, Any, int] = module.open_sessions(engine, backend)
+    where = () if plans is None else (plans,)
+    opened: tuple[Any, Any, int] = module.open_sessions(engine, backend, *where)
     return opened
 
 

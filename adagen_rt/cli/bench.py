@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from adagen_rt.cli.support.backend_options import backend_options
+from adagen_rt.cli.support.backend_options import Execution, backend_options
 from adagen_rt.cli.support.formats import NamedPath
 from adagen_rt.cli.support.plots import check_plot, save_latencies
 from adagen_rt.cli.support.sampling_options import sampling_options
@@ -18,7 +18,6 @@ from adagen_rt.engine.folder import open_engine
 from adagen_rt.errors import InputError, as_integer
 from adagen_rt.evaluation.latency import HOST, PARTS, PERCENTILES, Measurement, Plan, measure
 from adagen_rt.pipeline.base import Pipeline
-from adagen_rt.pipeline.load import check_threads, make_pipeline
 from adagen_rt.progress import bar
 from adagen_rt.sampling.params import SamplingParams
 from adagen_rt.sampling.request import MAX_BATCH
@@ -32,7 +31,6 @@ WARMUPS = 2
 @click.argument("engine")
 @click.option("--batch", "batches", default="1,2,4,8,16", show_default=True, help="Batch sizes.")
 @sampling_options()
-@click.option("--threads", type=int, help="CPU threads; default: all that are available.")
 @click.option(
     "--repeats", type=int, default=20, show_default=True, help="Generations of each batch size."
 )
@@ -48,10 +46,8 @@ def bench(
     engine: str,
     batches: str,
     params: SamplingParams,
-    threads: int | None,
     repeats: int,
-    backend: str,
-    provider: str | None,
+    execution: Execution,
     profile: bool,
     plot: Path | None,
     as_json: bool,
@@ -65,12 +61,12 @@ def bench(
     """
     sizes = _parse_batches(batches)
     as_integer("repeats", repeats, 1, MAX_REPEATS)
-    check_threads(threads)
     check_plot(plot)
     opened = open_engine(engine)
     plan = Plan(params.check(opened.manifest), WARMUPS, repeats)
-    pipeline = make_pipeline(opened, backend, threads, provider)
-    pipeline.capabilities.check(backend, plan.params, streams="profile" if profile else None)
+    pipeline = execution.load(opened)
+    streams = "profile" if profile else None
+    pipeline.capabilities.check(pipeline.backend, plan.params, streams=streams)
     facts = _conditions(pipeline, plan)
     measured = _measure_all(pipeline, sizes, plan, quiet=as_json)
     facts["load_after"] = _load()

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 
 import click
 
 from adagen_rt.backends.tensorrt import MODULES
 from adagen_rt.backends.tensorrt.build import build_plans
 from adagen_rt.cli.export import DTYPES
+from adagen_rt.cli.support.formats import NamedPath
 from adagen_rt.cli.support.tables import quantity
 from adagen_rt.cli.support.verbosity import LOGGER
 from adagen_rt.engine.folder import open_engine
@@ -30,12 +32,19 @@ from adagen_rt.progress import bar
     type=click.Choice(tuple(DTYPES)),
     help="Precision of the matrix products; default: the engine's own.",
 )
-def build(engine: str, backend: str, batch: str, dtype: str | None) -> None:
+@click.option(
+    "--out",
+    type=NamedPath(),
+    help="A folder for the plans of any number of engines; generate, bench, evaluate and inspect "
+    "take it as --plans.",
+)
+def build(engine: str, backend: str, batch: str, dtype: str | None, out: Path | None) -> None:
     """Build TensorRT plans of ENGINE (a folder, or the name of a shipped engine).
 
-    They go to ENGINE/plans/BACKEND, where the plans of an earlier build stay as they are
-    until all is done. tensorrt builds for the GPU of this machine; tensorrt-rtx needs no GPU,
-    and compiles for the one that it finds when the plans are loaded.
+    They go to ENGINE/plans/BACKEND, or to the user's cache for an engine that came with the
+    package or cannot be written to; both are looked at when plans are used. Those of an earlier
+    build stay as they are until all is done. tensorrt builds for the GPU of this machine;
+    tensorrt-rtx needs no GPU, and compiles for the one that it finds when the plans are loaded.
     """
     batches = parse_batches(batch)
     opened = open_engine(engine)
@@ -46,6 +55,7 @@ def build(engine: str, backend: str, batch: str, dtype: str | None) -> None:
             backend,
             batches=batches,
             dtype=DTYPES[dtype] if dtype else None,
+            out=out,
             progress=display.show,
         )
     seconds = time.perf_counter() - begin

@@ -42,6 +42,12 @@ def _page(found: dict[str, Any]) -> str:
         ("plugins", _listed(found["plugins"]) or "none of ONNX Runtime's is installed"),
         *((name, version or "not installed") for name, version in found["packages"].items()),
         ("engines", ", ".join(found["engines"]) or "none is shipped"),
+        *(
+            (f"plans of {name}", ", ".join(plans))
+            for name, plans in found["plans"].items()
+            if plans
+        ),
+        ("cache", found["cache"]),
         ("generate", "ready" if found["usable"] else "not possible yet, see above"),
     ]
     return table(("part", "state"), rows)

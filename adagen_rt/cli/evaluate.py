@@ -10,18 +10,19 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from adagen_rt.cli.support.backend_options import Execution, backend_options
 from adagen_rt.cli.support.judges import open_judge
 from adagen_rt.cli.support.sampling_options import sampling_options
 from adagen_rt.cli.support.tables import table
 from adagen_rt.cli.support.training_options import (
     data_option,
+    device_option,
     features_option,
     prepare_torch,
-    threads_option,
 )
+from adagen_rt.engine.folder import open_engine
 from adagen_rt.errors import as_integer
 from adagen_rt.evaluation.images import draw_request, make_images
-from adagen_rt.pipeline.load import check_threads, load
 from adagen_rt.sampling.params import SCHEDULES, SamplingParams, ScheduleName, schedule_names
 from adagen_rt.sampling.request import MAX_BATCH, MAX_COUNT
 
@@ -47,7 +48,8 @@ MIN_SAMPLES = 10
 )
 @sampling_options("steps", "fidelity", "refine", "best_of")
 @click.option("--batch-size", type=int, default=50, show_default=True, help="Images made together.")
-@threads_option
+@backend_options
+@device_option
 @click.option("--json", "as_json", is_flag=True, help="Print the scores as JSON.")
 def evaluate(
     engine: str,
@@ -58,7 +60,8 @@ def evaluate(
     schedules: tuple[ScheduleName, ...],
     params: SamplingParams,
     batch_size: int,
-    threads: int | None,
+    execution: Execution,
+    device: str,
     as_json: bool,
 ) -> None:
     """Score the images of ENGINE (a folder, or the name of a shipped engine).
@@ -66,14 +69,14 @@ def evaluate(
     FID and KID are distances to the training images (smaller is better), precision is the
     share of images that look real, recall the share of the real variety that they cover,
     accuracy the share recognised as the class that was asked for. All are measured in the
-    features of a network that no reward looks through; FIDs measured in other networks'
-    features are on other scales.
+    features of a network that no reward looks through, on --device; FIDs measured in other
+    networks' features are on other scales.
     """
     as_integer("samples", samples, MIN_SAMPLES, MAX_COUNT)
     as_integer("seed", seed, 0, 1_000_000)
     as_integer("batch-size", batch_size, 1, MAX_BATCH)
-    pipeline = load(engine, threads=check_threads(threads))
-    manifest = pipeline.manifest
+    opened = open_engine(engine)
+    manifest = opened.manifest
     # A static schedule has no policy to blend or refine.
     adaptive = params.blended or params.refine > 1
     wanted = schedules or (("policy",) if adaptive else schedule_names(manifest))
@@ -82,8 +85,11 @@ def evaluate(
         name: draw_request(manifest, samples, seed, replace(params, schedule=name))
         for name in wanted
     }
-    prepare_torch(threads)
-    judge = open_judge("engine", manifest, data, features)
+    pipeline = execution.load(opened)
+    for request in requests.values():
+        pipeline.capabilities.check(pipeline.backend, request.params)
+    prepare_torch(execution.threads, device)
+    judge = open_judge("engine", manifest, data, features, device)
     scores = {
         name: judge.score_result(make_images(pipeline, request, batch_size, name))
         for name, request in requests.items()
@@ -93,6 +99,7 @@ def evaluate(
         "steps": next(iter(requests.values())).steps,
         "seed": seed,
         **{name: value for name, value in params.changed().items() if name != "steps"},
+        **pipeline.facts(),
         "judge": judge.describe(),
         "scores": {name: asdict(score) for name, score in scores.items()},
     }
@@ -112,6 +119,7 @@ def _page(facts: Mapping[str, Any], scores: Mapping[ScheduleName, Score]) -> str
         for name, score in scores.items()
     ]
     count = next(iter(scores.values())).count
-    title = f"{facts['engine']}: {count} images, {facts['steps']} steps, seed {facts['seed']}"
+    made = f"{count} images, {facts['steps']} steps, seed {facts['seed']}, by {facts['backend']}"
+    title = f"{facts['engine']}: {made}"
     header = ("schedule", "FID", "KID", "precision", "recall", "accuracy")
     return f"{title}\n{facts['judge']}\n\n{table(header, rows)}"

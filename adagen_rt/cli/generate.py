@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import json
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import click
 
-from adagen_rt.cli.support.backend_options import backend_options
+from adagen_rt.cli.support.backend_options import Execution, backend_options
 from adagen_rt.cli.support.classes import choose_classes, choose_seeds
 from adagen_rt.cli.support.config import config_option
 from adagen_rt.cli.support.formats import NamedPath
-from adagen_rt.cli.support.made import Made
 from adagen_rt.cli.support.outputs import Outputs, output_options
 from adagen_rt.cli.support.repeat import Asked, ask_again
 from adagen_rt.cli.support.report import describe, failures, lines_of, summarize
@@ -21,9 +21,9 @@ from adagen_rt.cli.support.run import Run
 from adagen_rt.cli.support.sampling_options import sampling_options
 from adagen_rt.engine.folder import open_engine
 from adagen_rt.errors import InputError, as_integer
-from adagen_rt.pipeline.load import check_threads
 from adagen_rt.sampling.params import SamplingParams
 from adagen_rt.sampling.request import MAX_BATCH, check_count, make_request
+from adagen_rt.sampling.result import Result
 
 
 @click.command()
@@ -42,11 +42,11 @@ from adagen_rt.sampling.request import MAX_BATCH, check_count, make_request
 @click.option(
     "--repeat",
     type=NamedPath(),
-    help="Make the images of a picture, .npz or trace of an earlier run again.",
+    help="Make the images of an earlier run again: of a picture, .npz, trace, or what --json or "
+    "--json-lines printed into a file.",
 )
 @output_options
 @click.option("--batch-size", type=int, default=16, show_default=True, help="Images made together.")
-@click.option("--threads", type=int, help="CPU threads; default: all that are available.")
 @sampling_options()
 @backend_options
 @click.option("--json", "as_json", is_flag=True, help="Print a summary as JSON.")
@@ -65,9 +65,7 @@ def generate(
     outputs: Outputs,
     params: SamplingParams,
     batch_size: int,
-    threads: int | None,
-    backend: str,
-    provider: str | None,
+    execution: Execution,
     as_json: bool,
     json_lines: bool,
 ) -> None:
@@ -80,13 +78,12 @@ def generate(
         raise InputError("json-lines", "--json as well", "one of them")
     check_count("count", count)
     as_integer("batch-size", batch_size, 1, MAX_BATCH)
-    check_threads(threads)
     if outputs.preview is not None and params.best_of > 1:
         expected = "no --best-of: what is kept is known at the end"
         raise InputError("preview", str(outputs.preview), expected)
     earlier = Earlier(outputs.out, outputs.suffix) if outputs.resume else None
     if repeat is not None:
-        asked = ask_again(context, repeat, engine, backend, provider)
+        asked = ask_again(context, repeat, engine, execution)
     elif engine is None:
         raise click.MissingParameter(param_hint="--engine", param_type="option")
     else:
@@ -94,41 +91,42 @@ def generate(
         first = earlier.first_seed if earlier and seed is None else seed
         classes, seeds = choose_classes(opened.manifest, given, count), choose_seeds(first, count)
         request = make_request(opened.manifest, classes, seeds, params)
-        asked = Asked(opened, request, backend, provider)
-    run = Run(asked, outputs, earlier, threads)
+        asked = Asked(opened, request, execution)
+    run = Run(asked, outputs, earlier)
     style = "lines" if json_lines else "json" if as_json else "words"
-    made = _make(run, outputs, batch_size, style)
-    if made.result.failures:
-        _report_failures(made)
+    result = _make(run, outputs, batch_size, style)
+    if result.failures:
+        _report_failures(result)
         context.exit(1)
 
 
-def _make(run: Run, outputs: Outputs, batch_size: int, style: str) -> Made:
+def _make(run: Run, outputs: Outputs, batch_size: int, style: str) -> Result:
     """Make everything, have it written, and say so in ``words``, as ``json`` or in ``lines``."""
     begin, parts, early = time.perf_counter(), [], style == "lines" and outputs.in_folder
     for part, names in run.make(batch_size, quiet=style != "words"):
-        parts.append(part.without_images() if outputs.in_folder else part)
+        # Images that have been written are let go of.
+        parts.append(replace(part, images=part.images[:0]) if outputs.in_folder else part)
         if early:
             _print_lines(part, names)
     total = time.perf_counter() - begin
-    made = run.join(parts)
-    files, shown = outputs.save(made, run.preview)
+    result = run.join(parts)
+    files, shown = outputs.save(run.manifest, result, run.preview)
     if style != "lines":
-        summary = summarize(made, total, files)
+        summary = summarize(result, total, files)
         click.echo(json.dumps(summary) if style == "json" else describe(summary, shown))
     elif not early:
-        _print_lines(made, [outputs.out] * len(made.good))
-    return made
+        _print_lines(result, [outputs.out] * len(result.good))
+    return result
 
 
-def _print_lines(made: Made, files: list[Path]) -> None:
+def _print_lines(result: Result, files: list[Path]) -> None:
     """Print a line for each image; ``files`` are those of the good ones."""
-    for line in lines_of(made, files):
+    for line in lines_of(result, files):
         click.echo(line)
 
 
-def _report_failures(made: Made) -> None:
-    for failure in failures(made):
+def _report_failures(result: Result) -> None:
+    for failure in failures(result):
         index, step = failure.pop("index"), failure.pop("step")
         asked = ", ".join(f"{name} {value}" for name, value in failure.items())
         click.echo(

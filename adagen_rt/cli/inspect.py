@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import click
 
 from adagen_rt.cli.support.cost import Cost, measure_cost
+from adagen_rt.cli.support.formats import NamedPath
 from adagen_rt.cli.support.plans import describe_plans, plan_rows
 from adagen_rt.cli.support.tables import quantity, table
 from adagen_rt.engine.folder import EngineFolder, open_engine
@@ -17,20 +19,21 @@ from adagen_rt.engine.schedule import ActionSpec
 
 @click.command()
 @click.argument("engine")
+@click.option("--plans", type=NamedPath(), help="Folder that adagen-rt build --out wrote.")
 @click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
-def inspect(engine: str, as_json: bool) -> None:
+def inspect(engine: str, plans: Path | None, as_json: bool) -> None:
     """Show what ENGINE (a folder, or the name of a shipped engine) is and what it costs.
 
     It lists the TensorRT plans that were built of it, and says what makes one stale. Every
     file's hash is checked. FLOPs count a multiplication and an addition as two.
     """
     opened = open_engine(engine)
-    content = describe_engine(opened)
+    content = describe_engine(opened, plans)
     click.echo(json.dumps(content) if as_json else _page(opened, content))
 
 
-def describe_engine(engine: EngineFolder) -> dict[str, Any]:
-    """Return the manifest, with its cost and the engine's plans."""
+def describe_engine(engine: EngineFolder, plans: Path | None = None) -> dict[str, Any]:
+    """Return the manifest, with its cost and the engine's plans, as `describe_plans` finds them."""
     manifest = engine.manifest
     cost = measure_cost(manifest)
     content = manifest.model_dump(mode="json", exclude_none=True)
@@ -49,7 +52,7 @@ def describe_engine(engine: EngineFolder) -> dict[str, Any]:
         "parameters": sum(graph.parameters for graph in manifest.graphs.values()),
         "flops": {"per_image": cost.per_image, "per_step": cost.per_step},
         "bytes": {name: (engine.path / name).stat().st_size for name in manifest.files},
-        "plans": describe_plans(engine),
+        "plans": describe_plans(engine, plans),
     }
 
 

@@ -8,7 +8,6 @@ from typing import Any
 
 import click
 
-from adagen_rt.cli.support.metadata import engine_hash
 from adagen_rt.cli.support.plans import describe_plans
 from adagen_rt.cli.support.tables import quantity, table
 from adagen_rt.engine.folder import MANIFEST, EngineFolder, engines_in, open_engine, shipped_engines
@@ -61,7 +60,7 @@ def _describe_opened(engine: EngineFolder) -> dict[str, Any]:
     return {
         "name": manifest.name,
         "path": str(engine.path),
-        "engine_hash": engine_hash(engine),
+        "engine_hash": engine.hash,
         "family": manifest.family.family,
         "dtype": manifest.dtype,
         "image": {"size": manifest.image.size, "channels": manifest.image.channels},

@@ -36,4 +36,5 @@ def quantize(engine: str, out: Path, name: str | None, threads: int | None) -> N
         threads=check_threads(threads),
         progress=LOGGER.info,
     )
-    click.echo(f"written: {written.path}")
+    exact = ", wholly float32: no layer can be integers" if written.manifest.dtype != "int8" else ""
+    click.echo(f"written: {written.path}{exact}")

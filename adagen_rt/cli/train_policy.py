@@ -13,7 +13,6 @@ from adagen_rt.cli.support.bundle import (
     CRITIC_FILE,
     DISCRIMINATOR_FILE,
     POLICY_FILE,
-    RECIPE_FILE,
     prepare_export,
     trained_recipe,
     with_judges,
@@ -33,6 +32,7 @@ from adagen_rt.cli.support.training_options import (
     resume_option,
     threads_option,
 )
+from adagen_rt.engine.folder import RECIPE_FILE
 from adagen_rt.errors import InputError, RecipeError
 from adagen_rt.training.records import LOG
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from adagen_rt.cli.support.bundle import RECIPE_FILE, prepare_export
+from adagen_rt.cli.support.bundle import prepare_export
 from adagen_rt.cli.support.run_folder import RunFolder
 from adagen_rt.cli.support.training_options import (
     data_option,
@@ -21,6 +21,7 @@ from adagen_rt.cli.support.training_options import (
     resume_option,
     threads_option,
 )
+from adagen_rt.engine.folder import RECIPE_FILE
 
 if TYPE_CHECKING:
     from adagen_rt.export.recipe import Recipe
@@ -75,7 +76,7 @@ def schedule(
     tuned = recipe.schedule.model_copy(update={"tuned": found})
     prepare_export(recipe.changed(schedule=tuned), weights, folder)
     click.echo(json.dumps([static.model_dump() for static in found]))
-    click.echo(f"written: {folder / 'recipe.yaml'}")
+    click.echo(f"written: {folder / RECIPE_FILE}")
 
 
 def _search(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Sequence
 from typing import Any, Literal
 
@@ -81,18 +82,38 @@ class ClassLabels(ConditionSpec):
         """Find the number of a class given by number or name.
 
         Raises:
-            InputError: There is no such class.
+            InputError: There is no such class, or a text is the name of one and the number of
+                another.
         """
         if not isinstance(label, str):
             return as_integer("label", label, 0, self.count - 1)
-        names = [name.casefold() for name in self.names]
-        if label.casefold() in names:
-            return names.index(label.casefold())
-        # Python refuses to parse numbers of thousands of digits.
-        if label.isdecimal() and len(label) <= MAX_DIGITS:
-            return as_integer("label", int(label), 0, self.count - 1)
-        known = ", ".join(self.names) or "this engine's classes have no names"
-        raise InputError("label", label, f"0 to {self.count - 1} or a name: {known}")
+        named, number = self.find(label), as_number(label)
+        if named is None and number is None:
+            known = ", ".join(self.names) or "this engine's classes have no names"
+            raise InputError("label", label, f"0 to {self.count - 1} or a name: {known}")
+        if named is None:
+            return as_integer("label", number, 0, self.count - 1)
+        if number is not None and number != named and number < self.count:
+            both = f"it is the name of class {named} and the number of class {number}"
+            how = f"an integer, or on the command line {named}-{named} or {number}-{number}"
+            raise InputError("label", label, f"what means one class: {both}; give {how}")
+        return named
+
+    def find(self, name: str) -> int | None:
+        """Find the number of the class of a name, in any case and normal form; None without one."""
+        known = [as_spelled(one) for one in self.names]
+        return known.index(as_spelled(name)) if as_spelled(name) in known else None
+
+
+def as_spelled(name: str) -> str:
+    """Bring a name to the form in which names are compared: composed, in small letters."""
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
+
+
+def as_number(text: str) -> int | None:
+    """Read the number of a class, if the text is one."""
+    # Python refuses to parse numbers of thousands of digits.
+    return int(text) if text.isdecimal() and len(text) <= MAX_DIGITS else None
 
 
 def class_rows(classes: Array) -> Arrays:

@@ -41,6 +41,9 @@ class FamilySpec(Spec):
         mixes_steps: Whether slots at different steps can share a batch.
         prediction_limit: Largest error of the backbone's outputs in an engine with integer
             weights: root mean square of the difference over the outputs' standard deviation.
+        generation_limit: Largest error of whole generations of an engine with integer weights:
+            root mean square of the difference over the deviation between samples, which are 1.4
+            apart if they are unrelated. A token that flips changes all that follow.
     """
 
     family: str
@@ -48,6 +51,7 @@ class FamilySpec(Spec):
     seen: ClassVar[str] = "features"
     mixes_steps: ClassVar[bool] = True
     prediction_limit: ClassVar[float] = math.inf
+    generation_limit: ClassVar[float] = 0.7
 
     def calls(self, steps: int) -> int:
         """Count the policy calls of a generation of so many evaluations."""

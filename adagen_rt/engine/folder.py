@@ -19,16 +19,25 @@ from adagen_rt.files import staged_folder
 from adagen_rt.system import installed_package
 
 MANIFEST = "manifest.json"
+#: The recipe that a training writes beside its weights, for an engine to be made of them.
+RECIPE_FILE = "recipe.yaml"
 #: Largest manifest in bytes; a real one names a few graphs and is far smaller.
 MAX_MANIFEST_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
 class EngineFolder:
-    """An engine folder whose manifest and files have been checked."""
+    """An engine folder whose manifest and files have been checked.
+
+    Attributes:
+        path: The folder.
+        manifest: What it says of itself.
+        hash: SHA-256 of the manifest's file, which has the hashes of all other files.
+    """
 
     path: Path
     manifest: Manifest
+    hash: str
 
     def graph_file(self, name: str) -> Path:
         """Return the path of the ONNX file of graph ``name``."""
@@ -51,6 +60,11 @@ def shipped_engines() -> dict[str, Path]:
     here = engines_in(package / "engines") | engines_in(package.parent / "engines")
     installed = None if here else installed_package()
     return engines_in(installed / "engines") if installed else here
+
+
+def is_shipped(folder: Path) -> bool:
+    """Tell whether an engine folder is one that came with the package."""
+    return folder.resolve() in {path.resolve() for path in shipped_engines().values()}
 
 
 def engines_in(root: Path) -> dict[str, Path]:
@@ -89,19 +103,20 @@ def open_engine(name_or_path: str | Path) -> EngineFolder:
         EngineError: The manifest is not valid, or a file is missing or altered.
     """
     path = find_engine(name_or_path)
-    manifest = _read_manifest(path / MANIFEST)
+    manifest, digest = _read_manifest(path / MANIFEST)
     for name, expected in manifest.files.items():
         _check_file(path / name, expected)
     for graph in manifest.graphs.values():
         check_graph(path / graph.file, graph, manifest.files)
-    return EngineFolder(path, manifest)
+    return EngineFolder(path, manifest, digest)
 
 
-def _read_manifest(path: Path) -> Manifest:
+def _read_manifest(path: Path) -> tuple[Manifest, str]:
+    """Parse a manifest, and hash what was parsed."""
     if path.stat().st_size > MAX_MANIFEST_BYTES:
         raise EngineError(f"{path}: larger than {MAX_MANIFEST_BYTES} bytes, not a manifest")
     try:
-        content = json.loads(path.read_bytes())
+        content = json.loads(written := path.read_bytes())
     except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise EngineError(f"{path}: not valid JSON ({error})") from None
     version = content.get("format") if isinstance(content, dict) else None
@@ -110,7 +125,7 @@ def _read_manifest(path: Path) -> Manifest:
             f"{path}: format: got {version}, expected at most {FORMAT}; update adagen-rt"
         )
     try:
-        return Manifest.model_validate(content)
+        return Manifest.model_validate(content), hashlib.sha256(written).hexdigest()
     except ValidationError as error:
         raise EngineError(f"{path}: {describe_faults(error)}") from None
 

@@ -30,6 +30,10 @@ from adagen_rt.types import Spec
 FORMAT: Final = 1
 #: Entry of ``versions`` with the tag of an engine whose weights are noise.
 SEEDED: Final = "weights seeded with"
+#: Entry of ``versions`` of an engine whose policy was never trained, over weights that were; there
+#: and no field of its own, so that earlier versions still read it.
+FRESH: Final = "policy"
+UNTRAINED: Final = "fresh, not trained"
 
 #: An engine's name.
 NAME: Final = r"^[A-Za-z0-9][A-Za-z0-9_.-]*$"
@@ -208,12 +212,19 @@ class Manifest(Spec):
         return "policy" in self.graphs
 
     @property
+    def trained(self) -> bool:
+        """Whether what chooses the schedule, if anything does, was trained."""
+        return SEEDED not in self.versions and self.versions.get(FRESH) != UNTRAINED
+
+    @property
     def adaptation(self) -> str:
         """How the schedule comes about, in words."""
         if not self.adaptive:
             return "static: no policy"
         if SEEDED in self.versions:
             return "chosen by an untrained policy: all weights are seeded noise"
+        if self.versions.get(FRESH) == UNTRAINED:
+            return "static: the policy is fresh, and leaves the hand-made schedule as it is"
         return "adapted by a policy"
 
     @property

@@ -9,11 +9,11 @@ schedule is a policy too. Policies of AdaNAT (arXiv 2409.00342) may do without t
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from array_api_compat import array_namespace, device
-from pydantic import Field, model_validator
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from adagen_rt.errors import InputError
 from adagen_rt.types import Array, Spec
@@ -145,6 +145,14 @@ class ScheduleSpec(Spec):
             raise ValueError(f"tuned: got {len(self.tuned)}, expected one an action")
         return self
 
+    @model_serializer(mode="wrap")
+    def _leave_default_out(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        # Earlier versions refuse the key.
+        content: dict[str, Any] = handler(self)
+        if self.residual:
+            content.pop("residual", None)
+        return content
+
     def under(self, statics: Sequence[StaticSchedule]) -> ScheduleSpec:
         """Copy the action space with other static schedules, one per action."""
         pairs = zip(self.actions, statics, strict=True)
@@ -202,7 +210,8 @@ class Schedule:
         """Compute the actions of one policy call.
 
         Args:
-            raw: The policy's output (B, A) float32; zeros give the static schedule.
+            raw: The policy's output (B, A) float32; zeros give the static schedule, unless there
+                is no residual.
             step: Index of the policy call of each sample (B,) int64.
             previous: Second return value of one call earlier (B, A); not read where
                 ``step`` is 0.

@@ -6,13 +6,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from adagen_rt.engine.folder import open_engine
+from adagen_rt.engine.folder import RECIPE_FILE, open_engine
 from adagen_rt.engine.manifest import Manifest
 from adagen_rt.errors import InputError
 from adagen_rt.evaluation.images import guided
 from adagen_rt.evaluation.networks import graph_sampler, network_sampler
 from adagen_rt.export.description import describe_model
-from adagen_rt.export.engine import RECIPE_FILE, with_fidelity
+from adagen_rt.export.engine import with_fidelity
 from adagen_rt.export.networks import load_networks
 from adagen_rt.export.recipe import load_recipe
 from adagen_rt.pipeline.stepwise import StepwisePipeline

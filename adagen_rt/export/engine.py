@@ -14,12 +14,13 @@ import torch
 
 from adagen_rt.engine.folder import (
     MANIFEST,
+    RECIPE_FILE,
     EngineFolder,
     open_engine,
     staged_engine,
     write_manifest,
 )
-from adagen_rt.engine.manifest import SEEDED, Dtype, GraphSpec, Manifest
+from adagen_rt.engine.manifest import FRESH, SEEDED, UNTRAINED, Dtype, GraphSpec, Manifest
 from adagen_rt.engine.precision import save_graph
 from adagen_rt.errors import InputError, RecipeError
 from adagen_rt.export.description import describe_model
@@ -39,8 +40,6 @@ from adagen_rt.files import check_target
 from adagen_rt.quantization import quantize_engine
 
 Tell = Callable[[str], object]
-#: Recipe file that a training writes beside its weights.
-RECIPE_FILE = "recipe.yaml"
 
 
 def export_engine(
@@ -149,8 +148,8 @@ def with_fidelity(recipe: Recipe, folder: Path) -> Recipe:
     other = load_recipe(path)
     if other.policy is None or other.files.policy is None:
         raise RecipeError(f"{path}: files.policy: missing; the folder of a policy training has one")
-    shared = ("schedule.steps", "schedule.smoothing", "schedule.actions")
-    for field in ("family", "backbone", "solver", "policy.hidden", *shared):
+    shared = [f"schedule.{name}" for name in ("steps", "smoothing", "residual", "actions")]
+    for field in ("family", "backbone", "solver", "policy.hidden", "policy.grid", *shared):
         got, expected = (attrgetter(field)(one) for one in (other, recipe))
         if got != expected:
             raise RecipeError(f"{path}: {field}: differs from that of the recipe to export")
@@ -217,5 +216,7 @@ def _manifest(
     }
     if seeded is not None:
         versions |= {SEEDED: seeded}
+    elif recipe.policy is not None and recipe.files.policy is None:
+        versions |= {FRESH: UNTRAINED}
     written = {"graphs": graphs, "dtype": dtype, "versions": versions}
     return describe_model(recipe).model_copy(update=written)

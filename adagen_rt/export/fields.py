@@ -10,6 +10,8 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
+from adagen_rt.condition.labels import as_number
+
 
 def _inside(name: str) -> str:
     """Accept a path that cannot lead out of the folder that it is relative to."""
@@ -45,7 +47,7 @@ def _name_faults(names: list[Any]) -> list[str]:
     other = [
         f"{name!r} is class {index}, but a label {name!r} could mean class {name}"
         for index, name in enumerate(names)
-        if name.isdecimal() and int(name) != index
+        if as_number(name) not in (None, index)
     ]
     return [*twice[:3], *other[:3]]
 

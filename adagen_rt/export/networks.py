@@ -161,7 +161,7 @@ def make_policy(recipe: Recipe) -> PolicyNetwork | None:
     config = PolicyConfig(
         actions=len(recipe.schedule.actions),
         features=recipe.model.feature_width(recipe),
-        grid=recipe.model.feature_grid(recipe),
+        grid=recipe.policy.grid or recipe.model.feature_grid(recipe),
         hidden=recipe.policy.hidden,
         initialisation=recipe.policy.initialisation,
     )

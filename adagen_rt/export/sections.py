@@ -29,12 +29,16 @@ class PolicySection(Block):
         initialisation: How a policy starts that is trained: as published, `xavier` draws uniform
             weights and starts biases and modulations at zero; `plain` is PyTorch's own. Its last
             layer starts at zero in both.
+        grid: Side of the feature map that it sees, 16 in the published policies; features of
+            another side are averaged to it (VAR's: resized bicubically). By default the features'
+            own, which makes the first linear layer as wide as they want.
         refinement_std: Standard deviation of the noise on its output with which refinement
             makes candidates; a training sets it to the actions' at its last update.
     """
 
     hidden: int = Field(512, ge=8, le=8192)
     initialisation: Initialisation = "xavier"
+    grid: int | None = Field(None, ge=1, le=256)
     refinement_std: float = Field(0.1, gt=0, le=100)
 
 

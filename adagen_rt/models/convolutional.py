@@ -65,6 +65,8 @@ class ConvolutionalDiscriminator(Discriminator):
         average: What a reward averages over all heads and places.
     """
 
+    calibrated = True
+
     def __init__(
         self,
         widths: tuple[int, ...],

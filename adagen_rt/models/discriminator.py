@@ -14,9 +14,14 @@ Average = Literal["logits", "probabilities"]
 class Discriminator(nn.Module):
     """Scores feature maps of an image, given its class.
 
+    Attributes:
+        calibrated: Whether it wants to see real images before its training.
+
     Args:
         average: What a reward averages over all heads and places.
     """
+
+    calibrated = False
 
     def __init__(self, average: Average) -> None:
         super().__init__()

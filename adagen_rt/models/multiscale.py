@@ -15,7 +15,7 @@ from adagen_rt.models.autoencoder import AutoencoderConfig, Decoder, Encoder
 from adagen_rt.models.blocks import BlockStyle
 from adagen_rt.models.quantizer import Codebook
 from adagen_rt.models.resize import area_matrix, bicubic_matrix
-from adagen_rt.types import Size
+from adagen_rt.types import Side, Size
 
 #: How many convolutions the scales share.
 SHARED = 4
@@ -35,7 +35,7 @@ class MultiScaleConfig(AutoencoderConfig):
     multipliers: tuple[Size, ...] = (1, 1, 2, 2, 4)
     latent_channels: Size = 32
     vocabulary: Size = 4096
-    scales: tuple[Size, ...] = (1, 2, 3, 4, 5, 6, 8, 10, 13, 16)
+    scales: tuple[Side, ...] = (1, 2, 3, 4, 5, 6, 8, 10, 13, 16)
     phis: tuple[Annotated[int, Field(ge=0, le=63)], ...] = ()
 
     def __post_init__(self) -> None:

@@ -6,6 +6,7 @@ smoothing and activation of raw actions are in `adagen_rt.engine.schedule`.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -20,7 +21,7 @@ from adagen_rt.models.layers import (
     plain_norm,
     zero_weights,
 )
-from adagen_rt.models.resize import bicubic_matrix
+from adagen_rt.models.resize import area_matrix, bicubic_matrix
 
 #: How a fresh policy's weights are drawn.
 Initialisation = Literal["xavier", "plain"]
@@ -172,6 +173,34 @@ class MultiScalePolicy(nn.Module):
     def resize(self, x: Tensor, positions: Tensor) -> Tensor:
         """Resize (B, n, C) of one scale to the policy's grid, (B, grid * grid, C)."""
         return self.table[positions].T @ x
+
+
+class PooledPolicy(nn.Module):
+    """A policy over feature maps of another side than its grid, which are averaged to it.
+
+    Averages sum to one, so that they commute with the input projection.
+
+    Args:
+        network: The policy network; a checkpoint has only its parameters.
+        side: Side of the feature maps.
+    """
+
+    table: Tensor
+
+    def __init__(self, network: PolicyNetwork, side: int) -> None:
+        super().__init__()
+        self.network = network
+        self.register_buffer("table", area_matrix(side, network.config.grid), persistent=False)
+
+    def forward(self, features: Tensor, step: Tensor) -> Tensor:
+        """Choose raw actions; arguments as for `PolicyNetwork`, features (B, side * side, C)."""
+        return self.network.head(self.table @ self.network.x_embedder(features), step)
+
+
+def over_tokens(network: PolicyNetwork, tokens: int) -> nn.Module:
+    """Fit a policy network to square maps of so many features."""
+    side = math.isqrt(tokens)
+    return network if side == network.config.grid else PooledPolicy(network, side)
 
 
 class FirstColumn(nn.Module):

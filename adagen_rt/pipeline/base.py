@@ -15,6 +15,7 @@ import numpy.typing as npt
 from adagen_rt.engine.folder import EngineFolder
 from adagen_rt.engine.manifest import Manifest
 from adagen_rt.errors import InputError, StoppedError, as_integer
+from adagen_rt.sampling.origin import Origin, run_facts
 from adagen_rt.sampling.params import SamplingParams
 from adagen_rt.sampling.request import MAX_BATCH, Request, make_request, parse_scored
 from adagen_rt.sampling.result import Images, Result, Step
@@ -74,19 +75,28 @@ class Pipeline(ABC):
         engine: A checked engine folder.
         backend: Name of the backend that executes the graphs.
         capabilities: Abilities of the implementation.
+        provider: Execution provider of the backend; None is its CPU.
 
     Attributes:
         engine: The engine folder.
         manifest: The engine's manifest.
         backend: Name of the backend that executes the graphs.
+        provider: Its execution provider, if it has any.
         capabilities: Abilities of the implementation.
         turn: Held by whoever uses the graphs.
     """
 
-    def __init__(self, engine: EngineFolder, backend: str, capabilities: Capabilities) -> None:
+    def __init__(
+        self,
+        engine: EngineFolder,
+        backend: str,
+        capabilities: Capabilities,
+        provider: str | None = None,
+    ) -> None:
         self.engine = engine
         self.manifest: Manifest = engine.manifest
         self.backend = backend
+        self.provider = provider
         self.capabilities = capabilities
         self.turn = Turn(self.manifest.name)
         self._closed = False
@@ -170,7 +180,9 @@ class Pipeline(ABC):
         self.capabilities.check(self.backend, request.params)
         told = None if progress is None else lambda step: progress(self._guard(step))
         with self._at_work():
-            return self._run(request, batch_size, told)
+            result = self._run(request, batch_size, told)
+        facts = run_facts(self.engine, request, self.backend, self.provider)
+        return replace(result, made_by=Origin.of(request, facts))
 
     @abstractmethod
     def _run(self, request: Request, batch_size: int, progress: OnStep | None) -> Result: ...

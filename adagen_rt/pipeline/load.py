@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, overload
 
-from adagen_rt.backends import BACKENDS, DEVICE_BACKENDS, open_sessions
+from adagen_rt.backends import BACKENDS, DEVICE_BACKENDS, PLANNED_BACKENDS, open_sessions
 from adagen_rt.engine.folder import EngineFolder, open_engine
 from adagen_rt.errors import InputError, as_integer
 from adagen_rt.ops.cpu import MAX_THREADS
@@ -33,6 +33,7 @@ def load(
     backend: str,
     threads: int | None = None,
     provider: str | None = None,
+    plans: str | Path | None = None,
 ) -> Pipeline: ...
 
 
@@ -42,6 +43,7 @@ def load(
     backend: str = "onnxruntime",
     threads: int | None = None,
     provider: str | None = None,
+    plans: str | Path | None = None,
 ) -> Pipeline:
     """Load an engine from a folder, or one of the shipped ones by name.
 
@@ -55,19 +57,27 @@ def load(
         provider: Execution provider, with ``onnxruntime``: ``cpu`` (None is the same), ``cuda``,
             or a plugin by the end of its package's name, such as ``nv-tensorrt-rtx`` for
             ``onnxruntime-ep-nv-tensorrt-rtx``.
+        plans: Folder that ``adagen-rt build --out`` wrote; None finds plans beside the engine
+            and in the user's cache.
 
     Raises:
         AdagenError: The engine or its backend is missing or unusable.
     """
-    return make_pipeline(open_engine(engine), backend, threads, provider)
+    return make_pipeline(open_engine(engine), backend, threads, provider, plans)
 
 
 def make_pipeline(
-    engine: EngineFolder, backend: str, threads: int | None, provider: str | None
+    engine: EngineFolder,
+    backend: str,
+    threads: int | None,
+    provider: str | None,
+    plans: str | Path | None = None,
 ) -> Pipeline:
     """Make a pipeline over an engine that is open; arguments as for `load`."""
     if not isinstance(backend, str):
         raise InputError("backend", backend, f"one of {', '.join(BACKENDS)}")
+    if plans is not None and backend not in PLANNED_BACKENDS:
+        raise InputError("plans", str(plans), f"none with the backend {backend}")
     if backend not in DEVICE_BACKENDS:
         count = check_threads(threads)
         return StepwisePipeline(engine, backend=backend, threads=count, provider=provider)
@@ -77,7 +87,7 @@ def make_pipeline(
     # Imported here, so that generating on the CPU does not wait for a GPU's modules.
     from adagen_rt.pipeline.captured import CapturedPipeline
 
-    return CapturedPipeline(engine, *open_sessions(engine, backend))
+    return CapturedPipeline(engine, *open_sessions(engine, backend, Path(plans) if plans else None))
 
 
 def check_threads(threads: int | None) -> int:

@@ -49,9 +49,8 @@ class StepwisePipeline(Pipeline):
         _check_actions(engine)
         if isinstance(backend, str):
             backend = make_backend(backend, threads, provider)
-        super().__init__(engine, backend.name, Capabilities())
+        super().__init__(engine, backend.name, Capabilities(), provider)
         self.threads = threads
-        self.provider = provider
         sessions = {name: backend.load(engine.graph_file(name)) for name in self.manifest.graphs}
         assembly = Assembly(self.manifest, sessions, ops or CpuOps(threads), noise)
         assembly.rule(self.manifest.schedule.steps)  # raises now if a graph is missing

@@ -4,56 +4,81 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from adagen_rt.engine.manifest import Manifest
-from adagen_rt.quantization.choice import DEAR, Kind
+from adagen_rt.quantization.choice import DEAR
+from adagen_rt.quantization.judge import Judgement
+from adagen_rt.quantization.probes import IMAGES
+from adagen_rt.quantization.twin import Report
+from adagen_rt.quantization.weights import OUTLIER
 
 CARD = "README.md"
+_RULE = """\
+Large matrix products have integer weights with a scale for every column, and their other factor
+is rounded row by row when it is met. Inputs of a product whose largest weight is {outlier:g} times
+the median input's stay float32. The decoder's convolutions have integer weights with a scale
+for every output channel; what goes in and comes out is rounded in ranges that were measured on a
+few images. A kind of layer stays float32 where its share of the squared error is more than {dear:g}
+times its share of the weights{bound}. Errors are root mean squares
+over the deviation of the graph's worst output, on what the graph is given in a generation; of a
+kind, with these weights alone as integers."""
+_NONE = """\
+**No weight is an integer here**: no layer is large enough, or with any kind of layer as integers
+the images are not those of float32. This engine computes what the one it was made of computes."""
+_WHOLE = """\
+## Whole generations
+
+The same {count} samples, of seeds 0 to {last}, were generated in float32 and by this engine. Errors
+are root mean squares over the deviation between samples at the same place; two unrelated samples
+are 1.4 apart. If latents or images exceeded {limit:g}, more layers would stay float32.
+
+| | error |
+| --- | --- |
+{rows}"""
 
 
-@dataclass(frozen=True)
-class Report:
-    """Measurements of one quantized graph.
-
-    Attributes:
-        kinds: Its kinds of layers, measured.
-        error: Root mean square of the difference from float32 over the deviation.
-        largest: Largest difference from float32 over the deviation.
-    """
-
-    kinds: list[Kind]
-    error: float
-    largest: float
-
-
-def write_card(path: Path, manifest: Manifest, reports: Mapping[str, Report]) -> None:
+def write_card(
+    path: Path, manifest: Manifest, reports: Mapping[str, Report], judgement: Judgement
+) -> None:
     """Write the page.
 
     Args:
         path: The page's file.
-        manifest: The engine's.
-        reports: Measurements of each graph that was changed.
+        manifest: The twin's.
+        reports: Measurements of each graph with layers that can have integer weights.
+        judgement: Measurements of whole generations.
     """
+    integers = manifest.dtype == "int8"
+    title = f"# {manifest.name}, {'8-bit integer weights' if integers else 'float32 weights'}"
+    rule = _RULE.format(outlier=OUTLIER, dear=DEAR, bound=_bound(manifest))
+    parts = [title, *([] if integers else [_NONE]), rule, _whole(manifest, judgement)]
+    parts += [_section(graph, report) for graph, report in reports.items()]
+    path.write_text("\n\n".join(parts) + "\n", encoding="utf-8")
+
+
+def _bound(manifest: Manifest) -> str:
     limit = manifest.family.prediction_limit
-    bound = (
+    if not math.isfinite(limit):
+        return ""
+    return (
         "; of the backbone, whose errors guidance multiplies, also those that would take the error "
         f"of the whole above {limit:g}"
     )
-    sections = [_section(graph, report) for graph, report in reports.items()]
-    text = f"""# {manifest.name}, 8-bit integer weights
 
-Large matrix products have integer weights with a scale for every column, and their other factor
-is rounded row by row when it is met. The decoder's convolutions have integer weights with a scale
-for every output channel; what goes in and comes out is rounded in ranges that were measured on a
-few images. A kind of layer stays float32 where its share of the squared error is more than {DEAR:g}
-times its share of the weights{bound if math.isfinite(limit) else ""}. Errors are root mean squares
-over the deviation of the graph's worst output, on what the graph is given in a generation; of a
-kind, with these weights alone as integers.
 
-{"".join(sections)}"""
-    path.write_text(text, encoding="utf-8")
+def _whole(manifest: Manifest, judgement: Judgement) -> str:
+    rows = {"images": f"{judgement.images:.1e}"}
+    if judgement.latents is not None:
+        rows["final latents"] = f"{judgement.latents:.1e}"
+    if judgement.tokens is not None:
+        rows["final tokens that differ"] = f"{100 * judgement.tokens:.1f} %"
+    return _WHOLE.format(
+        count=IMAGES,
+        last=IMAGES - 1,
+        limit=manifest.family.generation_limit,
+        rows="\n".join(f"| {name} | {value} |" for name, value in rows.items()),
+    )
 
 
 def _section(graph: str, report: Report) -> str:
@@ -65,5 +90,5 @@ def _section(graph: str, report: Report) -> str:
     return (
         f"## {graph}\n\nError of the whole graph {report.error:.1e}, largest difference "
         f"{report.largest:.1e}.\n\n| layers | weights | error | kept as |\n"
-        f"| --- | --- | --- | --- |\n{rows}\n"
+        f"| --- | --- | --- | --- |\n{rows.rstrip()}"
     )

@@ -39,16 +39,15 @@ class Kind:
     integer: bool = False
 
 
-def choose_kinds(
+def measure_kinds(
     path: Path,
     probes: Sequence[Arrays],
     expected: Sequence[Arrays],
     ranges: Ranges,
     runtime: OnnxRuntime,
-    limit: float = math.inf,
     progress: Callable[[str], object] = lambda message: None,
 ) -> list[Kind]:
-    """Measure every kind of layer of a graph, and choose.
+    """Measure every kind of layer of a graph.
 
     Args:
         path: A float32 graph.
@@ -56,7 +55,6 @@ def choose_kinds(
         expected: The graph's outputs for each of the inputs.
         ranges: Ranges of its convolutions; a convolution without ranges stays float32.
         runtime: Backend that runs the graph.
-        limit: Largest error of the outputs.
         progress: Called with a line about what happens next.
     """
     layers = layer_kinds(ir.load(path), ranges)
@@ -66,16 +64,17 @@ def choose_kinds(
         progress(f"measuring {path.stem}: {name}")
         outputs = _outputs(path, name, probes, ranges, runtime)
         kinds.append(Kind(name, size / sum(sizes.values()), relative_error(outputs, expected)))
-    return apply_rule(kinds, limit)
+    return kinds
 
 
 def apply_rule(kinds: Sequence[Kind], limit: float = math.inf) -> list[Kind]:
     """Choose the measured kinds that become integers, up to the limit of the error.
 
     Errors of different layers are taken to be independent, so that their squares add up. Kinds
-    with the least squared error for their share of the weights come first.
+    with the least squared error for their share of the weights come first. None becomes integers
+    under a negative limit, or where its error is not a number.
     """
-    total, left = sum(kind.error**2 for kind in kinds) or 1.0, limit**2
+    total, left = sum(kind.error**2 for kind in kinds) or 1.0, limit * abs(limit)
     chosen = set()
     for kind in sorted(kinds, key=lambda kind: kind.error**2 / kind.share):
         if kind.error**2 <= min(DEAR * kind.share * total, left):

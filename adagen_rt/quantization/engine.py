@@ -2,29 +2,23 @@
 
 from __future__ import annotations
 
-import math
-import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-
-import onnx_ir as ir
 
 from adagen_rt.backends.onnxruntime.session import OnnxRuntime
 from adagen_rt.engine.folder import EngineFolder, open_engine, staged_engine, write_manifest
-from adagen_rt.engine.onnx_check import external_files
-from adagen_rt.engine.precision import save_graph
+from adagen_rt.engine.manifest import Manifest
 from adagen_rt.errors import InputError
-from adagen_rt.quantization.card import CARD, Report, write_card
-from adagen_rt.quantization.choice import choose_kinds
-from adagen_rt.quantization.convolutions import measure_ranges
-from adagen_rt.quantization.errors import largest_error, relative_error, run_probes
-from adagen_rt.quantization.layers import quantize_layers
-from adagen_rt.quantization.probes import DECODER, record_probes
-from adagen_rt.types import Arrays
+from adagen_rt.quantization.card import CARD, write_card
+from adagen_rt.quantization.judge import Judgement, judge
+from adagen_rt.quantization.probes import DECODER, Generated, generate_probes
+from adagen_rt.quantization.twin import MeasuredGraph, Report, Tell, copy_graph
 
 #: Graphs that take nearly all of the time.
 GRAPHS = ("condition", "backbone", DECODER)
-Tell = Callable[[str], object]
+#: Largest error of a graph in a single evaluation.
+GRAPH_LIMIT = 0.15
 
 
 def quantize_engine(
@@ -37,13 +31,15 @@ def quantize_engine(
 ) -> EngineFolder:
     """Write an engine's twin whose large layers have 8-bit integer weights.
 
-    The layers that stay float32 are chosen by measurements (`quantization/choice.py`) on the
-    graphs' inputs in the generation of a few images.
+    The layers that stay float32 are chosen by measurements: of each kind of layer
+    (`quantization/choice.py`) on what the graphs are given in the generation of a few images, and
+    of the whole (`quantization/judge.py`). Where none can be integers, the twin is float32.
 
     Args:
         engine: A float32 engine.
         out: The folder of the twin; an engine that is there is replaced when all is done.
-        name: The twin's name; by default the engine's with ``-int8`` at its end.
+        name: The twin's name; by default the engine's with ``-int8`` at its end, or where no
+            layer can be integers, with ``-float32``.
         threads: CPU threads.
         progress: Called with a line about what happens next.
 
@@ -52,49 +48,86 @@ def quantize_engine(
     """
     if engine.manifest.dtype != "float32":
         raise InputError("engine", engine.manifest.dtype, "an engine of dtype float32")
-    named = engine.manifest.with_name(name or f"{engine.manifest.name}-int8")
+    engine.manifest.with_name(name or f"{engine.manifest.name}-float32")
     with staged_engine(Path(out)) as folder:
-        reports, graphs = {}, dict(engine.manifest.graphs)
-        runtime = OnnxRuntime(threads, prepack=False)
-        names = [name for name in GRAPHS if name in graphs]
-        progress("generating images to measure on")
-        probes = record_probes(engine, runtime, names, threads)
-        for name, spec in graphs.items():
-            source = engine.graph_file(name)
-            if name not in names:
-                _copy(source, folder)
-                continue
-            limit = engine.manifest.family.prediction_limit if name == "backbone" else math.inf
-            reports[name] = _quantize(source, folder, probes[name], runtime, limit, progress)
-            graphs[name] = spec.model_copy(update={"error": reports[name].largest})
-        manifest = named.model_copy(update={"graphs": graphs, "dtype": "int8"})
+        making = _Making(engine, folder, threads, progress)
+        judgement = making.settle()
+        manifest = making.describe(name)
         write_manifest(folder, manifest)
-        write_card(folder / CARD, manifest, reports)
+        write_card(folder / CARD, manifest, making.reports, judgement)
+    if manifest.dtype == "float32":
+        progress(f"no layer of {engine.manifest.name} can be integers: all weights stay float32")
     return open_engine(out)
 
 
-def _quantize(
-    source: Path,
-    folder: Path,
-    probes: Sequence[Arrays],
-    runtime: OnnxRuntime,
-    limit: float,
-    progress: Tell,
-) -> Report:
-    """Write one graph's twin into ``folder``."""
-    expected = run_probes(runtime.load(source), probes)
-    # Other graphs' convolutions embed patches; integers are too coarse for their wide ranges.
-    ranges = measure_ranges(source, probes, runtime) if source.stem == DECODER else {}
-    kinds = choose_kinds(source, probes, expected, ranges, runtime, limit, progress)
-    progress(f"writing {source.stem}, and comparing it with float32")
-    model = ir.load(source)
-    quantize_layers(model, [kind.name for kind in kinds if kind.integer], ranges)
-    target = folder / source.name
-    save_graph(model, target)
-    got = run_probes(runtime.load(target), probes)
-    return Report(kinds, relative_error(got, expected), largest_error(got, expected))
+@dataclass
+class _Making:
+    """A twin in the making.
 
+    Attributes:
+        engine: The float32 engine.
+        folder: The folder of the twin.
+        threads: CPU threads.
+        progress: Called with a line about what happens next.
+        reports: Measurements of the graphs as they were written last.
+    """
 
-def _copy(source: Path, folder: Path) -> None:
-    for name in (source.name, *external_files(source)):
-        shutil.copy(source.parent / name, folder / name)
+    engine: EngineFolder
+    folder: Path
+    threads: int
+    progress: Tell
+    reports: dict[str, Report] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.runtime = OnnxRuntime(self.threads, prepack=False)
+        self.names = [name for name in GRAPHS if name in self.engine.manifest.graphs]
+
+    def settle(self) -> Judgement:
+        """Write all graphs, with fewer integers until whole generations are near enough."""
+        for name in self.engine.manifest.graphs.keys() - set(self.names):
+            copy_graph(self.engine.graph_file(name), self.folder)
+        self.progress("generating images to measure on")
+        expected = generate_probes(self.engine, self.runtime, self.names, self.threads)
+        graphs = {name: self._measure(name, expected) for name in self.names}
+        limit = self.engine.manifest.family.generation_limit
+        limits = self._limits()
+        while True:
+            for name, bound in limits.items():
+                self.progress(f"writing {name}, and comparing it with float32")
+                self.reports[name] = graphs[name].write(self.folder, self.runtime, bound)
+            self.progress("generating the same images, and comparing them")
+            judgement = judge(self._generate(), expected)
+            limits = dict(self._stricter(limit))
+            if judgement.error <= limit or not limits:
+                return judgement
+            self.progress(f"images are off by {judgement.error:.2g}: more layers stay float32")
+
+    def describe(self, name: str | None) -> Manifest:
+        """Make the twin's manifest, named for what it is unless it is given a name."""
+        manifest, graphs = self.engine.manifest, dict(self.engine.manifest.graphs)
+        changed = {key: report for key, report in self.reports.items() if report.integers}
+        for key, report in changed.items():
+            graphs[key] = graphs[key].model_copy(update={"error": report.largest})
+        dtype = "int8" if changed else "float32"
+        named = manifest.with_name(name or f"{manifest.name}-{dtype}")
+        return named.model_copy(update={"graphs": graphs, "dtype": dtype})
+
+    def _measure(self, name: str, expected: Generated) -> MeasuredGraph:
+        source, probes = self.engine.graph_file(name), expected.probes[name]
+        return MeasuredGraph.of(source, probes, self.runtime, self.progress)
+
+    def _limits(self) -> Mapping[str, float]:
+        prediction = min(self.engine.manifest.family.prediction_limit, GRAPH_LIMIT)
+        return {name: prediction if name == "backbone" else GRAPH_LIMIT for name in self.names}
+
+    def _stricter(self, limit: float) -> Iterator[tuple[str, float]]:
+        """Yield half of the error of each graph that can be to blame for a failure."""
+        for name, report in self.reports.items():
+            # The decoder's own error is that of the images for the same latents.
+            blamed = name != DECODER or report.error > limit / 2
+            if report.integers and blamed:
+                yield name, report.error / 2 if report.error > 0 else -1.0
+
+    def _generate(self) -> Generated:
+        twin = EngineFolder(self.folder, self.engine.manifest, self.engine.hash)
+        return generate_probes(twin, self.runtime, (), self.threads)

@@ -1,4 +1,4 @@
-"""Inputs of an engine's graphs, recorded in a real generation."""
+"""What an engine's graphs are given in real generations, and what comes of these."""
 
 from __future__ import annotations
 
@@ -11,12 +11,13 @@ import numpy as np
 from adagen_rt.backends.base import Backend
 from adagen_rt.engine.folder import EngineFolder
 from adagen_rt.pipeline.stepwise import StepwisePipeline
+from adagen_rt.sampling.result import Images
 from adagen_rt.types import Arrays, Session
 
 #: Moments of a generation, from 0 to 1, at which a graph that runs at every step is recorded.
 MOMENTS = (0.25, 0.5, 0.75)
 DECODER = "decoder"
-#: Images whose decoding is recorded.
+#: Images that are generated, each of its own seed.
 IMAGES = 4
 
 
@@ -64,27 +65,39 @@ class Recording:
         return recorder
 
 
-def record_probes(
-    engine: EngineFolder, backend: Backend, names: Collection[str], threads: int
-) -> dict[str, list[Arrays]]:
-    """Record the inputs of graphs in a generation: at three moments, or at a graph's only run.
+@dataclass(frozen=True)
+class Generated:
+    """Whole generations, one sample each.
 
-    A decoder's inputs are of several images, because the ranges inside it are measured on them.
+    Attributes:
+        probes: Inputs of graphs by name; the decoder's are those of every sample.
+        images: The images (B, height, width, channels) uint8.
+    """
+
+    probes: dict[str, list[Arrays]]
+    images: Images
+
+
+def generate_probes(
+    engine: EngineFolder, backend: Backend, names: Collection[str], threads: int
+) -> Generated:
+    """Generate a few samples, and record the inputs of graphs: at three moments, or every run.
 
     Args:
         engine: The engine.
         backend: The backend that runs its graphs.
-        names: Names of the graphs to record.
+        names: Names of the graphs to record, besides the decoder.
         threads: CPU threads.
     """
     steps = engine.manifest.schedule.steps
     moments = {int(steps * moment) for moment in MOMENTS}
     wanted: dict[Path, Collection[int]] = {
-        engine.graph_file(name): moments if name == "backbone" else range(IMAGES) for name in names
+        engine.graph_file(name): moments if name == "backbone" else range(IMAGES)
+        for name in {*names, DECODER}
     }
     recording = Recording(backend, wanted)
     pipeline = StepwisePipeline(engine, backend=recording, threads=threads)
     samples = engine.manifest.condition.examples(IMAGES)
-    for number, sample in enumerate(samples[: IMAGES if DECODER in names else 1]):
-        pipeline.generate([sample], [number])
-    return {name: recording.recorders[engine.graph_file(name)].kept for name in names}
+    images = [pipeline.generate([sample], [seed]).images for seed, sample in enumerate(samples)]
+    probes = {name: recording.recorders[engine.graph_file(name)].kept for name in {*names, DECODER}}
+    return Generated(probes, np.concatenate(images))

@@ -14,6 +14,11 @@ import onnx_ir as ir
 MIN_ENTRIES = 1 << 12
 #: Scales below this would be lost in float32's subnormal numbers.
 MIN_SCALE = 1e-30
+#: A product's input stays float32 where its largest weight is so many times the median input's: in
+#: integers, the others would share the scale of that weight and vanish in its rounding.
+OUTLIER = 8.0
+#: Largest share of such inputs; where more stick out, large and small weights are simply mixed.
+MAX_OUTLIERS = 1 / 32
 #: Axes of a weight, by type of layer; those of a convolution are of images.
 _RANKS = {"MatMul": 2, "Gemm": 2, "Conv": 4}
 
@@ -66,8 +71,39 @@ def count_entries(nodes: Collection[ir.Node]) -> int:
     return sum(_entries(node) for node in nodes)
 
 
+def find_outliers(source: ir.Value, turned: bool = False) -> npt.NDArray[np.int64]:
+    """Find the inputs of a product whose weights are far larger than those of the others.
+
+    Args:
+        source: The weight.
+        turned: Whether the matrix is stored transposed.
+    """
+    assert source.const_value is not None
+    peaks = np.abs(_oriented(source.const_value, turned)).max(axis=1)
+    found = np.flatnonzero(peaks > OUTLIER * np.median(peaks))
+    return found if len(found) <= MAX_OUTLIERS * len(peaks) else found[:0]
+
+
+def store_floats(
+    model: ir.Model, source: ir.Value, inputs: npt.NDArray[np.int64], turned: bool = False
+) -> ir.Value:
+    """Store a weight's rows of some inputs as they are, once; arguments as for `store_integers`."""
+    tensor = source.const_value
+    assert tensor is not None
+    shape = [len(inputs), _shape(tensor, turned)[1]]
+
+    def floats() -> ir.TensorProtocol:
+        return ir.tensor(np.ascontiguousarray(_oriented(tensor, turned)[inputs]))
+
+    return add_initializer(model, f"{source.name}.float", ir.DataType.FLOAT, shape, floats)
+
+
 def store_integers(
-    model: ir.Model, source: ir.Value, channel: int, turned: bool = False
+    model: ir.Model,
+    source: ir.Value,
+    channel: int,
+    turned: bool = False,
+    without: npt.NDArray[np.int64] | None = None,
 ) -> ir.Value:
     """Store a weight's integers once, shared by all of its readers.
 
@@ -77,13 +113,14 @@ def store_integers(
         channel: Axis of the stored weight with a scale per entry; the largest integer of each
             entry is 127.
         turned: Whether to store a matrix transposed.
+        without: Inputs of a matrix whose weights are 0 here.
     """
     tensor = source.const_value
     assert tensor is not None
-    shape = [int(size) for size in tensor.shape.numpy()][:: -1 if turned else 1]
+    shape = _shape(tensor, turned)
 
     def integers() -> ir.TensorProtocol:
-        array = _oriented(tensor, turned)
+        array = _without(_oriented(tensor, turned), without)
         wide = [-1 if axis == channel else 1 for axis in range(array.ndim)]
         rounded = np.rint(array / channel_scales(array, channel).reshape(wide)).astype(np.int8)
         return ir.tensor(np.ascontiguousarray(rounded))
@@ -91,14 +128,20 @@ def store_integers(
     return add_initializer(model, f"{source.name}.int8", ir.DataType.INT8, shape, integers)
 
 
-def store_scales(model: ir.Model, source: ir.Value, channel: int, turned: bool = False) -> ir.Value:
+def store_scales(
+    model: ir.Model,
+    source: ir.Value,
+    channel: int,
+    turned: bool = False,
+    without: npt.NDArray[np.int64] | None = None,
+) -> ir.Value:
     """Store the scales of a weight's integers; arguments as for `store_integers`."""
     tensor = source.const_value
     assert tensor is not None
-    shape = [int(size) for size in tensor.shape.numpy()][:: -1 if turned else 1]
+    shape = _shape(tensor, turned)
 
     def scales() -> ir.TensorProtocol:
-        return ir.tensor(channel_scales(_oriented(tensor, turned), channel))
+        return ir.tensor(channel_scales(_without(_oriented(tensor, turned), without), channel))
 
     name = f"{source.name}.scale"
     return add_initializer(model, name, ir.DataType.FLOAT, [shape[channel]], scales)
@@ -107,6 +150,21 @@ def store_scales(model: ir.Model, source: ir.Value, channel: int, turned: bool =
 def _oriented(tensor: ir.TensorProtocol, turned: bool) -> npt.NDArray[np.float32]:
     array: npt.NDArray[np.float32] = tensor.numpy()
     return array.T if turned else array
+
+
+def _shape(tensor: ir.TensorProtocol, turned: bool) -> list[int]:
+    return [int(size) for size in tensor.shape.numpy()][:: -1 if turned else 1]
+
+
+def _without(
+    array: npt.NDArray[np.float32], inputs: npt.NDArray[np.int64] | None
+) -> npt.NDArray[np.float32]:
+    """Copy a matrix with zeros for some inputs, where there are any."""
+    if inputs is None or not len(inputs):
+        return array
+    rest: npt.NDArray[np.float32] = array.copy()
+    rest[inputs] = 0
+    return rest
 
 
 def channel_scales(weight: npt.NDArray[np.float32], channel: int) -> npt.NDArray[np.float32]:

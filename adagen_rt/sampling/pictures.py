@@ -1,4 +1,4 @@
-"""Images as pictures and files: a grid, a folder of PNGs, or arrays."""
+"""Images as grids, pictures and arrays, and the names of their files."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from adagen_rt.condition import take_rows
-from adagen_rt.errors import InputError, SampleError
-from adagen_rt.files import check_writable, replace_file, staged_files
+from adagen_rt.errors import InputError
+from adagen_rt.files import replace_file
 from adagen_rt.types import Arrays
 
 if TYPE_CHECKING:
@@ -53,28 +53,6 @@ def to_grid(images: Images, columns: int | None = None) -> Image:
     return to_picture(join_grid(images, columns))
 
 
-def check_target(field: str, path: Path, count: int, pixels: int) -> None:
-    """Refuse a path that images could not be written to.
-
-    Args:
-        field: What the caller calls it.
-        path: A name ending .png or .npz, or a folder.
-        count: Number of images.
-        pixels: Number of pixels of one image.
-
-    Raises:
-        InputError: The path has another ending, or cannot be written.
-    """
-    if is_folder(path):
-        check_writable(field, path, folder=True)
-        return
-    if path.suffix not in (".png", ".npz"):
-        raise InputError(field, str(path), "a name ending .png or .npz, or a folder")
-    if path.suffix == ".png":
-        check_grid(field, count, pixels)
-    check_writable(field, path)
-
-
 def check_grid(field: str, count: int, pixels: int) -> None:
     """Refuse a grid of more pixels than a picture can sensibly have."""
     most = MAX_GRID_PIXELS // pixels
@@ -82,31 +60,6 @@ def check_grid(field: str, count: int, pixels: int) -> None:
         raise InputError(
             field, f"{count} images", f"at most {most} in one picture; give a folder or .npz"
         )
-
-
-def save_images(path: Path, result: Result) -> list[Path]:
-    """Write the images that did not fail, in the format of the name's ending.
-
-    Args:
-        path: A name ending .png or .npz, or a folder.
-        result: The generated images.
-
-    Returns:
-        The files written.
-
-    Raises:
-        SampleError: All have failed.
-    """
-    if not result.good:
-        raise SampleError(min(result.failures.values()))
-    if is_folder(path):
-        return _save_folder(path, result)
-    if path.suffix == ".npz":
-        save_arrays(path, good_arrays(result))
-    else:
-        picture = to_grid(result.images[result.good])
-        replace_file(path, lambda temporary: picture.save(temporary, format="png"))
-    return [path]
 
 
 def good_arrays(result: Result) -> Arrays:
@@ -139,15 +92,6 @@ def image_name(result: Result, place: int, number: int, total: int) -> str:
     asked = result.condition.describe(result.rows, place) | {"seed": result.seeds[place]}
     parts = [f"{name}{value}" for name, value in asked.items()]
     return "-".join([f"{number:0{len(str(total - 1))}}", *parts])
-
-
-def _save_folder(folder: Path, result: Result) -> list[Path]:
-    names = []
-    with staged_files(folder) as staging:
-        for i in result.good:
-            names.append(f"{image_name(result, i, i, len(result))}.png")
-            to_picture(result.images[i]).save(staging / names[-1])
-    return [folder / name for name in names]
 
 
 def is_folder(path: Path) -> bool:

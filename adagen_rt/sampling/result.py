@@ -12,9 +12,10 @@ import numpy.typing as npt
 
 from adagen_rt.condition import ClassLabels, ConditionSpec, join_rows
 from adagen_rt.engine.manifest import ImageSpec
-from adagen_rt.sampling import display, pictures
+from adagen_rt.sampling import display
 from adagen_rt.sampling.loop import Decision, Timings
 from adagen_rt.sampling.memory import Memory
+from adagen_rt.sampling.origin import Origin
 from adagen_rt.sampling.request import Request
 from adagen_rt.sampling.rule import State, StepRule
 from adagen_rt.types import Arrays
@@ -26,7 +27,7 @@ Images = npt.NDArray[np.uint8]
 class Result:
     """Images and how they were made. A notebook shows them, and what was chosen.
 
-    Two are equal where everything but the time taken is.
+    Two are equal where everything but the time taken and the maker is.
 
     Attributes:
         condition: What the engine can be conditioned on.
@@ -41,6 +42,7 @@ class Result:
             and ``reward`` where they run), and the backbone rows evaluated.
         rewards: Reward of each image by the engine's reward model (B,) float32, NaN where a
             sample failed; None where the model did not run.
+        made_by: How a pipeline made them, which their files say; None of others.
     """
 
     condition: ConditionSpec
@@ -51,6 +53,7 @@ class Result:
     failures: dict[int, int]
     timings: Timings
     rewards: npt.NDArray[np.float32] | None = None
+    made_by: Origin | None = None
 
     def __len__(self) -> int:
         return len(self.seeds)
@@ -72,11 +75,25 @@ class Result:
         names = self.condition.names if isinstance(self.condition, ClassLabels) else ()
         return [names[label] if names else str(label) for label in self.labels.tolist()]
 
-    def save(self, path: str | Path) -> list[Path]:
-        """Write the images, but no failed ones.
+    @property
+    def origin(self) -> Origin:
+        """How the images were made, as far as it is known."""
+        return self.made_by or Origin.unknown(self.seeds)
+
+    def save(
+        self, path: str | Path, *, format: str | None = None, captions: bool = False
+    ) -> list[Path]:
+        """Write the images, but no failed ones, as ``adagen-rt generate`` writes them.
+
+        Every file says how its images were made, and ``adagen-rt generate --repeat`` makes them
+        again.
 
         Args:
-            path: A name ending .png (one grid) or .npz (arrays), or a folder (one PNG an image).
+            path: A name ending .png, .jpg or .webp (one grid) or .npz (arrays), or a folder (one
+                picture an image).
+            format: Format of the pictures in a folder: ``png`` (None is the same), ``jpg`` or
+                ``webp``.
+            captions: Whether class and seed stand under each image of a grid.
 
         Returns:
             The files written.
@@ -85,9 +102,12 @@ class Result:
             InputError: The path is none of these, or cannot be written.
             SampleError: All samples have failed.
         """
-        path = Path(path)
-        pictures.check_target("path", path, len(self), int(np.prod(self.images.shape[1:3])))
-        return pictures.save_images(path, self)
+        # Whoever takes the arrays does not wait for Pillow.
+        from adagen_rt.sampling.saving import check_target, save_images
+
+        path, pixels = Path(path), int(np.prod(self.images.shape[1:3]))
+        check_target("path", path, len(self), pixels, format)
+        return save_images(path, self, format, captions)
 
     def describe(self, place: int) -> str:
         """Tell what one image was made of, in a few words."""
@@ -100,7 +120,7 @@ class Result:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Result):
             return NotImplemented
-        compared = (spec.name for spec in fields(self) if spec.name != "timings")
+        compared = (one.name for one in fields(self) if one.name not in ("timings", "made_by"))
         return all(_same(getattr(self, name), getattr(other, name)) for name in compared)
 
     __hash__ = None  # type: ignore[assignment]

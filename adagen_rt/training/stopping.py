@@ -1,15 +1,39 @@
-"""How a loop that runs for hours is stopped without losing work."""
+"""How work of hours is stopped without losing it: by a time limit, or by a signal."""
 
 from __future__ import annotations
 
 import signal
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+class Deadline:
+    """A time limit that begins to run when it is made.
+
+    Args:
+        minutes: The limit; None for none.
+    """
+
+    def __init__(self, minutes: float | None) -> None:
+        self._minutes, self._started = minutes, time.monotonic()
+
+    @property
+    def minutes_left(self) -> float | None:
+        """Minutes that are left, 0 for none; None without a limit."""
+        if self._minutes is None:
+            return None
+        return max(0.0, self._minutes - (time.monotonic() - self._started) / 60)
+
+    @property
+    def over(self) -> bool:
+        """Whether the time is over."""
+        return self.minutes_left == 0
 
 
 class Stop:

@@ -3,6 +3,7 @@ import os
 import sys
 
 import pytest
+import running_tensorrt
 from manifests import refresh_hashes
 
 
@@ -105,3 +106,34 @@ def test_a_machine_without_a_gpu_is_told(refuse, tiny_engine, stand_in, monkeypa
     stand_in("tensorrt")
     monkeypatch.setattr("adagen_rt.backends.gpu.DRIVER", "libnothing.so.1")
     assert "no NVIDIA GPU" in refuse("build", tiny_engine, "--backend", "tensorrt")
+
+
+@pytest.mark.parametrize("where", ["cache", "out"])
+def test_plans_elsewhere_are_listed(run, own_engine, stand_in, monkeypatch, tmp_path, where):
+    stand_in("tensorrt-rtx")
+    monkeypatch.setenv("ADAGEN_CACHE", str(tmp_path / "cache"))
+    # The last one last, as the others bind its function when they are first imported.
+    for place in ("cli.list", "cli.support.checkup", "engine.folder"):
+        name = f"adagen_rt.{place}.shipped_engines"
+        monkeypatch.setattr(name, lambda: {"tiny": own_engine})
+    options = ("--out", tmp_path / "plans") if where == "out" else ()
+    assert build(run, own_engine, "--batch", "1", *options).exit_code == 0
+    assert not (own_engine / "plans").exists()
+    named = ("--plans", tmp_path / "plans") if where == "out" else ()
+    (plans,) = json.loads(run("inspect", own_engine, *named, "--json").stdout)["plans"]
+    assert plans["faults"] == []
+    assert plans["path"].startswith(str(tmp_path / ("plans" if where == "out" else "cache")))
+    if where == "cache":
+        (engine,) = json.loads(run("list", "--json").stdout)["engines"]
+        assert engine["plans"][0]["path"] == plans["path"]
+        assert "plans of tiny  tensorrt-rtx (current)" in run("doctor").stdout
+
+
+def test_generate_takes_plans_from_a_folder(run, refuse, own_engine, monkeypatch, tmp_path):
+    running_tensorrt.install(monkeypatch)
+    out, common = tmp_path / "plans", ("--engine", own_engine, "--count", 1, "--seed", 1)
+    run("build", own_engine, "--backend", "tensorrt", "--batch", "1", "--out", out)
+    common = (*common, "--backend", "tensorrt", "--out", tmp_path / "a.npz")
+    assert "there is no such file" in refuse("generate", *common)
+    done = run("generate", *common, "--plans", out)
+    assert done.exit_code == 0, done.output

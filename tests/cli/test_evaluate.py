@@ -3,6 +3,7 @@
 import json
 
 import pytest
+import running_tensorrt
 import yaml
 
 torch = pytest.importorskip("torch")
@@ -64,6 +65,24 @@ def test_sampling_options_are_told_and_used(run, engine, data):
     assert plain["scores"]["static"] != other["scores"]["static"]
 
 
+@pytest.mark.parametrize("backend", ["openvino", "tensorrt"])
+def test_another_backend_makes_the_images(run, engine, data, monkeypatch, tmp_path, backend):
+    if backend == "openvino":
+        pytest.importorskip("openvino")
+    common = ("evaluate", engine, "--data", data, "--samples", 10, "--schedule", "policy", "--json")
+    chosen = ("--backend", backend)
+    if backend == "tensorrt":
+        running_tensorrt.install(monkeypatch)
+        plans = tmp_path / "plans"
+        built = run("build", engine, "--backend", backend, "--batch", 8, "--out", plans)
+        assert built.exit_code == 0, built.output
+        chosen = (*chosen, "--plans", plans)
+    usual, other = (json.loads(run(*common, *more).stdout) for more in ((), chosen))
+    assert (usual["backend"], other["backend"]) == ("onnxruntime", backend)
+    expected = usual["scores"]["policy"]["fid"]
+    assert other["scores"]["policy"]["fid"] == pytest.approx(expected, rel=1e-2)
+
+
 def test_images_under_the_tuned_schedule(run, engine, refuse, tmp_path):
     traces = {}
     for flag in ("--static", "--tuned"):
@@ -91,6 +110,9 @@ def test_images_under_the_tuned_schedule(run, engine, refuse, tmp_path):
         (("--fidelity", 2), "fidelity: got 2.0"),
         (("--best-of", 2), "best_of needs the graph 'reward'"),
         (("--schedule", "best"), "--schedule"),
+        (("--provider", "foo"), "provider: got 'foo'"),
+        (("--device", "foo"), "--device: got 'foo'"),
+        (("--backend", "openvino", "--plans", "here"), "plans: got 'here'"),
     ],
 )
 def test_faults_are_one_line(refuse, engine, data, extra, named):

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 from tiny_engine import SIDE, STEPS
 
-from adagen_rt.cli.support.captions import LEAST_WIDTH, LINE
+from adagen_rt.sampling.captions import LEAST_WIDTH, LINE
 
 PICTURE = {"png": "PNG", "jpg": "JPEG", "jpeg": "JPEG", "webp": "WEBP", "gif": "GIF"}
 PLOT = {"png": b"\x89PNG", "svg": b"<?xml", "pdf": b"%PDF"}
@@ -81,7 +81,7 @@ def test_plots(generate, run, tiny_engine, suffix, tmp_path):
         (("--preview", "p.jpg"), "preview: got 'p.jpg', expected a name ending .png, .gif or .w"),
         (("--preview", "p"), "preview: got 'p'"),
         (("--plot", "s.docx"), "plot: got 's.docx', expected a name ending .png, .svg or .pdf"),
-        (("--format", "webp"), "format: got 'webp', expected a folder as --out"),
+        (("--format", "webp"), "format: got 'webp', expected a folder to write to"),
         (("--out", "a.jpg", "--count", 201), "out: got '201 images', expected at most 200"),
     ],
 )

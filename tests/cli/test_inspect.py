@@ -96,3 +96,25 @@ def test_an_engine_of_noise_is_not_said_to_adapt(run, tmp_path):
     page = run("inspect", folder).stdout
     assert "adapted" not in page
     assert "untrained policy: all weights are seeded noise" in page
+
+
+def test_a_fresh_policy_is_not_said_to_adapt(run, tmp_path):
+    pytest.importorskip("torch")
+    from tiny_recipes import tiny_networks, tiny_recipe
+
+    from adagen_rt.export import export_engine
+    from adagen_rt.serving.http.describe import describe_engine
+    from adagen_rt.training.checkpoint import save_weights
+
+    recipe, weights, engine = tiny_recipe("sit"), tmp_path / "weights", tmp_path / "engine"
+    networks = tiny_networks(recipe)
+    for name in ("backbone", "decoder"):
+        save_weights(getattr(networks, name).state_dict(), weights / f"{name}.safetensors")
+    export_engine(recipe, engine, weights=weights)
+    page = run("inspect", engine).stdout
+    assert "adapted" not in page
+    assert "the policy is fresh" in page
+    assert "the policy is fresh" in describe_engine(open_engine(engine).manifest)["schedule"]
+    out = ("--out", tmp_path / "a.png", "--count", 1)
+    assert "the policy is fresh" in run("generate", "--engine", engine, *out).stderr
+    assert run("generate", "--engine", engine, *out, "--static").stderr == ""

@@ -26,3 +26,10 @@ def test_an_integer_engine_is_refused_by_its_dtype(tmp_path):
     again = CliRunner().invoke(main, ["quantize", str(out), "--out", str(tmp_path / "other")])
     assert again.exit_code == 2
     assert "engine: got 'int8'" in again.stderr
+
+
+def test_an_engine_that_stays_float32_is_not_called_int8(tiny_engine, tmp_path):
+    out = tmp_path / "twin"
+    done = CliRunner().invoke(main, ["quantize", str(tiny_engine), "--out", str(out)])
+    assert done.exit_code == 0, done.output
+    assert done.stdout == f"written: {out}, wholly float32: no layer can be integers\n"

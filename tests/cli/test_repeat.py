@@ -9,8 +9,8 @@ import pytest
 from PIL import Image
 from tiny_engine import CLASSES, STEPS, Options, build_tiny_engine
 
-from adagen_rt.cli.support.metadata import read_facts
 from adagen_rt.engine.folder import sha256
+from adagen_rt.sampling.facts import read_facts
 
 #: Options that change images.
 CHOICES = ("--steps", 5, "--refine", 2, "--best-of", 3, "--fidelity", 0.25)
@@ -70,6 +70,22 @@ def test_a_trace_and_a_static_schedule(made, again, tmp_path):
     out = tmp_path / "b.npz"
     again(tmp_path / "t.json", "--out", out)
     np.testing.assert_array_equal(pixels(out), pixels(tmp_path / "a.npz"))
+
+
+@pytest.mark.parametrize("option", ["--json", "--json-lines"])
+@pytest.mark.parametrize("count", [1, 3])
+def test_what_was_printed(made, again, tmp_path, option, count):
+    choices = ("--count", count, "--label", "square", *CHOICES)
+    (tmp_path / "printed.txt").write_text(made(*choices, option, "--out", "a.npz").stdout)
+    out = tmp_path / "b.npz"
+    again(tmp_path / "printed.txt", "--out", out)
+    np.testing.assert_array_equal(pixels(out), pixels(tmp_path / "a.npz"))
+
+
+def test_lines_of_two_runs_are_no_run(made, refuse, tmp_path):
+    lines = [made("--count", 1, "--json-lines", *more).stdout for more in ((), ("--steps", 5))]
+    (tmp_path / "both.txt").write_text("".join(lines))
+    assert "repeat: got" in refuse("generate", "--repeat", tmp_path / "both.txt")
 
 
 def test_what_a_file_says(made, judged_engine, tmp_path):

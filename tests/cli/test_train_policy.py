@@ -13,7 +13,10 @@ from adagen_rt.export.description import describe_image
 from adagen_rt.export.recipe import load_recipe
 from adagen_rt.pipeline.load import load
 
-QUICK = ("updates=2", "trajectories=10", "epochs=1", "minibatch=10", "save_every=1")
+QUICK = (
+    *("updates=2", "trajectories=10", "epochs=1", "save_every=1", "std_drops=[]"),
+    *("discriminator.steps=1", "discriminator.batch_size=10"),
+)
 
 
 @pytest.fixture

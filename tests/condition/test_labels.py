@@ -1,7 +1,10 @@
+import unicodedata
+
 import numpy as np
 import pytest
 from pydantic import ValidationError
 
+from adagen_rt.cli.support.classes import expand_label
 from adagen_rt.condition import ClassLabels
 from adagen_rt.errors import InputError
 
@@ -55,9 +58,24 @@ def test_classes_without_names_have_numbers_alone():
         labels.parse(["circle"])
 
 
-def test_a_name_wins_over_a_number():
-    labels = ClassLabels(count=3, names=("2", "1", "0"))
-    np.testing.assert_array_equal(labels.parse(["2", 2])["labels"], [0, 2])
+@pytest.mark.parametrize("names", ["NFC", "NFD"])
+@pytest.mark.parametrize("given", ["NFC", "NFD"])
+def test_names_are_found_in_any_normal_form(names, given):
+    """macOS and some editors write an accent as a letter of its own, which looks the same."""
+    known = [unicodedata.normalize(names, name) for name in ("Bär", "Échelle", "\u1e9b\u0323")]
+    labels = ClassLabels(count=3, names=tuple(known))
+    asked = [unicodedata.normalize(given, name) for name in ("bär", "éCHELLE", "\u1e9b\u0323")]
+    np.testing.assert_array_equal(labels.parse(asked)["labels"], [0, 1, 2])
+
+
+def test_a_text_that_is_one_class_s_name_and_another_s_number_is_refused():
+    labels = ClassLabels(count=3, names=("2", "1", "20"))
+    np.testing.assert_array_equal(labels.parse([2, "1", "20", 0])["labels"], [2, 1, 2, 0])
+    line = r"label: got '2', .*name of class 0 and the number of class 2; .*0-0 or 2-2"
+    with pytest.raises(InputError, match=line):
+        labels.parse(["2"])
+    assert [*expand_label(labels, "2-2")] == [2]
+    assert [*expand_label(labels, "0-0")] == [0]
 
 
 def test_the_null_twin_is_one_past_the_classes(labels):

@@ -16,9 +16,10 @@ PAGES += [*sorted((ROOT / "docs").glob("*.md")), *sorted((ROOT / "benchmarks").r
 
 def commands():
     """Every line of a page's code that calls the command, and the page."""
+    call = r"^    (?! *->).*?((?:adagen-rt|-m adagen_rt) [a-z].*)$"
     for page in PAGES:
         text = page.read_text("utf-8").replace("\\\n", " ")
-        for line in re.findall(r"^    (?! *->).*?((?:adagen-rt|-m adagen_rt) [a-z].*)$", text, re.M):
+        for line in re.findall(call, text, re.M):
             yield pytest.param(line, id=f"{page.stem}: {' '.join(line.split())[:60]}")
 
 

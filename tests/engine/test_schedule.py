@@ -123,6 +123,13 @@ def test_smoothing_weighs_the_previous_smoothed_value():
     np.testing.assert_allclose(run(schedule, raw)[:, 0, 0], np.log1p(np.exp(smoothed)), rtol=1e-5)
 
 
+def test_a_residual_is_written_only_where_there_is_none():
+    for residual in (True, False):
+        spec = MASKGIT.model_copy(update={"residual": residual})
+        assert ("residual" in spec.model_dump()) != residual
+        assert ScheduleSpec.model_validate_json(spec.model_dump_json()) == spec
+
+
 def test_the_first_call_ignores_what_came_before():
     schedule = Schedule(one_action("softplus", Ramp(), smoothing=0.8), 8, 8)
     raw, step = np.ones((1, 1), np.float32), np.array([0])

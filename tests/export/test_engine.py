@@ -87,7 +87,9 @@ def test_wrong_weights_leave_the_older_engine(tmp_path, exported, fault):
 
 
 def test_a_graph_that_disagrees_is_not_shipped(tmp_path, monkeypatch):
-    monkeypatch.setattr(verify, "TOLERANCE", dict.fromkeys(verify.TOLERANCE, 1e-12))
+    monkeypatch.setattr(
+        verify, "TOLERANCE", dict.fromkeys(verify.TOLERANCE, verify.Tolerance(1e-12, 1e-12))
+    )
     with pytest.raises(ExportError, match="differs from PyTorch"):
         export_engine(tiny_recipe("maskgit"), tmp_path / "engine", seeded="tiny")
     assert not (tmp_path / "engine").exists()

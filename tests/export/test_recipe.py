@@ -7,8 +7,10 @@ torch = pytest.importorskip("torch")
 import json
 
 import yaml
+from pydantic import ValidationError
 from tiny_recipes import tiny_recipe
 
+from adagen_rt.engine.validation import describe_faults
 from adagen_rt.errors import RecipeError
 from adagen_rt.export.recipe import Recipe, build, load_recipe
 from adagen_rt.families.diffusion.solvers import DEFAULT_SOLVER, SOLVERS
@@ -107,6 +109,8 @@ def test_demo_recipes_say_how_they_are_trained(path):
         ({"policy": None, "files__critic": "c.pt"}, "files.critic: got a file, expected none"),
         ({"policy__refinement_std": 0}, "policy.refinement_std: Input should be greater than 0"),
         ({"policy__hidden": 0}, "policy.hidden: Input should be greater"),
+        ({"policy__grid": 0}, "policy.grid: Input should be greater"),
+        ({"schedule__residual": "some"}, "schedule.residual: Input should be a valid boolean"),
         ({"training__tokenizer": None}, "training.tokenizer: Field required"),
         ({"solver": "euler"}, "solver: got 'euler', expected none here"),
     ],
@@ -118,6 +122,43 @@ def test_a_wrong_field_is_one_line_that_names_it(tmp_path, changes, message):
     assert str(caught.value).startswith(f"{path}: ")
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("family", "changes", "named"),
+    [
+        (
+            "dit",
+            {"backbone": {"size": [8, 16]}},
+            "backbone: size: got [8, 16], expected one",
+        ),
+        (
+            "maskgit",
+            {"backbone": {"tokens": [8, 16]}},
+            "tokens: got [8, 16], expected one",
+        ),
+        ("maskgit", {"backbone": {"tokens": 128}}, "backbone: tokens: got 128, expected a square"),
+        (
+            "var",
+            {"backbone": {"scales": [1, [2, 4]]}},
+            "backbone: scales.1: got [2, 4]",
+        ),
+        (
+            "var",
+            {"decoder": {"scales": [1, [2, 4]]}},
+            "decoder: scales.1: got [2, 4]",
+        ),
+    ],
+)
+def test_height_and_width_are_refused_in_words(family, changes, named):
+    content = tiny_recipe(family).model_dump(mode="json", exclude_none=True)
+    for section, values in changes.items():
+        content[section] = {**content[section], **values}
+    with pytest.raises(ValidationError) as caught:
+        Recipe.model_validate(content)
+    line = describe_faults(caught.value)
+    assert named in line
+    assert "images are square" in line
 
 
 def written(tmp_path, family, **changes):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from golden_data import POLICY_SCALE, TAG, seeded
@@ -43,18 +44,21 @@ _SMALL_DECODERS = {
 _DECODER_TAGS = {"var": "var/vae"}
 
 
-def golden_recipe(name: str) -> Recipe:
-    """A published recipe at the golden size."""
+def golden_recipe(name: str, **grid: Any) -> Recipe:
+    """A published recipe at the golden size; sizes of its grid may be others."""
     recipe = load_recipe(RECIPES / f"{name}.yaml")
     sizes = _SIZES[name]
     content = recipe.model_dump()
-    content["backbone"] = {**vars(recipe.backbone), **sizes["backbone"]}
+    content["backbone"] = {**vars(recipe.backbone), **sizes["backbone"], **grid}
     content["decoder"] = {
         **vars(recipe.decoder),
         **_SMALL_DECODERS[name],
         **sizes.get("decoder", {}),
     }
     content["schedule"]["steps"] = sizes["steps"]
+    if scales := grid.get("scales"):
+        content["decoder"] |= {"scales": scales, "phis": ()}
+        content["schedule"]["steps"] = len(scales)
     return Recipe.model_validate(content)
 
 
@@ -64,9 +68,10 @@ def export_golden(
     policy_scale: dict[str, float] = POLICY_SCALE,
     dtype: Dtype = "float32",
     tag: str = TAG,
+    **grid: Any,
 ) -> EngineFolder:
-    """Export a golden network with its seeded weights."""
-    recipe = golden_recipe(name)
+    """Export a golden network with its seeded weights; `grid` as for `golden_recipe`."""
+    recipe = golden_recipe(name, **grid)
     family = recipe.family
 
     def make() -> Networks:

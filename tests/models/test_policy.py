@@ -7,7 +7,13 @@ torch = pytest.importorskip("torch")
 
 from golden_data import POLICY_SCALE, deviation, golden, normal, seeded
 
-from adagen_rt.models.policy import MultiScalePolicy, PolicyConfig, PolicyNetwork, make_critic
+from adagen_rt.models.policy import (
+    MultiScalePolicy,
+    PolicyConfig,
+    PolicyNetwork,
+    make_critic,
+    over_tokens,
+)
 
 
 @pytest.mark.parametrize("name", ["maskgit", "dit", "sit", "var_d16", "var_d30"])
@@ -97,3 +103,17 @@ def test_the_critic_starts_as_its_policy_does():
     assert make_critic(fresh("xavier")).config.initialisation == "xavier"
     assert not make_critic(fresh("xavier")).adaLN1.adaLN_modulation[1].weight.any()
     assert make_critic(fresh("plain")).adaLN1.adaLN_modulation[1].weight.any()
+
+
+@pytest.mark.parametrize("side", [4, 6, 8, 9])
+def test_features_of_another_side_are_averaged_to_the_grid(side):
+    network = PolicyNetwork(PolicyConfig(actions=2, features=8, grid=4, hidden=16)).eval()
+    torch.nn.init.normal_(network.linear3.weight)
+    features, step = torch.randn(3, side * side, 8), torch.tensor([0, 2, 1])
+    maps = features.transpose(1, 2).unflatten(2, (side, side))
+    pooled = torch.nn.functional.interpolate(maps, size=(4, 4), mode="area")
+    fitted = over_tokens(network, side * side)
+    assert (fitted is network) == (side == 4)
+    with torch.no_grad():
+        expected = network(pooled.flatten(2).transpose(1, 2), step)
+        np.testing.assert_allclose(fitted(features, step), expected, atol=1e-5)

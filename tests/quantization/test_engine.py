@@ -25,6 +25,7 @@ def twins(request, tmp_path_factory):
 def test_the_twin_is_smaller_and_says_what_it_is(twins):
     original, twin = twins
     assert twin.manifest.dtype == "int8"
+    assert twin.manifest.name == f"{original.manifest.name}-int8"
     assert twin.manifest.family == original.manifest.family
     sizes = [(e.graph_file("backbone")).stat().st_size for e in twins]
     assert sizes[1] < ENGINES[original.manifest.name] * sizes[0]
@@ -39,8 +40,10 @@ def test_the_card_lists_every_kind(twins):
     card = (twin.path / "README.md").read_text()
     assert twin.manifest.name in card
     assert "| int8 |" in card
-    shares = [float(line.split("|")[2].rstrip(" %")) for line in card.splitlines() if "%" in line]
-    graphs = card.count("## ")
+    layers = card.split("## Whole generations")[1]
+    rows = [line for line in layers.splitlines() if line.startswith("| `")]
+    shares = [float(row.split("|")[2].rstrip(" %")) for row in rows]
+    graphs = layers.count("\n## ")
     assert sum(shares) == pytest.approx(100 * graphs, abs=1)
     assert "README.md" not in twin.manifest.files
 

@@ -7,7 +7,7 @@ ir = pytest.importorskip("onnx_ir", reason="needs the extra int8")
 
 from adagen_rt.backends.onnxruntime.session import OnnxRuntime
 from adagen_rt.quantization.layers import layer_kinds, quantize_layers
-from adagen_rt.quantization.weights import count_entries
+from adagen_rt.quantization.weights import count_entries, find_outliers
 
 INPUTS, OUTPUTS = 80, 96
 
@@ -98,6 +98,42 @@ def test_a_column_of_zeros_stays_zero(tmp_path):
     got = run(model, np.ones((2, INPUTS), np.float32), tmp_path)
     assert np.all(got[:, 7] == 0)
     assert np.all(np.isfinite(got))
+
+
+def with_outlier(make, factor):
+    """The same layer, with the weights of input 7 far larger than all others."""
+    model = make()
+    weight = next(v for v in model.graph.initializers.values() if v.name.endswith("weight"))
+    array = weight.const_value.numpy().copy()
+    (array.T if make is layer else array)[7] *= factor
+    weight.const_value = ir.tensor(array)
+    return model
+
+
+@pytest.mark.parametrize("make", [product, layer])
+def test_an_input_whose_weights_stick_out_stays_float(make, tmp_path):
+    x = np.random.default_rng(2).normal(size=(5, INPUTS)).astype(np.float32)
+    x[:, 7] *= 1e-2
+    expected = run(with_outlier(make, 300), x, tmp_path)
+    model = with_outlier(make, 300)
+    quantize_layers(model, layer_kinds(model, {}), {})
+    got = run(model, x, tmp_path)
+    error = np.sqrt(np.mean((got - expected) ** 2)) / expected.std()
+    assert 1e-3 < error < 1.5e-2  # in integers all others would be rounded to 0
+    floats = next(v for v in model.graph.initializers.values() if v.name.endswith(".float"))
+    assert list(floats.const_value.shape) == [1, OUTPUTS]
+    onnx.checker.check_model(ir.to_proto(model), full_check=True)
+
+
+@pytest.mark.parametrize(("factor", "count"), [(1, 0), (3, 0), (300, 1)])
+def test_few_inputs_stick_out(factor, count):
+    model = with_outlier(product, factor)
+    (weight,) = model.graph.initializers.values()
+    assert len(find_outliers(weight)) == count
+    array = weight.const_value.numpy().copy()
+    array[:10] *= 300
+    weight.const_value = ir.tensor(array)
+    assert len(find_outliers(weight)) == 0  # an eighth of all
 
 
 def test_the_result_is_standard_onnx():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,10 @@ from adagen_rt.errors import AdagenError, EngineError, MissingExtraError
 from adagen_rt.system import has_vnni, return_freed_memory
 from adagen_rt.types import Arrays
 
+#: A run of so many times fewer rows than the largest before it gives back the memory of those.
+SMALLER = 2
+#: Shapes and dtypes of a run's outputs by name.
+Outputs = dict[str, tuple[tuple[int, ...], Any]]
 #: Packages that install into the same folder, so that the last one overwrites parts of the other.
 PACKAGES = ("onnxruntime", "onnxruntime-gpu")
 
@@ -153,7 +158,10 @@ def _sizes(model: onnx.ModelProto) -> int:
 
 
 class OnnxSession:
-    """A session that writes into its own buffers, which grow to the largest batch seen.
+    """A session that writes into its own buffers, which are as large as recent batches want.
+
+    ONNX Runtime keeps the memory of its largest run, and so do the buffers. Both give it back after
+    a new shape, and after a run of at most half the rows (the first axis of the first output).
 
     Args:
         session: ONNX Runtime's session.
@@ -164,8 +172,9 @@ class OnnxSession:
         self._session, self._shrink = session, shrink
         self._inputs = [node.name for node in session.get_inputs()]
         self._outputs = [node.name for node in session.get_outputs()]
-        self._shapes: dict[tuple[tuple[int, ...], ...], dict[str, tuple[int, ...]]] = {}
+        self._shapes: dict[tuple[tuple[int, ...], ...], Outputs] = {}
         self._buffers: Arrays = {}
+        self._rows = 0
 
     def run(self, inputs: Arrays) -> Arrays:
         """Compute the outputs by name; they stay valid until the next call."""
@@ -176,11 +185,16 @@ class OnnxSession:
             binding.bind_cpu_input(name, array)
         if shapes not in self._shapes:
             return self._first_run(binding, shapes)
-        outputs = {name: self._view(name, shape) for name, shape in self._shapes[shapes].items()}
+        expected = self._shapes[shapes]
+        options = self._shrink if self._fit(expected) else None
+        outputs = {
+            name: self._buffers[name][: math.prod(shape)].reshape(shape)
+            for name, (shape, _) in expected.items()
+        }
         for name, array in outputs.items():
             address = array.__array_interface__["data"][0]
             binding.bind_output(name, "cpu", 0, array.dtype, array.shape, address)
-        self._session.run_with_iobinding(binding)
+        self._session.run_with_iobinding(binding, options)
         return outputs
 
     def _first_run(self, binding: Any, shapes: tuple[tuple[int, ...], ...]) -> Arrays:
@@ -192,11 +206,18 @@ class OnnxSession:
             binding.bind_output(name, "cpu")
         self._session.run_with_iobinding(binding, self._shrink)
         outputs = dict(zip(self._outputs, binding.copy_outputs_to_cpu(), strict=True))
-        self._shapes[shapes] = {name: array.shape for name, array in outputs.items()}
-        for name, array in outputs.items():
-            if name not in self._buffers or self._buffers[name].size < array.size:
-                self._buffers[name] = np.empty(array.size, array.dtype)
+        self._shapes[shapes] = {name: (array.shape, array.dtype) for name, array in outputs.items()}
+        self._fit(self._shapes[shapes])
         return outputs
 
-    def _view(self, name: str, shape: tuple[int, ...]) -> Any:
-        return self._buffers[name][: int(np.prod(shape))].reshape(shape)
+    def _fit(self, outputs: Outputs) -> bool:
+        """Make the buffers fit; tell whether the run has far fewer rows than the largest before."""
+        shape, _ = next(iter(outputs.values()))
+        rows = shape[0] if shape else 1
+        fewer = SMALLER * rows <= self._rows
+        for name, (shape, dtype) in outputs.items():
+            size, buffer = math.prod(shape), self._buffers.get(name)
+            if fewer or buffer is None or buffer.size < size:
+                self._buffers[name] = np.empty(size, dtype)
+        self._rows = rows if fewer else max(rows, self._rows)
+        return fewer

@@ -3,6 +3,7 @@
 modules.py    the two modules with one API, tensorrt and tensorrt_rtx
 profiles.py   the fixed shapes that each graph is called with
 record.py     the record of a set of plans, and the checks against it
+places.py     where the plans of an engine lie
 build.py      builds a set of plans of an engine, whole or not at all
 network.py    builds one plan of one graph
 runtime.py    a set of plans on a GPU

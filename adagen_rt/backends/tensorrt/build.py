@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -12,6 +11,7 @@ from pathlib import Path
 
 from adagen_rt.backends.tensorrt.modules import Module, find_module
 from adagen_rt.backends.tensorrt.network import PlanJob, build_plan
+from adagen_rt.backends.tensorrt.places import check_target_folder
 from adagen_rt.backends.tensorrt.profiles import graph_profiles
 from adagen_rt.backends.tensorrt.record import (
     RECORD,
@@ -19,7 +19,6 @@ from adagen_rt.backends.tensorrt.record import (
     PlanSpec,
     Record,
     plan_file,
-    plans_folder,
     read_record,
     write_record,
 )
@@ -46,6 +45,7 @@ class BuildOrder:
         target: Compute capability that the plans are for, or `PORTABLE`.
         dtype: Precision of the matrix products.
         batches: Samples of each batch bucket, ascending.
+        folder: Where the plans go.
     """
 
     engine: EngineFolder
@@ -53,11 +53,7 @@ class BuildOrder:
     target: str
     dtype: Dtype
     batches: tuple[int, ...]
-
-    @property
-    def folder(self) -> Path:
-        """Folder of the plans."""
-        return plans_folder(self.engine, self.module.name)
+    folder: Path
 
 
 def build_plans(
@@ -66,6 +62,7 @@ def build_plans(
     *,
     batches: Sequence[int] = (1, 4, 8),
     dtype: Dtype | None = None,
+    out: Path | None = None,
     progress: Progress = lambda graph, phase, done, steps: None,
 ) -> Path:
     """Build the plans of all graphs of an engine.
@@ -77,6 +74,8 @@ def build_plans(
         backend: ``tensorrt``, for this machine's GPU, or ``tensorrt-rtx``, which needs none.
         batches: Numbers of samples to have an optimisation profile for.
         dtype: Precision of the matrix products; None takes the engine's own.
+        out: A folder for the plans of any number of engines; None takes the engine's own or, for
+            an engine that came with the package or cannot be written to, the user's cache.
         progress: Told about the progress.
 
     Returns:
@@ -88,7 +87,7 @@ def build_plans(
         DeviceError: The backend builds for this machine's GPU, and there is none.
         PlanError: TensorRT cannot build a graph.
     """
-    order = _check(engine, backend, batches, dtype)
+    order = _check(engine, backend, batches, dtype, out)
     graphs = engine.manifest.graphs
     profiles = {graph: graph_profiles(engine.manifest, graph, order.batches) for graph in graphs}
     timings = _older_timings(order)
@@ -108,7 +107,11 @@ def build_plans(
 
 
 def _check(
-    engine: EngineFolder, backend: str, batches: Sequence[int], dtype: Dtype | None
+    engine: EngineFolder,
+    backend: str,
+    batches: Sequence[int],
+    dtype: Dtype | None,
+    out: Path | None,
 ) -> BuildOrder:
     module = find_module(backend)
     if not 1 <= len(batches) <= MAX_BATCHES:
@@ -121,9 +124,8 @@ def _check(
         raise InputError("dtype", dtype, f"{own}, as the engine has; export it in {dtype}")
     module.load()
     target = module.target()
-    if not os.access(engine.path, os.W_OK):
-        raise InputError("engine", str(engine.path), "a folder that can be written, for its plans")
-    return BuildOrder(engine, module, target, dtype or own, tuple(sorted(checked)))
+    folder = check_target_folder(engine, module.name, out)
+    return BuildOrder(engine, module, target, dtype or own, tuple(sorted(checked)), folder)
 
 
 def _older_timings(order: BuildOrder) -> bytes:

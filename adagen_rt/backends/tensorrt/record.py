@@ -1,6 +1,6 @@
 """The record of a set of plans, and the checks of plans against it.
 
-A set is a folder, `plans/BACKEND/` of an engine: one plan per graph, and `record.json`.
+A set is a folder named after its backend: one plan per graph, and `record.json`.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from adagen_rt.backends.tensorrt.modules import PORTABLE
-from adagen_rt.engine.folder import EngineFolder, sha256
+from adagen_rt.engine.folder import sha256
 from adagen_rt.engine.manifest import Dtype, FileName, Manifest, Sha256
 from adagen_rt.engine.validation import describe_faults
 from adagen_rt.errors import PlanError
 
-PLANS, RECORD, TIMINGS = "plans", "record.json", "timing.cache"
+RECORD, TIMINGS = "record.json", "timing.cache"
 #: Largest record in bytes; a real one names a few graphs and is far smaller.
 MAX_RECORD_BYTES = 1 << 20
 
@@ -64,11 +64,6 @@ class Record(_Spec):
     batches: tuple[Annotated[int, Field(ge=1)], ...] = Field(min_length=1)
     plans: dict[FileName, PlanSpec]
     files: dict[FileName, Sha256]
-
-
-def plans_folder(engine: EngineFolder, backend: str) -> Path:
-    """Return the folder of a backend's plans of an engine."""
-    return engine.path / PLANS / backend
 
 
 def plan_file(graph: str) -> str:

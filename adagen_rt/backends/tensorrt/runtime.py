@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any
 
 from adagen_rt.backends.gpu import compute_capability
 from adagen_rt.backends.tensorrt.graph import PlanGraph
 from adagen_rt.backends.tensorrt.jit_cache import JitCache
 from adagen_rt.backends.tensorrt.modules import find_module, last_errors, make_logger
+from adagen_rt.backends.tensorrt.places import find_folder
 from adagen_rt.backends.tensorrt.profiles import Shapes
 from adagen_rt.backends.tensorrt.record import (
     Record,
     mismatches,
-    plans_folder,
     read_plan,
     read_record,
 )
@@ -23,13 +24,15 @@ from adagen_rt.engine.folder import EngineFolder
 from adagen_rt.errors import InputError, PlanError
 
 
-def open_sessions(engine: EngineFolder, backend: str) -> tuple[PlanGraphs, Driver, int]:
+def open_sessions(
+    engine: EngineFolder, backend: str, plans: Path | None = None
+) -> tuple[PlanGraphs, Driver, int]:
     """Open an engine's plans on this machine's GPU; see `adagen_rt.backends`."""
     find_module(backend).load()
     driver = open_driver(extra=backend)
-    plans = Plans(engine, backend)
+    opened = Plans(engine, backend, plans)
     stream = driver.new_stream()
-    return PlanGraphs(plans, driver, stream), driver, stream
+    return PlanGraphs(opened, driver, stream), driver, stream
 
 
 class Plans:
@@ -42,22 +45,25 @@ class Plans:
     Args:
         engine: The engine.
         backend: ``tensorrt`` or ``tensorrt-rtx``.
+        root: Folder with the plans of any number of engines; None looks beside the engine and
+            in the user's cache.
 
     Raises:
-        InputError: There is no such backend.
+        InputError: There is no such backend or folder.
         MissingExtraError: It is not installed.
         DeviceError: There is no GPU, or none that the backend supports.
         PlanError: There are no plans, or they are damaged or made for something else.
     """
 
-    def __init__(self, engine: EngineFolder, backend: str) -> None:
+    def __init__(self, engine: EngineFolder, backend: str, root: Path | None = None) -> None:
         self.backend = backend
         self._module = find_module(backend)
         self._trt = self._module.load()
         capability = compute_capability()
         self._module.check_capability(capability)
         self._engine = engine
-        self._folder = plans_folder(engine, backend)
+        self._root = root
+        self._folder = find_folder(engine, backend, root)
         self._logger = make_logger(self._trt)
         with self._advice():
             self._record = self._read_record(capability)
@@ -116,9 +122,10 @@ class Plans:
         try:
             yield
         except PlanError as error:
+            out = "" if self._root is None else f" --out {self._root}"
             raise PlanError(
                 f"{error}; build the plans again with: adagen-rt build {self._engine.path} "
-                f"--backend {self._module.name}"
+                f"--backend {self._module.name}{out}"
             ) from None
 
     def _read_record(self, capability: str) -> Record:

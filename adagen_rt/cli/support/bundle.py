@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from adagen_rt.engine.folder import RECIPE_FILE
 from adagen_rt.errors import RecipeError
 from adagen_rt.files import replace_file
 
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
 POLICY_FILE = "policy.safetensors"
 CRITIC_FILE = "critic.safetensors"
 DISCRIMINATOR_FILE = "discriminator.safetensors"
-RECIPE_FILE = "recipe.yaml"
 
 
 def trained_recipe(path: Path, steps: int | None, smoothing: float | None) -> Recipe:

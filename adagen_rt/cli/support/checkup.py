@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import platform
 from importlib import metadata
+from pathlib import Path
 from typing import Any
 
 from adagen_rt.backends.gpu import compute_capability
 from adagen_rt.backends.onnxruntime.providers import installed_plugins
 from adagen_rt.backends.onnxruntime.session import import_onnxruntime, installed_packages
 from adagen_rt.backends.tensorrt.modules import MODULES, Module
-from adagen_rt.engine.folder import shipped_engines
-from adagen_rt.errors import DeviceError, MissingExtraError
+from adagen_rt.cli.support.plans import describe_plans
+from adagen_rt.engine.folder import open_engine, shipped_engines
+from adagen_rt.errors import AdagenError, DeviceError, MissingExtraError
 from adagen_rt.native import load_kernels
 from adagen_rt.ops.structs import check_sizes
-from adagen_rt.system import available_threads, cpu_features
+from adagen_rt.system import available_threads, cache_folder, cpu_features
 
 #: Optional packages: for training and export, plots, NVIDIA GPUs, serving.
 OPTIONAL = ("torch", "matplotlib", "onnx-ir", "pycuda", "cuda-bindings", "fastapi")
@@ -41,6 +43,8 @@ def examine() -> dict[str, Any]:
         "plugins": installed_plugins(),
         "packages": {name: version(name) for name in OPTIONAL},
         "engines": {name: str(path) for name, path in shipped_engines().items()},
+        "plans": {name: examine_plans(path) for name, path in shipped_engines().items()},
+        "cache": str(cache_folder()),
         "usable": kernels["problem"] is None and backend["problem"] is None,
     }
 
@@ -90,6 +94,15 @@ def examine_tensorrt(module: Module) -> dict[str, Any]:
         return {**found, "version": module.load().__version__, "problem": None}
     except Exception as error:  # a damaged install can fail in any way
         return {**found, "problem": " ".join(str(error).split())}
+
+
+def examine_plans(path: Path) -> list[str]:
+    """Examine which TensorRT plans of an engine there are, and whether they can be used."""
+    try:
+        sets = describe_plans(open_engine(path))
+    except AdagenError as error:
+        return [str(error)]
+    return [f"{one['backend']} ({'stale' if one['faults'] else 'current'})" for one in sets]
 
 
 def version(package: str) -> str | None:

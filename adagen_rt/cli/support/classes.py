@@ -40,11 +40,10 @@ def expand_label(classes: ClassLabels, label: str) -> range:
     """Return the classes that one ``--label`` names."""
     bounds = RANGE.fullmatch(label)
     # A class may be called "9-11"; names come first.
-    named = label.casefold() in (name.casefold() for name in classes.names)
-    if named or not bounds:
+    if not bounds or classes.find(label) is not None:
         number = classes.number(label)
         return range(number, number + 1)
-    first, last = (classes.number(end) for end in bounds.groups())
+    first, last = (classes.number(int(end)) for end in bounds.groups())
     if first > last:
         raise InputError("label", label, "a range from the lower class to the higher")
     return range(first, last + 1)

@@ -10,26 +10,21 @@ from typing import Any, TypeVar
 
 import click
 
-from adagen_rt.cli.support.formats import PICTURES, STEPS, NamedPath, check_suffix
-from adagen_rt.cli.support.image_files import (
-    check_target,
-    save_folder,
-    save_npz,
-    save_sheet,
-)
-from adagen_rt.cli.support.made import Made
-from adagen_rt.cli.support.metadata import file_facts, is_ours
+from adagen_rt.cli.support.formats import NamedPath
 from adagen_rt.cli.support.plots import check_plot, save_plot, schedule_title
 from adagen_rt.cli.support.preview import PREVIEW_SAMPLES, PREVIEW_STEPS, Preview
 from adagen_rt.cli.support.report import save_trace
 from adagen_rt.cli.support.resume import pictures_in
-from adagen_rt.engine.manifest import ImageSpec
+from adagen_rt.engine.manifest import ImageSpec, Manifest
 from adagen_rt.errors import InputError
 from adagen_rt.files import check_writable
+from adagen_rt.sampling.facts import file_facts, is_ours
+from adagen_rt.sampling.formats import STEPS, check_suffix
 from adagen_rt.sampling.pictures import check_grid, is_folder
+from adagen_rt.sampling.result import Result
+from adagen_rt.sampling.saving import KINDS, check_target, save_folder, save_images
 
 Command = TypeVar("Command", bound=Callable[..., Any])
-FORMATS = tuple(suffix[1:] for suffix in PICTURES)
 
 #: Every option, in the order of the help.
 OPTIONS = (
@@ -44,7 +39,7 @@ OPTIONS = (
     click.option(
         "--format",
         "kind",
-        type=click.Choice(FORMATS),
+        type=click.Choice(KINDS),
         help="Format of the pictures in a folder; default: png.",
     ),
     click.option(
@@ -107,7 +102,7 @@ class Outputs:
     @property
     def suffix(self) -> str:
         """How the names of pictures in a folder end."""
-        return f".{self.kind or 'png'}"
+        return f".{self.kind or KINDS[0]}"
 
     @property
     def extras(self) -> dict[str, Path]:
@@ -122,8 +117,8 @@ class Outputs:
             InputError: A path is unusable, given twice, or has what would be lost.
             MissingExtraError: The plot needs a library that is not installed.
         """
-        check_target(self.out, count, image)
-        self._check_folder_options()
+        check_target("out", self.out, count, image.size**2, self.kind)
+        self._check_resume()
         if self.preview:
             check_suffix("preview", self.preview, STEPS)
             shown = min(count, PREVIEW_SAMPLES) * min(steps, PREVIEW_STEPS)
@@ -138,41 +133,41 @@ class Outputs:
         if not self.overwrite:
             self._check_losses()
 
-    def add(self, made: Made, total: int) -> list[Path]:
+    def add(self, result: Result, total: int) -> list[Path]:
         """Write a batch of a run of so many images, where each image has a file."""
-        if not self.in_folder or not made.good:
+        if not self.in_folder or not result.good:
             return []
-        files = save_folder(self.out, made, total, self.suffix)
+        files = save_folder(self.out, result, total, self.suffix)
         self.files.extend(files)
         return files
 
-    def save(self, made: Made, preview: Preview) -> tuple[list[Path], list[Path]]:
+    def save(
+        self, manifest: Manifest, result: Result, preview: Preview
+    ) -> tuple[list[Path], list[Path]]:
         """Write everything that was asked for, but no failed sample.
+
+        Args:
+            manifest: The engine's.
+            result: The images; where each has a file, they are written already.
+            preview: Pictures of the first.
 
         Returns:
             The files written, and a shorter list that names a folder of images once.
         """
-        if made.good and not self.in_folder:
-            save = save_npz if self.out.suffix.lower() == ".npz" else self._save_sheet
-            save(self.out, made)
-            self.files.append(self.out)
+        if result.good and not self.in_folder:
+            self.files.extend(save_images(self.out, result, captions=self.captions))
         if self.preview:
-            facts = file_facts(made, range(min(PREVIEW_SAMPLES, len(made.result))))
+            facts = file_facts(result, range(min(PREVIEW_SAMPLES, len(result))))
             preview.save(self.preview, facts, self.captions)
         if self.plot:
-            spec, schedule = made.manifest.schedule, made.result.schedule
-            save_plot(self.plot, spec, made.request.steps, schedule, schedule_title(made))
+            title, steps = schedule_title(manifest, result), result.origin.facts["steps"]
+            save_plot(self.plot, manifest.schedule, steps, result.schedule, title)
         if self.trace:
-            save_trace(self.trace, made)
+            save_trace(self.trace, result)
         extras = list(self.extras.values())
         return [*self.files, *extras], [*([self.out] if self.files else []), *extras]
 
-    def _save_sheet(self, path: Path, made: Made) -> None:
-        save_sheet(path, made, self.captions)
-
-    def _check_folder_options(self) -> None:
-        if self.kind and not self.in_folder:
-            raise InputError("format", self.kind, "a folder as --out; a file's name says its own")
+    def _check_resume(self) -> None:
         if not self.resume:
             return
         if not self.in_folder:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 from adagen_rt.backends.gpu import compute_capability
 from adagen_rt.backends.tensorrt.modules import MODULES
+from adagen_rt.backends.tensorrt.places import find_folder
 from adagen_rt.backends.tensorrt.record import (
     Record,
     damage,
     mismatches,
-    plans_folder,
     read_record,
 )
 from adagen_rt.cli.support.tables import quantity
@@ -21,10 +22,15 @@ from adagen_rt.errors import AdagenError, DeviceError, PlanError
 Description = dict[str, Any]
 
 
-def describe_plans(engine: EngineFolder) -> list[Description]:
-    """Describe every set of plans, and the reasons why it is stale on this machine."""
-    folders = (plans_folder(engine, backend) for backend in MODULES)
-    return [_describe(engine, folder.name) for folder in folders if folder.is_dir()]
+def describe_plans(engine: EngineFolder, root: Path | None = None) -> list[Description]:
+    """Describe every set of plans, and the reasons why it is stale on this machine.
+
+    Args:
+        engine: The engine.
+        root: A folder that ``build --out`` wrote; None looks where plans are usually found.
+    """
+    folders = (find_folder(engine, backend, root) for backend in MODULES)
+    return [_describe(engine, folder) for folder in folders if folder.is_dir()]
 
 
 def plan_rows(sets: Sequence[Description]) -> list[tuple[str, ...]]:
@@ -43,10 +49,9 @@ def plan_rows(sets: Sequence[Description]) -> list[tuple[str, ...]]:
     return rows
 
 
-def _describe(engine: EngineFolder, backend: str) -> Description:
-    folder = plans_folder(engine, backend)
+def _describe(engine: EngineFolder, folder: Path) -> Description:
     described: Description = {
-        "backend": backend,
+        "backend": folder.name,
         "path": str(folder),
         "bytes": sum(path.stat().st_size for path in folder.iterdir()),
     }

@@ -10,13 +10,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from adagen_rt.cli.support.formats import PLOTS, check_suffix
-from adagen_rt.cli.support.made import Made
-from adagen_rt.cli.support.metadata import MARK
+from adagen_rt.cli.support.formats import PLOTS
+from adagen_rt.engine.manifest import Manifest
 from adagen_rt.engine.schedule import ActionSpec, ScheduleSpec
 from adagen_rt.errors import MissingExtraError
 from adagen_rt.evaluation.latency import PERCENTILES, Measurement
 from adagen_rt.files import check_writable, replace_file
+from adagen_rt.sampling.facts import MARK
+from adagen_rt.sampling.formats import check_suffix
+from adagen_rt.sampling.result import Result
 
 #: Share of the samples inside the band, in percent.
 BAND = (10, 90)
@@ -49,11 +51,13 @@ def check_plot(path: Path | None, *, folder: bool = False) -> None:
         check_writable("plot", path, folder=folder)
 
 
-def schedule_title(made: Made) -> str:
+def schedule_title(manifest: Manifest, result: Result) -> str:
     """Say whose schedule a plot shows."""
-    params, count = made.request.params, len(made.result)
+    facts, count = result.origin.facts, len(result)
     images = "1 image" if count == 1 else f"{count} images"
-    return f"{made.manifest.name}: {params.schedule} schedule of {images}, {params.steps} steps"
+    untrained = facts["schedule"] == "policy" and not manifest.trained
+    schedule = f"{'untrained ' if untrained else ''}{facts['schedule']}"
+    return f"{manifest.name}: {schedule} schedule of {images}, {facts['steps']} steps"
 
 
 def save_plot(path: Path, spec: ScheduleSpec, steps: int, chosen: Chosen, title: str) -> None:

@@ -7,14 +7,14 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from adagen_rt.cli.support.captions import caption_of, enlarge, with_captions
-from adagen_rt.cli.support.formats import QUALITY, STEPS
-from adagen_rt.cli.support.image_files import save_picture
-from adagen_rt.cli.support.made import Facts
-from adagen_rt.cli.support.metadata import picture_options
 from adagen_rt.files import replace_file
+from adagen_rt.sampling.captions import caption_of, enlarge, with_captions
+from adagen_rt.sampling.facts import picture_options
+from adagen_rt.sampling.formats import QUALITY, STEPS
+from adagen_rt.sampling.origin import Facts
 from adagen_rt.sampling.pictures import join_grid, to_picture
 from adagen_rt.sampling.result import Images, Step
+from adagen_rt.sampling.saving import save_picture
 
 #: Samples shown by a preview.
 PREVIEW_SAMPLES = 8

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +11,11 @@ import click
 from click.core import ParameterSource
 
 from adagen_rt.backends import BACKENDS
-from adagen_rt.cli.support.made import Facts
-from adagen_rt.cli.support.metadata import engine_hash, read_facts
+from adagen_rt.cli.support.backend_options import Execution
 from adagen_rt.engine.folder import EngineFolder, find_engine, open_engine
 from adagen_rt.errors import InputError
+from adagen_rt.sampling.facts import read_facts
+from adagen_rt.sampling.origin import Facts
 from adagen_rt.sampling.params import ROWS, SamplingParams
 from adagen_rt.sampling.request import Request, make_request
 
@@ -29,18 +30,16 @@ class Asked:
     Attributes:
         engine: The engine.
         request: The samples.
-        backend: Who executes the graphs.
-        provider: Its execution provider.
+        execution: Who runs the graphs.
     """
 
     engine: EngineFolder
     request: Request
-    backend: str
-    provider: str | None
+    execution: Execution
 
 
 def ask_again(
-    context: click.Context, path: Path, engine: str | None, backend: str, provider: str | None
+    context: click.Context, path: Path, engine: str | None, execution: Execution
 ) -> Asked:
     """Read what to ask for from a file that `generate` wrote.
 
@@ -48,8 +47,7 @@ def ask_again(
         context: Tells which options were given.
         path: The file.
         engine: The engine to take, whatever its hash; None takes the one of that name.
-        backend: Taken where it was given; otherwise the file's.
-        provider: Likewise.
+        execution: Its backend and provider are taken where they were given; otherwise the file's.
 
     Raises:
         InputError: The file tells too little, the engine is another, or an option contradicts.
@@ -59,9 +57,10 @@ def ask_again(
     opened = _open(path, facts, engine)
     if context.get_parameter_source("backend") is ParameterSource.DEFAULT:
         backend = _word(path, facts, "backend", BACKENDS)
-        provider = provider or facts.get("provider")
+        provider = execution.provider or facts.get("provider")
+        execution = replace(execution, backend=backend, provider=provider)
     try:
-        return Asked(opened, _request(opened, facts), backend, provider)
+        return Asked(opened, _request(opened, facts), execution)
     except (KeyError, TypeError) as error:
         raise InputError("repeat", str(path), f"samples with {error}") from None
 
@@ -84,7 +83,7 @@ def _read(path: Path) -> Facts:
         raise InputError("repeat", str(path), "a file")
     facts = read_facts(path)
     if facts is None or not facts["samples"]:
-        expected = "a picture, an .npz or a trace that adagen-rt generate wrote"
+        expected = "a picture, .npz, trace or JSON that adagen-rt generate wrote or printed"
         raise InputError("repeat", str(path), expected)
     return facts
 
@@ -99,7 +98,7 @@ def _open(path: Path, facts: Facts, engine: str | None) -> EngineFolder:
         expected = f"--engine with the folder of its engine: {name} is not shipped"
         raise InputError("repeat", str(path), expected) from None
     opened = open_engine(name)
-    there, here = str(facts.get("engine_hash")), engine_hash(opened)
+    there, here = str(facts.get("engine_hash")), opened.hash
     if there != here:
         expected = f"{there[:12]}…, of which {path} is; --engine {name} takes this one all the same"
         raise InputError("engine", f"{name} with the hash {here[:12]}…", expected)

@@ -8,41 +8,42 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from adagen_rt.cli.support.made import Facts, Made
-from adagen_rt.cli.support.metadata import sample_facts
 from adagen_rt.files import replace_file
+from adagen_rt.sampling.facts import sample_facts
+from adagen_rt.sampling.origin import Facts
+from adagen_rt.sampling.result import Result
 
 
-def failures(made: Made) -> list[dict[str, Any]]:
+def failures(result: Result) -> list[dict[str, Any]]:
     """List the samples that met a non-finite number, each with the step it did so."""
     return [
         {
-            "index": int(made.numbers[i]),
-            **made.manifest.condition.describe(made.request.rows, i),
-            "seed": int(made.result.seeds[i]),
+            "index": int(result.origin.numbers[i]),
+            **result.condition.describe(result.rows, i),
+            "seed": int(result.seeds[i]),
             "step": step,
         }
-        for i, step in sorted(made.result.failures.items())
+        for i, step in sorted(result.failures.items())
     ]
 
 
-def summarize(made: Made, total: float, files: list[Path]) -> dict[str, Any]:
+def summarize(result: Result, total: float, files: list[Path]) -> dict[str, Any]:
     """The run as one JSON object.
 
     Args:
-        made: What was generated.
+        result: What was generated.
         total: Seconds from the first step to the last image.
         files: The files written.
     """
-    request, result = made.request, made.result
+    origin = result.origin
     return {
-        **made.facts,
-        "indices": made.numbers.tolist(),
-        **{name: values.tolist() for name, values in request.rows.items()},
+        **origin.facts,
+        "indices": origin.numbers.tolist(),
+        **{name: values.tolist() for name, values in result.rows.items()},
         "seeds": result.seeds.tolist(),
-        "fidelity": request.fidelity.tolist(),
-        "rewards": [_reward(made, i) for i in range(len(result))],
-        "failures": failures(made),
+        "fidelity": origin.fidelity.tolist(),
+        "rewards": [_reward(result, i) for i in range(len(result))],
+        "failures": failures(result),
         "seconds": {"total": total, **result.timings.seconds},
         "backbone_rows": result.timings.backbone_rows,
         "files": [str(path) for path in files],
@@ -59,46 +60,47 @@ def describe(summary: dict[str, Any], shown: list[Path]) -> str:
     return f"{made} images in {total:.2f} s ({parts})\nwritten: {written or 'nothing'}"
 
 
-def lines_of(made: Made, files: list[Path]) -> Iterator[str]:
+def lines_of(result: Result, files: list[Path]) -> Iterator[str]:
     """A line of JSON for each image of a batch, good or not.
 
     Args:
-        made: The batch.
+        result: The batch.
         files: The files of the good ones, where each has one.
     """
-    names = dict(zip(made.good, map(str, files), strict=False))
-    for place in range(len(made.result)):
-        yield json.dumps({**made.facts, **_told(made, place), "file": names.get(place)})
+    names = dict(zip(result.good, map(str, files), strict=False))
+    for place in range(len(result)):
+        told = {**result.origin.facts, **_told(result, place), "file": names.get(place)}
+        yield json.dumps(told)
 
 
-def save_trace(path: Path, made: Made) -> None:
+def save_trace(path: Path, result: Result) -> None:
     """Write what was chosen for every sample at every policy call, null where none was."""
     samples = [
-        _told(made, i)
+        _told(result, i)
         | {
             "actions": {
                 name: [_finite(value) for value in values[:, i].tolist()]
-                for name, values in made.result.schedule.items()
+                for name, values in result.schedule.items()
             },
         }
-        for i in range(len(made.result))
+        for i in range(len(result))
     ]
-    content = {**made.facts, "samples": samples}
+    content = {**result.origin.facts, "samples": samples}
     text = f"{json.dumps(content)}\n"
     replace_file(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
 
 
-def _told(made: Made, place: int) -> Facts:
+def _told(result: Result, place: int) -> Facts:
     """What is said of one image beside the actions."""
     return {
-        **sample_facts(made, place),
-        "reward": _reward(made, place),
-        "failed_at_step": made.result.failures.get(place),
+        **sample_facts(result, place),
+        "reward": _reward(result, place),
+        "failed_at_step": result.failures.get(place),
     }
 
 
-def _reward(made: Made, index: int) -> float | None:
-    rewards = made.result.rewards
+def _reward(result: Result, index: int) -> float | None:
+    rewards = result.rewards
     return None if rewards is None else _finite(float(rewards[index]))
 
 

@@ -6,15 +6,12 @@ from pathlib import Path
 
 import numpy as np
 
-from adagen_rt.cli.support.formats import PICTURES
-from adagen_rt.cli.support.made import Facts, Numbers
-from adagen_rt.cli.support.metadata import read_facts
 from adagen_rt.engine.manifest import Manifest
 from adagen_rt.errors import InputError
+from adagen_rt.sampling.facts import SHARED, read_facts
+from adagen_rt.sampling.formats import PICTURES
+from adagen_rt.sampling.origin import Facts, Numbers
 from adagen_rt.sampling.request import Request
-
-#: What has to be the same in all images of a folder.
-COMMON = ("engine_hash", "backend", "provider", "steps", "schedule", "refine", "best_of")
 
 
 def pictures_in(folder: Path) -> list[Path]:
@@ -76,7 +73,7 @@ class Earlier:
 
 
 def _compare(path: Path, there: Facts, own: Facts) -> None:
-    names = [*COMMON, *(own.keys() - {*COMMON, "adagen_rt", "engine"})]
+    names = [*SHARED, *(own.keys() - {*SHARED, "adagen_rt", "engine"})]
     for name in names:
         if there.get(name) != own.get(name):
             expected = f"{there.get(name)!r}, as {path} has it; or another folder"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -10,17 +11,17 @@ from typing import Any
 import numpy as np
 
 from adagen_rt.cli.support.ending import Interrupted
-from adagen_rt.cli.support.made import Made, Numbers, join_results
-from adagen_rt.cli.support.metadata import run_facts
+from adagen_rt.cli.support.joining import join_results
 from adagen_rt.cli.support.outputs import Outputs
 from adagen_rt.cli.support.preview import Preview
 from adagen_rt.cli.support.repeat import Asked
 from adagen_rt.cli.support.resume import Earlier
 from adagen_rt.cli.support.verbosity import LOGGER
+from adagen_rt.engine.manifest import Manifest
 from adagen_rt.pipeline.base import Pipeline
-from adagen_rt.pipeline.load import make_pipeline
 from adagen_rt.progress import bar
 from adagen_rt.sampling.loop import Timings
+from adagen_rt.sampling.origin import Facts, Numbers, Origin, run_facts
 from adagen_rt.sampling.request import Request
 from adagen_rt.sampling.result import Result, Step, blank_images
 
@@ -32,28 +33,27 @@ class Run:
         asked: What for.
         outputs: Where things go.
         earlier: What an interrupted run left in the folder, where this one goes on with it.
-        threads: CPU threads.
 
     Attributes:
+        manifest: The engine's.
         preview: Pictures of the first samples.
     """
 
-    def __init__(
-        self, asked: Asked, outputs: Outputs, earlier: Earlier | None, threads: int | None
-    ) -> None:
-        self._manifest, self._outputs = asked.engine.manifest, outputs
+    def __init__(self, asked: Asked, outputs: Outputs, earlier: Earlier | None) -> None:
+        self.manifest, self._outputs = asked.engine.manifest, outputs
         request = asked.request
         self._total = len(request)
-        self._facts = run_facts(asked.engine, request, asked.backend, asked.provider)
-        outputs.check(self._total, request.steps, self._manifest.image)
+        who = asked.execution.backend, asked.execution.provider
+        self._facts = run_facts(asked.engine, request, *who)
+        outputs.check(self._total, request.steps, self.manifest.image)
         self._numbers = np.arange(self._total)
         if earlier is not None:
-            self._numbers = earlier.missing(self._manifest, request, self._facts)
+            self._numbers = earlier.missing(self.manifest, request, self._facts)
         self._request = request.take(self._numbers)
-        self._pipeline = self._load(asked, threads)
+        self._pipeline = self._load(asked)
         self.preview = Preview(outputs.preview is not None, request.steps)
 
-    def make(self, batch_size: int, quiet: bool) -> Iterator[tuple[Made, list[Path]]]:
+    def make(self, batch_size: int, quiet: bool) -> Iterator[tuple[Result, list[Path]]]:
         """Make what is missing, and yield each batch, with its files, when it is written.
 
         Raises:
@@ -68,33 +68,32 @@ class Run:
                     result = self._pipeline.run(
                         self._request.take(places), batch_size=batch_size, progress=watch
                     )
-                    made = self._made(result, self._numbers[places], self._request.take(places))
-                    files = self._outputs.add(made, self._total)
+                    result = _numbered(result, self._numbers[places])
+                    files = self._outputs.add(result, self._total)
                 except KeyboardInterrupt as error:
                     raise Interrupted(error, self._kept()) from None
                 last = self._numbers[places[-1]]
                 LOGGER.debug("images %d to %d of %d", self._numbers[first], last, self._total)
-                yield made, files
+                yield result, files
 
-    def join(self, parts: list[Made]) -> Made:
+    def join(self, parts: list[Result]) -> Result:
         """All batches together."""
-        results = [part.result for part in parts] or [_nothing(self._pipeline, self._request)]
-        return self._made(join_results(results), self._numbers, self._request)
+        return join_results(parts or [_nothing(self.manifest, self._request, self._facts)])
 
-    def _load(self, asked: Asked, threads: int | None) -> Pipeline:
-        pipeline = make_pipeline(asked.engine, asked.backend, threads, asked.provider)
+    def _load(self, asked: Asked) -> Pipeline:
+        pipeline = asked.execution.load(asked.engine)
         facts = ", ".join(f"{name} {value}" for name, value in pipeline.facts().items())
+        manifest = self.manifest
+        if self._request.params.schedule == "policy" and not manifest.trained:
+            LOGGER.info("%s: schedule %s", manifest.name, manifest.adaptation)
         LOGGER.debug("loaded %s: %s", asked.engine.path, facts)
         streams = None if self._outputs.preview is None else "preview"
-        pipeline.capabilities.check(asked.backend, self._request.params, streams=streams)
+        pipeline.capabilities.check(pipeline.backend, self._request.params, streams=streams)
         return pipeline
 
     def _watch(self, progress: Any, step: Step) -> None:
         progress.update(step.advanced)
         self.preview.add(step)
-
-    def _made(self, result: Result, numbers: Numbers, request: Request) -> Made:
-        return Made(self._manifest, request, result, numbers, self._facts)
 
     def _kept(self) -> str:
         files = len(self._outputs.files)
@@ -105,17 +104,22 @@ class Run:
         return f"{there} of {self._total} images are in {where}; --resume makes the rest"
 
 
-def _nothing(pipeline: Pipeline, request: Request) -> Result:
+def _numbered(result: Result, numbers: Numbers) -> Result:
+    """The same with the images' numbers in the whole run."""
+    return replace(result, made_by=replace(result.origin, numbers=numbers))
+
+
+def _nothing(manifest: Manifest, request: Request, facts: Facts) -> Result:
     """The result of no samples."""
-    spec = pipeline.manifest
-    calls = spec.family.calls(request.steps)
-    schedule = {name: np.empty((calls, 0), np.float32) for name in spec.schedule.names}
+    calls = manifest.family.calls(request.steps)
+    schedule = {name: np.empty((calls, 0), np.float32) for name in manifest.schedule.names}
     return Result(
-        condition=spec.condition,
-        images=blank_images(0, spec.image),
+        condition=manifest.condition,
+        images=blank_images(0, manifest.image),
         rows=request.rows,
         seeds=request.seeds,
         schedule=schedule,
         failures={},
         timings=Timings(),
+        made_by=Origin.of(request, facts),
     )

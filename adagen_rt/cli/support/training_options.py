@@ -93,7 +93,9 @@ overwrite_option = click.option(
     "--overwrite", is_flag=True, help="Start anew where --out holds an earlier run, which is lost."
 )
 minutes_option = click.option(
-    "--minutes", type=click.FloatRange(min=0), help="Stop after so long; of several stages, each."
+    "--minutes",
+    type=click.FloatRange(min=0),
+    help="Stop after so long, encoding included; of several stages, each.",
 )
 device_option = click.option(
     "--device", default="cpu", show_default=True, help="PyTorch's name of a device, such as cuda."

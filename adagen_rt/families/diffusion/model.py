@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import torch
+from torch import nn
 
 from adagen_rt.export.examples import ROWS, Examples, condition_rows, normal
 from adagen_rt.export.model import DecoderKind, FamilyModel, Functions, differing
@@ -13,6 +14,7 @@ from adagen_rt.families.diffusion.network import DiT, DiTConfig
 from adagen_rt.families.diffusion.solvers import DEFAULT_SOLVER, SOLVERS
 from adagen_rt.families.diffusion.spec import PROCESSES, DiffusionSpec
 from adagen_rt.models.autoencoder import AutoencoderKL, AutoencoderKLConfig
+from adagen_rt.models.policy import PolicyNetwork, over_tokens
 
 if TYPE_CHECKING:
     from adagen_rt.export.recipe import Recipe
@@ -91,6 +93,10 @@ class DiffusionModel(FamilyModel):
             "decoder": Examples({"latents": x}),
             "backbone": Examples({"x": x, "t": times, **condition_rows(recipe.condition)}),
         }
+
+    def policy_module(self, network: PolicyNetwork, spec: DiffusionSpec) -> nn.Module:
+        """See `FamilyModel`."""
+        return over_tokens(network, spec.tokens)
 
     def task(self, network: DiT, decoder: AutoencoderKL, *examples: Any) -> DiffusionTask:
         """See `FamilyModel`."""

@@ -24,7 +24,7 @@ from adagen_rt.models.layers import (
     plain_norm,
     zero_weights,
 )
-from adagen_rt.types import Ratio, Size
+from adagen_rt.types import Ratio, Side, Size
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class DiTConfig:
     heads: Size = 16
     patch: Size = 2
     channels: Size = 4
-    size: Size = 32
+    size: Side = 32
     classes: Size = 1000
     mlp_ratio: Ratio = 4.0
     learn_sigma: bool = True

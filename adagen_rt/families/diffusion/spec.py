@@ -26,10 +26,11 @@ class DiffusionSpec(FamilySpec):
         solver: Name of the solver, one of `SOLVERS`; manifests leave the default out.
     """
 
-    actions: ClassVar = ("time", "guidance_scale")
+    actions: ClassVar[tuple[str, ...]] = ("time", "guidance_scale")
     # Guidance multiplies the small difference of two predictions, and their errors: at a limit of
     # 0.015 the FID of fashion-dit rises by a third.
-    prediction_limit: ClassVar = 0.0035
+    prediction_limit: ClassVar[float] = 0.0035
+    generation_limit: ClassVar[float] = 0.05
     family: Literal["dit", "sit"]
     channels: int = Field(ge=1, le=1024)
     size: int = Field(ge=1, le=4096)

@@ -6,11 +6,14 @@ import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from torch import nn
+
 from adagen_rt.export.examples import ROWS, Examples, condition_rows, integers, masked
 from adagen_rt.export.model import DecoderKind, FamilyModel, Functions, differing
 from adagen_rt.families.maskgit.network import MaskGIT, MaskGITConfig
 from adagen_rt.families.maskgit.spec import MaskGITSpec
 from adagen_rt.models.autoencoder import VQGAN, VQGANConfig
+from adagen_rt.models.policy import PolicyNetwork, over_tokens
 
 if TYPE_CHECKING:
     from adagen_rt.export.recipe import Recipe
@@ -52,6 +55,10 @@ class MaskGITModel(FamilyModel):
             "decoder": Examples({"tokens": tokens}),
             "backbone": Examples({**seen, **condition_rows(recipe.condition)}),
         }
+
+    def policy_module(self, network: PolicyNetwork, spec: MaskGITSpec) -> nn.Module:
+        """See `FamilyModel`."""
+        return over_tokens(network, spec.tokens)
 
     def task(self, network: MaskGIT, decoder: VQGAN, *examples: Any) -> MaskGITTask:
         """See `FamilyModel`."""

@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from adagen_rt.models.layers import MLP, Attention, init_weights
-from adagen_rt.types import Ratio, Size
+from adagen_rt.types import Ratio, Side, Size
 
 
 @dataclass(frozen=True)
@@ -36,13 +36,15 @@ class MaskGITConfig:
     depth: Size = 25
     heads: Size = 8
     vocabulary: Size = 1024
-    tokens: Size = 256
+    tokens: Side = 256
     classes: Size = 1000
     mlp_ratio: Ratio = 4.0
 
     def __post_init__(self) -> None:
         if math.isqrt(self.tokens) ** 2 != self.tokens:
-            raise ValueError(f"tokens: got {self.tokens}, expected a square number")
+            raise ValueError(
+                f"tokens: got {self.tokens}, expected a square number, as all images are square"
+            )
         if self.depth % 2 == 0:
             raise ValueError(f"depth: got {self.depth}, expected an odd number of blocks")
         if self.width % self.heads:

@@ -13,7 +13,7 @@ from adagen_rt.engine.family import FamilySpec
 class MaskGITSpec(FamilySpec):
     """Masked token generation: ``tokens`` positions of ``vocabulary`` entries."""
 
-    actions: ClassVar = (
+    actions: ClassVar[tuple[str, ...]] = (
         *("mask_ratio", "confidence_temperature", "sampling_temperature", "guidance_scale"),
     )
     family: Literal["maskgit"] = "maskgit"

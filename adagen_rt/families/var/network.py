@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from adagen_rt.families.var.blocks import HeadNorm, VARBlock
 from adagen_rt.models.layers import init_weights, zero_weights
-from adagen_rt.types import Ratio, Size
+from adagen_rt.types import Ratio, Side, Size
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class VARConfig:
     width: Size = 1024
     depth: Size = 16
     heads: Size = 16
-    scales: tuple[Size, ...] = (1, 2, 3, 4, 5, 6, 8, 10, 13, 16)
+    scales: tuple[Side, ...] = (1, 2, 3, 4, 5, 6, 8, 10, 13, 16)
     vocabulary: Size = 4096
     code_width: Size = 32
     classes: Size = 1000

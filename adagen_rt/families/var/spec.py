@@ -24,9 +24,14 @@ class VARSpec(FamilySpec):
         phi: Number of the shared refinement convolution of each scale.
     """
 
-    actions: ClassVar = ("guidance_scale", "top_k", "top_p", "sampling_temperature")
-    seen: ClassVar = "features positions"
-    mixes_steps: ClassVar = False  # the size of a step's inputs depends on its scale
+    actions: ClassVar[tuple[str, ...]] = (
+        "guidance_scale",
+        "top_k",
+        "top_p",
+        "sampling_temperature",
+    )
+    seen: ClassVar[str] = "features positions"
+    mixes_steps: ClassVar[bool] = False  # the size of a step's inputs depends on its scale
     family: Literal["var"] = "var"
     scales: tuple[int, ...] = Field(min_length=1, max_length=64)
     vocabulary: int = Field(ge=2, le=1 << 20)

@@ -266,10 +266,9 @@ class BatchEngine:
         tasks, seats = [], self._scheduler.seats
         while (order := self._queue.first()) is not None and seats.has_place(order):
             tasks.append(self._take(order))
-        if seats.spare:
-            for order in list(islice(self._queue.heads(), LOOK)):
-                if seats.has_extra(order):
-                    tasks.append(self._take(order))
+        for order in list(islice(self._queue.heads(seats.admits), LOOK)):
+            if seats.has_extra(order):
+                tasks.append(self._take(order))
         return tasks
 
     def _take(self, order: Order) -> Task:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass, field
 
 from adagen_rt.serving.batching.order import Order
@@ -66,17 +66,22 @@ class FairQueue:
             self.cost -= order.left
             self._remove(order)
 
-    def _remove(self, order: Order) -> None:
+    def _remove(self, order: Order, charged: float = 0.0) -> None:
+        """Take an order out, and charge it for its last turn."""
         self._waiting.remove(order)
         name, request = order.caller.client, order.request_key
         client = self._clients[name]
         del client.orders[request][order]
-        if not client.orders[request]:
+        if client.orders[request]:
+            client.turns.charge(request, charged)
+        else:
             del client.orders[request]
-            client.turns.remove(request)
-        if not client.orders:
+            client.turns.remove(request, charged)
+        if client.orders:
+            self._turns.charge(name, charged)
+        else:
             del self._clients[name]
-            self._turns.remove(name)
+            self._turns.remove(name, charged)
 
     def take_late(self) -> list[Order]:
         """Take out the orders whose time is over."""
@@ -93,23 +98,24 @@ class FairQueue:
         """Return the order whose turn it is."""
         return self._head(self._turns.first) if len(self._turns) else None
 
-    def heads(self) -> Iterator[Order]:
-        """Yield the next order of every request, in the order of the clients' turns."""
+    def heads(self, admitted: Callable[[Hashable], bool]) -> Iterator[Order]:
+        """Yield the next order of every request of the clients that are admitted."""
         for name in self._turns:
-            client = self._clients[name]
-            for request in client.turns:
-                yield next(iter(client.orders[request]))
+            if admitted(name):
+                client = self._clients[name]
+                for request in client.turns:
+                    yield next(iter(client.orders[request]))
 
     def start(self, order: Order) -> None:
         """Charge an order for a candidate that is about to start; the last one takes it out."""
         cost = order.candidate_cost
         charged = cost / order.caller.share
-        last = order.left == cost
         self.cost -= cost
-        self._clients[order.caller.client].turns.charge(order.request_key, charged)
-        self._turns.charge(order.caller.client, charged)
-        if last:
-            self._remove(order)
+        if order.left == cost:
+            self._remove(order, charged)
+        else:
+            self._clients[order.caller.client].turns.charge(order.request_key, charged)
+            self._turns.charge(order.caller.client, charged)
 
     def _head(self, name: Hashable) -> Order:
         client = self._clients[name]

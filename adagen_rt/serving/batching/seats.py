@@ -37,25 +37,23 @@ class Seats:
         """Seats in use."""
         return self.count - len(self._free)
 
-    @property
-    def spare(self) -> bool:
-        """Whether any of the seats beyond a batch's places is free."""
-        return bool(self._free) and self._load < self._slots + self._extra
-
     def has_place(self, order: Order) -> bool:
         """Tell whether a candidate of an order finds a seat among a batch's places."""
         return bool(self._free) and self._load + order.weight <= self._slots
 
-    def has_extra(self, order: Order) -> bool:
-        """Tell whether a candidate may take a seat beyond them, because its request has none.
+    def admits(self, client: Hashable) -> bool:
+        """Tell whether a seat beyond them is free for a client; half are for who has none."""
+        return bool(self._free) and self._load < self._most(client)
 
-        Half of them are for clients that have none.
-        """
+    def has_extra(self, order: Order) -> bool:
+        """Tell whether a candidate may take a seat beyond them, because its request has none."""
         client = order.caller.client
-        if self._requests[client, order.request_key]:
+        if not self.admits(client) or (client, order.request_key) in self._requests:
             return False
-        most = self._extra if not self._clients[client] else self._extra // 2
-        return bool(self._free) and self._load + order.weight <= self._slots + most
+        return self._load + order.weight <= self._most(client)
+
+    def _most(self, client: Hashable) -> int:
+        return self._slots + (self._extra // 2 if client in self._clients else self._extra)
 
     def take(self, order: Order) -> int:
         """Give a seat to a candidate of an order."""

@@ -8,6 +8,8 @@ from itertools import count
 from typing import Generic, TypeVar
 
 Key = TypeVar("Key")
+#: Keys that went that are remembered before those are looked for that no longer matter.
+KEPT = 64
 
 
 class Turns(Generic[Key]):
@@ -28,8 +30,8 @@ class Turns(Generic[Key]):
         return len(self._heap)
 
     def __iter__(self) -> Iterator[Key]:
-        """Yield the keys in the order of their turns."""
-        return (key for _, _, key in sorted(self._heap, key=lambda entry: entry[:2]))
+        """Yield the keys, roughly in the order of their turns."""
+        return (key for _, _, key in list(self._heap))
 
     @property
     def first(self) -> Key:
@@ -47,29 +49,25 @@ class Turns(Generic[Key]):
         heapq.heappush(self._heap, (used + cost, next(self._numbers), key))
         self._pass()
 
-    def remove(self, key: Key) -> None:
-        """Let a key go."""
-        self._ahead[key] = self._take(key)
+    def remove(self, key: Key, cost: float = 0.0) -> None:
+        """Let a key go, after a last turn that costs something."""
+        self._ahead[key] = self._take(key) + cost
         self._pass()
 
     def _take(self, key: Key) -> float:
-        place = 0 if self.first == key else self._place(key)
-        used, _, _ = self._heap[place]
-        last = self._heap.pop()
-        if place < len(self._heap):
-            self._heap[place] = last
-            heapq.heapify(self._heap)
-        return used
-
-    def _place(self, key: Key) -> int:
-        return next(i for i, entry in enumerate(self._heap) if entry[2] == key)
+        if self.first == key:
+            return heapq.heappop(self._heap)[0]
+        entry = next(entry for entry in self._heap if entry[2] == key)
+        self._heap.remove(entry)
+        heapq.heapify(self._heap)
+        return entry[0]
 
     def _pass(self) -> None:
         """Let time pass up to the first key, and forget what no longer matters."""
         if self._heap:
-            self._now = max(self._now, self._heap[0][0])
-            now = self._now
-            self._ahead = {key: used for key, used in self._ahead.items() if used > now}
+            now = self._now = max(self._now, self._heap[0][0])
+            if len(self._ahead) > 2 * len(self._heap) + KEPT:
+                self._ahead = {key: used for key, used in self._ahead.items() if used > now}
         else:  # nobody is left who could be treated unfairly
             self._ahead.clear()
             self._now = 0.0

@@ -17,6 +17,7 @@ def describe_engine(manifest: Manifest) -> dict[str, Any]:
         **manifest.condition.facts(),
         "image": {"size": manifest.image.size, "channels": manifest.image.channels},
         "steps": spec.steps,
+        "schedule": manifest.adaptation,
         "actions": [
             {"name": action.name, "range": _range(action.range)} for action in spec.actions
         ],

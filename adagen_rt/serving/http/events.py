@@ -33,6 +33,7 @@ from adagen_rt.serving.http.work import (
     caller_of,
     deadline,
     disconnected,
+    in_time,
     outcome,
     release,
     submit,
@@ -70,7 +71,7 @@ def events_router(fleet: Fleet, settings: Settings) -> APIRouter:
         with renamed(seeds="seed"):
             (job,) = submit(engine, order, settings, feed.put, body.every)
         steps = params.steps or engine.manifest.schedule.steps
-        return EventStream(_stream(request, engine, job, feed, steps), job)
+        return EventStream(_stream(request, engine, job, feed, steps, seconds), job)
 
     return router
 
@@ -129,9 +130,9 @@ class Feed:
 
 
 async def _stream(
-    request: Request, engine: BatchEngine, job: Job, feed: Feed, steps: int
+    request: Request, engine: BatchEngine, job: Job, feed: Feed, steps: int, seconds: float
 ) -> AsyncGenerator[str, None]:
-    done = asyncio.gather(asyncio.wrap_future(job.future))
+    done = asyncio.gather(in_time(asyncio.wrap_future(job.future), seconds))
     gone = asyncio.create_task(disconnected(request))
     try:
         yield _event("queued", _queued(engine, job, steps))

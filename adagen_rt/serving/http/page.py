@@ -1,4 +1,4 @@
-"""The page at ``/``: one file without a build step or outside resources."""
+"""The page at ``/``: one answer, without a build step or outside resources."""
 
 from __future__ import annotations
 
@@ -10,11 +10,14 @@ from importlib.resources import files
 from fastapi import APIRouter
 from fastapi.responses import HTMLResponse
 
+#: The script's parts, in order.
+SCRIPTS = ("page.js", "page_plots.js", "page_run.js")
+
 
 def page_router() -> APIRouter:
     """Make the route ``/``."""
     router = APIRouter()
-    content = files(__package__).joinpath("page.html").read_text(encoding="utf-8")
+    content = page()
     headers = {"Content-Security-Policy": content_policy(content), "X-Frame-Options": "DENY"}
 
     @router.get("/", response_class=HTMLResponse, include_in_schema=False)
@@ -22,6 +25,17 @@ def page_router() -> APIRouter:
         return HTMLResponse(content, headers=headers)
 
     return router
+
+
+def page() -> str:
+    """Put the page together."""
+    style, script = _read("page.css"), "".join(map(_read, SCRIPTS))
+    filled = _read("page.html").replace("<style></style>", f"<style>\n{style}</style>")
+    return filled.replace("<script></script>", f"<script>\n{script}</script>")
+
+
+def _read(name: str) -> str:
+    return files(__package__).joinpath(name).read_text(encoding="utf-8")
 
 
 def content_policy(content: str) -> str:

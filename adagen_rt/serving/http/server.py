@@ -62,6 +62,7 @@ class Server(uvicorn.Server):
         self.dropped = False
         self._metrics = Metrics()
         self._loaders = loaders
+        self._loader = threading.Thread(target=self._load, name="load", daemon=True)
         self._log = logging.getLogger(LOGGER)
         self._refused = Repeated(self._log, "the system accepts no connection")
         self._draining = self._announced = False
@@ -89,15 +90,16 @@ class Server(uvicorn.Server):
         Raises:
             AdagenError: An engine cannot be loaded.
         """
-        host, port = listener.getsockname()[:2]
-        place = f"[{host}]" if ":" in host else host
-        self._log.info("listening", extra={"fields": {"url": f"http://{place}:{port}"}})
-        # A large engine takes minutes to load, during which the process must be able to end.
-        self._loader = threading.Thread(target=self._load, name="load", daemon=True)
-        self._loader.start()
-        self.run(sockets=[listener])
-        self._loader.join(LAST_SECONDS)
-        self.fleet.close(drain=not self.dropped)
+        # Before the first line of the log, after which somebody may end the process.
+        with self.capture_signals():
+            host, port = listener.getsockname()[:2]
+            place = f"[{host}]" if ":" in host else host
+            self._log.info("listening", extra={"fields": {"url": f"http://{place}:{port}"}})
+            # A large engine takes minutes to load, during which the process must be able to end.
+            self._loader.start()
+            self.run(sockets=[listener])
+            self._loader.join(LAST_SECONDS)
+            self.fleet.close(drain=not self.dropped)
         if self.failure is not None:
             raise self.failure
         return DROPPED if self.dropped else 0

@@ -150,16 +150,12 @@ async def make_images(
 ) -> list[Image]:
     """Make the images of an order; all are cancelled when one fails or the client leaves."""
     jobs = submit(engine, order, settings)
-    everything = asyncio.gather(*(asyncio.wrap_future(job.future) for job in jobs))
+    made = asyncio.gather(*(asyncio.wrap_future(job.future) for job in jobs))
+    everything = asyncio.ensure_future(in_time(made, order.timeout))
     gone = asyncio.create_task(disconnected(request))
     ends: set[asyncio.Future[Any]] = {everything, gone}
     try:
-        # The engine sees to deadlines between two steps; where it makes none, somebody has to.
-        await asyncio.wait(
-            ends, timeout=order.timeout + GRACE_SECONDS, return_when=asyncio.FIRST_COMPLETED
-        )
-        if not (everything.done() or gone.done()):
-            raise DeadlineError(order.timeout)
+        await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
         if not everything.done():
             raise HTTPError(Fault(499, "the client left", "client_gone"))
         return outcome(everything)
@@ -168,6 +164,18 @@ async def make_images(
         release(jobs)
         # Only the first failure of a request is answered.
         everything.add_done_callback(lambda future: future.cancelled() or future.exception())
+
+
+async def in_time(made: asyncio.Future[Result], seconds: float) -> Result:
+    """Wait for what an engine makes, which sees to deadlines between two steps.
+
+    Raises:
+        DeadlineError: It has made none for a while.
+    """
+    try:
+        return await asyncio.wait_for(made, seconds + GRACE_SECONDS)
+    except asyncio.TimeoutError:
+        raise DeadlineError(seconds) from None
 
 
 def outcome(future: asyncio.Future[Result]) -> Result:

@@ -51,10 +51,11 @@ class Adversary:
         self.features = features
         self.pixels, self.rows = pixels.to(device), _to(rows, device)
         self.config, self.workers, self.device = config, workers, device
-        count = count_rows(rows)
         self.network = network.to(device)
-        spread = torch.linspace(0, count - 1, min(CALIBRATION_IMAGES, count)).long()
-        self.network.calibrate(features(self._real(spread)))
+        if network.calibrated:
+            count = count_rows(rows)
+            spread = torch.linspace(0, count - 1, min(CALIBRATION_IMAGES, count)).long()
+            self.network.calibrate(features(self._real(spread)))
         self.optimizer = torch.optim.Adam(
             self.network.parameters(), lr=config.learning_rate, betas=config.betas
         )

@@ -108,7 +108,17 @@ def test_memory_is_planned_unless_more_than_the_batch_changes(monkeypatch, sizes
     assert [options.enable_mem_pattern for options in made] == [planned]
 
 
-def test_only_the_first_run_of_a_shape_gives_memory_back(graph, monkeypatch):
+@pytest.mark.parametrize(
+    ("rows", "shrinking"),
+    [
+        ((2, 3, 2, 3), (True, True, False, False)),
+        ((8, 4, 8, 4, 5, 8), (True, True, False, True, True, False)),
+        ((8, 1, 8, 1, 1), (True, True, False, True, False)),
+    ],
+)
+def test_memory_is_given_back_after_a_new_shape_and_after_half_the_rows(
+    graph, monkeypatch, rows, shrinking
+):
     given = []
     run = graph._session.run_with_iobinding
     monkeypatch.setattr(
@@ -116,15 +126,12 @@ def test_only_the_first_run_of_a_shape_gives_memory_back(graph, monkeypatch):
         "run_with_iobinding",
         lambda binding, options=None: given.append(options) or run(binding, options),
     )
-    for rows in (2, 3, 2, 3):
-        graph.run(inputs(rows))
+    for count in rows:
+        assert graph.run(inputs(count))["logits"].shape[0] == count
+        assert graph._buffers["logits"].size >= count * TOKENS * VOCABULARY
     key = "memory.enable_memory_arena_shrinkage"
-    assert [bool(options and options.get_run_config_entry(key)) for options in given] == [
-        True,
-        True,
-        False,
-        False,
-    ]
+    assert tuple(bool(one and one.get_run_config_entry(key)) for one in given) == shrinking
+    assert graph._buffers["logits"].size < 2 * max(rows[-2:]) * TOKENS * VOCABULARY
 
 
 @pytest.mark.parametrize("vnni", [True, False])

@@ -3,6 +3,7 @@
 import json
 import os
 import sys
+from dataclasses import replace
 
 import numpy as np
 import onnx
@@ -129,7 +130,7 @@ def test_half_precision_weights_cannot_become_another(own_engine, stand_in):
     stand_in("tensorrt-rtx")
     engine = open_engine(own_engine)
     half = engine.manifest.model_copy(update={"dtype": "float16"})
-    engine = type(engine)(engine.path, half)
+    engine = replace(engine, manifest=half)
     with pytest.raises(InputError, match=r"dtype: got 'float32', expected float16.*export it in"):
         build_plans(engine, "tensorrt-rtx", dtype="float32")
 
@@ -154,11 +155,12 @@ def test_tensorrt_wants_a_gpu(own_engine, stand_in, monkeypatch):
     assert not (own_engine / "plans").exists()
 
 
-def test_a_folder_that_cannot_be_written_is_refused(own_engine, stand_in, monkeypatch):
+def test_a_folder_that_cannot_be_written_is_refused(own_engine, stand_in, monkeypatch, tmp_path):
     stand_in("tensorrt-rtx")
     monkeypatch.setattr(os, "access", lambda path, mode: False)
-    with pytest.raises(InputError, match=r"engine: .*can be written"):
-        build_plans(open_engine(own_engine), "tensorrt-rtx")
+    with pytest.raises(InputError, match=r"out: .*a place to write"):
+        build_plans(open_engine(own_engine), "tensorrt-rtx", out=tmp_path / "plans")
+    assert not (tmp_path / "plans").exists()
 
 
 @pytest.mark.parametrize(("name", "told"), [("my_node", "my_node"), ("", "number 0")])

@@ -16,7 +16,7 @@ from adagen_rt.types import Array
 class ToySpec(FamilySpec):
     """Latents of `channels` x `size` x `size`."""
 
-    actions: ClassVar = ("rate", "guidance_scale")
+    actions: ClassVar[tuple[str, ...]] = ("rate", "guidance_scale")
     family: Literal["toy"] = "toy"
     channels: int = Field(ge=1)
     size: int = Field(ge=1)

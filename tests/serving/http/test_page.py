@@ -7,11 +7,13 @@ import re
 import numpy as np
 import pytest
 from chromium import Chromium, find_chromium
+from http_server import running
 from PIL import Image
 
 pytest.importorskip("fastapi")
 
 BROWSER = find_chromium()
+GO = "document.getElementById('go')"
 needs_browser = pytest.mark.skipif(BROWSER is None, reason="no Chromium or Chrome is installed")
 
 
@@ -45,8 +47,8 @@ def choose(page, **values):
 
 
 def generate(page):
-    page.evaluate("document.getElementById('go').click()")
-    page.wait("!document.getElementById('go').disabled")
+    page.evaluate(f"{GO}.click()")
+    page.wait(f"{GO}.getAttribute('aria-disabled') === 'false'")
     return page.evaluate("document.getElementById('status').textContent")
 
 
@@ -121,6 +123,7 @@ def test_nothing_comes_from_elsewhere(page, service):
     assert {url for url in asked if not url.startswith("data:")} <= {
         own,
         f"{own}v1/models",
+        f"{own}v2/health/ready",
         f"{own}events",
     }
 
@@ -137,6 +140,141 @@ def test_it_fits(page, width):
     )
     generate(page)
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+@needs_browser
+def test_the_static_schedules_image_is_beside_it(page, offline):
+    choose(page, **{"class": 1, "seed": 11})
+    assert generate(page) == "Done."
+    np.testing.assert_array_equal(shown(page, "#final img")[0], offline([1], [11]).images[0])
+    static = offline([1], [11], schedule="static").images[0]
+    np.testing.assert_array_equal(shown(page, "#final-static img")[0], static)
+    page.evaluate("document.getElementById('compare').click()")
+    assert generate(page) == "Done."
+    assert shown(page, "#final-static img") == []
+    assert page.evaluate("document.getElementById('static-figure').hidden")
+    page.evaluate("document.getElementById('compare').click()")
+
+
+@needs_browser
+def test_several_images_steps_and_best_of(page, offline):
+    choose(page, **{"class": 0, "seed": 5, "count": 3, "steps": 6, "best_of": 2})
+    assert generate(page) == "Done."
+    options = {"steps": 6, "best_of": 2}
+    made = offline([0] * 3, [5, 6, 7], **options).images
+    static = offline([0] * 3, [5, 6, 7], schedule="static", **options).images
+    expected = [image for pair in zip(made, static, strict=True) for image in pair]
+    np.testing.assert_array_equal(shown(page, "#gallery img"), expected)
+    assert len(shown(page, "#film img")) == 6
+    files = page.evaluate("[...document.querySelectorAll('#gallery a')].map((a) => a.download)")
+    assert len(files) == len(set(files)) == 6
+    assert all(re.fullmatch(r"tiny-circle-[0-9]+(-static)?\.png", name) for name in files)
+    choose(page, count=1, steps="", best_of=1)
+
+
+@needs_browser
+def test_a_link_repeats_the_image(page, service):
+    choose(page, **{"class": 2, "seed": (1 << 63) - 1, "refine": 3, "steps": 5})
+    assert generate(page) == "Done."
+    before = shown(page, "#final img")[0]
+    link = page.evaluate("document.getElementById('link').href")
+    assert not page.evaluate("document.getElementById('link').hidden")
+    page.call("Page.navigate", url="about:blank")
+    page.call("Page.navigate", url=link)
+    page.wait("document.querySelector('#status')?.textContent === 'Ready.'")
+    assert generate(page) == "Done."
+    np.testing.assert_array_equal(shown(page, "#final img")[0], before)
+
+
+@needs_browser
+def test_engines_that_are_warm_later_come_into_the_list(browser, service):
+    from types import SimpleNamespace
+
+    from adagen_rt.serving.http import Fleet, create_app
+    from adagen_rt.serving.http.metrics import Metrics
+
+    fleet = Fleet(["tiny", "later"])
+    fleet.add(service.engine)
+    later = SimpleNamespace(name="later", manifest=service.engine.manifest, alive=True, stalled=0)
+    options = "[...document.getElementById('engine').options].map((o) => o.value).join()"
+    with running(create_app(fleet, metrics=Metrics())) as port:
+        browser.call("Page.navigate", url=f"http://127.0.0.1:{port}/")
+        browser.wait("document.querySelector('#status')?.textContent.includes('More engines')")
+        assert browser.evaluate(options) == "tiny"
+        fleet.add(later)
+        browser.wait("document.querySelector('#status').textContent === 'Ready.'")
+        assert browser.evaluate(options) == "tiny,later"
+        assert browser.evaluate("document.getElementById('engine').value") == "tiny"
+
+
+@needs_browser
+def test_a_token_is_asked_for_and_remembered(browser, service):
+    from adagen_rt.serving.http import Settings, create_app
+
+    text = "document.querySelector('#status')?.textContent"
+    enter = (
+        "(() => { const node = document.getElementById('token'); node.value = '%s';"
+        "node.dispatchEvent(new Event('change')); })()"
+    )
+    with running(create_app(service.fleet, Settings(token="open-sesame"))) as port:
+        browser.call("Page.navigate", url=f"http://127.0.0.1:{port}/")
+        browser.wait(f"{text} === 'This server asks for an access token.'")
+        browser.evaluate(enter % "wrong")
+        browser.wait(f"{text} === 'This is not the server\\'s access token.'")
+        browser.evaluate(enter % "open-sesame")
+        browser.wait(f"{text} === 'Ready.'")
+        browser.call("Page.reload")
+        browser.wait(f"{text} === 'Ready.'")
+        assert generate(browser) == "Done."
+        browser.evaluate(enter % "")
+        browser.wait(f"{text} === 'This server asks for an access token.'")
+        assert browser.evaluate("localStorage.length") == 0
+
+
+@needs_browser
+def test_a_server_that_is_gone_is_told_in_words(browser, service):
+    from adagen_rt.serving.http import create_app
+
+    with running(create_app(service.fleet)) as port:
+        browser.call("Page.navigate", url=f"http://127.0.0.1:{port}/")
+        browser.wait("document.querySelector('#status')?.textContent === 'Ready.'")
+    assert generate(browser) == "The server cannot be reached. Is it still running?"
+
+
+@needs_browser
+def test_the_focus_stays_where_it_was(page):
+    page.evaluate(f"{GO}.focus()")
+    assert generate(page) == "Done."
+    assert page.evaluate("document.activeElement.id") == "go"
+
+
+@needs_browser
+def test_another_engine_ends_the_run(browser, gated):
+    service = gated()
+    browser.call("Page.navigate", url=f"http://127.0.0.1:{service.port}/")
+    browser.wait("document.querySelector('#status')?.textContent === 'Ready.'")
+    service.gate.shut()
+    browser.evaluate(f"{GO}.click()")
+    browser.wait("document.querySelector('#status').textContent === 'Queued…'")
+    browser.evaluate("document.getElementById('engine').dispatchEvent(new Event('change'))")
+    browser.wait("document.querySelector('#status').textContent === 'Stopped.'")
+    service.gate.open()
+    assert shown(browser, "#final img, #film img, #final-static img") == []
+
+
+@needs_browser
+def test_on_a_phone_the_image_comes_into_view(page):
+    page.call(
+        "Emulation.setDeviceMetricsOverride",
+        width=390,
+        height=844,
+        deviceScaleFactor=2,
+        mobile=True,
+    )
+    assert generate(page) == "Done."
+    box = page.evaluate("(({top, bottom}) => [top, bottom])(final.getBoundingClientRect())")
+    assert 0 <= box[0] < box[1] <= 844
+    page.call("Emulation.clearDeviceMetricsOverride")
 
 
 def test_policy_of_the_page(service):

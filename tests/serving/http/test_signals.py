@@ -2,6 +2,7 @@
 
 import json
 import signal
+import socket
 import subprocess
 import threading
 import urllib.parse
@@ -136,11 +137,46 @@ def test_sigterm_drains(judged_engine):
 def test_a_second_signal_stops_at_once(judged_engine, signals):
     with Process(SLOW, judged_engine, 0.2) as server:
         thread, answers = later(server, {"prompt": 0, "steps": 500})
-        server.process.send_signal(signals[0])
-        wait_until(lambda: server.find("draining"))
-        assert server.stop(signals[1]) == 1
+        with socket.create_connection(("127.0.0.1", server.port), timeout=20) as half:
+            head = "POST /v2/models/tiny/infer HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n"
+            half.sendall(f"{head}\r\n{{".encode())
+            server.process.send_signal(signals[0])
+            wait_until(lambda: server.find("draining"))
+            assert server.stop(signals[1]) == 1
+            answer = half.makefile("rb").read()
         thread.join()
-        assert answers != [200]
+        # Each API has its own shape of errors.
+        assert answers == [503]
+        assert answer.startswith(b"HTTP/1.1 503")
+        assert answer.endswith(b'{"error":"the server is shutting down"}')
+
+
+#: The command, whose engines take longer to load than anybody waits.
+LOADING = """
+import time
+from adagen_rt import cli
+from adagen_rt.cli import serve
+
+serve._warm = lambda *arguments: time.sleep(60)
+cli.main()
+"""
+
+
+@pytest.mark.parametrize("signal_", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_while_engines_are_loaded(judged_engine, signal_):
+    arguments = ("serve", judged_engine, "--port", 0, "--threads", 1)
+    process = start_python(LOADING, *arguments, stderr=subprocess.PIPE, text=True)
+    try:
+        for line in process.stderr:
+            if json.loads(line)["message"] == "listening":
+                break
+        process.send_signal(signal_)
+        assert process.wait(20) == 0
+        assert "Traceback" not in process.stderr.read()
+    finally:
+        process.kill()
+        process.wait()
+        process.stderr.close()
 
 
 def test_an_engine_that_cannot_be_loaded_ends_the_server(own_engine):

@@ -8,24 +8,27 @@ torch = pytest.importorskip("torch")
 from tiny_recipes import tiny_recipe
 
 from adagen_rt.condition import ClassLabels, class_rows
-from adagen_rt.errors import InputError
+from adagen_rt.errors import InputError, TrainingError
 from adagen_rt.export.description import describe_model
 from adagen_rt.families.diffusion.network import DiTConfig
 from adagen_rt.families.diffusion.task import DiffusionTask
 from adagen_rt.families.maskgit.network import MaskGITConfig
 from adagen_rt.families.maskgit.task import MaskGITTask
 from adagen_rt.models.autoencoder import VQGAN
+from adagen_rt.models.checkpoint import load_state
 from adagen_rt.models.random import keyed_generator
 from adagen_rt.models.task import CONDITION_DROPOUT
+from adagen_rt.training import stopping
 from adagen_rt.training.demo.examples import Examples
 from adagen_rt.training.demo.generator import (
+    CODES,
     Stage,
-    encode_all,
+    encode,
     load_autoencoder,
     train_backbone,
     train_tokenizer,
 )
-from adagen_rt.training.demo.loop import LoopConfig
+from adagen_rt.training.demo.loop import LoopConfig, Trainer
 from adagen_rt.training.demo.tokenizers import TrainableVQ, VQTask, calibrate
 from adagen_rt.training.policy.environment import Environment
 
@@ -189,7 +192,37 @@ def test_calibration_gives_unit_variance_and_keeps_the_round_trip():
 def test_images_encode_in_batches_to_the_same_codes():
     _, decoder, _ = pair("maskgit")
     pixels = pictures(300).pixels
-    codes = encode_all(decoder.eval(), pixels, (0.0, 1.0))
+    codes = torch.cat(list(encode(decoder.eval(), pixels, (0.0, 1.0))))
     alone = decoder.encode(pixels[299:] / 255.0)
     assert codes.shape == (300, 64)
     assert torch.equal(codes[299:], alone)
+
+
+def test_the_time_limit_covers_the_encoding_which_goes_on_where_it_was(tmp_path):
+    network, decoder, manifest = pair("maskgit")
+    data, loop = pictures(600), LoopConfig(steps=1, batch_size=8)
+    arguments = (network, decoder, data, manifest)
+    with pytest.raises(TrainingError, match=r"250 of 600 images were encoded; .*--resume goes on"):
+        train_backbone(*arguments, Stage(loop, tmp_path, max_minutes=0), "b.safetensors")
+    assert not (tmp_path / "b.safetensors").exists()
+    train_backbone(*arguments, Stage(loop, tmp_path, resume=True), "b.safetensors")
+    codes = load_state(tmp_path / CODES)["codes"].long()
+    assert torch.equal(codes, torch.cat(list(encode(decoder, data.pixels, (-1.0, 1.0)))))
+
+
+def test_training_has_the_time_that_encoding_left(tmp_path, monkeypatch):
+    """Two batches take 40 seconds each, of a limit of a minute and a half."""
+    network, decoder, manifest = pair("maskgit")
+    now, left = [0.0], []
+    monkeypatch.setattr(stopping.time, "monotonic", lambda: now[0])
+    encoded = decoder.encode
+
+    def slow(images):
+        now[0] += 40
+        return encoded(images)
+
+    monkeypatch.setattr(decoder, "encode", slow)
+    monkeypatch.setattr(Trainer, "run", lambda self, limit: left.append(limit) or self.average)
+    stage = Stage(LoopConfig(steps=1, batch_size=8), tmp_path, max_minutes=1.5)
+    train_backbone(network, decoder, pictures(400), manifest, stage, "b.safetensors")
+    assert left == [pytest.approx(10 / 60)]

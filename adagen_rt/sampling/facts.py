@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import mmap
 from collections.abc import Iterable
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -13,65 +12,46 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 from PIL.PngImagePlugin import PngInfo
 
-from adagen_rt.cli.support.made import Facts, Made
 from adagen_rt.condition import ClassLabels
-from adagen_rt.engine.folder import MANIFEST, EngineFolder, sha256
-from adagen_rt.sampling.request import Request
+from adagen_rt.sampling.origin import KEY, Facts
+from adagen_rt.sampling.result import Result
 
 #: Name of the text chunk of a PNG, and who wrote any other file.
 MARK = "adagen-rt"
-#: Name of the array of an .npz, and the key of the version in the JSON.
-KEY = "adagen_rt"
 #: Exif: the software's name, the section that has a user's comment, and the comment.
 SOFTWARE, EXIF, USER_COMMENT = 0x0131, 0x8769, 0x9286
 #: How a user's comment says its encoding.
 ASCII = b"ASCII\0\0\0"
+#: What all images of a run have in common besides its engine's name and the version.
+SHARED = ("engine_hash", "backend", "provider", "steps", "schedule", "refine", "best_of")
+#: What a summary calls all samples' values of something.
+COLUMNS = {"index": "indices", "label": "labels", "seed": "seeds", "fidelity": "fidelity"}
 #: What a JPEG says of itself has to fit into 64 KiB.
 MAX_JPEG_IMAGES = 200
 
 
-def engine_hash(engine: EngineFolder) -> str:
-    """Give the SHA-256 of the manifest, which has the hashes of all other files."""
-    return sha256(engine.path / MANIFEST)
-
-
-def run_facts(engine: EngineFolder, request: Request, backend: str, provider: str | None) -> Facts:
-    """List what all images of a run have in common."""
-    params = request.params
-    return {
-        KEY: version("adagen-rt"),
-        "engine": engine.manifest.name,
-        "engine_hash": engine_hash(engine),
-        "backend": backend,
-        **({"provider": provider} if provider else {}),
-        "steps": params.steps,
-        "schedule": params.schedule,
-        "refine": params.refine,
-        "best_of": params.best_of,
-    }
-
-
-def sample_facts(made: Made, place: int) -> Facts:
+def sample_facts(result: Result, place: int) -> Facts:
     """List what one image was made of.
 
     Args:
-        made: What was generated.
+        result: What was generated.
         place: Which image of it.
     """
-    request, result, condition = made.request, made.result, made.manifest.condition
-    facts: Facts = {"index": int(made.numbers[place])}
-    facts |= condition.describe(request.rows, place)
+    origin, condition = result.origin, result.condition
+    facts: Facts = {"index": int(origin.numbers[place])}
+    facts |= condition.describe(result.rows, place)
     if isinstance(condition, ClassLabels) and condition.names:
         facts["name"] = condition.names[facts["label"]]
-    facts |= {"seed": int(result.seeds[place]), "fidelity": float(request.fidelity[place])}
-    if request.params.best_of > 1:
-        facts["asked_seed"] = int(request.seeds[place])
+    facts |= {"seed": int(result.seeds[place]), "fidelity": float(origin.fidelity[place])}
+    if origin.facts.get("best_of", 1) > 1:
+        facts["asked_seed"] = int(origin.seeds[place])
     return facts
 
 
-def file_facts(made: Made, places: Iterable[int]) -> Facts:
+def file_facts(result: Result, places: Iterable[int]) -> Facts:
     """List all that a file of some of the images has to say."""
-    return {**made.facts, "samples": [sample_facts(made, place) for place in places]}
+    samples = [sample_facts(result, place) for place in places]
+    return {**result.origin.facts, "samples": samples}
 
 
 def picture_options(kind: str, facts: Facts) -> dict[str, Any]:
@@ -96,20 +76,41 @@ def picture_options(kind: str, facts: Facts) -> dict[str, Any]:
 
 
 def read_facts(path: Path) -> Facts | None:
-    """Read what a picture, an .npz or a trace says of itself; None where it says nothing."""
-    suffix = path.suffix.lower()
+    """Read what a file says of its images; None where it says nothing.
+
+    Args:
+        path: A picture, an .npz, a trace, or what ``generate --json`` or ``--json-lines`` printed.
+    """
     try:
-        if suffix == ".json":
-            text = path.read_text(encoding="utf-8")
-        elif suffix == ".npz":
+        if path.suffix.lower() == ".npz":
             with np.load(path, allow_pickle=False) as arrays:
-                text = str(arrays[KEY])
+                facts = json.loads(str(arrays[KEY]))
+        elif _begins(path, b"{"):
+            facts = _printed(path.read_text(encoding="utf-8"))
         else:
-            text = _picture_text(path)
-        facts = json.loads(text)
-    except (KeyError, ValueError, UnidentifiedImageError, RecursionError):
+            facts = json.loads(_picture_text(path))
+    except (KeyError, TypeError, ValueError, UnidentifiedImageError, RecursionError):
         return None
     return facts if _is_complete(facts) else None
+
+
+def _begins(path: Path, text: bytes) -> bool:
+    with path.open("rb") as file:
+        return file.read(len(text)) == text
+
+
+def _printed(text: str) -> Any:
+    """Read a trace, a summary, or a line for each image, as one object with ``samples``."""
+    lines = [json.loads(line) for line in text.splitlines() if line.strip()]
+    first = lines[0]
+    if "samples" in first:
+        return first
+    if "index" in first:
+        same = all(line.get(name) == first.get(name) for line in lines for name in SHARED)
+        return {**first, "samples": lines} if same else None
+    columns = {key: first[name] for key, name in COLUMNS.items()}
+    rows = zip(*columns.values(), strict=True)
+    return {**first, "samples": [dict(zip(columns, row, strict=True)) for row in rows]}
 
 
 def _is_complete(facts: Any) -> bool:

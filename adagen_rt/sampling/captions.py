@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from adagen_rt.cli.support.made import Facts
+from adagen_rt.sampling.origin import Facts
+from adagen_rt.sampling.pictures import join_grid
 from adagen_rt.sampling.result import Images
 
 #: Pixels that a captioned image has at least from side to side, so that its words fit.
 LEAST_WIDTH = 112
+#: The same of an image in a column that has a head.
+LEAST_CELL = 64
 #: Height of the letters, and of the line that they stand in.
 LETTERS, LINE = 12, 16
 MARGIN = 3
@@ -37,6 +41,36 @@ def caption_of(sample: Facts) -> tuple[str, str]:
     named = asked.pop("name", None)
     what = named or ", ".join(f"{name} {value}" for name, value in asked.items())
     return what, f"seed {sample['seed']}"
+
+
+def with_heads(
+    images: Images, columns: Sequence[str], rows: Sequence[str] = (), title: str = ""
+) -> Images:
+    """Join images (N, H, W, C) row by row to one (height, width, C) with words around them.
+
+    Args:
+        images: The images, as many in a row as there are columns.
+        columns: Words above each column.
+        rows: Words left of each row, if there are any.
+        title: Words above all, if there are any.
+    """
+    font = ImageFont.load_default(LETTERS)
+    large = enlarge(images, LEAST_CELL)
+    cell, grid = large.shape[1:3], join_grid(large, len(columns), WHITE)
+    top = LINE * (2 if title else 1)
+    left = max((math.ceil(font.getlength(row)) + 2 * MARGIN for row in rows), default=0)
+    canvas = np.full((top + len(grid), left + grid.shape[1], grid.shape[2]), WHITE, np.uint8)
+    text = Image.new("L", canvas.shape[1::-1], WHITE)
+    draw = ImageDraw.Draw(text)
+    draw.text((left + MARGIN, 0), _shorten(title, font, grid.shape[1] - MARGIN), 0, font)
+    for place, column in enumerate(columns):
+        fitting = _shorten(column, font, cell[1] - MARGIN)
+        draw.text((left + place * cell[1] + MARGIN, top - LINE), fitting, 0, font)
+    for place, row in enumerate(rows):
+        draw.text((MARGIN, top + place * cell[0] + (cell[0] - LINE) // 2), row, 0, font)
+    canvas[...] = np.asarray(text)[..., None]
+    canvas[top:, left:] = grid
+    return canvas
 
 
 def _with_caption(pixels: Images, lines: Sequence[str]) -> Images:

@@ -1,0 +1,84 @@
+"""Every choice of every option is run once, end to end: a result, or one line that says why not."""
+
+import json
+import shutil
+
+import click
+import pytest
+import yaml
+
+pytest.importorskip("torch")
+
+from adagen_rt.cli import main
+
+#: Choices that want a GPU or a package that not every machine has.
+ELSEWHERE = {"tensorrt", "tensorrt-rtx", "openvino"}
+
+
+def walk(command, path=()):
+    """Yield the words of every command, and the command."""
+    if not isinstance(command, click.Group):
+        yield path, command
+        return
+    context = click.Context(command)
+    for name in command.list_commands(context):
+        yield from walk(command.get_command(context, name), (*path, name))
+
+
+CASES = [
+    (" ".join(path), option.opts[0], choice)
+    for path, command in walk(main)
+    for option in command.params
+    if isinstance(option.type, click.Choice)
+    for choice in option.type.choices
+]
+
+
+@pytest.fixture(scope="module")
+def searched_engine(exported, tmp_path_factory):
+    """An engine that has all schedules."""
+    engine = exported("sit")
+    folder = shutil.copytree(engine.path, tmp_path_factory.mktemp("all") / "engine")
+    manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+    schedule = manifest["schedule"]
+    schedule["tuned"] = [action["static"] for action in schedule["actions"]]
+    (folder / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
+    return folder
+
+
+@pytest.fixture
+def arguments(searched_engine, saved_model, data, tmp_path):
+    """Give the arguments that each command needs, by its words."""
+    recipe, weights = saved_model
+    short = yaml.safe_load(recipe.read_text(encoding="utf-8"))
+    stages = ("tokenizer", "generator")
+    short["training"] = {stage: {"steps": 1, "batch_size": 4} for stage in stages}
+    (tmp_path / "short.yaml").write_text(yaml.safe_dump(short), encoding="utf-8")
+    out = ("--out", tmp_path / "out")
+    return {
+        "generate": ("--engine", searched_engine, *out),
+        "bench": (searched_engine, "--batch", "1", "--repeats", 1),
+        "evaluate": (searched_engine, "--data", data, "--samples", 10),
+        "export": (recipe, "--weights", weights, *out),
+        "build": (searched_engine,),
+        "train classifier": ("--data", data, "--steps", 1, *out),
+        "train generator": ("--recipe", tmp_path / "short.yaml", "--data", data, *out),
+    }
+
+
+@pytest.mark.parametrize(("command", "option", "choice"), CASES)
+def test_it_gives_a_result_or_one_line(run, arguments, command, option, choice):
+    given = [*command.split(), *arguments[command]]
+    if (command, choice) == ("train generator", "backbone"):
+        assert run(*given, option, "tokenizer").exit_code == 0  # which it needs
+    done = run(*given, option, choice)
+    if done.exit_code == 2 and (command == "build" or choice in ELSEWHERE):
+        assert done.stderr.startswith("Error: ")
+        assert done.stderr.count("\n") == 1
+        return
+    assert done.exit_code == 0, done.output
+
+
+def test_there_are_some():
+    commands = {command for command, _, _ in CASES}
+    assert commands >= {"generate", "bench", "evaluate", "export", "build", "train generator"}
