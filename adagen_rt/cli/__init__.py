@@ -26,6 +26,7 @@ COMMANDS = (
     "export",
     "quantize",
     "build",
+    "bundle",
     "data",
     "train",
     "evaluate",

@@ -12,6 +12,7 @@ from adagen_rt.cli.support.cost import Cost, measure_cost
 from adagen_rt.cli.support.formats import NamedPath
 from adagen_rt.cli.support.plans import describe_plans, plan_rows
 from adagen_rt.cli.support.tables import quantity, table
+from adagen_rt.engine.bundle import BundleFile
 from adagen_rt.engine.folder import EngineFolder, open_engine
 from adagen_rt.engine.manifest import Floats, GraphSpec, TensorSpec, static_values
 from adagen_rt.engine.schedule import ActionSpec
@@ -51,9 +52,17 @@ def describe_engine(engine: EngineFolder, plans: Path | None = None) -> dict[str
         "adaptive": manifest.adaptive,
         "parameters": sum(graph.parameters for graph in manifest.graphs.values()),
         "flops": {"per_image": cost.per_image, "per_step": cost.per_step},
-        "bytes": {name: (engine.path / name).stat().st_size for name in manifest.files},
+        "bytes": engine.sizes,
+        **_bundle_facts(engine),
         "plans": describe_plans(engine, plans),
     }
+
+
+def _bundle_facts(engine: EngineFolder) -> dict[str, Any]:
+    """Return what a file of a whole generation says of itself, without the manifest."""
+    if not isinstance(engine, BundleFile):
+        return {}
+    return {"bundle": engine.facts.model_dump(mode="json", exclude={"manifest"})}
 
 
 def _page(engine: EngineFolder, content: dict[str, Any]) -> str:
@@ -69,6 +78,7 @@ def _page(engine: EngineFolder, content: dict[str, Any]) -> str:
             ("graph", "parameters", "FLOPs a row", "error", "dtype", "inputs", "outputs"),
             [_graph_row(name, graph) for name, graph in manifest.graphs.items()],
         ),
+        *_bundle_table(content),
         table(("file", "bytes"), [(name, f"{size:,}") for name, size in sizes.items()]),
         table(("written with", "version"), list(manifest.versions.items())),
     ]
@@ -76,6 +86,20 @@ def _page(engine: EngineFolder, content: dict[str, Any]) -> str:
         header = ("plans", "version", "for", "dtype", "batches", "profiles", "size", "state")
         parts.insert(-1, table(header, plan_rows(content["plans"])))
     return "\n\n".join(parts)
+
+
+def _bundle_table(content: dict[str, Any]) -> list[str]:
+    if "bundle" not in content:
+        return []
+    facts = content["bundle"]
+    checked = facts.pop("checked")
+    rows = [(name.replace("_", " "), _words(value)) for name, value in facts.items()]
+    rows += [(f"checked: {name.replace('_', ' ')}", str(value)) for name, value in checked.items()]
+    return [table(("whole generation", ""), rows)]
+
+
+def _words(value: Any) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 def _overview(engine: EngineFolder, content: dict[str, Any]) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import onnx
-from google.protobuf.message import DecodeError
+from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 from pydantic import Field, ValidationError
 
 from adagen_rt.engine.folder import EngineFolder, sha256
@@ -52,14 +52,13 @@ class BundleFacts(Spec):
 
 @dataclass(frozen=True)
 class BundleFile(EngineFolder):
-    """A file that has been read as far as its metadata."""
+    """A file that has been read as far as its metadata.
+
+    Attributes:
+        facts: What it says of itself; `hash` is that of the whole file.
+    """
 
     facts: BundleFacts
-
-    @property
-    def identity(self) -> str:
-        """SHA-256 of the file."""
-        return sha256(self.path)
 
     @property
     def sizes(self) -> dict[str, int]:
@@ -86,7 +85,7 @@ def open_bundle(path: Path) -> BundleFile:
         manifest = Manifest.model_validate(facts.manifest)
     except ValidationError as error:
         raise EngineError(f"{path}: metadata: {describe_faults(error)}") from None
-    return BundleFile(path, manifest, facts)
+    return BundleFile(path, manifest, sha256(path), facts)
 
 
 def to_text(facts: BundleFacts) -> str:

@@ -44,11 +44,6 @@ class EngineFolder:
         return self.path / self.manifest.graphs[name].file
 
     @property
-    def identity(self) -> str:
-        """SHA-256 of the manifest, which has the hashes of all other files."""
-        return sha256(self.path / MANIFEST)
-
-    @property
     def sizes(self) -> dict[str, int]:
         """Bytes of each file by name."""
         return {name: (self.path / name).stat().st_size for name in self.manifest.files}
@@ -70,6 +65,14 @@ def is_shipped(folder: Path) -> bool:
 def engines_in(root: Path) -> dict[str, Path]:
     """Find the engines of a folder by their folders' names; hidden ones are half written."""
     return {path.parent.name: path.parent for path in sorted(root.glob(f"[!.]*/{MANIFEST}"))}
+
+
+def is_bundle(name_or_path: object) -> bool:
+    """Tell whether this names an ONNX file instead of an engine's folder."""
+    if not isinstance(name_or_path, (str, os.PathLike)):
+        return False
+    path = Path(name_or_path)
+    return path.suffix.lower() == ".onnx" and path.is_file()
 
 
 def find_engine(name_or_path: str | Path) -> Path:
@@ -96,12 +99,16 @@ def find_engine(name_or_path: str | Path) -> Path:
 
 
 def open_engine(name_or_path: str | Path) -> EngineFolder:
-    """Read and check an engine folder; no graph is loaded.
+    """Read and check an engine folder, or a file of `adagen-rt bundle`; no graph is loaded.
 
     Raises:
         InputError: There is no such engine.
         EngineError: The manifest is not valid, or a file is missing or altered.
     """
+    if is_bundle(name_or_path):
+        from adagen_rt.engine.bundle import open_bundle  # which is an engine folder's subclass
+
+        return open_bundle(Path(name_or_path))
     path = find_engine(name_or_path)
     manifest, digest = _read_manifest(path / MANIFEST)
     for name, expected in manifest.files.items():

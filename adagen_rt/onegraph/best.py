@@ -42,8 +42,7 @@ def best_of(
         made |= {"rewards": reward, "kept_seeds": own}
         wins = (number == 0) | (_ranked(reward) > _ranked(best["rewards"]))
         return xp.constant(np.array(True)), {
-            name: xp.where(_stretched(wins, new.ndim), new, best[name])
-            for name, new in made.items()
+            name: xp.where(wins.column(new.ndim), new, best[name]) for name, new in made.items()
         }
 
     return write_loop(xp, count, first, body)
@@ -60,7 +59,3 @@ def _candidate_seeds(seeds: Traced, number: Traced) -> Traced:
 def _ranked(rewards: Traced) -> Traced:
     xp = rewards.xp
     return xp.where(xp.isnan(rewards), -np.inf, rewards)
-
-
-def _stretched(flags: Traced, ndim: int) -> Traced:
-    return flags[(slice(None), *[None] * (ndim - 1))]

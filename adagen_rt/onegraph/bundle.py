@@ -16,7 +16,7 @@ from adagen_rt.onegraph.best import best_of
 from adagen_rt.onegraph.generation import Write, repeat, unroll
 from adagen_rt.onegraph.inline import TracedAssembly, traced_sessions
 from adagen_rt.onegraph.namespace import Namespace
-from adagen_rt.onegraph.size import Size
+from adagen_rt.onegraph.size import Shape, Size
 from adagen_rt.onegraph.traced import Traced
 from adagen_rt.onegraph.writer import OPSET, Writer, symbolic
 from adagen_rt.ops.reference import ReferenceOps, to_pixels
@@ -83,7 +83,9 @@ def trace(engine: EngineFolder, options: BundleOptions) -> ir.Model:
 
 def _inputs(xp: Namespace, engine: EngineFolder, options: BundleOptions) -> dict[str, Traced]:
     tensors = engine.manifest.condition.tensors
-    given = {name: ((Size(1), *row.shape), row.dtype) for name, row in tensors.items()}
+    given: dict[str, tuple[Shape, str]] = {
+        name: ((Size(1), *row.shape), row.dtype) for name, row in tensors.items()
+    }
     given["seeds"] = ((Size(1),), "int64")
     if options.fidelity_input:
         given["fidelity"] = ((Size(1),), "float32")

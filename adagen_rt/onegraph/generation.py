@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
+from array_api_compat import array_namespace
 
 from adagen_rt.onegraph.looping import write_loop
 from adagen_rt.onegraph.traced import Traced
@@ -58,7 +59,7 @@ def repeat(loop: Loop, index: Traced, rows: Arrays, seeds: Traced) -> Made:
         "failed_at": xp.zeros_like(seeds),
     }
 
-    def body(number: Traced, now: dict[str, Traced]) -> tuple[Traced, dict[str, Traced]]:
+    def body(number: Traced, now: dict[str, Any]) -> tuple[Traced, dict[str, Traced]]:
         schedule, failed = now.pop("schedule"), now.pop("failed_at")
         after, column, failed = _step(loop, replace(state, **now), failed)
         here = xp.arange(steps)[None, :, None] == number
@@ -66,7 +67,7 @@ def repeat(loop: Loop, index: Traced, rows: Arrays, seeds: Traced) -> Made:
         goes_on = xp.any(~(loop.rule.finished(after) | after.failed))
         return goes_on, _changing(after) | {"schedule": schedule, "failed_at": failed}
 
-    ended = write_loop(xp, steps, carried, body)
+    ended: dict[str, Any] = write_loop(xp, steps, carried, body)
     schedule, failed = ended.pop("schedule"), ended.pop("failed_at")
     return Made(replace(state, **ended), xp.concat([*before, schedule], axis=1), failed)
 
@@ -82,9 +83,9 @@ def _step(loop: Loop, state: State, failed: Traced) -> tuple[State, Traced, Trac
     Returns:
         The state, the step's actions (B, 1, A), and the steps at which samples failed (B,).
     """
-    xp = state.seeds.xp
+    xp: Any = array_namespace(state.seeds)
     # No sample has made its last step here; whether it needs another is all that is asked.
-    done = loop.rule.finished(replace(state, step=xp.zeros_like(state.step)))
+    done: Any = loop.rule.finished(replace(state, step=xp.zeros_like(state.step)))
     after, decision = loop.step(state)
     column = xp.where((done | state.failed)[:, None, None], np.nan, _column(loop, decision))
     after = _held(done, state, after)
@@ -96,8 +97,8 @@ def _held(done: Traced, before: State, after: State) -> State:
     """Keep samples that are done as they were."""
     if done.known is not None and not done.known.any():
         return after
-    held = {
-        name: done.xp.where(done[(slice(None), *[None] * (new.ndim - 1))], getattr(before, name), new)
+    held: dict[str, Any] = {
+        name: done.xp.where(done.column(new.ndim), getattr(before, name), new)
         for name, new in _changing(after).items()
         if name != "step"
     }
@@ -110,7 +111,7 @@ def _column(loop: Loop, decision: Decision) -> Traced:
     return column
 
 
-def _changing(state: State) -> dict[str, Traced]:
+def _changing(state: State) -> dict[str, Any]:
     """List the arrays of a state that a step changes."""
     names = [spec.name for spec in fields(state) if spec.name not in CONSTANT]
     return {name: getattr(state, name) for name in names}

@@ -74,10 +74,10 @@ def _slice(array: Traced, axis: int, key: slice) -> Traced:
     shape = (*array.shape[:axis], size, *array.shape[axis + 1 :])
     if array.known is not None:
         known = array.known
-        if known.shape[axis] != 1:
-            known = known[(*[slice(None)] * axis, slice(int(start), int(stop), step))]
-        elif size == 0:
-            known = known[(*[slice(None)] * axis, slice(0, 0))]
+        if known.shape[axis] != 1 or size == 0:
+            rows = slice(0, 0) if size == 0 else slice(int(start), int(stop), step)
+            before = (slice(None),) * axis
+            known = known[before + (rows,)]  # noqa: RUF005 (Python 3.10 unpacks none in an index)
         return Traced(array.xp, shape, array.dtype, known=known)
     writer = array.xp.writer
     end = [_END] if stop == dim else [stop]

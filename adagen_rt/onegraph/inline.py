@@ -48,7 +48,7 @@ class TracedSession:
 
     def run(self, inputs: Arrays) -> Arrays:
         """Copy the graph's nodes for inputs by name, and return its outputs by name."""
-        given = {value.name: inputs[value.name] for value in self._graph.inputs}
+        given = {str(value.name): inputs[str(value.name)] for value in self._graph.inputs}
         sizes = self._bind(given)
         if all(array.known is not None for array in given.values()):
             return self._compute(given, sizes)
@@ -58,8 +58,8 @@ class TracedSession:
         """Find the size that each of the graph's names of sizes stands for."""
         sizes: dict[str, Dim] = {}
         for value in self._graph.inputs:
-            array = given[value.name]
-            for dim, size in zip(value.shape, array.shape, strict=True):
+            array = given[str(value.name)]
+            for dim, size in zip(value.shape or (), array.shape, strict=True):
                 if isinstance(dim, ir.SymbolicDim):
                     sizes[str(dim.value)] = size
         return sizes
@@ -68,9 +68,7 @@ class TracedSession:
         values: dict[ir.Value, ir.Value | None] = {
             value: given[value.name].value for value in self._graph.inputs
         }
-        values |= {
-            value: self._weights[key] for key, value in self._graph.initializers.items()
-        }
+        values |= {value: self._weights[key] for key, value in self._graph.initializers.items()}
         prefix, self._runs = f"{self._name}_{self._runs}", self._runs + 1
         for node in self._graph:
             copied = ir.node(
@@ -82,7 +80,7 @@ class TracedSession:
                 attributes=dict(node.attributes),
             )
             for old, new in zip(node.outputs, copied.outputs, strict=True):
-                new.name, new.dtype = f"{prefix}/{old.name}", old.dtype
+                new.name, new.type = f"{prefix}/{old.name}", old.type
                 values[old] = new
             self._xp.writer.add(copied)
         return {
@@ -98,7 +96,7 @@ class TracedSession:
         outputs = graph.run({str(name): array.filled.copy() for name, array in given.items()})
         found = {}
         for value in self._graph.outputs:
-            known = np.array(outputs[value.name])
+            known = np.array(outputs[str(value.name)])
             found[str(value.name)] = self._xp.constant(known, _sized(value, sizes))
         return found
 
@@ -137,8 +135,6 @@ def _sized(value: ir.Value, sizes: Mapping[str, Dim]) -> Shape:
 def _dtype(value: ir.Value) -> Any:
     assert value.dtype is not None
     return value.dtype.numpy()
-
-
 
 
 class TracedAssembly(Assembly):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import onnx_ir as ir
 
-from adagen_rt.onegraph.size import Dim, Shape, Size
+from adagen_rt.onegraph.size import Dim, Size
 
 if TYPE_CHECKING:
     from adagen_rt.onegraph.namespace import Namespace
@@ -31,7 +31,7 @@ class Traced:
 
     def __init__(
         self,
-        xp: Namespace,
+        xp: Any,
         shape: Sequence[Dim],
         dtype: Any,
         *,
@@ -39,7 +39,9 @@ class Traced:
         value: ir.Value | None = None,
         parts: Sequence[Traced] = (),
     ) -> None:
-        self.xp, self.shape, self.dtype = xp, tuple(shape), np.dtype(dtype)
+        self.xp: Any = xp
+        self.shape: tuple[Any, ...] = tuple(shape)
+        self.dtype = np.dtype(dtype)
         self.known, self.parts = known, list(parts)
         self._value = value
 
@@ -78,6 +80,11 @@ class Traced:
         whole = tuple(1 if isinstance(dim, Size) else dim for dim in self.shape)
         return np.broadcast_to(self.known, whole)
 
+    def column(self, ndim: int) -> Traced:
+        """Give numbers (B,) axes of size 1, to broadcast over arrays of so many axes."""
+        key = (slice(None), *[None] * (ndim - 1))
+        return self[key]
+
     def __bool__(self) -> bool:
         return bool(self._scalar())
 
@@ -92,84 +99,84 @@ class Traced:
             raise TypeError("a value of the graph decides nothing while it is written")
         return self.known.reshape(()).item()
 
-    def __getitem__(self, key: Any) -> Traced:
+    def __getitem__(self, key: Any) -> Any:
         from adagen_rt.onegraph.indexing import get
 
         return get(self, key)
 
-    def __setitem__(self, key: Any, new: Traced) -> None:
+    def __setitem__(self, key: Any, new: Any) -> None:
         from adagen_rt.onegraph.indexing import set_rows
 
         set_rows(self, key, new)
 
-    def __add__(self, other: Any) -> Traced:
+    def __add__(self, other: Any) -> Any:
         return self.xp.add(self, other)
 
-    def __radd__(self, other: Any) -> Traced:
+    def __radd__(self, other: Any) -> Any:
         return self.xp.add(other, self)
 
-    def __sub__(self, other: Any) -> Traced:
+    def __sub__(self, other: Any) -> Any:
         return self.xp.subtract(self, other)
 
-    def __rsub__(self, other: Any) -> Traced:
+    def __rsub__(self, other: Any) -> Any:
         return self.xp.subtract(other, self)
 
-    def __mul__(self, other: Any) -> Traced:
+    def __mul__(self, other: Any) -> Any:
         return self.xp.multiply(self, other)
 
-    def __rmul__(self, other: Any) -> Traced:
+    def __rmul__(self, other: Any) -> Any:
         return self.xp.multiply(other, self)
 
-    def __truediv__(self, other: Any) -> Traced:
+    def __truediv__(self, other: Any) -> Any:
         return self.xp.divide(self, other)
 
-    def __rtruediv__(self, other: Any) -> Traced:
+    def __rtruediv__(self, other: Any) -> Any:
         return self.xp.divide(other, self)
 
-    def __floordiv__(self, other: Any) -> Traced:
+    def __floordiv__(self, other: Any) -> Any:
         return self.xp.floor_divide(self, other)
 
-    def __mod__(self, other: Any) -> Traced:
+    def __mod__(self, other: Any) -> Any:
         return self.xp.remainder(self, other)
 
-    def __pow__(self, power: int) -> Traced:
+    def __pow__(self, power: int) -> Any:
         return self.xp.pow(self, power)
 
-    def __and__(self, other: Any) -> Traced:
+    def __and__(self, other: Any) -> Any:
         return self.xp.bitwise_and(self, other)
 
-    def __or__(self, other: Any) -> Traced:
+    def __or__(self, other: Any) -> Any:
         return self.xp.bitwise_or(self, other)
 
-    def __xor__(self, other: Any) -> Traced:
+    def __xor__(self, other: Any) -> Any:
         return self.xp.bitwise_xor(self, other)
 
-    def __lshift__(self, bits: int) -> Traced:
+    def __lshift__(self, bits: int) -> Any:
         return self.xp.bitwise_left_shift(self, bits)
 
-    def __rshift__(self, bits: int) -> Traced:
+    def __rshift__(self, bits: int) -> Any:
         return self.xp.bitwise_right_shift(self, bits)
 
-    def __lt__(self, other: Any) -> Traced:
+    def __lt__(self, other: Any) -> Any:
         return self.xp.less(self, other)
 
-    def __le__(self, other: Any) -> Traced:
+    def __le__(self, other: Any) -> Any:
         return self.xp.less_equal(self, other)
 
-    def __gt__(self, other: Any) -> Traced:
+    def __gt__(self, other: Any) -> Any:
         return self.xp.greater(self, other)
 
-    def __ge__(self, other: Any) -> Traced:
+    def __ge__(self, other: Any) -> Any:
         return self.xp.greater_equal(self, other)
 
-    def __eq__(self, other: Any) -> Traced:  # type: ignore[override]
+    def __eq__(self, other: Any) -> Any:
         return self.xp.equal(self, other)
 
-    def __ne__(self, other: Any) -> Traced:  # type: ignore[override]
+    def __ne__(self, other: Any) -> Any:
         return self.xp.not_equal(self, other)
 
-    def __neg__(self) -> Traced:
+    def __neg__(self) -> Any:
         return self.xp.negative(self)
 
-    def __invert__(self) -> Traced:
+    def __invert__(self) -> Any:
         return self.xp.logical_not(self)

@@ -76,7 +76,8 @@ def write_bundle(
 
 def _save(model: ir.Model, path: Path, facts: BundleFacts) -> None:
     model.metadata_props[KEY] = to_text(facts)
-    weights = sum(value.const_value.nbytes for value in model.graph.initializers.values())
+    tensors = [value.const_value for value in model.graph.initializers.values()]
+    weights = sum(tensor.nbytes for tensor in tensors if tensor is not None)
     ir.save(model, path, external_data=f"{path.name}.data" if weights > LARGE else None)
 
 
@@ -84,7 +85,7 @@ def _facts(engine: EngineFolder, options: BundleOptions, checked: dict[str, Any]
     params, manifest = options.params, bundled_manifest(engine.manifest, options)
     return BundleFacts(
         version=version("adagen-rt"),
-        engine_hash=engine.identity,
+        engine_hash=engine.hash,
         form=options.form,
         steps=params.steps,
         schedule=params.schedule,

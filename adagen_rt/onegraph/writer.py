@@ -106,7 +106,10 @@ class Writer:
         """Add a named tensor."""
         tensor.name = name
         value = ir.Value(
-            name=name, const_value=tensor, shape=ir.Shape(tensor.shape), type=ir.TensorType(tensor.dtype)
+            name=name,
+            const_value=tensor,
+            shape=ir.Shape(tensor.shape),
+            type=ir.TensorType(tensor.dtype),
         )
         self.weights[name] = value
         return value
@@ -115,7 +118,7 @@ class Writer:
         """Give an output a node of its own: the value may be from outside, or another's too."""
         node = ir.node("Identity", [source], name=self.name("Identity"))
         (value,) = node.outputs
-        value.name, value.dtype, value.shape = name, source.dtype, ir.Shape(symbolic(shape))
+        value.name, value.type, value.shape = name, source.type, ir.Shape(symbolic(shape))
         self.add(node)
         return value
 

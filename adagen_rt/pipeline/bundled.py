@@ -12,11 +12,21 @@ from adagen_rt.engine.bundle import BundleFile
 from adagen_rt.errors import InputError
 from adagen_rt.pipeline.base import Capabilities, OnStep, Pipeline
 from adagen_rt.sampling.loop import Timings
+from adagen_rt.sampling.params import SamplingParams
 from adagen_rt.sampling.request import Request
 from adagen_rt.sampling.result import Images, Result, Step, blank_images
 from adagen_rt.types import Arrays, Session
 
-BACKEND = "bundle"
+
+class WholeGeneration(Capabilities):
+    """Abilities of a file that is one step for the host."""
+
+    def check(self, backend: str, params: SamplingParams, *, streams: str | None = None) -> None:
+        """See `Capabilities`."""
+        for name in (streams, "refine" if params.refine != 1 else None):
+            if name is not None:
+                expected = "an engine's folder, which goes step by step"
+                raise InputError(name, "a whole generation in one file", expected)
 
 
 class BundledPipeline(Pipeline):
@@ -25,12 +35,16 @@ class BundledPipeline(Pipeline):
     Args:
         bundle: The file.
         threads: CPU threads of an operator.
+
+    Attributes:
+        bundle: What the file says of itself.
+        model: The model: ``run`` takes arrays by name and gives arrays by name.
     """
 
     def __init__(self, bundle: BundleFile, threads: int) -> None:
-        super().__init__(bundle, BACKEND, Capabilities(streams=False, refines=False))
-        self.facts_of_file = bundle.facts
-        self._model: Session = OnnxRuntime(threads).load(Path(bundle.path))
+        super().__init__(bundle, "onnxruntime", WholeGeneration(streams=False, refines=False))
+        self.bundle = bundle.facts
+        self.model: Session = OnnxRuntime(threads).load(Path(bundle.path))
 
     def _run(self, request: Request, batch_size: int, progress: OnStep | None) -> Result:
         self._check(request)
@@ -40,7 +54,7 @@ class BundledPipeline(Pipeline):
         for first in range(0, count, batch_size):
             places = np.arange(first, min(first + batch_size, count))
             with timings.measure("model"):
-                outputs = self._model.run(self._inputs(request.take(places)))
+                outputs = self.model.run(self._inputs(request.take(places)))
             images[places] = outputs.pop("images")
             for name, values in outputs.items():
                 found.setdefault(name, []).append(np.array(values))
@@ -56,7 +70,7 @@ class BundledPipeline(Pipeline):
         Raises:
             InputError: Which one it is.
         """
-        asked, facts = request.params, self.facts_of_file
+        asked, facts = request.params, self.bundle
         for name in ("steps", "best_of"):
             if getattr(asked, name) != getattr(facts, name):
                 expected = f"{getattr(facts, name)}, as this file was written"
@@ -66,7 +80,7 @@ class BundledPipeline(Pipeline):
 
     def _inputs(self, request: Request) -> Arrays:
         inputs = {**request.rows, "seeds": request.seeds}
-        if self.facts_of_file.fidelity_input:
+        if self.bundle.fidelity_input:
             inputs["fidelity"] = np.ascontiguousarray(request.fidelity)
         return inputs
 
@@ -86,13 +100,11 @@ class BundledPipeline(Pipeline):
             rewards=found.get("rewards"),
         )
 
-    def _score_rows(
-        self, images: Images, rows: Arrays, batch_size: int
-    ) -> npt.NDArray[np.float32]:
+    def _score_rows(self, images: Images, rows: Arrays, batch_size: int) -> npt.NDArray[np.float32]:
         raise InputError("score", self.manifest.name, "an engine's folder: this is one model")
 
     def _close(self) -> None:
-        del self._model
+        del self.model
 
 
 def _step(request: Request, places: np.ndarray, images: Images, timings: Timings) -> Step:

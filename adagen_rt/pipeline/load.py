@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, overload
 
 from adagen_rt.backends import BACKENDS, DEVICE_BACKENDS, PLANNED_BACKENDS, open_sessions
+from adagen_rt.engine.bundle import BundleFile
 from adagen_rt.engine.folder import EngineFolder, open_engine
 from adagen_rt.errors import InputError, as_integer
 from adagen_rt.ops.cpu import MAX_THREADS
@@ -45,10 +46,11 @@ def load(
     provider: str | None = None,
     plans: str | Path | None = None,
 ) -> Pipeline:
-    """Load an engine from a folder, or one of the shipped ones by name.
+    """Load an engine from a folder, one of the shipped ones by name, or a whole generation.
 
     Args:
-        engine: Path of an engine folder, or a shipped engine's name.
+        engine: Path of an engine folder, a shipped engine's name, or the path of an ONNX file
+            that ``adagen-rt bundle`` wrote, which ``onnxruntime`` runs on the CPU.
         backend: Backend of the graphs. ``onnxruntime`` and ``openvino`` run step by step. The
             others run a whole generation as one CUDA graph: ``tensorrt`` and ``tensorrt-rtx``
             over plans that ``adagen-rt build`` made, ``torch`` with PyTorch's kernels.
@@ -78,6 +80,8 @@ def make_pipeline(
         raise InputError("backend", backend, f"one of {', '.join(BACKENDS)}")
     if plans is not None and backend not in PLANNED_BACKENDS:
         raise InputError("plans", str(plans), f"none with the backend {backend}")
+    if isinstance(engine, BundleFile):
+        return _bundled(engine, backend, threads, provider)
     if backend not in DEVICE_BACKENDS:
         count = check_threads(threads)
         return StepwisePipeline(engine, backend=backend, threads=count, provider=provider)
@@ -88,6 +92,17 @@ def make_pipeline(
     from adagen_rt.pipeline.captured import CapturedPipeline
 
     return CapturedPipeline(engine, *open_sessions(engine, backend, Path(plans) if plans else None))
+
+
+def _bundled(
+    bundle: BundleFile, backend: str, threads: int | None, provider: str | None
+) -> Pipeline:
+    from adagen_rt.pipeline.bundled import BundledPipeline
+
+    for field, value, only in (("backend", backend, "onnxruntime"), ("provider", provider, "cpu")):
+        if value not in (only, None):
+            raise InputError(field, value, f"{only} for a whole generation in one file")
+    return BundledPipeline(bundle, check_threads(threads))
 
 
 def check_threads(threads: int | None) -> int:

@@ -1,0 +1,91 @@
+"""`adagen-rt bundle`: a whole generation as one standard ONNX model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from adagen_rt.cli.support.formats import NamedPath
+from adagen_rt.cli.support.sampling_options import sampling_options
+from adagen_rt.cli.support.tables import quantity
+from adagen_rt.cli.support.verbosity import LOGGER
+from adagen_rt.engine.bundle import SUFFIX, BundleFile
+from adagen_rt.engine.folder import EngineFolder, open_engine
+from adagen_rt.errors import InputError, MissingExtraError
+from adagen_rt.pipeline.load import check_threads
+from adagen_rt.sampling.params import SamplingParams
+
+
+@click.command()
+@click.argument("engine")
+@click.option("--out", type=NamedPath(), help="The model to write: NAME.onnx.")
+@click.option(
+    "--triton",
+    type=NamedPath(),
+    help="A model repository of Triton's onnxruntime backend, to write or to add to.",
+)
+@click.option(
+    "--form",
+    type=click.Choice(["loop", "unrolled"]),
+    help="loop has one step, which the model repeats; unrolled has them all. Default: loop, where "
+    "the family's steps are alike.",
+)
+@sampling_options("steps", "schedule", "best_of")
+@click.option(
+    "--fidelity-input",
+    is_flag=True,
+    help="Have an input `fidelity`: each sample's share of the policy trained for fidelity.",
+)
+@click.option("--threads", type=int, help="CPU threads of the check; default: all.")
+@click.option("--overwrite", is_flag=True, help="Write over what others made.")
+def bundle(
+    engine: str,
+    out: Path | None,
+    triton: Path | None,
+    params: SamplingParams,
+    threads: int | None,
+    overwrite: bool,
+    **options: Any,
+) -> None:
+    """Write a whole generation of ENGINE as one ONNX model, for any host of ONNX Runtime.
+
+    It takes labels and seeds, and gives images, the chosen schedule and which samples failed, with
+    standard operators alone: noise, policy, backbone, sampling and decoder are all in it. Its
+    images are compared with the runtime's before it appears.
+    """
+    try:
+        from adagen_rt.onegraph.targets import WRITERS
+    except ImportError as error:
+        raise MissingExtraError(error.name or "onnx_ir", "bundle") from error
+    targets = {"out": out, "triton": triton}
+    wanted = {name: path for name, path in targets.items() if path is not None}
+    if not wanted:
+        raise click.UsageError("Missing option '--out' or '--triton'.")
+    opened = _open(engine)
+    for name, path in wanted.items():
+        _check_free(name, path, overwrite)
+    options |= {"threads": check_threads(threads), "progress": LOGGER.info}
+    for name, path in wanted.items():
+        written = WRITERS[name](opened, path, params, **options)
+        size = sum(file.stat().st_size for file in written)
+        click.echo(f"written: {path} ({quantity(size)}B)")
+
+
+def _open(engine: str) -> EngineFolder:
+    opened = open_engine(engine)
+    if isinstance(opened, BundleFile):
+        raise InputError("engine", engine, "an engine's folder: this is one model already")
+    return opened
+
+
+def _check_free(name: str, path: Path, overwrite: bool) -> None:
+    """Refuse a file that is not a bundle."""
+    if name != "out" or overwrite or not path.is_file() or path.suffix.lower() != SUFFIX:
+        return
+    try:
+        open_engine(path)
+    except Exception:
+        expected = "a new file, a bundle, or --overwrite"
+        raise InputError(name, str(path), expected) from None

@@ -1,0 +1,37 @@
+import json
+
+import pytest
+
+pytest.importorskip("onnx_ir", reason="needs the extra bundle")
+
+
+def test_the_command_writes_what_generate_and_inspect_read(tmp_path, run):
+    out = tmp_path / "one.onnx"
+    done = run("bundle", "fashion-sit", "--out", out)
+    assert done.exit_code == 0, done.output
+    assert done.stdout.startswith(f"written: {out}")
+    options = ("--count", 3, "--seed", 5, "--json")
+    for engine, picture in ((out, "bundle.png"), ("fashion-sit", "engine.png")):
+        made = run("generate", "--engine", engine, "--out", tmp_path / picture, *options)
+        assert made.exit_code == 0, made.output
+    facts = json.loads(run("inspect", out, "--json").stdout)
+    assert facts["bundle"]["form"] == "loop"
+    assert facts["bundle"]["steps"] == 8
+    assert "whole generation" in run("inspect", out).stdout
+    again = run(
+        "generate",
+        "--repeat",
+        tmp_path / "bundle.png",
+        "--engine",
+        out,
+        "--out",
+        tmp_path / "b.png",
+    )
+    assert again.exit_code == 0, again.output
+    assert run("bundle", "fashion-sit", "--out", out).exit_code == 0
+    (tmp_path / "mine.onnx").write_bytes(b"mine")
+    refused = run("bundle", "fashion-sit", "--out", tmp_path / "mine.onnx")
+    assert refused.exit_code == 2
+    assert "--overwrite" in refused.stderr
+    assert run("bundle", "fashion-sit").exit_code == 2
+    assert run("bundle", out, "--out", tmp_path / "two.onnx").exit_code == 2

@@ -1,0 +1,3 @@
+import pytest
+
+pytest.importorskip("onnx_ir", reason="needs the extra bundle")
