@@ -293,7 +293,7 @@ def test_compiled_kernels_are_kept_even_if_the_folder_cannot_be_written(
     def refuse(*arguments, **options):
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr("adagen_rt.files.tempfile.mkdtemp", refuse)
+    monkeypatch.setattr("adagen_rt.files.staging.tempfile.mkdtemp", refuse)
     assert adagen_rt.load(folder, backend="tensorrt-rtx").generate([0], [1]).images.any()
 
 
