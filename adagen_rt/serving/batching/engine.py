@@ -266,7 +266,7 @@ class BatchEngine:
         tasks, seats = [], self._scheduler.seats
         while (order := self._queue.first()) is not None and seats.has_place(order):
             tasks.append(self._take(order))
-        for order in list(islice(self._queue.heads(seats.admits), LOOK)):
+        for order in islice(self._queue.heads(seats.admits), LOOK):
             if seats.has_extra(order):
                 tasks.append(self._take(order))
         return tasks
