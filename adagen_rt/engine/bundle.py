@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -58,7 +58,7 @@ class BundleFile(EngineFolder):
         facts: What it says of itself; `hash` is that of the whole file.
     """
 
-    facts: BundleFacts
+    facts: BundleFacts = field(kw_only=True)
 
     @property
     def sizes(self) -> dict[str, int]:
@@ -85,7 +85,7 @@ def open_bundle(path: Path) -> BundleFile:
         manifest = Manifest.model_validate(facts.manifest)
     except ValidationError as error:
         raise EngineError(f"{path}: metadata: {describe_faults(error)}") from None
-    return BundleFile(path, manifest, sha256(path), facts)
+    return BundleFile(path, manifest, sha256(path), facts=facts)
 
 
 def to_text(facts: BundleFacts) -> str:

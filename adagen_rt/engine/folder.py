@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from collections.abc import Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -25,6 +26,9 @@ RECIPE_FILE = "recipe.yaml"
 MAX_MANIFEST_BYTES = 1 << 20
 
 
+Stamp = tuple[int, ...]
+
+
 @dataclass(frozen=True)
 class EngineFolder:
     """An engine folder whose manifest and files have been checked.
@@ -33,11 +37,13 @@ class EngineFolder:
         path: The folder.
         manifest: What it says of itself.
         hash: SHA-256 of the manifest's file, which has the hashes of all other files.
+        stamps: What the system said of every file before its hash was checked.
     """
 
     path: Path
     manifest: Manifest
     hash: str
+    stamps: Mapping[str, Stamp] = field(default_factory=dict)
 
     def graph_file(self, name: str) -> Path:
         """Return the path of the ONNX file of graph ``name``."""
@@ -47,6 +53,16 @@ class EngineFolder:
     def sizes(self) -> dict[str, int]:
         """Bytes of each file by name."""
         return {name: (self.path / name).stat().st_size for name in self.manifest.files}
+
+    def check_unchanged(self) -> None:
+        """Refuse files that changed since they were checked; called when all have been read.
+
+        Raises:
+            EngineError: A file changed, so that it is not known what was loaded.
+        """
+        for name, stamp in self.stamps.items():
+            if _stamp(self.path / name) != stamp:
+                raise EngineError(f"{self.path / name}: changed while it was loaded; load it again")
 
 
 def shipped_engines() -> dict[str, Path]:
@@ -111,11 +127,21 @@ def open_engine(name_or_path: str | Path) -> EngineFolder:
         return open_bundle(Path(name_or_path))
     path = find_engine(name_or_path)
     manifest, digest = _read_manifest(path / MANIFEST)
+    stamps = {name: _stamp(path / name) for name in manifest.files}
     for name, expected in manifest.files.items():
         _check_file(path / name, expected)
     for graph in manifest.graphs.values():
         check_graph(path / graph.file, graph, manifest.files)
-    return EngineFolder(path, manifest, digest)
+    return EngineFolder(path, manifest, digest, stamps)
+
+
+def _stamp(path: Path) -> Stamp:
+    """Return what changes with a file; nothing for one that is not there."""
+    try:
+        found = path.stat()
+    except OSError:
+        return ()
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
 
 
 def _read_manifest(path: Path) -> tuple[Manifest, str]:

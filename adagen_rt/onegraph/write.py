@@ -30,7 +30,7 @@ SAMPLES, TOLERANCE = 4, 1
 
 def write_bundle(
     engine: EngineFolder,
-    out: Path,
+    out: str | Path,
     params: SamplingParams | None = None,
     *,
     form: Form | None = None,
@@ -54,6 +54,7 @@ def write_bundle(
         InputError: An argument is out of its range, or cannot be done in one model.
         ExportError: The model's images are not the runtime's.
     """
+    out = Path(out)
     if out.suffix.lower() != SUFFIX:
         raise InputError("out", str(out), f"a name that ends in {SUFFIX}")
     check_writable("out", out)

@@ -91,7 +91,9 @@ def make_pipeline(
     # Imported here, so that generating on the CPU does not wait for a GPU's modules.
     from adagen_rt.pipeline.captured import CapturedPipeline
 
-    return CapturedPipeline(engine, *open_sessions(engine, backend, Path(plans) if plans else None))
+    sessions = open_sessions(engine, backend, Path(plans) if plans else None)
+    engine.check_unchanged()
+    return CapturedPipeline(engine, *sessions)
 
 
 def _bundled(

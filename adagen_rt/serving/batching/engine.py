@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import atexit
 import logging
 import threading
 import time
-import weakref
 from collections import Counter
 from concurrent.futures import Future, InvalidStateError
 from contextlib import suppress
@@ -14,7 +12,7 @@ from functools import partial
 from itertools import islice
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from adagen_rt.errors import InputError, QueueFullError, StoppedError, as_integer
 from adagen_rt.pipeline.base import Pipeline
@@ -23,9 +21,12 @@ from adagen_rt.sampling.params import SamplingParams
 from adagen_rt.sampling.request import MAX_BATCH, make_request
 from adagen_rt.serving.batching.caller import Caller
 from adagen_rt.serving.batching.job import Image, Job, Observer, Outcome, Stats, Watch
+from adagen_rt.serving.batching.last import end_with_program
+from adagen_rt.serving.batching.observers import tell
 from adagen_rt.serving.batching.order import Order, Task
 from adagen_rt.serving.batching.queue import FairQueue
 from adagen_rt.serving.batching.scheduler import Scheduler
+from adagen_rt.serving.batching.warm_up import warm_up
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -84,6 +85,7 @@ class BatchEngine:
         self.manifest, self._turn = opened.manifest, opened.turn
         self.name = self.manifest.name
         self.observers: list[Observer] = []
+        self._observed = partial(tell, self.observers)
         self._changed = threading.Condition()
         self._queue = FairQueue()
         self._orders: dict[Job, Order] = {}
@@ -91,10 +93,10 @@ class BatchEngine:
         self._moved = time.monotonic()
         self._stopping = False
         self._scheduler = Scheduler(sampler, self.max_batch, self._end)
-        _warm_up(opened, self.max_batch)
+        warm_up(opened, self.max_batch)
         self._thread = threading.Thread(target=self._work, name=f"adagen-{self.name}", daemon=True)
         self._thread.start()
-        _open.add(self)
+        end_with_program(self)
 
     def submit(
         self,
@@ -146,7 +148,7 @@ class BatchEngine:
             self._queue.add(order)
             self._orders[job] = order
             self._changed.notify()
-        self._tell("queued", job)
+        self._observed("queued", job)
         job.future.add_done_callback(partial(self._noticed, order))
         return job
 
@@ -205,9 +207,9 @@ class BatchEngine:
             self.cancel()
         if threading.current_thread() is not self._thread:
             self._thread.join()
-        _open.discard(self)
 
-    def _end_soon(self) -> None:
+    def end_soon(self) -> None:
+        """Drop all work and wait for the end, though not for ever; for the end of a program."""
         if self._turn.forked:
             return
         with self._changed:
@@ -251,12 +253,12 @@ class BatchEngine:
             for task in tasks:
                 if task.number == 0:
                     waited = task.order.first_step - task.order.begin
-                    self._tell("started", task.order.job, waited)
+                    self._observed("started", task.order.job, waited)
             with self._turn:
                 self._scheduler.admit(tasks)
                 slots, seconds = self._scheduler.step()
             if slots:
-                self._tell("stepped", slots, seconds)
+                self._observed("stepped", slots, seconds)
 
     def _something_to_do(self) -> bool:
         return bool(self._stopping or len(self._queue) or self._scheduler.running)
@@ -266,7 +268,7 @@ class BatchEngine:
         tasks, seats = [], self._scheduler.seats
         while (order := self._queue.first()) is not None and seats.has_place(order):
             tasks.append(self._take(order))
-        for order in list(islice(self._queue.heads(seats.admits), LOOK)):
+        for order in islice(self._queue.heads(seats.admits), LOOK):
             if seats.has_extra(order):
                 tasks.append(self._take(order))
         return tasks
@@ -301,37 +303,5 @@ class BatchEngine:
             self._queue.discard(order)
             self._finished[outcome] += 1
             self._changed.notify()
-        self._tell("ended", order.job, outcome, now - order.begin)
+        self._observed("ended", order.job, outcome, now - order.begin)
         return True
-
-    def _tell(self, event: str, *facts: Any) -> None:
-        for observer in self.observers:
-            try:
-                getattr(observer, event)(*facts)
-            except BaseException:
-                # Whatever an observer raises, SystemExit too, must not stop the engine.
-                _log.exception("an observer failed at %s", event)
-
-
-#: Engines that are not closed.
-_open: weakref.WeakSet[BatchEngine] = weakref.WeakSet()
-
-
-@atexit.register
-def _close_all() -> None:
-    """End the threads of engines that nobody closed, before the libraries are torn down."""
-    for engine in list(_open):
-        engine._end_soon()
-
-
-def _warm_up(pipeline: Pipeline, batch: int) -> None:
-    """Let every graph allocate the memory that the largest batch needs.
-
-    One step and a preview are enough where all steps have the same size; VAR's steps grow.
-    """
-    samples = pipeline.manifest.condition.examples(batch)
-    for step in pipeline.stream(samples, [0] * batch):
-        step.preview()
-        if pipeline.manifest.family.mixes_steps:
-            break
-    pipeline.generate(samples[:1], [0])

@@ -99,12 +99,16 @@ class FairQueue:
         return self._head(self._turns.first) if len(self._turns) else None
 
     def heads(self, admitted: Callable[[Hashable], bool]) -> Iterator[Order]:
-        """Yield the next order of every request of the clients that are admitted."""
+        """Yield the next order of every request of a client for as long as it is admitted.
+
+        An order may be started before the next one is asked for.
+        """
         for name in self._turns:
-            if admitted(name):
-                client = self._clients[name]
-                for request in client.turns:
-                    yield next(iter(client.orders[request]))
+            client = self._clients[name]
+            for request in client.turns:
+                if not admitted(name):
+                    break
+                yield next(iter(client.orders[request]))
 
     def start(self, order: Order) -> None:
         """Charge an order for a candidate that is about to start; the last one takes it out."""

@@ -130,12 +130,18 @@ async function generate() {
     say("Done.");
   } catch (error) {
     if (error.name === "AbortError") say("Stopped.");
-    else say(error.message, true);
+    else complain(error.message);
     run.abort.abort();
   } finally {
     busy(false);
     state.run = null;
   }
+}
+
+function complain(message) {
+  say(message, true);
+  // On a phone it may be above what is seen.
+  $("status").scrollIntoView({ block: "nearest" });
 }
 
 function reveal() {
