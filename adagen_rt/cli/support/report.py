@@ -57,7 +57,8 @@ def describe(summary: dict[str, Any], shown: list[Path]) -> str:
     parts = ", ".join(f"{name} {value:.2f} s" for name, value in seconds.items())
     made = len(summary["seeds"]) - len(summary["failures"])
     written = ", ".join(str(path) for path in shown)
-    return f"{made} images in {total:.2f} s ({parts})\nwritten: {written or 'nothing'}"
+    images = "image" if made == 1 else "images"
+    return f"{made} {images} in {total:.2f} s ({parts})\nwritten: {written or 'nothing'}"
 
 
 def lines_of(result: Result, files: list[Path]) -> Iterator[str]:
