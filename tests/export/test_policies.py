@@ -76,7 +76,7 @@ def test_a_device_program_has_no_residual_either(engine, schedule):
     assert np.abs(outcome.images.astype(int) - expected.images).max() <= 1
 
 
-@pytest.mark.parametrize("family", ["maskgit", "var", "dit"])
+@pytest.mark.parametrize("family", ["dit", "var"])
 def test_a_policy_may_see_another_grid_than_the_features(tmp_path, family):
     recipe = tiny_recipe(family)
     own = recipe.model.feature_grid(recipe)
