@@ -12,7 +12,7 @@ pytest.importorskip("torch")
 from adagen_rt.cli import main
 
 #: Choices that want a GPU or a package that not every machine has.
-ELSEWHERE = {"tensorrt", "tensorrt-rtx", "openvino"}
+ELSEWHERE = {"tensorrt", "tensorrt-rtx", "openvino", "torch"}
 
 
 def walk(command, path=()):
