@@ -118,13 +118,16 @@ class ScaledLinear(nn.Module):
         """Map (N, inputs) to (N, outputs)."""
         return F.linear(x, self.weight * self.gain, self.bias * self.rate)
 
+    def columns(self, places: Tensor) -> Tensor:
+        """Map one-hot vectors that have their ones at places (N,) int64."""
+        return F.embedding(places, self.weight.T) * self.gain + self.bias * self.rate
+
 
 class ClassMapping(nn.Module):
     """StyleGAN2's mapping of a one-hot class, (N,) to (N, 512)."""
 
     def __init__(self, classes: int) -> None:
         super().__init__()
-        self.classes = classes
         self.embed = ScaledLinear(classes, MAPPING_WIDTH)
         self.layers = nn.ModuleList(
             ScaledLinear(MAPPING_WIDTH, MAPPING_WIDTH, MAPPING_RATE) for _ in range(MAPPING_DEPTH)
@@ -132,7 +135,7 @@ class ClassMapping(nn.Module):
 
     def forward(self, classes: Tensor) -> Tensor:
         """Embed classes (N,) int64."""
-        x = self.embed(F.one_hot(classes, self.classes).to(self.embed.weight.dtype))
+        x = self.embed.columns(classes)
         x = x * torch.rsqrt(x.square().mean(dim=1, keepdim=True) + 1e-8)
         for layer in self.layers:
             # The gain keeps the variance through the activation.
