@@ -100,22 +100,32 @@ def _read_numbers(path: Path) -> list[int]:
 
 def cpu_features() -> tuple[str, ...]:
     """The notable instruction sets of this CPU; empty where the system does not list them."""
+    flags = _flags()
+    return tuple(name for name in NOTABLE if name in flags)
+
+
+def _flags() -> set[str]:
+    """All instruction sets of this CPU, by the system's names."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:
-        return ()
-    flags = {
+        return set()
+    return {
         flag
         for line in lines
         if line.startswith(("flags", "Features"))
         for flag in line.partition(":")[2].split()
     }
-    return tuple(name for name in NOTABLE if name in flags)
 
 
 def has_vnni() -> bool:
     """Tell whether this CPU is known to add up products of bytes in 32 bits (VNNI)."""
     return any(name in ("avx_vnni", "avx512_vnni") for name in cpu_features())
+
+
+def has_bfloat16() -> bool:
+    """Tell whether this CPU is known to multiply bfloat16, which is slow elsewhere."""
+    return any(name in ("avx512_bf16", "amx_bf16", "bf16") for name in _flags())
 
 
 def return_freed_memory() -> None:

@@ -40,8 +40,7 @@ def temporary_folder(parent: Path, name: str = "") -> Iterator[Path]:
     """
     prefix = f".{name}{MARK}" if name else MARK
     _clear(parent, prefix)
-    folder = Path(tempfile.mkdtemp(prefix=prefix, dir=parent))
-    lock = _lock(folder)
+    folder, lock = _make(parent, prefix)
     try:
         yield folder
     finally:
@@ -57,25 +56,54 @@ def keep(folder: Path) -> Path:
     return kept
 
 
+def _make(parent: Path, prefix: str) -> tuple[Path, int | None]:
+    """Make a folder and take its lock, where the system has such locks.
+
+    Before it is locked, another writer may take it for a leftover; then another one is made.
+    """
+    while True:
+        folder = Path(tempfile.mkdtemp(prefix=prefix, dir=parent))
+        lock, lost = None, False
+        try:
+            lock = _lock(folder)
+        except (BlockingIOError, FileNotFoundError):
+            lost = True
+        if not lost and folder.is_dir():
+            return folder, lock
+        if lock is not None:
+            os.close(lock)
+
+
 def _clear(parent: Path, prefix: str) -> None:
     for path in parent.glob(f"{prefix}*"):
         if not is_leftover(path) or path.is_symlink() or not path.is_dir():
             continue
-        lock = _lock(path)
-        if lock is not None:
-            shutil.rmtree(path, ignore_errors=True)
-            os.close(lock)
+        with suppress(BlockingIOError, FileNotFoundError):
+            lock = _lock(path)
+            if lock is not None:
+                shutil.rmtree(path, ignore_errors=True)
+                os.close(lock)
 
 
 def _lock(folder: Path) -> int | None:
-    """Take the lock of a folder until the returned descriptor is closed; None if that fails."""
+    """Take the lock of a folder until the returned descriptor is closed.
+
+    Returns:
+        The descriptor; None on a system without such locks.
+
+    Raises:
+        BlockingIOError: Somebody else has it.
+        FileNotFoundError: The folder is gone.
+    """
     if fcntl is None:
         return None
-    descriptor = None
-    with suppress(OSError):
-        descriptor = os.open(folder, os.O_RDONLY)
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        return descriptor
-    if descriptor is not None:
+    except BlockingIOError:
         os.close(descriptor)
-    return None
+        raise
+    except OSError:
+        os.close(descriptor)
+        return None
+    return descriptor

@@ -23,6 +23,7 @@ from torch.optim.swa_utils import get_ema_multi_avg_fn
 from adagen_rt.errors import CheckpointError, InputError, TrainingError
 from adagen_rt.models.random import keyed_generator
 from adagen_rt.progress import bar
+from adagen_rt.system import has_bfloat16
 from adagen_rt.training.checkpoint import load_checkpoint, save_checkpoint
 from adagen_rt.training.grid import save_grid
 from adagen_rt.training.log import LossLog
@@ -47,7 +48,8 @@ class LoopConfig:
         average: Largest decay of the exponential moving average of the weights.
         clip: Largest norm of the gradient.
         seed: Seed of everything.
-        bf16: Whether to compute in bfloat16 where autocast finds it safe.
+        bf16: Whether to compute in bfloat16 where autocast finds it safe, and the processor
+            has it.
         compile: Whether to compile the network, which needs a C++ compiler and pays off in
             runs of many minutes.
         save_every: Steps between checkpoints.
@@ -115,6 +117,7 @@ class Trainer:
         self.failures = 0
         self.device = next(task.network.parameters()).device
         self.order: tuple[int, Tensor] | None = None
+        self._bf16 = config.bf16 and (self.device.type != "cpu" or has_bfloat16())
         self.average = copy.deepcopy(task.network).requires_grad_(False)
         self.optimizer = torch.optim.AdamW(
             _decay_groups(task.network, config.weight_decay),
@@ -158,7 +161,7 @@ class Trainer:
             group["lr"] = self._rate()
         self.optimizer.zero_grad(set_to_none=True)
         generator = keyed_generator(config.seed, self.step, device=self.device)
-        autocast = torch.autocast(self.device.type, torch.bfloat16, enabled=config.bf16)
+        autocast = torch.autocast(self.device.type, torch.bfloat16, enabled=self._bf16)
         with _attention(self.device), autocast:
             loss = self.task.loss(self._rows(), generator)
         loss.backward()
