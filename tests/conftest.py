@@ -48,9 +48,10 @@ def judged_pipeline(judged_engine):
 
 @pytest.fixture(scope="session")
 def exported(tmp_path_factory):
-    """Give `engine(family, judged=False)`, exported from PyTorch once; tests must not change it.
+    """Give `engine(family, judged=False, dtype="float32")`, which tests must not change.
 
-    It has the networks `tiny_networks` of the recipe `tiny_recipe`, or `judged_recipe`.
+    It is exported from PyTorch once in a run, with the networks `tiny_networks` of the recipe
+    `tiny_recipe`, or `judged_recipe`.
     """
     pytest.importorskip("torch")
     from once import engine_once
@@ -59,12 +60,13 @@ def exported(tmp_path_factory):
     from adagen_rt.export import export_engine
 
     @cache
-    def engine(family, judged=False):
+    def engine(family, judged=False, dtype="float32"):
         recipe = (judged_recipe if judged else tiny_recipe)(family)
-        name = f"tiny-{family}{'-judged' * judged}"
-        return engine_once(
-            tmp_path_factory, name, lambda out: export_engine(recipe, out, seeded="tiny")
-        )
+
+        def export(out):
+            export_engine(recipe, out, seeded="tiny", dtype=dtype)
+
+        return engine_once(tmp_path_factory, f"tiny-{family}{'-judged' * judged}-{dtype}", export)
 
     return engine
 

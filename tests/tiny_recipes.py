@@ -64,11 +64,13 @@ def tiny_recipe(family: str, image_channels: int = 1) -> Recipe:
 
 
 def judged_recipe(family: str) -> Recipe:
-    """The same with a critic, a fidelity policy and a reward model."""
+    """The same with a critic, a fidelity policy and the demo's reward model, which is small."""
     recipe = tiny_recipe(family)
     names = ("policy", "critic", "fidelity_policy", "reward")
     files = recipe.files.model_copy(update={name: f"{name}.safetensors" for name in names})
-    return recipe.model_copy(update={"files": files})
+    small = {"network": "convolutional", "average": "probabilities"}
+    reward = recipe.reward.model_copy(update=small)
+    return recipe.model_copy(update={"files": files, "reward": reward})
 
 
 def tiny_networks(recipe: Recipe) -> Networks:

@@ -25,8 +25,15 @@ def walk(command, path=()):
         yield from walk(command.get_command(context, name), (*path, name))
 
 
+#: An option whose choices `tests/export/test_dtypes.py` runs too.
+TESTED_ELSEWHERE = ("export", "--dtype")
 CASES = [
-    (" ".join(path), option.opts[0], choice)
+    pytest.param(
+        " ".join(path),
+        option.opts[0],
+        choice,
+        marks=[pytest.mark.slow] if (*path, option.opts[0]) == TESTED_ELSEWHERE else [],
+    )
     for path, command in walk(main)
     for option in command.params
     if isinstance(option.type, click.Choice)
@@ -61,6 +68,7 @@ def arguments(searched_engine, saved_model, data, tmp_path):
         "evaluate": (searched_engine, "--data", data, "--samples", 10),
         "export": (recipe, "--weights", weights, *out),
         "build": (searched_engine, "--backend", "tensorrt-rtx"),
+        "bundle": (searched_engine, "--out", tmp_path / "one.onnx", "--overwrite"),
         "train classifier": ("--data", data, "--steps", 1, *out),
         "train generator": ("--recipe", tmp_path / "short.yaml", "--data", data, *out),
     }
@@ -82,5 +90,5 @@ def test_it_gives_a_result_or_one_line(run, arguments, stand_in, command, option
 
 
 def test_there_are_some():
-    commands = {command for command, _, _ in CASES}
+    commands = {case.values[0] for case in CASES}
     assert commands >= {"generate", "bench", "evaluate", "export", "build", "train generator"}

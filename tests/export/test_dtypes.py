@@ -6,17 +6,25 @@ pytest.importorskip("torch")
 
 import numpy as np
 import onnx
+from short_form import slow
 from tiny_recipes import FAMILIES, tiny_recipe
 
 from adagen_rt.export import export_engine
 from adagen_rt.pipeline.stepwise import StepwisePipeline
 
+CASES = [
+    *(pytest.param(family, "bfloat16", id=f"{family}-bfloat16") for family in FAMILIES),
+    pytest.param("dit", "int8", id="dit-int8"),
+    *slow(*((family, "int8") for family in FAMILIES if family != "dit")),
+]
 
-@pytest.mark.parametrize("dtype", ["bfloat16", "int8"])
-@pytest.mark.parametrize("family", FAMILIES)
+
+@pytest.mark.parametrize(("family", "dtype"), CASES)
 def test_an_export_runs(tmp_path, family, dtype):
     engine = export_engine(tiny_recipe(family), tmp_path / "engine", seeded="tiny", dtype=dtype)
-    assert engine.manifest.dtype == dtype
+    # Layers of so few numbers may all be better off in float32, and then the engine says so.
+    wholly = dtype == "int8" and engine.manifest.name.endswith("-float32")
+    assert engine.manifest.dtype == ("float32" if wholly else dtype)
     for graph in engine.manifest.graphs:
         onnx.checker.check_model(engine.graph_file(graph), full_check=True)
     result = StepwisePipeline(engine).generate([0, 9], [1, 2])

@@ -160,15 +160,21 @@ def test_every_optional_graph_comes_from_its_file(tmp_path):
             np.testing.assert_allclose(got, want[:, 0] if name == "critic" else want, atol=1e-5)
 
 
-def test_the_reward_graph_gives_what_the_adversary_pays(exported):
-    networks = tiny_networks(judged_recipe("maskgit"))
+@pytest.mark.parametrize("network", ["projected", "convolutional"])
+def test_the_reward_graph_gives_what_the_adversary_pays(network, tmp_path):
+    recipe = tiny_recipe("maskgit")
+    files = recipe.files.model_copy(update={"reward": "reward.safetensors"})
+    reward = recipe.reward.model_copy(update={"network": network})
+    recipe = recipe.model_copy(update={"files": files, "reward": reward})
+    networks = tiny_networks(recipe)
     features = ClassifierFeatures(load_classifier())
     pixels = torch.randint(256, (20, 1, 32, 32), generator=torch.Generator().manual_seed(0))
     rows = {"labels": torch.arange(20) % 10}
-    networks.reward.fix()  # an engine's reward does not depend on the images beside it
+    if network == "projected":
+        networks.reward.fix()  # an engine's reward does not depend on the images beside it
     adversary = Adversary(networks.reward, features, pixels.byte(), rows, AdversaryConfig())
     want = adversary.realness(pixels[:3] / 255, take_rows(rows, slice(3)))
-    engine = exported("maskgit", judged=True)
+    engine = export_engine(recipe, tmp_path / "engine", seeded="tiny")
     graph = OnnxRuntime(1).load(engine.graph_file("reward"))
     got = graph.run({"image": (pixels[:3] / 255).numpy(), "labels": rows["labels"][:3].numpy()})
     np.testing.assert_allclose(got["reward"], want, atol=1e-5)

@@ -9,17 +9,19 @@ import subprocess
 import sys
 
 import yaml
+from short_form import slow
 from tiny_recipes import judged_recipe
 
 SCRIPT = """
 import json, sys
+from short_form import slow
 from adagen_rt.cli.export import export
 export([sys.argv[1], "--seeded", "tiny", "--out", sys.argv[2]], standalone_mode=False)
 print(json.dumps([name for name in sys.modules if name.startswith("adagen_rt.")]))
 """
 
 
-@pytest.mark.parametrize("family", ["maskgit", "var", "sit"])
+@pytest.mark.parametrize("family", ["maskgit", *slow("var", "sit")])
 def test_an_export_loads_no_training(family, tmp_path):
     recipe = tmp_path / "recipe.yaml"
     recipe.write_text(yaml.safe_dump(judged_recipe(family).model_dump(mode="json")))

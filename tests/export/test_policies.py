@@ -9,6 +9,7 @@ from argparse import Namespace
 import numpy as np
 from program.host import HostGraphs
 from safetensors.torch import save_file
+from short_form import slow
 from tiny_recipes import tiny_networks, tiny_recipe
 
 from adagen_rt.cuda.host import HostDriver
@@ -76,7 +77,7 @@ def test_a_device_program_has_no_residual_either(engine, schedule):
     assert np.abs(outcome.images.astype(int) - expected.images).max() <= 1
 
 
-@pytest.mark.parametrize("family", ["dit", "var"])
+@pytest.mark.parametrize("family", ["dit", *slow("var")])
 def test_a_policy_may_see_another_grid_than_the_features(tmp_path, family):
     recipe = tiny_recipe(family)
     own = recipe.model.feature_grid(recipe)

@@ -111,7 +111,7 @@ def test_demo_recipes_say_how_they_are_trained(path):
         ({"policy__hidden": 0}, "policy.hidden: Input should be greater"),
         ({"policy__grid": 0}, "policy.grid: Input should be greater"),
         ({"schedule__residual": "some"}, "schedule.residual: Input should be a valid boolean"),
-        ({"training__tokenizer": None}, "training.tokenizer: Field required"),
+        ({"training__tokenizer": 3}, "training.tokenizer: Input should be a valid dictionary"),
         ({"solver": "euler"}, "solver: got 'euler', expected none here"),
     ],
 )
@@ -207,7 +207,7 @@ def test_a_static_value_beyond_its_scale_is_refused(tmp_path):
 
 def test_all_faults_are_told_at_once(tmp_path):
     changes = {"pixel_range": [1, -1], "classes": 11, "schedule__steps": 1, "decoder__groups": 7}
-    path = changed(tmp_path, **changes, name="a b", training__tokenizer=None)
+    path = changed(tmp_path, **changes, name="a b", training__tokenizer=3)
     with pytest.raises(RecipeError) as caught:
         load_recipe(path)
     for part in ("name: ", "decoder: groups", "pixel_range: ", "training.tokenizer"):

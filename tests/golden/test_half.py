@@ -5,14 +5,19 @@ import pytest
 pytest.importorskip("torch")
 
 import numpy as np
+from short_form import slow
 
 from adagen_rt.pipeline.stepwise import StepwisePipeline
 from golden.engines import final_states
 
-RECIPES = ["maskgit-l", "dit-xl-2", "sit-xl-2", "var-d16"]
+#: Those whose whole generations are compared as well.
+LATENT = ["dit-xl-2", "sit-xl-2"]
 
 
-@pytest.mark.parametrize("recipe", RECIPES)
+@pytest.mark.parametrize(
+    "recipe",
+    [*LATENT, *slow("maskgit-l", "var-d16")],
+)
 def test_every_graph(golden_engine, recipe):
     engine = golden_engine(recipe, dtype="float16")
     full = golden_engine(recipe)
@@ -24,7 +29,7 @@ def test_every_graph(golden_engine, recipe):
     assert sizes[0] < 0.75 * sizes[1]
 
 
-@pytest.mark.parametrize("recipe", ["dit-xl-2", "sit-xl-2"])
+@pytest.mark.parametrize("recipe", LATENT)
 def test_latents(golden_engine, recipe):
     opened = (golden_engine(recipe, dtype=dtype) for dtype in ("float16", "float32"))
     half, full = (

@@ -4,21 +4,22 @@ import pytest
 
 pytest.importorskip("torch")
 
+import shutil
+
 import numpy as np
 import running_tensorrt
-from tiny_recipes import FAMILIES, tiny_networks, tiny_recipe
+from tiny_recipes import FAMILIES
 
 import adagen_rt
 from adagen_rt.backends.tensorrt.build import build_plans
-from adagen_rt.export.engine import export_networks
+from adagen_rt.engine.folder import open_engine
 
 LABELS, SEEDS = [3, 0, 9], [5, 2**63 - 1, 7]
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_a_family_generates_what_it_does_on_the_cpu(family, tmp_path, monkeypatch):
-    recipe = tiny_recipe(family)
-    engine = export_networks(recipe, lambda: tiny_networks(recipe), tmp_path / recipe.name)
+def test_a_family_generates_what_it_does_on_the_cpu(family, exported, tmp_path, monkeypatch):
+    engine = open_engine(shutil.copytree(exported(family).path, tmp_path / family))
     # Not before the export: PyTorch looks for a module of that name, too.
     running_tensorrt.install(monkeypatch)
     build_plans(engine, "tensorrt", batches=(1, 2))

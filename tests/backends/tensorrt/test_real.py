@@ -6,9 +6,11 @@ from manifests import refresh_hashes
 
 pytest.importorskip("tensorrt_rtx")
 
+from short_form import slow
+
 from adagen_rt.backends.tensorrt.build import build_plans
 from adagen_rt.backends.tensorrt.record import damage, mismatches, read_record
-from adagen_rt.engine.folder import open_engine, shipped_engines
+from adagen_rt.engine.folder import open_engine
 from adagen_rt.errors import PlanError
 
 BACKEND = "tensorrt-rtx"
@@ -32,7 +34,9 @@ def copy(engine, folder):
     return open_engine(folder)
 
 
-@pytest.mark.parametrize("name", sorted(shipped_engines()))
+@pytest.mark.parametrize(
+    "name", ["fashion-dit", "fashion-var", *slow("fashion-maskgit", "fashion-sit")]
+)
 def test_shipped_engines(name, tmp_path):
     engine = copy(open_engine(name), tmp_path / name)
     record = build(engine, batches=(1, 8))
@@ -53,13 +57,8 @@ def test_every_family_in_every_precision(tiny, dtype):
     assert record.plans.keys() == tiny.manifest.graphs.keys()
 
 
-def test_an_engine_of_half_precision(tmp_path):
-    pytest.importorskip("torch")
-    from tiny_recipes import tiny_recipe
-
-    from adagen_rt.export import export_engine
-
-    engine = export_engine(tiny_recipe("dit"), tmp_path / "dit", seeded="tiny", dtype="float16")
+def test_an_engine_of_half_precision(exported, tmp_path):
+    engine = copy(exported("dit", dtype="float16"), tmp_path / "dit")
     assert build(engine, batches=(1,)).dtype == "float16"
 
 

@@ -6,7 +6,6 @@ torch = pytest.importorskip("torch")
 from tiny_recipes import FAMILIES, tiny_environment, tiny_networks, tiny_recipe
 
 from adagen_rt.export.description import describe_model
-from adagen_rt.export.engine import export_networks
 from adagen_rt.models.random import keyed_generator
 from adagen_rt.pipeline.stepwise import StepwisePipeline
 from adagen_rt.sampling.driver import drive
@@ -43,10 +42,8 @@ def play(family, std=0.6, rows=slice(None), spoil=None, **options):
     )
 
 
-def engine_run(family, folder):
+def engine_run(engine):
     """The same samples from an exported engine: final latents, and raw actions' results."""
-    recipe = tiny_recipe(family)
-    engine = export_networks(recipe, lambda: tiny_networks(recipe), folder)
     generator = StepwisePipeline(engine)
     loop = generator.sampler.loop(SamplingParams().check(generator.manifest))
     rows = {"labels": LABELS.numpy()}
@@ -60,9 +57,9 @@ def engine_run(family, folder):
     return [done[place] for place in range(5)], schedule, images
 
 
-def test_the_trainer_generates_what_the_exported_engine_does(family, tmp_path):
+def test_the_trainer_generates_what_the_exported_engine_does(family, exported):
     played = play(family, std=0.0)
-    latents, schedule, images = engine_run(family, tmp_path / "engine")
+    latents, schedule, images = engine_run(exported(family))
     for name, value in played.latents.items():
         expected = np.stack([sample[name] for sample in latents])
         if value.is_floating_point() and family != "var":
