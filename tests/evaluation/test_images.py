@@ -5,6 +5,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
+from short_form import slow
 from tiny_engine import Options, build_tiny_engine
 from tiny_recipes import judged_recipe, tiny_networks
 
@@ -43,7 +44,7 @@ def networks_of(family, without=()):
     return network_sampler(tuned(describe_model(recipe)), made.backbone, made.decoder, others)
 
 
-@pytest.fixture(scope="module", params=["maskgit", "var", "dit"])
+@pytest.fixture(scope="module", params=["maskgit", "dit", *slow("var")])
 def both(request, exported):
     """An engine, and the networks that it was exported from."""
     engine = exported(request.param, judged=True)

@@ -10,6 +10,7 @@ from dataclasses import replace
 import numpy as np
 import yaml
 from safetensors.torch import save_file
+from short_form import slow
 from tiny_recipes import judged_recipe, tiny_networks, tiny_recipe
 
 from adagen_rt.backends.onnxruntime.session import OnnxRuntime
@@ -47,7 +48,7 @@ def images(engine):
     return StepwisePipeline(engine).generate([0, 9], [1, 2]).images
 
 
-@pytest.mark.parametrize("family", ["maskgit", "var", "dit"])
+@pytest.mark.parametrize("family", ["dit", *slow("maskgit", "var")])
 def test_weights_from_files_give_the_images_of_the_networks(tmp_path, exported, family):
     recipe = saved(family, tmp_path)
     from_files = export_engine(recipe, tmp_path / "engine", weights=tmp_path)

@@ -14,7 +14,6 @@ from tiny_recipes import judged_recipe
 
 SCRIPT = """
 import json, sys
-from short_form import slow
 from adagen_rt.cli.export import export
 export([sys.argv[1], "--seeded", "tiny", "--out", sys.argv[2]], standalone_mode=False)
 print(json.dumps([name for name in sys.modules if name.startswith("adagen_rt.")]))
