@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import click
 
@@ -11,7 +11,7 @@ from adagen_rt.cli.support.formats import NamedPath
 from adagen_rt.cli.support.sampling_options import sampling_options
 from adagen_rt.cli.support.tables import quantity
 from adagen_rt.cli.support.verbosity import LOGGER
-from adagen_rt.engine.bundle import SUFFIX, BundleFile
+from adagen_rt.engine.bundle import SUFFIX, BundleFile, Form
 from adagen_rt.engine.folder import EngineFolder, open_engine
 from adagen_rt.errors import InputError, MissingExtraError
 from adagen_rt.pipeline.load import check_threads
@@ -28,7 +28,7 @@ from adagen_rt.sampling.params import SamplingParams
 )
 @click.option(
     "--form",
-    type=click.Choice(["loop", "unrolled"]),
+    type=click.Choice(get_args(Form)),
     help="loop has one step, which the model repeats; unrolled has them all. Default: loop, where "
     "the family's steps are alike.",
 )

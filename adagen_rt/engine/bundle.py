@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import onnx
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
@@ -18,6 +18,8 @@ from adagen_rt.errors import EngineError
 from adagen_rt.types import Spec
 
 SUFFIX = ".onnx"
+#: ``loop`` repeats one step, ``unrolled`` has every step.
+Form = Literal["loop", "unrolled"]
 #: Key of the model's metadata that has the rest as JSON.
 KEY = "adagen_rt"
 
@@ -63,8 +65,13 @@ class BundleFile(EngineFolder):
     @property
     def sizes(self) -> dict[str, int]:
         """Bytes of each file by name."""
-        beside = [self.path, *self.path.parent.glob(f"{self.path.name}.data")]
-        return {path.name: path.stat().st_size for path in beside}
+        return {path.name: path.stat().st_size for path in files_of(self.path)}
+
+
+def files_of(path: Path) -> list[Path]:
+    """List a file and, where its weights are large, the one that has them."""
+    weights = path.with_name(f"{path.name}.data")
+    return [path, *([weights] if weights.is_file() else [])]
 
 
 def open_bundle(path: Path) -> BundleFile:

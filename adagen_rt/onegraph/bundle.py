@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import onnx_ir as ir
 
+from adagen_rt.engine.bundle import Form
 from adagen_rt.engine.folder import EngineFolder
 from adagen_rt.errors import InputError
 from adagen_rt.onegraph.best import best_of
@@ -23,7 +24,6 @@ from adagen_rt.ops.reference import ReferenceOps, to_pixels
 from adagen_rt.sampling.params import SamplingParams
 from adagen_rt.types import Arrays
 
-Form = Literal["loop", "unrolled"]
 FORMS: dict[Form, Write] = {"loop": repeat, "unrolled": unroll}
 #: The version of ONNX's file format that belongs to the operators.
 IR_VERSION = 10

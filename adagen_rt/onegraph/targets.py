@@ -6,7 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from adagen_rt.engine.bundle import BundleFacts, BundleFile, open_bundle
+import onnx_ir as ir
+
+from adagen_rt.engine.bundle import files_of
 from adagen_rt.engine.folder import EngineFolder
 from adagen_rt.errors import InputError
 from adagen_rt.files import check_writable, staged_files
@@ -17,7 +19,11 @@ from adagen_rt.sampling.params import SamplingParams
 Writer = Callable[..., list[Path]]
 #: Samples that Triton joins in one run.
 MAX_BATCH = 64
-TRITON_TYPES = {"int64": "TYPE_INT64", "float32": "TYPE_FP32", "uint8": "TYPE_UINT8"}
+TRITON_TYPES = {
+    ir.DataType.INT64: "TYPE_INT64",
+    ir.DataType.FLOAT: "TYPE_FP32",
+    ir.DataType.UINT8: "TYPE_UINT8",
+}
 
 
 def write_file(
@@ -25,7 +31,7 @@ def write_file(
 ) -> list[Path]:
     """Write ``NAME.onnx``; options are those of `write_bundle`."""
     write_bundle(engine, out, params, **options)
-    return _files(open_bundle(out))
+    return files_of(out)
 
 
 def write_triton(
@@ -45,67 +51,35 @@ def write_triton(
     check_writable("triton", model, folder=True)
     version = model / "1"
     version.mkdir(parents=True, exist_ok=True)
-    write_bundle(engine, version / "model.onnx", params, **options)
-    written = open_bundle(version / "model.onnx")
+    path = version / "model.onnx"
+    write_bundle(engine, path, params, **options)
     with staged_files(model) as staging:
-        text = triton_config(engine.manifest.name, written)
+        text = triton_config(engine.manifest.name, ir.load(path).graph)
         (staging / "config.pbtxt").write_text(text, encoding="utf-8")
-    return [*_files(written), model / "config.pbtxt"]
+    return [*files_of(path), model / "config.pbtxt"]
 
 
-def triton_config(name: str, bundle: BundleFile) -> str:
+def triton_config(name: str, graph: ir.Graph) -> str:
     """Write the configuration of a model: its tensors, and batches that the server joins."""
-    inputs, outputs = describe_tensors(bundle)
     lines = [
         f'name: "{name}"',
         'backend: "onnxruntime"',
         f"max_batch_size: {MAX_BATCH}",
-        *(_triton_tensor("input", *tensor) for tensor in inputs.items()),
-        *(_triton_tensor("output", *tensor) for tensor in outputs.items()),
+        *(_triton_tensor("input", value) for value in graph.inputs),
+        *(_triton_tensor("output", value) for value in graph.outputs),
         "dynamic_batching { }",
     ]
     return "\n".join(lines) + "\n"
 
 
-Tensors = dict[str, tuple[str, tuple[int, ...]]]
-
-
-def describe_tensors(bundle: BundleFile) -> tuple[Tensors, Tensors]:
-    """Return dtype and shape of a sample's part, of each input and of each output."""
-    manifest, facts = bundle.manifest, bundle.facts
-    inputs: Tensors = {
-        name: (row.dtype, row.shape) for name, row in manifest.condition.tensors.items()
-    }
-    inputs["seeds"] = ("int64", ())
-    if facts.fidelity_input:
-        inputs["fidelity"] = ("float32", ())
-    image = manifest.image
-    outputs: Tensors = {
-        "images": ("uint8", (image.size, image.size, image.channels)),
-        "schedule": ("float32", (_calls(bundle, facts), len(facts.actions))),
-        "failed": ("int64", ()),
-    }
-    if facts.best_of > 1:
-        outputs |= {"rewards": ("float32", ()), "kept_seeds": ("int64", ())}
-    return inputs, outputs
-
-
-def _calls(bundle: BundleFile, facts: BundleFacts) -> int:
-    return bundle.manifest.family.calls(facts.steps)
-
-
-def _triton_tensor(kind: str, name: str, tensor: tuple[str, tuple[int, ...]]) -> str:
-    dtype, shape = tensor
-    dims = ", ".join(map(str, shape or (1,)))
+def _triton_tensor(kind: str, value: ir.Value) -> str:
+    assert value.shape is not None
+    assert value.dtype is not None
+    sample = [str(dim) for dim in value.shape[1:]]
     # Triton knows no tensor without an axis besides the batch.
-    bare = "" if shape else " reshape { shape: [ ] }"
-    return (
-        f'{kind} [ {{ name: "{name}" data_type: {TRITON_TYPES[dtype]} dims: [ {dims} ]{bare} }} ]'
-    )
-
-
-def _files(bundle: BundleFile) -> list[Path]:
-    return [bundle.path.parent / name for name in bundle.sizes]
+    bare = "" if sample else " reshape { shape: [ ] }"
+    dims, dtype = ", ".join(sample or ["1"]), TRITON_TYPES[value.dtype]
+    return f'{kind} [ {{ name: "{value.name}" data_type: {dtype} dims: [ {dims} ]{bare} }} ]'
 
 
 WRITERS: dict[str, Writer] = {"out": write_file, "triton": write_triton}

@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 import onnx_ir as ir
 
-from adagen_rt.engine.bundle import KEY, SUFFIX, BundleFacts, open_bundle, to_text
+from adagen_rt.engine.bundle import KEY, SUFFIX, BundleFacts, Form, open_bundle, to_text
 from adagen_rt.engine.folder import EngineFolder
 from adagen_rt.engine.manifest import Manifest
 from adagen_rt.errors import ExportError, InputError
 from adagen_rt.files import check_writable, staged_files
-from adagen_rt.onegraph.bundle import BundleOptions, Form, choose_form, trace
+from adagen_rt.onegraph.bundle import BundleOptions, choose_form, trace
 from adagen_rt.pipeline.bundled import BundledPipeline
 from adagen_rt.pipeline.stepwise import StepwisePipeline
 from adagen_rt.sampling.params import SamplingParams

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
 
+from adagen_rt.data import METADATA
 from adagen_rt.data.emoji.captions import Caption, read_captions
 from adagen_rt.data.emoji.packages import ARTWORK, CAPTIONS, PACKAGES, Package
 from adagen_rt.data.emoji.pictures import Pictures, open_pictures, render
@@ -18,8 +19,6 @@ from adagen_rt.progress import bar
 
 #: Pictures in a folder.
 SHARD = 1000
-#: The captions of a part; Hugging Face's `imagefolder` reads this name.
-METADATA = "metadata.jsonl"
 #: What the set is, and by whom.
 MARKER = "dataset.json"
 

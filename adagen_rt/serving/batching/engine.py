@@ -200,9 +200,7 @@ class BatchEngine:
         """
         if self._turn.forked:
             return  # the thread is the parent's, and so is the work
-        with self._changed:
-            self._stopping = True
-            self._changed.notify()
+        self._take_no_more()
         if not drain:
             self.cancel()
         if threading.current_thread() is not self._thread:
@@ -212,11 +210,14 @@ class BatchEngine:
         """Drop all work and wait for the end, though not for ever; for the end of a program."""
         if self._turn.forked:
             return
+        self._take_no_more()
+        self.cancel()
+        self._thread.join(LAST_SECONDS)
+
+    def _take_no_more(self) -> None:
         with self._changed:
             self._stopping = True
             self._changed.notify()
-        self.cancel()
-        self._thread.join(LAST_SECONDS)
 
     def __enter__(self) -> BatchEngine:
         return self

@@ -10,14 +10,12 @@ import torch
 from torch import Tensor
 
 from adagen_rt.condition import class_rows
+from adagen_rt.data import METADATA
 from adagen_rt.engine.manifest import ImageSpec
 from adagen_rt.errors import InputError
 from adagen_rt.evaluation.data import load_fashion_mnist
 from adagen_rt.evaluation.folder import FolderPixels, Tensors, load_image_folder
 from adagen_rt.models.known_images import are_known
-
-#: Captions of a folder's pictures, a line of JSON each.
-METADATA = "metadata.jsonl"
 
 
 @dataclass(frozen=True)

@@ -32,8 +32,6 @@ from adagen_rt.training.stopping import stopping
 
 MAX_FAILURES = 5
 
-"""Draws images (N, c, H, W) in [0, 1] with a network."""
-
 
 @dataclass(frozen=True)
 class LoopConfig:
