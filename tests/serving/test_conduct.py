@@ -169,7 +169,7 @@ def test_closing_finishes_what_is_there(gated):
         assert gate.entered.acquire(timeout=30)
         closing = threading.Thread(target=engine.close)
         closing.start()
-        while not engine._stopping:
+        while not engine._worker.stopping:
             time.sleep(0.001)
         with pytest.raises(StoppedError, match="takes no more requests"):
             engine.submit(0, 9)

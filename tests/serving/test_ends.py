@@ -58,7 +58,7 @@ def test_a_callback_may_close_the_engine(engine, drain):
         job.result(WAIT)
     with pytest.raises(StoppedError):
         engine.submit(0, 0)
-    engine._thread.join(WAIT)
+    engine._worker.thread.join(WAIT)
     assert not engine.alive
 
 
@@ -82,7 +82,7 @@ def test_a_thread_that_dies_leaves_nobody_waiting(engine, monkeypatch, caplog):
     for job in jobs:
         with pytest.raises(StoppedError, match="has ended"):
             job.result(WAIT)
-    engine._thread.join(WAIT)
+    engine._worker.thread.join(WAIT)
     assert not engine.alive
     with pytest.raises(StoppedError):
         engine.submit(0, 9)
@@ -99,6 +99,6 @@ def test_a_thread_that_hangs_is_noticed_while_there_is_work(gated):
         assert engine.stalled >= before + 0.02
         gate.open()
         job.result(WAIT)
-        while engine._orders:
+        while engine._ledger.open:
             pass
         assert engine.stalled == 0

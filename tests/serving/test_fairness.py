@@ -227,6 +227,6 @@ def test_no_order_is_lost_and_none_costs_anything_at_the_end(judged):
         for i, job in enumerate(jobs):
             if i % 3:
                 job.result(WAIT)
-    assert engine._queue.cost == len(engine._queue) == engine._scheduler.left == 0
+    assert engine._ledger.queue.cost == len(engine._ledger.queue) == engine._scheduler.left == 0
     assert engine._scheduler.seats.taken == engine._scheduler.seats._load == 0
     assert not engine._scheduler.seats._clients

@@ -2,14 +2,8 @@
 
 from __future__ import annotations
 
-import logging
-import threading
-import time
-from collections import Counter
-from concurrent.futures import Future, InvalidStateError
-from contextlib import suppress
+from concurrent.futures import Future
 from functools import partial
-from itertools import islice
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
@@ -20,13 +14,14 @@ from adagen_rt.pipeline.load import load
 from adagen_rt.sampling.params import SamplingParams
 from adagen_rt.sampling.request import MAX_BATCH, make_request
 from adagen_rt.serving.batching.caller import Caller
-from adagen_rt.serving.batching.job import Image, Job, Observer, Outcome, Stats, Watch
+from adagen_rt.serving.batching.job import Image, Job, Stats, Watch
 from adagen_rt.serving.batching.last import end_with_program
-from adagen_rt.serving.batching.observers import tell
-from adagen_rt.serving.batching.order import Order, Task
-from adagen_rt.serving.batching.queue import FairQueue
+from adagen_rt.serving.batching.ledger import Ledger
+from adagen_rt.serving.batching.observers import Observers
+from adagen_rt.serving.batching.order import Order
 from adagen_rt.serving.batching.scheduler import Scheduler
 from adagen_rt.serving.batching.warm_up import warm_up
+from adagen_rt.serving.batching.worker import Worker
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -37,9 +32,6 @@ MAX_QUEUE = 1_000_000
 MAX_COST = 1 << 40
 #: Seconds that a thread has to end its step when the process ends.
 LAST_SECONDS = 30.0
-#: Requests that are looked at for one that has no slot.
-LOOK = 256
-_log = logging.getLogger(__name__)
 
 
 class BatchEngine:
@@ -81,21 +73,14 @@ class BatchEngine:
         self.max_queue = as_integer("max_queue", max_queue, 1, MAX_QUEUE)
         self.max_queue_cost = as_integer("max_queue_cost", max_queue_cost, 1, MAX_COST)
         opened = load(engine, threads=threads) if isinstance(engine, (str, Path)) else engine
-        sampler = opened.sampler
         self.manifest, self._turn = opened.manifest, opened.turn
         self.name = self.manifest.name
-        self.observers: list[Observer] = []
-        self._observed = partial(tell, self.observers)
-        self._changed = threading.Condition()
-        self._queue = FairQueue()
-        self._orders: dict[Job, Order] = {}
-        self._finished: Counter[Outcome] = Counter()
-        self._moved = time.monotonic()
-        self._stopping = False
-        self._scheduler = Scheduler(sampler, self.max_batch, self._end)
+        self.observers = Observers()
+        self._ledger = Ledger(self.observers)
+        self._scheduler = Scheduler(opened.sampler, self.max_batch, self._ledger.end)
+        self._worker = Worker(self.name, self._scheduler, self._ledger, self._turn, self.observers)
         warm_up(opened, self.max_batch)
-        self._thread = threading.Thread(target=self._work, name=f"adagen-{self.name}", daemon=True)
-        self._thread.start()
+        self._worker.thread.start()
         end_with_program(self)
 
     def submit(
@@ -141,54 +126,55 @@ class BatchEngine:
         asked = self.manifest.condition.describe(request.rows, 0)
         job = Job(asked, int(request.seeds[0]))
         order = Order(job, request, caller or Caller(), timeout, watch, watch_every)
-        with self._changed:
+        with self._ledger.changed:
             self._admit(order)
-            if not self._orders:
-                self._moved = time.monotonic()
-            self._queue.add(order)
-            self._orders[job] = order
-            self._changed.notify()
-        self._observed("queued", job)
+            self._worker.wake()
+            self._ledger.add(order)
+        self.observers.tell("queued", job)
         job.future.add_done_callback(partial(self._noticed, order))
         return job
 
     def _admit(self, order: Order) -> None:
         """Refuse an order for which there is no room, or no thread."""
-        if self._stopping or not self._thread.is_alive():
+        if not self._worker.takes:
             raise StoppedError(f"{self.name} takes no more requests")
+        queue = self._ledger.queue
         free = max(0, self.max_batch - self._scheduler.running)
-        if len(self._queue) >= self.max_queue + free:
+        if len(queue) >= self.max_queue + free:
             raise QueueFullError(self.max_queue, self._wait())
-        if len(self._queue) and self._queue.cost + order.cost > self.max_queue_cost:
+        if len(queue) and queue.cost + order.cost > self.max_queue_cost:
             raise QueueFullError(self.max_queue_cost, self._wait(), "backbone rows")
 
     def _wait(self) -> float:
         """Estimate the seconds until all that waits or is under way is done."""
-        return max(self._scheduler.pace * (self._queue.cost + self._scheduler.left), 0.1)
+        return max(self._scheduler.pace * (self._ledger.queue.cost + self._scheduler.left), 0.1)
+
+    def _noticed(self, order: Order, future: Future[Image]) -> None:
+        """Free the places of an order whose owner cancelled the future."""
+        if future.cancelled():
+            self._ledger.count(order, "cancelled")
 
     @property
     def alive(self) -> bool:
         """Whether there is a thread in this process that computes."""
-        return not self._turn.forked and self._thread.is_alive()
+        return not self._turn.forked and self._worker.thread.is_alive()
 
     @property
     def stalled(self) -> float:
         """Seconds for which there has been work, and the thread has made no step."""
-        # Read without the lock, which a thread that hangs may hold.
-        return time.monotonic() - self._moved if self._orders and not self._turn.forked else 0.0
+        return 0.0 if self._turn.forked else self._worker.stalled
 
     def stats(self) -> Stats:
         """Report how things stand; a child that was forked off has no work."""
         if self._turn.forked:  # the lock may have been held when it was forked off
             return Stats(0, 0, self.max_batch, {})
-        with self._changed:
-            queued, running = self._queue.untouched, self._scheduler.running
-            return Stats(running, queued, self.max_batch, dict(self._finished))
+        with self._ledger.changed:
+            queued, running = self._ledger.queue.untouched, self._scheduler.running
+            return Stats(running, queued, self.max_batch, dict(self._ledger.finished))
 
     def cancel(self) -> None:
         """Cancel all that waits or is under way."""
-        for job in list(self._orders):
-            job.cancel()
+        self._ledger.cancel()
 
     def close(self, drain: bool = True) -> None:
         """Take no more requests and end.
@@ -200,24 +186,18 @@ class BatchEngine:
         """
         if self._turn.forked:
             return  # the thread is the parent's, and so is the work
-        self._take_no_more()
+        self._worker.stop()
         if not drain:
             self.cancel()
-        if threading.current_thread() is not self._thread:
-            self._thread.join()
+        self._worker.wait()
 
     def end_soon(self) -> None:
         """Drop all work and wait for the end, though not for ever; for the end of a program."""
         if self._turn.forked:
             return
-        self._take_no_more()
+        self._worker.stop()
         self.cancel()
-        self._thread.join(LAST_SECONDS)
-
-    def _take_no_more(self) -> None:
-        with self._changed:
-            self._stopping = True
-            self._changed.notify()
+        self._worker.wait(LAST_SECONDS)
 
     def __enter__(self) -> BatchEngine:
         return self
@@ -229,80 +209,3 @@ class BatchEngine:
         trace: TracebackType | None,
     ) -> None:
         self.close(drain=error is None)
-
-    def _work(self) -> None:
-        """Fill slots and make a step, again and again; the compute thread runs this."""
-        try:
-            self._compute()
-        except BaseException:
-            # Nobody may wait for ever.
-            self._stopping = True
-            _log.exception("the thread of %s has ended", self.name)
-            for order in list(self._orders.values()):
-                self._end(order, "error", StoppedError(f"the thread of {self.name} has ended"))
-
-    def _compute(self) -> None:
-        while True:
-            with self._changed:
-                self._changed.wait_for(self._something_to_do)
-                self._moved = time.monotonic()
-                if not (len(self._queue) or self._scheduler.running):
-                    return
-                late, tasks = self._queue.take_late(), self._take_waiting()
-            for order in late:
-                self._end(order, "deadline", order.lateness)
-            for task in tasks:
-                if task.number == 0:
-                    waited = task.order.first_step - task.order.begin
-                    self._observed("started", task.order.job, waited)
-            with self._turn:
-                self._scheduler.admit(tasks)
-                slots, seconds = self._scheduler.step()
-            if slots:
-                self._observed("stepped", slots, seconds)
-
-    def _something_to_do(self) -> bool:
-        return bool(self._stopping or len(self._queue) or self._scheduler.running)
-
-    def _take_waiting(self) -> list[Task]:
-        """Take candidates that get slots now out of the queue."""
-        tasks, seats = [], self._scheduler.seats
-        while (order := self._queue.first()) is not None and seats.has_place(order):
-            tasks.append(self._take(order))
-        for order in islice(self._queue.heads(seats.admits), LOOK):
-            if seats.has_extra(order):
-                tasks.append(self._take(order))
-        return tasks
-
-    def _take(self, order: Order) -> Task:
-        self._queue.start(order)
-        return self._scheduler.next_task(order)
-
-    def _noticed(self, order: Order, future: Future[Image]) -> None:
-        """Free the places of an order whose owner cancelled the future."""
-        if future.cancelled():
-            self._count(order, "cancelled")
-
-    def _end(self, order: Order, outcome: Outcome, value: Image | BaseException | None) -> None:
-        """End an order: count its outcome and set its future."""
-        if not self._count(order, outcome):
-            return
-        future = order.job.future
-        # The owner may cancel it at the same moment.
-        with suppress(InvalidStateError):
-            if isinstance(value, BaseException):
-                future.set_exception(value)
-            elif value is not None:
-                future.set_result(value)
-
-    def _count(self, order: Order, outcome: Outcome) -> bool:
-        """Count an order's outcome once; tell whether this call did."""
-        now = time.monotonic()
-        with self._changed:
-            if self._orders.pop(order.job, None) is None:
-                return False
-            self._queue.discard(order)
-            self._finished[outcome] += 1
-            self._changed.notify()
-        self._observed("ended", order.job, outcome, now - order.begin)
-        return True
