@@ -84,7 +84,7 @@ def diffusion(published: Published, labels: Tensor, random: Random) -> Tensor:
     spec: Any = published.manifest.family
     steps = published.manifest.schedule.steps
     actions = Actions(published, steps + 1)
-    x = random.normal(len(labels), (spec.channels, spec.size, spec.size))
+    x = random.normal(len(labels), (spec.channels, *spec.size))
     process = "vp" if spec.family == "dit" else "linear"
     first = actions(torch.zeros(len(labels), spec.tokens, spec.width), 0)["time"]
     start = time = _inside(first, process)

@@ -113,7 +113,7 @@ def _overview(engine: EngineFolder, content: dict[str, Any]) -> str:
         ("steps", f"{manifest.schedule.steps}, smoothing {manifest.schedule.smoothing:g}"),
         ("schedule", manifest.adaptation),
         ("condition", manifest.condition.summary),
-        ("image", f"{image.size} x {image.size}, {image.channels} channel(s)"),
+        ("image", f"{image.size}, {image.channels} channel(s)"),
         ("FLOPs", f"{quantity(cost.per_image)} an image, {quantity(cost.per_step)} a step"),
         ("size", f"{quantity(sum(content['bytes'].values()))}B on disk"),
         ("path", str(engine.path)),

@@ -12,6 +12,7 @@ from adagen_rt.cli.support.plans import describe_plans
 from adagen_rt.cli.support.tables import quantity, table
 from adagen_rt.engine.folder import MANIFEST, EngineFolder, engines_in, open_engine, shipped_engines
 from adagen_rt.errors import AdagenError, InputError
+from adagen_rt.extent import Extent
 from adagen_rt.sampling.params import schedule_names
 from adagen_rt.system import cache_folder
 
@@ -63,7 +64,7 @@ def _describe_opened(engine: EngineFolder) -> dict[str, Any]:
         "engine_hash": engine.hash,
         "family": manifest.family.family,
         "dtype": manifest.dtype,
-        "image": {"size": manifest.image.size, "channels": manifest.image.channels},
+        "image": {"size": manifest.image.size.plain, "channels": manifest.image.channels},
         "steps": manifest.schedule.steps,
         "schedules": schedule_names(manifest),
         "graphs": list(manifest.graphs),
@@ -79,12 +80,12 @@ def _describe_opened(engine: EngineFolder) -> dict[str, Any]:
 def _row(engine: dict[str, Any]) -> tuple[str, ...]:
     if "fault" in engine:
         return (engine["name"], *[""] * (len(HEADER) - 2), engine["fault"])
-    size, channels = engine["image"]["size"], engine["image"]["channels"]
+    size, channels = Extent.of(engine["image"]["size"]), engine["image"]["channels"]
     states = {plans["backend"]: "stale" if plans["faults"] else "" for plans in engine["plans"]}
     return (
         engine["name"],
         engine["family"],
-        f"{size} x {size} x {channels}",
+        f"{size.height} x {size.width} x {channels}",
         str(engine["steps"]),
         ", ".join(engine["schedules"]),
         f"{quantity(engine['parameters'])} {engine['dtype']}",

@@ -24,6 +24,7 @@ from adagen_rt.engine.family import Family, FamilySpec, find_family
 from adagen_rt.engine.schedule import ScheduleSpec
 from adagen_rt.engine.validation import describe_faults
 from adagen_rt.errors import InputError
+from adagen_rt.extent import ExtentField
 from adagen_rt.types import Spec
 
 #: Format written by this version; a reader refuses newer ones.
@@ -78,14 +79,14 @@ class GraphSpec(Spec):
 
 
 class ImageSpec(Spec):
-    """Output of the decoder: ``size`` x ``size`` pixels, values within ``pixel_range``."""
+    """Output of the decoder: pixels of ``size``, values within ``pixel_range``."""
 
-    size: int = Field(ge=1, le=16384)
+    size: ExtentField
     channels: Literal[1, 3]
     pixel_range: tuple[float, float] = (0.0, 1.0)
 
     def __str__(self) -> str:
-        return f"images of {self.size} x {self.size} in {self.channels} channels"
+        return f"images of {self.size} in {self.channels} channels"
 
 
 class Manifest(Spec):
@@ -186,7 +187,7 @@ class Manifest(Spec):
 
     def _sizes(self) -> dict[str, tuple[int | None, ...]]:
         """Sizes of tensors that follow from the other sections."""
-        image = (None, self.image.channels, self.image.size, self.image.size)
+        image = (None, self.image.channels, *self.image.size)
         raw = (None, len(self.schedule.actions))
         common = {"decoder.image": image, "reward.image": image, "policy.raw": raw}
         return {**common, "fidelity_policy.raw": raw, **self.family.sizes_of_tensors()}

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from adagen_rt.condition import class_rows
 from adagen_rt.errors import InputError
+from adagen_rt.extent import Extent
 
 Tensors = dict[str, Tensor]
 
@@ -24,15 +25,15 @@ READERS = 8
 
 
 class FolderPixels:
-    """Images of a folder as if they were a tensor (N, channels, size, size) uint8.
+    """Images of a folder as if they were a tensor (N, channels, height, width) uint8.
 
     Args:
         paths: The images.
-        size: Side to which they are brought, as `to_square` does.
+        size: Height and width to which they are brought, as `cover` does.
         channels: 1 for grey, 3 for colour.
     """
 
-    def __init__(self, paths: list[Path], size: int, channels: int = 3) -> None:
+    def __init__(self, paths: list[Path], size: Extent, channels: int = 3) -> None:
         self.paths, self.size, self.channels = paths, size, channels
         self.device = torch.device("cpu")
 
@@ -40,10 +41,10 @@ class FolderPixels:
         return len(self.paths)
 
     def __getitem__(self, rows: Tensor) -> Tensor:
-        """Read the images numbered `rows` (n,): (n, channels, size, size) uint8."""
+        """Read the images numbered `rows` (n,): (n, channels, height, width) uint8."""
         with ThreadPoolExecutor(READERS) as pool:
             images = list(pool.map(self._read, [self.paths[row] for row in rows.tolist()]))
-        stacked = np.stack(images).reshape(len(images), self.size, self.size, self.channels)
+        stacked = np.stack(images).reshape(len(images), *self.size, self.channels)
         return torch.from_numpy(stacked).permute(0, 3, 1, 2).to(self.device)
 
     def to(self, device: torch.device | str) -> FolderPixels:
@@ -58,34 +59,35 @@ class FolderPixels:
                 image = opened.convert("RGB" if self.channels == 3 else "L")
         except OSError as error:
             raise InputError("--data", str(path), f"an image ({error})") from error
-        return np.asarray(to_square(image, self.size))
+        return np.asarray(cover(image, self.size))
 
 
-def to_square(image: Image.Image, size: int) -> Image.Image:
-    """Scale the shorter side to `size` and cut out the middle, as for the published numbers.
+def cover(image: Image.Image, size: Extent) -> Image.Image:
+    """Scale an image until it just covers `size`, and cut out the middle, as published for squares.
 
     The image is halved by means of four pixels while that leaves it large enough; the rest is
     bicubic.
     """
-    while min(image.size) >= 2 * size:
+    while image.height >= 2 * size.height and image.width >= 2 * size.width:
         width, height = image.size
         image = image.resize((width // 2, height // 2), Image.Resampling.BOX)
-    scale = size / min(image.size)
-    width, height = (max(size, round(side * scale)) for side in image.size)
+    scale = max(size.height / image.height, size.width / image.width)
+    height = max(size.height, round(image.height * scale))
+    width = max(size.width, round(image.width * scale))
     image = image.resize((width, height), Image.Resampling.BICUBIC)
-    left, top = (width - size) // 2, (height - size) // 2
-    return image.crop((left, top, left + size, top + size))
+    left, top = (width - size.width) // 2, (height - size.height) // 2
+    return image.crop((left, top, left + size.width, top + size.height))
 
 
 def load_image_folder(
-    folder: str | Path, classes: int, size: int, channels: int = 3
+    folder: str | Path, classes: int, size: Extent, channels: int = 3
 ) -> tuple[FolderPixels, Tensors]:
     """Open images in a folder per class, with classes numbered in the order of folder names.
 
     Args:
         folder: Parent of the class folders, as in ImageNet's training set.
         classes: Expected number of classes.
-        size: Side of the images that the generator makes.
+        size: Size of the images that the generator makes.
         channels: Channels of those images.
 
     Returns:

@@ -51,7 +51,7 @@ def fingerprint_images(real: Images | FolderPixels) -> str:
     """Hash a set of images: their pixels, or of a folder the files' names, sizes and times."""
     if isinstance(real, Images):
         return hashlib.sha256(real.pixels.tobytes()).hexdigest()[:12]
-    digest = hashlib.sha256(f"{FILTER} {real.size} {real.channels}".encode())
+    digest = hashlib.sha256(f"{FILTER} {real.size.plain} {real.channels}".encode())
     # A million images lie in a thousand folders, and to resolve a path takes many system calls.
     folders = {folder: folder.resolve() for folder in {path.parent for path in real.paths}}
     for path in real.paths:

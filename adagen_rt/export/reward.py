@@ -75,7 +75,7 @@ def plan_reward(
     for module in list(discriminator.modules()):
         if parametrize.is_parametrized(module):
             parametrize.remove_parametrizations(module, "weight")
-    size = describe_image(recipe)
-    image = uniform(ROWS, size.channels, size.size, size.size)
+    spec = describe_image(recipe)
+    image = uniform(ROWS, spec.channels, *spec.size)
     examples = Examples({"image": image, **condition_rows(recipe.condition, null=False)})
     return make_plan("reward", RewardModel(discriminator, features), contract, examples)

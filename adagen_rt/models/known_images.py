@@ -25,4 +25,4 @@ KNOWN_IMAGES = f"{SIDE} x {SIDE} grey ones"
 
 def are_known(image: ImageSpec) -> bool:
     """Tell whether networks that were trained on these images support a generator's images."""
-    return (image.size, image.channels) == (SIDE, CHANNELS)
+    return (image.size, image.channels) == ((SIDE, SIDE), CHANNELS)

@@ -119,7 +119,7 @@ def _outputs(
     if params.best_of == 1:
         return generate(seeds)
     size, calls = manifest.image.size, manifest.family.calls(params.steps or 0)
-    shape = (Size(1), size, size, manifest.image.channels)
+    shape = (Size(1), *size, manifest.image.channels)
     blank = {
         "images": xp.zeros(shape, dtype=np.uint8),
         "schedule": xp.zeros((Size(1), calls, len(manifest.schedule.actions))),

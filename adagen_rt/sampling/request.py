@@ -100,7 +100,7 @@ def parse_scored(manifest: Manifest, images: Any, given: Sequence[Any]) -> Array
         raise EngineError(f"{manifest.name}: score needs the graph 'reward', which it lacks")
     _check_sequence("labels", given)
     spec = manifest.image
-    shape = (len(given), spec.size, spec.size, spec.channels)
+    shape = (len(given), *spec.size, spec.channels)
     got = getattr(images, "shape", type(images).__name__), str(getattr(images, "dtype", ""))
     if got != (shape, "uint8"):
         raise InputError("images", got, f"an array {shape} uint8")

@@ -170,7 +170,7 @@ def _same(one: Any, other: Any) -> bool:
 
 def blank_images(count: int, spec: ImageSpec) -> Images:
     """Make black images."""
-    return np.zeros((count, spec.size, spec.size, spec.channels), np.uint8)
+    return np.zeros((count, *spec.size, spec.channels), np.uint8)
 
 
 class Trace:

@@ -6,7 +6,8 @@ torch = pytest.importorskip("torch")
 from PIL import Image
 
 from adagen_rt.errors import InputError
-from adagen_rt.evaluation.folder import load_image_folder, to_square
+from adagen_rt.evaluation.folder import cover, load_image_folder
+from adagen_rt.extent import Extent
 
 
 @pytest.fixture
@@ -23,7 +24,7 @@ def folder(tmp_path):
 
 
 def test_images_come_scaled_cut_and_in_order(folder):
-    pixels, rows = load_image_folder(folder, classes=2, size=10)
+    pixels, rows = load_image_folder(folder, classes=2, size=Extent(10, 10))
     assert rows["labels"].tolist() == [0, 0, 1, 1]
     assert len(pixels) == 4
     some = pixels[torch.tensor([2, 0])]
@@ -40,22 +41,22 @@ def test_images_come_scaled_cut_and_in_order(folder):
 
 def test_grey_images_become_coloured(folder):
     Image.fromarray(np.full((12, 12), 7, np.uint8)).save(folder / "n02" / "9.png")
-    pixels, rows = load_image_folder(folder, classes=2, size=6)
+    pixels, rows = load_image_folder(folder, classes=2, size=Extent(6, 6))
     assert rows["labels"].tolist() == [0, 0, 1, 1, 1]
     assert (pixels[torch.tensor([4])] == 7).all()
 
 
 def test_other_folders_are_refused(folder):
     with pytest.raises(InputError, match=r"2 folders', expected .* 1000 classes"):
-        load_image_folder(folder, classes=1000, size=10)
+        load_image_folder(folder, classes=1000, size=Extent(10, 10))
     (folder / "n03").mkdir()
     with pytest.raises(InputError, match=r"n03.*images \(.jpg"):
-        load_image_folder(folder, classes=3, size=10)
+        load_image_folder(folder, classes=3, size=Extent(10, 10))
 
 
 def test_a_damaged_image_is_named(folder):
     (folder / "n01" / "0.png").write_bytes(b"not an image")
-    pixels, _ = load_image_folder(folder, classes=2, size=10)
+    pixels, _ = load_image_folder(folder, classes=2, size=Extent(10, 10))
     with pytest.raises(InputError, match=r"0\.png.*expected an image"):
         pixels[torch.tensor([0])]
 
@@ -66,7 +67,19 @@ def test_large_images_are_halved_before_the_bicubic_rest():
     halved = pixels.reshape(13, 2, 22, 2, 3).mean(axis=(1, 3))
     once = Image.fromarray(np.floor(halved + 0.5).astype(np.uint8))
     wide = once.resize((17, 10), Image.Resampling.BICUBIC)
-    got = np.asarray(to_square(Image.fromarray(pixels), 10), int)
+    got = np.asarray(cover(Image.fromarray(pixels), Extent(10, 10)), int)
     assert np.abs(got - np.asarray(wide, int)[:, 3:13]).max() <= 2
     small = Image.fromarray(pixels[:5, :7])
-    assert to_square(small, 10).size == (10, 10)
+    assert cover(small, Extent(10, 12)).size == (12, 10)
+
+
+@pytest.mark.parametrize("size", [Extent(8, 12), Extent(12, 8)])
+def test_the_middle_is_cut_out_of_what_covers_any_size(size):
+    pixels = np.zeros((40, 40, 3), np.uint8)
+    pixels[10:30, 10:30] = 200  # a square in the middle
+    got = np.asarray(cover(Image.fromarray(pixels), size), int)[..., 0]
+    assert got.shape == size
+    inside = got > 100
+    # The longer side is scaled from 40 to 12 pixels, of which the square is half.
+    assert (inside.any(axis=1).sum(), inside.any(axis=0).sum()) == (6, 6)
+    np.testing.assert_array_equal(inside, inside[::-1, ::-1])

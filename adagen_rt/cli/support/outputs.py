@@ -117,12 +117,12 @@ class Outputs:
             InputError: A path is unusable, given twice, or has what would be lost.
             MissingExtraError: The plot needs a library that is not installed.
         """
-        check_target("out", self.out, count, image.size**2, self.kind)
+        check_target("out", self.out, count, image.size.area, self.kind)
         self._check_resume()
         if self.preview:
             check_suffix("preview", self.preview, STEPS)
             shown = min(count, PREVIEW_SAMPLES) * min(steps, PREVIEW_STEPS)
-            check_grid("preview", shown, image.size**2)
+            check_grid("preview", shown, image.size.area)
         check_plot(self.plot)
         taken = {self.out.absolute()}
         for name, path in self.extras.items():

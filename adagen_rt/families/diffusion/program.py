@@ -16,7 +16,7 @@ def diffusion_program(setting: Setting) -> Program:
     spec = setting.manifest.family
     assert isinstance(spec, DiffusionSpec)
     batch = setting.batch
-    latent = (spec.channels, spec.size, spec.size)
+    latent = (spec.channels, *spec.size)
     builder = Builder(
         setting,
         initial={
@@ -92,7 +92,7 @@ def _solver_update(builder: Builder, spec: DiffusionSpec, x: Buffer, prediction:
         dtype=structs.DTYPES[prediction.dtype],
         batch=batch,
         channels=spec.channels,
-        pixels=spec.size**2,
+        pixels=spec.size.area,
         copies=2,
         next=x.address,
         next_anchor=state["anchor"].address,

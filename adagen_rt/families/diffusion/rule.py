@@ -59,7 +59,7 @@ class DiffusionRule(StepRule[DiffusionState]):
         """Draw standard normal latents."""
         xp = array_namespace(blank.seeds)
         spec = self.spec
-        x = self.ops.normal(blank.seeds, (spec.channels, spec.size, spec.size))
+        x = self.ops.normal(blank.seeds, (spec.channels, *spec.size))
         time = xp.zeros(x.shape[0], dtype=xp.float32, device=device(x))
         zeros = xp.zeros_like(x)
         return DiffusionState(

@@ -8,6 +8,7 @@ from pydantic import Field, SerializerFunctionWrapHandler, field_validator, mode
 
 from adagen_rt.engine.contracts import GraphContract, contract
 from adagen_rt.engine.family import FamilySpec
+from adagen_rt.extent import ExtentField
 from adagen_rt.families.diffusion.solvers import DEFAULT_SOLVER, SOLVERS, Solver
 from adagen_rt.ops.solver import Process
 
@@ -20,7 +21,7 @@ class DiffusionSpec(FamilySpec):
 
     Attributes:
         channels: Latent channels; guidance acts on the first three.
-        size: Latent height and width.
+        size: Height and width of the latents.
         tokens: Rows of the feature map that the policy reads.
         width: Width of that feature map.
         solver: Name of the solver, one of `SOLVERS`; manifests leave the default out.
@@ -33,7 +34,7 @@ class DiffusionSpec(FamilySpec):
     generation_limit: ClassVar[float] = 0.05
     family: Literal["dit", "sit"]
     channels: int = Field(ge=1, le=1024)
-    size: int = Field(ge=1, le=4096)
+    size: ExtentField
     tokens: int = Field(ge=1, le=65536)
     width: int = Field(ge=1, le=65536)
     solver: str = DEFAULT_SOLVER
@@ -77,7 +78,7 @@ class DiffusionSpec(FamilySpec):
 
     def sizes_of_tensors(self) -> dict[str, tuple[int | None, ...]]:
         """Give the sizes of latents and features."""
-        latents = (None, self.channels, self.size, self.size)
+        latents = (None, self.channels, *self.size)
         return {
             "backbone.x": latents,
             "backbone.prediction": latents,

@@ -15,7 +15,7 @@ def describe_engine(manifest: Manifest) -> dict[str, Any]:
     return {
         "family": manifest.family.family,
         **manifest.condition.facts(),
-        "image": {"size": manifest.image.size, "channels": manifest.image.channels},
+        "image": {"size": manifest.image.size.plain, "channels": manifest.image.channels},
         "steps": spec.steps,
         "schedule": manifest.adaptation,
         "actions": [

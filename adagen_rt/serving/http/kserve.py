@@ -211,7 +211,7 @@ def _arrays(
 
 def _metadata(engine: BatchEngine) -> dict[str, Any]:
     image, actions = engine.manifest.image, len(engine.manifest.schedule.actions)
-    size = [image.size, image.size, image.channels]
+    size = [*image.size, image.channels]
     return {
         "name": engine.name,
         "versions": [MODEL_VERSION],

@@ -36,7 +36,9 @@ class ImagesRequest(Options):
     prompt: str | int = Field(description="A class name or number.")
     model: str | None = Field(None, description="The engine; may be left out if there is one.")
     n: int | None = Field(None, ge=1, description="Images; 1 unless told otherwise.")
-    size: str | None = Field(None, description="The engine's own size, as 32x32, or auto.")
+    size: str | None = Field(
+        None, description="The engine's own, as 32x32, width first, or auto."
+    )
     response_format: Literal["b64_json"] | None = None
     output_format: Literal["png"] | None = None
     seed: int | None = Field(
@@ -97,9 +99,11 @@ async def _images(
 
 def check_size(size: str | None, engine: BatchEngine) -> None:
     """Refuse any size but the engine's own."""
-    side = engine.manifest.image.size
-    if size not in (None, "auto", f"{side}x{side}"):
-        raise InputError("size", size, f"{side}x{side} or auto")
+    image = engine.manifest.image.size
+    own = f"{image.width}x{image.height}"
+    if size not in (None, "auto", own):
+        order = "" if image.square else ", width by height,"
+        raise InputError("size", size, f"{own}{order} or auto")
 
 
 def _model(engine: BatchEngine, created: int) -> dict[str, Any]:

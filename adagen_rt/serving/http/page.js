@@ -98,8 +98,9 @@ function chooseEngine() {
   state.run?.abort.abort();
   const model = state.engines.get($("engine").value);
   const { size, channels } = model.image;
+  const [height, width] = Array.isArray(size) ? size : [size, size];
   $("engine-hint").textContent =
-    `${model.family}, ${model.steps} steps, ${size} × ${size} ${channels === 1 ? "grey" : "colour"}, schedule ${model.schedule}`;
+    `${model.family}, ${model.steps} steps, ${width} × ${height} ${channels === 1 ? "grey" : "colour"}, schedule ${model.schedule}`;
   const named = model.class_names.length > 0;
   $("class").hidden = !named;
   $("class-number").hidden = named;

@@ -1,0 +1,63 @@
+"""Height and width of an image or of a map, the one type that has both."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, NamedTuple, TypeAlias
+
+from pydantic import BeforeValidator, PlainSerializer
+
+#: Largest height or width of anything.
+MAX_SIDE = 16384
+
+
+class Extent(NamedTuple):
+    """Height and width, in pixels or in places of a map.
+
+    Files have one number for a square and ``[height, width]`` for anything else.
+    """
+
+    height: int
+    width: int
+
+    @classmethod
+    def of(cls, value: Any, most: int = MAX_SIDE) -> Extent:
+        """Read a number, a pair or an extent.
+
+        Raises:
+            ValueError: It is none, or a side is too small or too large.
+        """
+        pair = value if isinstance(value, (list, tuple)) else (value, value)
+        if len(pair) != 2 or any(type(side) is not int or not 1 <= side <= most for side in pair):
+            raise ValueError(f"got {value!r:.80}, expected 1 to {most}, or [height, width] of such")
+        return cls(*pair)
+
+    @property
+    def area(self) -> int:
+        """How many pixels or places there are."""
+        return self.height * self.width
+
+    @property
+    def square(self) -> bool:
+        """Whether both sides are equal."""
+        return self.height == self.width
+
+    @property
+    def plain(self) -> int | list[int]:
+        """The form in files."""
+        return self.height if self.square else [self.height, self.width]
+
+    def times(self, factor: int) -> Extent:
+        """Multiply both sides."""
+        return Extent(self.height * factor, self.width * factor)
+
+    def __str__(self) -> str:
+        sides = f"{self.height} x {self.width}"
+        return sides if self.square else f"{sides} (height x width)"
+
+
+#: A field of a parsed file.
+ExtentField: TypeAlias = Annotated[
+    Extent,
+    BeforeValidator(Extent.of),
+    PlainSerializer(lambda extent: Extent.of(extent).plain, when_used="always"),
+]
