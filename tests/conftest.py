@@ -3,6 +3,7 @@
 import shutil
 import sys
 from functools import cache
+from importlib.util import find_spec
 
 import fake_tensorrt
 import pytest
@@ -17,6 +18,19 @@ def own_cache(tmp_path_factory):
     """Keep the user's cache out of the tests, and the tests out of it."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("ADAGEN_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def traced_once(tmp_path_factory):
+    """Trace equal graphs once, where there is PyTorch."""
+    if find_spec("torch") is None:
+        yield
+        return
+    from traces import trace_once
+
+    with pytest.MonkeyPatch.context() as patch:
+        trace_once(patch, tmp_path_factory)
         yield
 
 

@@ -18,15 +18,15 @@ def engine_once(factory, name, export):
     Returns:
         The opened engine, which tests must not change.
     """
-    engine = _shared_folder(factory) / name
+    engine = shared_folder(factory) / name
     with FileLock(f"{engine}.lock"):
         if not (engine / MANIFEST).is_file():
             export(engine)
     return open_engine(engine)
 
 
-def _shared_folder(factory):
-    # Every process of xdist has a folder of its own in that of the run.
+def shared_folder(factory):
+    """Give a folder of the run, the same in every process of xdist."""
     base = Path(factory.getbasetemp())
     folder = (base.parent if base.name.startswith("popen-") else base) / "engines-once"
     folder.mkdir(exist_ok=True)
