@@ -17,7 +17,7 @@ from torch.onnx._internal.exporter import _registration
 from adagen_rt.export import engine
 
 #: Numbers in the weights of the largest module that is kept.
-MAX_WEIGHTS = 1 << 20
+MAX_WEIGHTS = 1 << 24
 
 
 def trace_once(patch, factory):
