@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from importlib import metadata
 from operator import attrgetter
@@ -40,13 +40,15 @@ from adagen_rt.files import check_target
 from adagen_rt.quantization import quantize_engine
 
 Tell = Callable[[str], object]
+#: A folder of weight files, or several, of which the first that has a file is meant.
+Weights = str | Path | Sequence[Path]
 
 
 def export_engine(
     recipe: str | Path | Recipe,
     out: str | Path,
     *,
-    weights: str | Path | None = None,
+    weights: Weights | None = None,
     fidelity_from: str | Path | None = None,
     seeded: str | None = None,
     weights_keys: Mapping[str, str] | None = None,
@@ -58,7 +60,7 @@ def export_engine(
     Args:
         recipe: A recipe, or the path of one.
         out: The engine folder; an engine that is there is replaced when all is done.
-        weights: Folder with the recipe's weight files.
+        weights: Folder with the recipe's weight files, or several.
         fidelity_from: Folder of another policy training of the same generator, whose policy
             becomes the engine's fidelity policy.
         seeded: Instead of `weights`, a tag that determines every weight.
@@ -80,8 +82,8 @@ def export_engine(
     if seeded is not None:
         make = partial(seed_networks, recipe, seeded)
     else:
-        folder = Path(str(weights))
-        make = partial(load_networks, recipe, folder, other, keys=weights_keys, tell=progress)
+        folders = _folders(weights)
+        make = partial(load_networks, recipe, folders, other, keys=weights_keys, tell=progress)
     if dtype == "int8":
         return _export_integers(recipe, make, Path(out), seeded, progress)
     return export_networks(recipe, make, out, dtype=dtype, seeded=seeded, progress=progress)
@@ -90,7 +92,7 @@ def export_engine(
 def check_export(
     recipe: str | Path | Recipe,
     *,
-    weights: str | Path | None = None,
+    weights: Weights | None = None,
     fidelity_from: str | Path | None = None,
     weights_keys: Mapping[str, str] | None = None,
     progress: Tell = lambda message: None,
@@ -109,8 +111,14 @@ def check_export(
     if weights is None:
         lay_out(recipe)
     else:
-        load_networks(recipe, Path(weights), other, keys=weights_keys, tell=progress)
+        load_networks(recipe, _folders(weights), other, keys=weights_keys, tell=progress)
     return recipe
+
+
+def _folders(weights: Weights | None) -> Sequence[Path]:
+    if isinstance(weights, Sequence) and not isinstance(weights, str):
+        return weights
+    return [Path(str(weights))]
 
 
 def _complete_recipe(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from adagen_rt.export.reward import load_reward_features, recipe_discriminator
 from adagen_rt.models.checkpoint import load_weights
 from adagen_rt.models.discriminator import Discriminator
 from adagen_rt.models.features import ViTFeatures
+from adagen_rt.models.located import locate
 from adagen_rt.models.policy import PolicyConfig, PolicyNetwork, make_critic
 from adagen_rt.models.seeded import seeded_fill
 
@@ -53,7 +54,7 @@ class Networks:
 
 def load_networks(
     recipe: Recipe,
-    weights: Path,
+    weights: Path | Sequence[Path],
     fidelity: Path | None = None,
     *,
     keys: Mapping[str, str] | None = None,
@@ -63,7 +64,7 @@ def load_networks(
 
     Args:
         recipe: The recipe with their sizes and files.
-        weights: The folder.
+        weights: The folder, or several, of which the first that has a file is meant.
         fidelity: Another folder that holds the fidelity policy.
         keys: Where in a file a network lies, by the network's name.
         tell: Told under which key a network was found.
@@ -71,18 +72,23 @@ def load_networks(
     Raises:
         CheckpointError: Files are missing, unsafe, or do not fit; the message tells of each.
     """
-    files, keys = weight_files(recipe, weights, fidelity), keys or {}
+    files, keys = recipe.files.model_dump(exclude_none=True), keys or {}
+    folders = [weights] if isinstance(weights, Path) else list(weights)
     if unknown := sorted(keys.keys() - files.keys()):
         raise InputError("weights-key", unknown[0], f"one of {', '.join(files)}")
     # The discriminator's sizes follow from the features, so they are read before all others.
     file = files.pop("features", None)
-    features = None if file is None else load_reward_features(recipe.reward, file)
+    features = None
+    if file is not None:
+        features = load_reward_features(recipe.reward, locate(folders, file, tell))
     networks = lay_out(recipe, features)
     faults = []
-    for name, path in files.items():
+    for name, file in files.items():
         if (network := getattr(networks, name)) is None:
             continue
+        places = [fidelity] if fidelity and name == "fidelity_policy" else folders
         try:
+            path = locate(places, file, tell)
             load_weights(network, path, key=keys.get(name), tell=tell)
         except CheckpointError as error:
             faults.append(str(error))
@@ -111,13 +117,6 @@ def lay_out(recipe: Recipe, features: ViTFeatures | None = None) -> Networks:
     except (ValueError, RuntimeError) as error:
         told = " ".join(str(error).split())
         raise RecipeError(f"{recipe.name}: no network has these sizes: {told}") from error
-
-
-def weight_files(recipe: Recipe, weights: Path, fidelity: Path | None = None) -> dict[str, Path]:
-    """List the weight files by the names of the networks; as for `load_networks`."""
-    named = recipe.files.model_dump(exclude_none=True)
-    folders = {"fidelity_policy": fidelity or weights}
-    return {name: folders.get(name, weights) / file for name, file in named.items()}
 
 
 def seed_networks(recipe: Recipe, tag: str) -> Networks:

@@ -12,17 +12,21 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from adagen_rt.errors import CheckpointError
-from adagen_rt.models.held import PREFIXES, choose_held, describe_choice, find_held, under_key
+from adagen_rt.models.held import RULES, choose_held, describe_choice, find_held, under_key
+from adagen_rt.models.located import INDEX
 from adagen_rt.models.misfit import describe_misfit
 from adagen_rt.models.pickled import read_pickle
+from adagen_rt.models.sharded import is_index, read_shards
 
-PICKLE_SUFFIXES = (".pth", ".pt", ".ckpt")
+PICKLE_SUFFIXES = (".pth", ".pt", ".ckpt", ".bin")
 WRAPPERS = ("ema", "model_ema", "state_dict", "model")
 """Keys under which `load_state` looks, which knows of no network; averages come first."""
 MAX_HEADER = 8 << 20
 """Longest safetensors header accepted, in bytes; VAR-d30's has 402 tensors in 40 kB."""
 COUNTERS = ("ema_vocab_hit_SV",)
 """Statistics of a training that no image depends on: they may have any shape, as published."""
+CONSTANTS = ("position_ids",)
+"""Counting numbers that older encoders keep beside their weights; nothing reads them."""
 
 
 def load_weights(
@@ -60,7 +64,10 @@ def find_weights(
     if not found:
         raise CheckpointError(f"{path}: {_no_tensors(content)}")
     inside = found if key is None else under_key(found, key)
-    held = choose_held(inside, expected)
+    try:
+        held = choose_held(inside, expected)
+    except CheckpointError as error:
+        raise CheckpointError(f"{path}: {error}") from None
     if choice := describe_choice(held, found, expected):
         tell(f"{path}: {choice}")
     state = _with_counters(held.tensors, expected)
@@ -68,7 +75,7 @@ def find_weights(
         where = f", read under {held.key!r}," if held.key else ""
         raise CheckpointError(
             f"{path}: weights{where} do not fit {type(module).__name__}: {fault}; known prefixes: "
-            f"{', '.join(PREFIXES)}; --weights-key names another key"
+            f"{', '.join(rule.prefix for rule in RULES)}; --weights-key names another key"
         )
     return state
 
@@ -77,8 +84,8 @@ def load_state(path: str | Path) -> dict[str, Tensor]:
     """Read tensors by name from a file, without knowing what network they are for.
 
     Args:
-        path: A `.safetensors` file, or a `.pth`, `.pt` or `.ckpt` file that holds a state
-            dict, bare or under one of `WRAPPERS`.
+        path: A `.safetensors` file, a list of shards, or a `.pth`, `.pt`, `.ckpt` or `.bin` file
+            that holds a state dict, bare or under one of `WRAPPERS`.
 
     Returns:
         Tensors by name, on the CPU. They may be views of the mapped file.
@@ -110,7 +117,9 @@ def read_file(path: str | Path) -> Any:
         return _load_safetensors(path)
     if path.suffix in PICKLE_SUFFIXES:
         return read_pickle(path)
-    expected = ", ".join((".safetensors", *PICKLE_SUFFIXES))
+    if is_index(path):
+        return read_shards(path, read_file)
+    expected = ", ".join((".safetensors", *PICKLE_SUFFIXES, INDEX))
     raise CheckpointError(f"{path}: got a file name ending {path.suffix!r}, expected {expected}")
 
 
@@ -143,13 +152,18 @@ def load_strict(module: nn.Module, state: Mapping[str, Tensor], ignore: Sequence
 def _with_counters(
     state: Mapping[str, Tensor], expected: Mapping[str, Tensor]
 ) -> dict[str, Tensor]:
-    """The state, with zeros for counters of another shape than expected."""
+    """The state without constants, and with zeros for counters of another shape than expected."""
     fresh = {
         name: torch.zeros(value.shape, dtype=value.dtype)
         for name, value in expected.items()
         if name.endswith(COUNTERS) and name in state and state[name].shape != value.shape
     }
-    return {**state, **fresh}
+    kept = {
+        name: value
+        for name, value in state.items()
+        if name in expected or name.rpartition(".")[2] not in CONSTANTS
+    }
+    return {**kept, **fresh}
 
 
 def _without(state: Mapping[str, Tensor], ignore: Sequence[str]) -> dict[str, Tensor]:

@@ -16,11 +16,29 @@ from torch import Tensor
 
 from adagen_rt.errors import CheckpointError
 
-#: Prefixes that are taken off: DistributedDataParallel's and AveragedModel's, `torch.compile`'s,
-#: Lightning's and its like, ema-pytorch's, and AdaNAT's policies'.
-PREFIXES = (
-    *("module.", "_orig_mod.", "model.", "network.", "net.", "ema_model.", "ema."),
-    "policy_old.actor.",
+
+@dataclass(frozen=True)
+class Rule:
+    """A prefix that is taken off every name.
+
+    Attributes:
+        prefix: The prefix.
+        whose: Who puts it there.
+    """
+
+    prefix: str
+    whose: str
+
+
+RULES = (
+    Rule("module.", "DistributedDataParallel and AveragedModel"),
+    Rule("_orig_mod.", "torch.compile"),
+    Rule("model.", "Lightning modules"),
+    Rule("network.", "Lightning modules"),
+    Rule("net.", "Lightning modules"),
+    Rule("ema_model.", "ema-pytorch"),
+    Rule("ema.", "Lightning modules that keep an average"),
+    Rule("policy_old.actor.", "AdaNAT's policies, whose `policy.` is one update ahead"),
 )
 #: Keys inside keys are looked through this deep: `{"trainer": {"var_wo_ddp": ...}}`.
 MAX_DEPTH = 3
@@ -64,23 +82,34 @@ def _walk(content: Any, keys: tuple[str, ...]) -> Iterator[Held]:
 
 def _peel(held: Held) -> Iterator[Held]:
     yield held
-    for prefix in PREFIXES:
-        inner = {
-            name.removeprefix(prefix): tensor
-            for name, tensor in held.tensors.items()
-            if name.startswith(prefix)
-        }
-        if inner:
-            yield from _peel(Held(".".join(filter(None, (held.key, prefix[:-1]))), inner))
+    for rule in RULES:
+        if inner := _without(held, rule.prefix):
+            yield from _peel(inner)
+
+
+def _without(held: Held, prefix: str) -> Held | None:
+    """What has a prefix, without it."""
+    inner = {
+        name.removeprefix(prefix): tensor
+        for name, tensor in held.tensors.items()
+        if name.startswith(prefix)
+    }
+    return Held(".".join(filter(None, (held.key, prefix[:-1]))), inner) if inner else None
 
 
 def under_key(found: Sequence[Held], key: str) -> list[Held]:
-    """What lies under a key that the user named.
+    """What lies under a key that the user named, prefixes of names included.
 
     Raises:
         CheckpointError: Nothing does.
     """
     inside = [held for held in found if held.key == key or held.key.startswith(f"{key}.")]
+    inside = inside or [
+        inner
+        for held in found
+        if f"{key}.".startswith(f"{held.key}." if held.key else "")
+        and (inner := _without(held, f"{key}.".removeprefix(f"{held.key}." if held.key else "")))
+    ]
     if not inside:
         keys = ", ".join(dict.fromkeys(held.key for held in found if held.key)) or "no key at all"
         raise CheckpointError(f"weights-key: got {key!r:.80}, expected one of the file's: {keys}")
@@ -93,11 +122,35 @@ def choose_held(found: Sequence[Held], expected: Collection[str]) -> Held:
     Args:
         found: What a file holds; not empty.
         expected: Names of the network's tensors.
+
+    Raises:
+        CheckpointError: Several fit as well as each other.
     """
     wanted = set(expected)
     near = [held for held in found if 2 * len(wanted & held.tensors.keys()) >= len(wanted)]
     averages = [held for held in near if held.averaged]
-    return min(averages or near or found, key=lambda held: len(wanted ^ held.tensors.keys()))
+    ranked = sorted(averages or near or found, key=lambda held: _distance(held, wanted))
+    best = ranked[0]
+    equal = [
+        held for held in near if held.averaged == best.averaged and _rivals(held, best, wanted)
+    ]
+    if len(equal) > 1:
+        keys = ", ".join(repr(held.key or "the file itself") for held in equal)
+        raise CheckpointError(
+            f"several fit, under {keys}; --weights-key names the one that is meant"
+        )
+    return best
+
+
+def _distance(held: Held, wanted: set[str]) -> int:
+    return len(wanted ^ held.tensors.keys())
+
+
+def _rivals(held: Held, best: Held, wanted: set[str]) -> bool:
+    """Tell whether tensors are the best, or are others that fit in full and as well."""
+    if not wanted <= held.tensors.keys() or _distance(held, wanted) > _distance(best, wanted):
+        return False
+    return held is best or any(held.tensors[name] is not best.tensors[name] for name in wanted)
 
 
 def describe_choice(chosen: Held, found: Sequence[Held], expected: Collection[str]) -> str | None:

@@ -1,7 +1,6 @@
 import os
 import pickle
 import struct
-import time
 import zipfile
 from argparse import Namespace
 from datetime import datetime, timedelta, timezone
@@ -120,12 +119,11 @@ def test_a_header_longer_than_the_file_is_refused(tmp_path, length):
         load_state(write_safetensors(tmp_path / "w.safetensors", b"{}", length))
 
 
-def test_a_bloated_header_is_refused_fast(tmp_path):
+def test_a_bloated_header_is_refused_before_it_is_parsed(tmp_path, monkeypatch):
     path = write_safetensors(tmp_path / "w.safetensors", b"{}" + b" " * MAX_HEADER)
-    start = time.perf_counter()
+    monkeypatch.setattr("adagen_rt.models.checkpoint.load_file", None)
     with pytest.raises(CheckpointError, match="header"):
         load_state(path)
-    assert time.perf_counter() - start < 0.5
 
 
 @pytest.mark.parametrize(
@@ -328,3 +326,33 @@ def test_counters_of_a_training_may_have_any_shape():
     module.register_buffer("ema_vocab_hit_SV", torch.ones(3, 4))
     load_strict(module, {"ema_vocab_hit_SV": torch.ones(10, 4)})
     assert module.ema_vocab_hit_SV.shape == (3, 4)
+
+
+@pytest.mark.parametrize("keys", [("ema", "model_ema"), ("state_dict", "weights")])
+def test_of_two_that_fit_none_is_guessed(tmp_path, good, bad, keys):
+    held = dict(zip(keys, (good, bad), strict=True))
+    with pytest.raises(CheckpointError, match=rf"several fit, under '{keys[0]}', '{keys[1]}'.*key"):
+        loaded(tmp_path, held)
+    assert same(loaded(tmp_path, held, key=keys[1])[0], bad)
+
+
+def test_the_same_tensors_under_two_keys_are_one_network(tmp_path, good):
+    assert same(loaded(tmp_path, {"model": good, "network": dict(good)})[0], good)
+
+
+def test_a_key_may_be_any_prefix_of_the_names(tmp_path, good, bad):
+    held = {"model": {**prefixed(good, "teacher."), **prefixed(bad, "student.")}}
+    assert same(loaded(tmp_path, held, key="model.teacher")[0], good)
+
+
+def test_position_ids_of_an_older_encoder_are_left_over(tmp_path, good):
+    held = {**good, "embeddings.position_ids": torch.arange(3)}
+    assert same(loaded(tmp_path, held)[0], good)
+
+
+def test_half_precision_is_read(tmp_path, good):
+    half = {name: value.bfloat16() for name, value in good.items()}
+    save_file(half, tmp_path / "w.safetensors")
+    module = Net(2)
+    load_weights(module, tmp_path / "w.safetensors")
+    assert same(module.state_dict(), {name: value.float() for name, value in half.items()})

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from functools import partial
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from adagen_rt.engine.folder import RECIPE_FILE
@@ -94,14 +94,35 @@ def prepare_export(
     text = yaml.safe_dump(recipe.model_dump(mode="json", exclude_none=True), sort_keys=False)
     replace_file(folder / RECIPE_FILE, lambda path: path.write_text(text, encoding="utf-8"))
     for name in recipe.files.named():
-        source, target = weights / name, folder / name
-        if name == recipe.files.features and features is not None:
-            source = features
-        if name in made or (target.exists() and target.samefile(source)):
+        if name in made:
             continue
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.unlink(missing_ok=True)
-        try:
-            os.link(source, target)
-        except OSError:
-            replace_file(target, partial(shutil.copyfile, source))
+        given = features if name == recipe.files.features else None
+        for source, target in _sources(weights, name, given).items():
+            _link(source, folder / target)
+
+
+def _sources(weights: Path, name: str, given: Path | None) -> dict[Path, str]:
+    """Where a recipe's weight file or its shards lie, with the names that an export looks for."""
+    from adagen_rt.models.located import INDEX, locate
+    from adagen_rt.models.sharded import is_index, list_shards
+
+    source = given or locate([weights], name)
+    if not is_index(source):
+        return {source: name}
+    place = PurePosixPath(name)
+    index = place if is_index(Path(name)) else place.with_name(place.name + INDEX)
+    parts = {source.with_name(part): str(place.with_name(part)) for part in list_shards(source)}
+    return {source: str(index), **parts}
+
+
+def _link(source: Path, target: Path) -> None:
+    """Link what a path leads to, or copy it, in place of what is there."""
+    source = source.resolve()  # a hub's cache has relative links
+    if target.exists() and target.samefile(source):
+        return
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.unlink(missing_ok=True)
+    try:
+        os.link(source, target)
+    except OSError:
+        replace_file(target, partial(shutil.copyfile, source))

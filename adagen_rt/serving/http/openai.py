@@ -36,9 +36,7 @@ class ImagesRequest(Options):
     prompt: str | int = Field(description="A class name or number.")
     model: str | None = Field(None, description="The engine; may be left out if there is one.")
     n: int | None = Field(None, ge=1, description="Images; 1 unless told otherwise.")
-    size: str | None = Field(
-        None, description="The engine's own, as 32x32, width first, or auto."
-    )
+    size: str | None = Field(None, description="The engine's own, as 32x32, width first, or auto.")
     response_format: Literal["b64_json"] | None = None
     output_format: Literal["png"] | None = None
     seed: int | None = Field(
