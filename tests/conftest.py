@@ -55,6 +55,20 @@ def judged_engine(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
+def prompt_engine(tmp_path_factory):
+    """Give `engine(guidance="classifier-free", judges=False)`, which takes prompts."""
+    pytest.importorskip("tokenizers")
+    from tiny_prompts import PromptOptions, build_prompt_engine
+
+    @cache
+    def engine(guidance="classifier-free", judges=False):
+        folder = tmp_path_factory.mktemp("engines") / "prompts"
+        return build_prompt_engine(folder, PromptOptions(guidance, judges))
+
+    return engine
+
+
+@pytest.fixture(scope="session")
 def judged_pipeline(judged_engine):
     """Its pipeline, with one thread; what tests change in it they put back."""
     return adagen_rt.load(judged_engine, threads=1)

@@ -77,7 +77,7 @@ def build_tiny_engine(folder: Path, options: Options = Options(), name: str = "t
             image=ImageSpec(size=SIDE, channels=1),
             schedule=SCHEDULE,
             refinement_std=STD if options.judges else None,
-            graphs={key: _describe(key, model) for key, model in models.items()},
+            graphs={key: describe_graph(key, model) for key, model in models.items()},
             dtype="float32",
             versions={"tiny": "1"},
             files={},
@@ -113,7 +113,7 @@ def _backbone(rng, options):
         "logits": ("float32", ("rows", TOKENS, VOCABULARY)),
         "features": ("float32", ("rows", TOKENS, WIDTH)),
     }
-    return _model(nodes, inputs, outputs, weights)
+    return make_model(nodes, inputs, outputs, weights)
 
 
 def _decoder(rng, options):
@@ -125,7 +125,7 @@ def _decoder(rng, options):
     ]
     inputs = {"tokens": ("int64", ("rows", TOKENS))}
     outputs = {"image": ("float32", ("rows", 1, SIDE, SIDE))}
-    return _model(nodes, inputs, outputs, weights)
+    return make_model(nodes, inputs, outputs, weights)
 
 
 def _policy(rng, options):
@@ -142,7 +142,7 @@ def _policy(rng, options):
         helper.make_node("Add", ["chosen", "usual"], ["raw"]),
     ]
     inputs = {"features": ("float32", ("rows", TOKENS, WIDTH)), "step": ("int64", ("rows",))}
-    return _model(nodes, inputs, {"raw": ("float32", ("rows", actions))}, weights)
+    return make_model(nodes, inputs, {"raw": ("float32", ("rows", actions))}, weights)
 
 
 def _critic(rng, options):
@@ -159,7 +159,7 @@ def _critic(rng, options):
         helper.make_node("Add", ["seen", "usual"], ["value"]),
     ]
     inputs = {"features": ("float32", ("rows", TOKENS, WIDTH)), "step": ("int64", ("rows",))}
-    return _model(nodes, inputs, {"value": ("float32", ("rows",))}, weights)
+    return make_model(nodes, inputs, {"value": ("float32", ("rows",))}, weights)
 
 
 def _reward(rng, options):
@@ -174,7 +174,7 @@ def _reward(rng, options):
         "image": ("float32", ("rows", 1, SIDE, SIDE)),
         "labels": ("int64", ("rows",)),
     }
-    return _model(nodes, inputs, {"reward": ("float32", ("rows",))}, weights)
+    return make_model(nodes, inputs, {"reward": ("float32", ("rows",))}, weights)
 
 
 def _fault(label):
@@ -185,12 +185,13 @@ def _fault(label):
     return values
 
 
-def _model(nodes, inputs, outputs, weights):
+def make_model(nodes, inputs, outputs, weights, shapes=None):
     constants = {
         "axis_1": np.array([1]),
         "axes_image": np.array([1, 2, 3]),
         "image_shape": np.array([-1, 1, SIDE, SIDE]),
         **{name: value.astype(np.float32) for name, value in weights.items()},
+        **{name: np.array(shape) for name, shape in (shapes or {}).items()},
     }
     used = {name for node in nodes for name in node.input}
     graph = helper.make_graph(
@@ -203,7 +204,7 @@ def _model(nodes, inputs, outputs, weights):
     return helper.make_model(graph, ir_version=9, opset_imports=[helper.make_opsetid("", 18)])
 
 
-def _describe(name, model):
+def describe_graph(name, model):
     names = {code: name for name, code in DTYPES.items()}
 
     def specs(values):

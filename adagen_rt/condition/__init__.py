@@ -2,8 +2,7 @@
 
 A kind of condition is a section of the manifest, `ConditionSpec`. It parses the conditions that
 callers ask for into named arrays with a row per sample, and makes the null twins that guidance
-subtracts. A `Condition` holds the backbone's inputs that follow from them. Class labels are the
-one kind so far.
+subtracts. A `Condition` holds the backbone's inputs that follow from them.
 """
 
 from __future__ import annotations
@@ -12,16 +11,24 @@ from typing import Any
 
 from adagen_rt.condition.condition import Condition, Conditioner
 from adagen_rt.condition.labels import ClassLabels, class_rows, classes_of
+from adagen_rt.condition.prompts import Prompt, Prompts
 from adagen_rt.condition.rows import count_rows, join_rows, take_rows
-from adagen_rt.condition.spec import ConditionSpec, RowSpec
+from adagen_rt.condition.spec import Asked, ConditionSpec, Guidance, PromptWarning, RowSpec
+from adagen_rt.condition.text import TextTokens
 
 __all__ = [
     "KINDS",
+    "Asked",
     "ClassLabels",
     "Condition",
     "ConditionSpec",
     "Conditioner",
+    "Guidance",
+    "Prompt",
+    "PromptWarning",
+    "Prompts",
     "RowSpec",
+    "TextTokens",
     "class_rows",
     "classes_of",
     "count_rows",
@@ -31,7 +38,7 @@ __all__ = [
 ]
 
 #: Every kind by the name that manifests have for it.
-KINDS: dict[str, type[ConditionSpec]] = {"class": ClassLabels}
+KINDS: dict[str, type[ConditionSpec]] = {"class": ClassLabels, "prompt": Prompts}
 
 
 def parse_condition(section: Any) -> ConditionSpec:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from array_api_compat import array_namespace
 from pydantic import Field, model_validator
 
-from adagen_rt.condition.spec import ConditionSpec, RowSpec
+from adagen_rt.condition.spec import Asked, ConditionSpec, RowSpec
 from adagen_rt.errors import InputError, as_integer
 from adagen_rt.types import Array, Arrays
 
@@ -28,7 +28,9 @@ class ClassLabels(ConditionSpec):
         names: Names of the classes, or nothing.
     """
 
+    noun: ClassVar[str] = "labels"
     kind: Literal["class"] = "class"
+    guidance: Literal["classifier-free"] = "classifier-free"
     count: int = Field(ge=1, le=1 << 20)
     names: tuple[str, ...] = ()
 
@@ -54,6 +56,14 @@ class ClassLabels(ConditionSpec):
         names = ", ".join(self.names[:SHOWN_NAMES])
         more = ", ..." if len(self.names) > SHOWN_NAMES else ""
         return f"{self.count} classes" + (f": {names}{more}" if names else "")
+
+    def given(self, asked: Asked) -> Sequence[Any]:
+        """Select the labels."""
+        for name in ("prompts", "negative_prompts"):
+            if (text := getattr(asked, name)) is not None:
+                expected = f"labels and no prompts: this engine takes one of {self.count} classes"
+                raise InputError(name, text, expected)
+        return asked.labels
 
     def parse(self, given: Sequence[Any]) -> Arrays:
         """Parse numbers or names to ``labels`` (B,) int64."""

@@ -5,9 +5,15 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import Any, ClassVar, Literal, TypeVar
 
 from adagen_rt.types import Arrays, Spec
+
+#: How a backbone is guided: by a null row beside every conditional one, by a number that it reads
+#: as the input ``guidance`` (R,) float32, or not at all.
+Guidance = Literal["classifier-free", "embedded", "none"]
+C = TypeVar("C", bound="ConditionSpec")
 
 
 @dataclass(frozen=True)
@@ -23,14 +29,49 @@ class RowSpec:
     shape: tuple[int, ...] = ()
 
 
+class PromptWarning(UserWarning):
+    """A prompt was used only in part."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a caller asks for, in the words of every kind of condition; others are None.
+
+    Attributes:
+        labels: Class numbers or names.
+        prompts: A text for each sample.
+        negative_prompts: What guidance leads away from: one for all, or one for each sample.
+        strict: Whether what could only be used in part is refused.
+    """
+
+    labels: Any = None
+    prompts: Any = None
+    negative_prompts: Any = None
+    strict: bool = False
+
+
 class ConditionSpec(Spec, ABC):
     """A section of the manifest: the kind of condition, and its possible values.
 
     Attributes:
         kind: The kind's name.
+        guidance: How the backbone is guided.
+        noun: What a caller gives for each sample, in the plural.
+        common_null: Whether all samples have the same null twin.
+        one_by_one: Whether the graph `condition` runs for one sample at a time, so that nothing
+            depends on the neighbours, and what was asked for lately is not computed again.
     """
 
     kind: str
+    guidance: Guidance
+    noun: ClassVar[str]
+    common_null: ClassVar[bool] = True
+    one_by_one: ClassVar[bool] = False
+
+    @property
+    def copies(self) -> int:
+        """Rows of a sample in a call of the backbone."""
+        return 2 if self.guidance == "classifier-free" else 1
 
     @property
     @abstractmethod
@@ -47,6 +88,31 @@ class ConditionSpec(Spec, ABC):
     def summary(self) -> str:
         """Possible values in a few words for people."""
 
+    @property
+    def files(self) -> tuple[str, ...]:
+        """Names of the engine folder's files that it reads."""
+        return ()
+
+    def within(self: C, folder: Path) -> C:
+        """Copy it with the folder in which its files lie."""
+        return self
+
+    def load(self) -> None:
+        """Read its files, so that the first request does not wait for them.
+
+        Raises:
+            EngineError: A file is damaged.
+            MissingExtraError: What reads it is not installed.
+        """
+
+    @abstractmethod
+    def given(self, asked: Asked) -> Sequence[Any]:
+        """Select what `parse` reads: an entry for each sample.
+
+        Raises:
+            InputError: Something was asked for that this kind does not have.
+        """
+
     @abstractmethod
     def parse(self, given: Sequence[Any]) -> Arrays:
         """Parse a caller's conditions to NumPy arrays, a row per sample.
@@ -55,6 +121,18 @@ class ConditionSpec(Spec, ABC):
             InputError: The engine has no such condition.
         """
 
+    def inputs(self, rows: Arrays) -> Arrays:
+        """Select the rows that a loop needs: numbers, and not what only people read."""
+        return rows
+
+    def kept(self, rows: Arrays) -> Arrays:
+        """Select the rows that a file of images has, as NumPy writes them."""
+        return rows
+
+    def notes(self, rows: Arrays) -> list[str]:
+        """Tell what of the request was not used as it was given; a line each."""
+        return []
+
     @abstractmethod
     def null(self, rows: Arrays) -> Arrays:
         """Make the null twin of every row, on the same device."""
@@ -62,6 +140,10 @@ class ConditionSpec(Spec, ABC):
     @abstractmethod
     def examples(self, count: int) -> list[Any]:
         """Choose ``count`` conditions, evenly spread, in the form that `parse` reads."""
+
+    def trial(self, count: int) -> Arrays:
+        """Make rows to try graphs with, without any file of the engine's."""
+        return self.parse(self.examples(count))
 
     def facts(self) -> dict[str, Any]:
         """List the possible values for JSON."""

@@ -14,7 +14,7 @@ from functools import cache
 from importlib import import_module, metadata
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from adagen_rt.condition import ConditionSpec
+from adagen_rt.condition import ConditionSpec, Guidance
 from adagen_rt.engine.contracts import GraphContract, contract, optional_contracts
 from adagen_rt.errors import MissingExtraError
 from adagen_rt.types import Run, Session, Spec
@@ -44,6 +44,7 @@ class FamilySpec(Spec):
         generation_limit: Largest error of whole generations of an engine with integer weights:
             root mean square of the difference over the deviation between samples, which are 1.4
             apart if they are unrelated. A token that flips changes all that follow.
+        guidances: Ways of guidance that its step rule knows.
     """
 
     family: str
@@ -52,6 +53,7 @@ class FamilySpec(Spec):
     mixes_steps: ClassVar[bool] = True
     prediction_limit: ClassVar[float] = math.inf
     generation_limit: ClassVar[float] = 0.7
+    guidances: ClassVar[tuple[Guidance, ...]] = ("classifier-free", "none")
 
     def calls(self, steps: int) -> int:
         """Count the policy calls of a generation of so many evaluations."""
@@ -65,18 +67,26 @@ class FamilySpec(Spec):
         """List the graphs that the family cannot do without, condition aside."""
         raise NotImplementedError
 
-    def contracts(self, condition: ConditionSpec) -> dict[str, GraphContract]:
+    def contracts(
+        self, condition: ConditionSpec, outputs: Iterable[str] = ()
+    ) -> dict[str, GraphContract]:
         """List all graphs of an engine under a kind of condition.
 
         A graph `condition` computes the backbone's inputs from the condition; without one, the
         backbone reads the condition's own arrays.
+
+        Args:
+            condition: The kind of condition.
+            outputs: Outputs of the engine's graph `condition`, where the family does not say.
         """
         own, asked = self.own_contracts(), tuple(condition.tensors)
-        graph = own.get("condition") or contract("", "", optional=True)
+        graph = own.get("condition") or contract("", " ".join(outputs), optional=True)
         graph = GraphContract(asked, graph.outputs, graph.axes, graph.optional)
         backbone = own["backbone"]
         given = graph.outputs or asked
-        fed = GraphContract((*backbone.inputs, *given), backbone.outputs, backbone.axes)
+        scale = ("guidance",) if condition.guidance == "embedded" else ()
+        inputs = (*backbone.inputs, *scale, *given)
+        fed = GraphContract(inputs, backbone.outputs, backbone.axes)
         others = optional_contracts(f"{self.seen} step", asked)
         return {**own, "condition": graph, "backbone": fed, **others}
 
@@ -84,9 +94,15 @@ class FamilySpec(Spec):
         """Give the sizes that follow from the fields, by ``graph.tensor``; None for any size."""
         return {}
 
-    def counts_per_image(self, steps: int) -> dict[str, int]:
-        """Count how often each graph's operations are spent on one image."""
-        return {"backbone": 2 * steps, "policy": self.calls(steps), "decoder": 1}
+    def counts_per_image(self, steps: int, rows: int = 2) -> dict[str, int]:
+        """Count how often each graph's operations are spent on one image.
+
+        Args:
+            steps: Backbone evaluations.
+            rows: Rows of a sample in each of them.
+        """
+        often = {"backbone": rows * steps, "policy": self.calls(steps)}
+        return {**often, "condition": rows, "decoder": 1}
 
     def sizes(self, rows: int) -> Iterator[dict[str, int]]:
         """List the sizes of the graphs' dynamic axes, one entry a set of shapes that occurs."""
@@ -123,7 +139,7 @@ class Family(ABC):
             sessions: The engine's graphs, of which a rule may run some itself.
         """
 
-    def backbone(self, spec: Any, run: Run) -> Run:
+    def backbone(self, spec: Any, condition: ConditionSpec, run: Run) -> Run:
         """Wrap the backbone, where a family knows some of its outputs beforehand."""
         return run
 

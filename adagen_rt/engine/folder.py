@@ -132,7 +132,7 @@ def open_engine(name_or_path: str | Path) -> EngineFolder:
         _check_file(path / name, expected)
     for graph in manifest.graphs.values():
         check_graph(path / graph.file, graph, manifest.files)
-    return EngineFolder(path, manifest, digest, stamps)
+    return EngineFolder(path, manifest.within(path), digest, stamps)
 
 
 def _stamp(path: Path) -> Stamp:

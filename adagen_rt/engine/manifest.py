@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
 import numpy as np
@@ -176,6 +177,7 @@ class Manifest(Spec):
         }
         faults = list(graph_faults(self.family.family, self.contracts, names))
         faults += size_faults(self._sizes(), self._tensors())
+        faults += self._condition_faults()
         for name, graph in self.graphs.items():
             if graph.file not in self.files:
                 faults.append(f"graphs.{name}.file {graph.file!r} has no entry in files")
@@ -184,6 +186,15 @@ class Manifest(Spec):
         if faults:
             raise ValueError("; ".join(faults))
         return self
+
+    def _condition_faults(self) -> Iterator[str]:
+        """List what of the condition the family or the folder lacks."""
+        known, got = self.family.guidances, self.condition.guidance
+        if got not in known:
+            yield f"condition.guidance: got {got!r}, expected one of {', '.join(known)}"
+        for name in self.condition.files:
+            if name not in self.files:
+                yield f"condition: {name!r} has no entry in files"
 
     def _sizes(self) -> dict[str, tuple[int | None, ...]]:
         """Sizes of tensors that follow from the other sections."""
@@ -205,7 +216,9 @@ class Manifest(Spec):
     @property
     def contracts(self) -> dict[str, GraphContract]:
         """Contract of each graph by name: its inputs and outputs."""
-        return self.family.contracts(self.condition)
+        graph = self.graphs.get("condition")
+        given = [tensor.name for tensor in graph.outputs] if graph else []
+        return self.family.contracts(self.condition, given)
 
     @property
     def adaptive(self) -> bool:
@@ -248,6 +261,10 @@ class Manifest(Spec):
             expected = f"at most {MAX_NAME} letters, digits, '_', '.' and '-', no sign first"
             raise InputError("name", name, expected)
         return self.model_copy(update={"name": name})
+
+    def within(self, folder: Path) -> Manifest:
+        """Copy it with the folder in which its condition's files lie."""
+        return self.model_copy(update={"condition": self.condition.within(folder)})
 
     def with_schedule(self, schedule: ScheduleSpec) -> Manifest:
         """Copy it with another schedule."""

@@ -24,11 +24,15 @@ def recipe_faults(recipe: Recipe) -> Iterator[str]:
         recipe: A recipe whose fields are set but for those that are wrong by themselves.
     """
     there = recipe.model_fields_set
+    if there >= {"classes", "prompts"} and (recipe.classes is None) == (recipe.prompts is None):
+        state = "missing" if recipe.classes is None else "given beside prompts"
+        yield f"classes: {state}; a model takes either classes or prompts"
+        return
     if there >= {"policy", "files"}:
         yield from _file_faults(recipe)
     if not there >= {"family", "backbone", "decoder"}:
         return
-    if there >= {"classes", "latent_scale", "latent_shift"}:
+    if there >= {"classes", "prompts", "latent_scale", "latent_shift"}:
         yield from _part_faults(recipe)
     if "schedule" in there:
         yield from _schedule_faults(recipe)

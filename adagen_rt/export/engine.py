@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import shutil
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from importlib import metadata
@@ -35,6 +36,7 @@ from adagen_rt.export.onnx_export import (
     tensor_specs,
 )
 from adagen_rt.export.recipe import Recipe, load_recipe
+from adagen_rt.export.tokenizers import find_tokenizers
 from adagen_rt.export.verify import expectation, measure_error
 from adagen_rt.files import check_target
 from adagen_rt.quantization import quantize_engine
@@ -79,14 +81,17 @@ def export_engine(
     if seeded is not None and fidelity_from is not None:
         raise InputError("fidelity-from", str(fidelity_from), "none with a seed tag")
     recipe, other = _complete_recipe(recipe, fidelity_from)
+    texts = find_tokenizers(recipe.condition, [] if weights is None else _folders(weights))
     if seeded is not None:
         make = partial(seed_networks, recipe, seeded)
     else:
         folders = _folders(weights)
         make = partial(load_networks, recipe, folders, other, keys=weights_keys, tell=progress)
     if dtype == "int8":
-        return _export_integers(recipe, make, Path(out), seeded, progress)
-    return export_networks(recipe, make, out, dtype=dtype, seeded=seeded, progress=progress)
+        return _export_integers(recipe, make, Path(out), seeded, progress, texts)
+    return export_networks(
+        recipe, make, out, dtype=dtype, seeded=seeded, progress=progress, beside=texts
+    )
 
 
 def check_export(
@@ -111,7 +116,9 @@ def check_export(
     if weights is None:
         lay_out(recipe)
     else:
-        load_networks(recipe, _folders(weights), other, keys=weights_keys, tell=progress)
+        folders = _folders(weights)
+        find_tokenizers(recipe.condition, folders)
+        load_networks(recipe, folders, other, keys=weights_keys, tell=progress)
     return recipe
 
 
@@ -133,14 +140,21 @@ def _complete_recipe(
 
 
 def _export_integers(
-    recipe: Recipe, make: Callable[[], Networks], out: Path, seeded: str | None, progress: Tell
+    recipe: Recipe,
+    make: Callable[[], Networks],
+    out: Path,
+    seeded: str | None,
+    progress: Tell,
+    texts: Sequence[Path],
 ) -> EngineFolder:
     """Export in float32 beside ``out``, and from there with integer weights."""
     check_target(out, MANIFEST)
     out.parent.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(prefix=f".{out.name}.", dir=out.parent) as scratch:
         folder = Path(scratch) / "float32"
-        exact = export_networks(recipe, make, folder, seeded=seeded, progress=progress)
+        exact = export_networks(
+            recipe, make, folder, seeded=seeded, progress=progress, beside=texts
+        )
         threads = torch.get_num_threads()
         name = exact.manifest.name  # the recipe's
         return quantize_engine(exact, out, name=name, threads=threads, progress=progress)
@@ -173,10 +187,12 @@ def export_networks(
     dtype: Dtype = "float32",
     seeded: str | None = None,
     progress: Tell = lambda message: None,
+    beside: Sequence[Path] = (),
 ) -> EngineFolder:
     """Export the networks that `make` gives; other arguments as for `export_engine`.
 
     `make` is called once, so that the weights can be freed before ONNX Runtime loads its own.
+    The files ``beside``, such as tokenizers, are copied into the engine folder.
     """
     with staged_engine(Path(out)) as folder:
         progress("making the networks")
@@ -194,6 +210,8 @@ def export_networks(
             spec = graphs[check.name]
             error = measure_error(folder / spec.file, check)
             graphs[check.name] = spec.model_copy(update={"error": error})
+        for path in beside:
+            shutil.copyfile(path, folder / path.name)
         write_manifest(folder, _manifest(recipe, graphs, dtype, seeded))
     return open_engine(out)
 

@@ -86,15 +86,14 @@ def condition_rows(spec: ConditionSpec, *, null: bool = True) -> dict[str, Tenso
 
     Args:
         spec: The kind of condition.
-        null: Whether the second row is the first one's null twin.
+        null: Whether the second row is the first one's null twin, where guidance has one.
     """
-    rows = spec.parse(spec.examples(ROWS))
-    tensors = {name: torch.from_numpy(values) for name, values in rows.items()}
-    if not null:
-        return tensors
-    first = {name: values[: ROWS // 2] for name, values in tensors.items()}
+    rows = {name: torch.from_numpy(values) for name, values in spec.trial(ROWS).items()}
+    if not null or spec.copies == 1:
+        return {name: rows[name] for name in spec.tensors}
+    first = {name: values[: ROWS // 2] for name, values in rows.items()}
     twins = spec.null(first)
-    return {name: torch.cat([values, twins[name]]) for name, values in first.items()}
+    return {name: torch.cat([first[name], twins[name]]) for name in spec.tensors}
 
 
 def _generator() -> torch.Generator:

@@ -66,7 +66,9 @@ class FamilyModel(ABC):
 
     def part_faults(self, recipe: Recipe) -> Iterator[str]:
         """Tell which networks of a recipe do not fit together; each message names a field."""
-        yield from differing("backbone.classes", recipe.backbone.classes, recipe.condition.count)
+        if recipe.prompts is None:
+            count = recipe.condition.variety
+            yield from differing("backbone.classes", recipe.backbone.classes, count)
 
     def schedule_faults(self, recipe: Recipe) -> Iterator[str]:
         """Tell why a schedule whose actions are the family's cannot run."""

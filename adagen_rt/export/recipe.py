@@ -12,7 +12,7 @@ from pydantic import Field, TypeAdapter, ValidationError, ValidationInfo, field_
 from pydantic_core import PydanticCustomError
 from torch import nn
 
-from adagen_rt.condition import ClassLabels
+from adagen_rt.condition import ClassLabels, ConditionSpec, Prompts
 from adagen_rt.engine.family import find_family
 from adagen_rt.engine.schedule import ScheduleSpec
 from adagen_rt.engine.validation import NAMED, describe_faults
@@ -41,7 +41,8 @@ class Recipe(Block):
         reward: The discriminator that a policy is trained against.
         files: Names of the weight files.
         schedule: The action space and its static schedule.
-        classes: Class names, or the number of classes.
+        classes: Class names, or the number of classes; none of a model that takes prompts.
+        prompts: Tokens of the text encoders, of a model that takes prompts.
         pixel_range: Decoder's outputs for black and for white.
         training: Settings of the demo model's training.
         solver: The solver that the schedule's times are for, where a family has several; None
@@ -58,7 +59,8 @@ class Recipe(Block):
     reward: RewardSection = RewardSection()
     files: Files = Files()
     schedule: ScheduleSpec
-    classes: Classes
+    classes: Classes | None = None
+    prompts: Prompts | None = None
     pixel_range: PixelRange
     training: TrainingSection | None = None
     # The last one, so that its validator sees all others.
@@ -108,8 +110,11 @@ class Recipe(Block):
         return find_family(self.family).model()
 
     @property
-    def condition(self) -> ClassLabels:
+    def condition(self) -> ConditionSpec:
         """Kind of condition of the samples."""
+        if self.prompts is not None:
+            return self.prompts
+        assert self.classes is not None  # a checked recipe has one of the two
         if isinstance(self.classes, int):
             return ClassLabels(count=self.classes)
         return ClassLabels(count=len(self.classes), names=self.classes)

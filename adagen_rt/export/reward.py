@@ -61,7 +61,11 @@ def recipe_discriminator(recipe: Recipe, features: ViTFeatures | None = None) ->
             "model judges; for others, files.features names a vision transformer's weights"
         )
     seen = features or ClassifierFeatures(load_classifier())
-    return make_discriminator(recipe.reward, seen, recipe.condition.count)
+    if recipe.prompts is not None:
+        raise RecipeError(
+            "files.reward: got a discriminator of classes, expected none with prompts"
+        )
+    return make_discriminator(recipe.reward, seen, recipe.condition.variety)
 
 
 def plan_reward(

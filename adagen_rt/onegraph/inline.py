@@ -144,7 +144,9 @@ class TracedAssembly(Assembly):
     def _backbone(self) -> Run:
         """Copy the backbone; what a family remembers of known inputs is computed now."""
         run = self.sessions["backbone"].run
-        remembering = self.manifest.plugin.backbone(self.manifest.family, run)
+        remembering = self.manifest.plugin.backbone(
+            self.manifest.family, self.manifest.condition, run
+        )
         condition = self.manifest.condition.tensors
 
         def copied(inputs: Arrays) -> Arrays:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from types import TracebackType
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from adagen_rt.condition import Asked, PromptWarning
 from adagen_rt.engine.folder import EngineFolder
 from adagen_rt.engine.manifest import Manifest
 from adagen_rt.errors import InputError, StoppedError, as_integer
@@ -108,20 +110,30 @@ class Pipeline(ABC):
 
     def generate(
         self,
-        labels: Sequence[int | str],
+        labels: Sequence[int | str] | None = None,
         seeds: Sequence[int] | None = None,
         params: SamplingParams | None = None,
         *,
+        prompts: Sequence[str] | None = None,
+        negative_prompts: str | Sequence[str] | None = None,
+        strict: bool = False,
         batch_size: int = 16,
         progress: OnStep | None = None,
         **options: Unpack[SamplingOptions],
     ) -> Result:
-        """Generate one image for each label.
+        """Generate one image for each label, or for each prompt of an engine that takes prompts.
+
+        A prompt of more tokens than a text encoder reads is cut, with a `PromptWarning` that
+        names the part.
 
         Args:
             labels: Class numbers or names.
-            seeds: One integer from 0 to 2**63 - 1 for each label; None draws them.
+            seeds: One integer from 0 to 2**63 - 1 for each image; None draws them.
             params: Sampling parameters; None takes the engine's own.
+            prompts: Texts.
+            negative_prompts: What guidance leads away from: a text for all, or one for each
+                prompt; None takes the engine's own, usually the empty text.
+            strict: Whether a prompt that would be cut is refused.
             batch_size: Samples that are generated together, 1 to 4096.
             progress: Called after every step; where the host sees no step, after every batch.
             **options: Fields of `SamplingParams`, which win over those of ``params``.
@@ -131,14 +143,19 @@ class Pipeline(ABC):
             EngineError: The engine lacks a graph that an argument needs.
             DeviceError: A GPU fails, or has too little memory.
         """
-        request = make_request(self.manifest, labels, seeds, params, options)
+        asked = Asked(labels, prompts, negative_prompts, strict)
+        request = self._request(asked, seeds, params, options)
         return self.run(request, batch_size=batch_size, progress=progress)
 
     def stream(
         self,
-        labels: Sequence[int | str],
+        labels: Sequence[int | str] | None = None,
         seeds: Sequence[int] | None = None,
         params: SamplingParams | None = None,
+        *,
+        prompts: Sequence[str] | None = None,
+        negative_prompts: str | Sequence[str] | None = None,
+        strict: bool = False,
         **options: Unpack[SamplingOptions],
     ) -> Iterator[Step]:
         """Generate one batch and yield after every step; arguments as for `generate`.
@@ -150,7 +167,27 @@ class Pipeline(ABC):
             InputError: As for `generate`; also for best-of, which keeps an image only when all
                 are done, and for a backend whose steps the host does not see.
         """
-        request = make_request(self.manifest, labels, seeds, params, options)
+        asked = Asked(labels, prompts, negative_prompts, strict)
+        return self.stream_request(self._request(asked, seeds, params, options))
+
+    def _request(
+        self,
+        asked: Asked,
+        seeds: Sequence[int] | None,
+        params: SamplingParams | None,
+        options: Mapping[str, Any],
+    ) -> Request:
+        """Check a caller's arguments, and warn of what is not used as it was given."""
+        condition = self.manifest.condition
+        request = make_request(
+            self.manifest, condition.given(asked), seeds, params, options, strict=asked.strict
+        )
+        for note in condition.notes(request.rows):
+            warnings.warn(note, PromptWarning, stacklevel=3)
+        return request
+
+    def stream_request(self, request: Request) -> Iterator[Step]:
+        """Stream a request that `make_request` has checked against this engine; as `stream`."""
         self.capabilities.check(self.backend, request.params, streams="stream")
         if request.params.best_of != 1:
             expected = "1 in a stream: which image is kept is known at the end"
@@ -198,11 +235,17 @@ class Pipeline(ABC):
         raise NotImplementedError
 
     def score(
-        self, images: Images, labels: Sequence[int | str], batch_size: int = 16
+        self,
+        images: Images,
+        labels: Sequence[int | str] | None = None,
+        batch_size: int = 16,
+        *,
+        prompts: Sequence[str] | None = None,
     ) -> npt.NDArray[np.float32]:
         """Score images (B, height, width, channels) by the engine's reward model: (B,) float32."""
         as_integer("batch_size", batch_size, 1, MAX_BATCH)
-        rows = parse_scored(self.manifest, images, labels)
+        given = self.manifest.condition.given(Asked(labels, prompts))
+        rows = parse_scored(self.manifest, images, given)
         return self.score_rows(images, rows, batch_size)
 
     def score_rows(

@@ -58,7 +58,8 @@ class BundledPipeline(Pipeline):
             images[places] = outputs.pop("images")
             for name, values in outputs.items():
                 found.setdefault(name, []).append(np.array(values))
-            timings.backbone_rows += 2 * len(places) * request.steps * request.params.best_of
+            rows = self.manifest.condition.copies * len(places) * request.params.best_of
+            timings.backbone_rows += rows * request.steps
             if progress is not None:
                 progress(_step(request, places, images, timings))
         joined = {name: np.concatenate(parts) for name, parts in found.items()}

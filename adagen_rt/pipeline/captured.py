@@ -87,7 +87,8 @@ class CapturedPipeline(Pipeline):
     def _score_rows(self, images: Images, rows: Arrays, batch_size: int) -> Rewards:
         self._driver.activate()
         size = min(batch_size, self.capabilities.batches[-1])
-        return score_images(self._reward, images, rows, size)
+        asked = {name: rows[name] for name in self.manifest.condition.tensors}
+        return score_images(self._reward, images, asked, size)
 
     def facts(self) -> dict[str, Any]:
         """See `Pipeline`."""
@@ -121,7 +122,7 @@ class CapturedPipeline(Pipeline):
         schedule = request.params.schedule
         assert schedule is not None  # a checked object has it
         runner = self._runner((batch, request.steps, schedule, _policies(request)), work.timings)
-        work.timings.backbone_rows += 2 * batch * request.steps
+        work.timings.backbone_rows += self.manifest.condition.copies * batch * request.steps
         with work.timings.measure("device"):
             return runner.run(request.rows, request.seeds, request.fidelity)
 

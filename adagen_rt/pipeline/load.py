@@ -92,6 +92,7 @@ def make_pipeline(
     from adagen_rt.pipeline.captured import CapturedPipeline
 
     sessions = open_sessions(engine, backend, Path(plans) if plans else None)
+    engine.manifest.condition.load()
     engine.check_unchanged()
     return CapturedPipeline(engine, *sessions)
 

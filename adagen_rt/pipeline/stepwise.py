@@ -52,6 +52,7 @@ class StepwisePipeline(Pipeline):
         super().__init__(engine, backend.name, Capabilities(), provider)
         self.threads = threads
         sessions = {name: backend.load(engine.graph_file(name)) for name in self.manifest.graphs}
+        self.manifest.condition.load()
         engine.check_unchanged()
         assembly = Assembly(self.manifest, sessions, ops or CpuOps(threads), noise)
         assembly.rule(self.manifest.schedule.steps)  # raises now if a graph is missing

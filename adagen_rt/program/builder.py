@@ -93,13 +93,28 @@ class Builder:
         return structs.Failures(self.state["failed"].address, self.state["step"].address)
 
     @property
+    def copies(self) -> int:
+        """Rows of a sample in a call of the backbone."""
+        return self.setting.manifest.condition.copies
+
+    def split(self, output: Buffer) -> tuple[Buffer, Buffer]:
+        """Give the conditional and the null rows of an output; without null rows, both same."""
+        batch = self.setting.batch
+        own = output.rows(0, batch)
+        return own, output.rows(batch, batch) if self.copies == 2 else own
+
+    @property
     def noise(self) -> structs.BatchNoise:
         """The Philox streams of the current step."""
         return structs.BatchNoise(self.seeds.address, self.state["step"].address, None, None)
 
+    def chosen(self, name: str) -> Buffer:
+        """Return one action's values (1, B)."""
+        return self.values.rows(self.setting.manifest.schedule.names.index(name), 1)
+
     def action(self, name: str) -> int:
         """Return the address of one action's values (B,)."""
-        return self.values.rows(self.setting.manifest.schedule.names.index(name), 1).address
+        return self.chosen(name).address
 
     def kernel(self, launch: Any) -> Op:
         """Make an op that launches a kernel."""
@@ -156,11 +171,12 @@ class Builder:
         return Op(name, graph.enqueue), written
 
     def logits(self, logits: Buffer, growth: float = 1.0) -> structs.Logits:
-        """Combine logits (2B, N, V) with this step's chosen guidance, times ``growth``."""
+        """Combine logits (R, N, V) with this step's chosen guidance, times ``growth``."""
         batch, (_, tokens, vocabulary) = self.setting.batch, logits.shape
+        cond, null = self.split(logits)
         return structs.Logits(
-            cond=logits.address,
-            null=logits.rows(batch, batch).address,
+            cond=cond.address,
+            null=null.address,
             guidance=self.action("guidance_scale"),
             growth=growth,
             dtype=structs.DTYPES[logits.dtype],
@@ -243,8 +259,9 @@ class Builder:
 
 def request_fields(setting: Setting) -> dict[str, tuple[tuple[int, ...], str]]:
     """Return shape and dtype of a request's arrays on the device, by name."""
-    batch, rows = setting.batch, setting.manifest.condition.tensors
-    fields = {name: ((2 * batch, *row.shape), row.dtype) for name, row in rows.items()}
+    batch, condition = setting.batch, setting.manifest.condition
+    count, rows = condition.copies * batch, condition.tensors
+    fields = {name: ((count, *row.shape), row.dtype) for name, row in rows.items()}
     fields["seeds"] = ((batch,), "int64")
     if len(setting.policies) > 1:
         fields["fidelity"] = ((batch,), "float32")

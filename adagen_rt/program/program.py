@@ -28,8 +28,9 @@ class Program:
 
     Attributes:
         ops: All ops, from the request to the pixels, in order.
-        request: Buffers of a request: the condition's arrays (2B, ...), conditional rows and then
-            their null twins, ``seeds`` (B,), and ``fidelity`` (B,) with two policies.
+        request: Buffers of a request: the condition's arrays (R, ...), conditional rows and then
+            null twins under classifier-free guidance, ``seeds`` (B,), and ``fidelity`` (B,) with
+            two policies.
         results: Buffers ``images``, ``failed`` and ``trace``.
         buffers: Owner of all memory.
         condition: Makes the null twins.

@@ -91,10 +91,12 @@ class Runner:
     def _fill(
         self, rows: Arrays, seeds: NDArray[np.int64], fidelity: NDArray[np.float32] | None
     ) -> None:
-        batch, null = self.program.batch, self.program.condition.null(rows)
-        for name, values in rows.items():
-            self._request[name][:batch] = values
-            self._request[name][batch:] = null[name]
+        batch, condition = self.program.batch, self.program.condition
+        null = condition.null(rows) if condition.copies == 2 else {}
+        for name in condition.tensors:
+            self._request[name][:batch] = rows[name]
+            if name in null:
+                self._request[name][batch:] = null[name]
         self._request["seeds"][:] = seeds
         if "fidelity" in self._request:
             self._request["fidelity"][:] = 0 if fidelity is None else fidelity

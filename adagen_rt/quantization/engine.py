@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -86,6 +87,8 @@ class _Making:
         """Write all graphs, with fewer integers until whole generations are near enough."""
         for name in self.engine.manifest.graphs.keys() - set(self.names):
             copy_graph(self.engine.graph_file(name), self.folder)
+        for name in self.engine.manifest.condition.files:
+            shutil.copyfile(self.engine.path / name, self.folder / name)
         self.progress("generating images to measure on")
         expected = generate_probes(self.engine, self.runtime, self.names, self.threads)
         graphs = {name: self._measure(name, expected) for name in self.names}

@@ -11,6 +11,7 @@ import numpy as np
 from adagen_rt.backends.base import Backend
 from adagen_rt.engine.folder import EngineFolder
 from adagen_rt.pipeline.stepwise import StepwisePipeline
+from adagen_rt.sampling.request import make_request
 from adagen_rt.sampling.result import Images
 from adagen_rt.types import Arrays, Session
 
@@ -98,6 +99,7 @@ def generate_probes(
     recording = Recording(backend, wanted)
     pipeline = StepwisePipeline(engine, backend=recording, threads=threads)
     samples = engine.manifest.condition.examples(IMAGES)
-    images = [pipeline.generate([sample], [seed]).images for seed, sample in enumerate(samples)]
+    requests = [make_request(engine.manifest, [one], [seed]) for seed, one in enumerate(samples)]
+    images = [pipeline.run(request).images for request in requests]
     probes = {name: recording.recorders[engine.graph_file(name)].kept for name in {*names, DECODER}}
     return Generated(probes, np.concatenate(images))

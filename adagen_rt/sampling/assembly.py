@@ -92,7 +92,8 @@ class Assembly:
     @cached_property
     def _backbone(self) -> Run:
         run = self.sessions["backbone"].run
-        return self.manifest.plugin.backbone(self.manifest.family, run)
+        manifest = self.manifest
+        return manifest.plugin.backbone(manifest.family, manifest.condition, run)
 
     def _ask(self, name: str, calls: int) -> Network:
         """Return a policy or critic, with ``calls`` calls mapped to the steps of its training."""

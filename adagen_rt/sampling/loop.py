@@ -140,7 +140,7 @@ class Loop:
         return self._move(state, raw, call, outputs)
 
     def _evaluate(self, state: State) -> Arrays:
-        self.timings.backbone_rows += 2 * state.index.shape[0]
+        self.timings.backbone_rows += state.condition.copies * state.index.shape[0]
         with self.timings.measure("backbone"):
             return self.backbone(self.rule.observe(state))
 

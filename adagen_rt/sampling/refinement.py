@@ -69,7 +69,7 @@ class RefinedLoop(Loop):
         if self._ahead is not None and self._ahead[0] is state:
             outputs = self._ahead[1]
             # Before a split, a state may have slots without an evaluation.
-            if outputs["features"].shape[0] == 2 * len(state):
+            if outputs["features"].shape[0] == state.condition.copies * len(state):
                 return outputs
         return super()._evaluate(state)
 
@@ -84,7 +84,7 @@ class RefinedLoop(Loop):
         rows = rows // self.refinement.count
         raw = xp.take(raw, rows, axis=0) + self._noise(state.seeds, call, raw.shape[1])
         if outputs is not None:
-            outputs = self.rule.take_outputs(outputs, rows)
+            outputs = self.rule.take_outputs(state, outputs, rows)
         tried, decision = super()._move(state.take(rows), raw, xp.take(call, rows), outputs)
         runs = ~(self.rule.finished(tried) | tried.failed)
         place = xp.cumulative_sum(xp.astype(runs, xp.int64)) - 1  # among those that run
@@ -93,7 +93,7 @@ class RefinedLoop(Loop):
         chosen = tried.take(best)
         if outputs is not None:
             kept = xp.take(place, best)[xp.take(runs, best)]
-            self._ahead = chosen, self.rule.take_outputs(outputs, kept)
+            self._ahead = chosen, self.rule.take_outputs(chosen, outputs, kept)
         return chosen, decision.take(best)
 
     def _noise(self, seeds: Array, call: Array, width: int) -> Array:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from adagen_rt.condition import count_rows, take_rows
+from adagen_rt.condition import take_rows
 from adagen_rt.engine.manifest import Manifest
 from adagen_rt.errors import EngineError, InputError, as_integer
 from adagen_rt.sampling.params import SamplingParams, make_params
@@ -66,27 +66,33 @@ def make_request(
     seeds: Sequence[int] | None = None,
     params: SamplingParams | None = None,
     options: Mapping[str, Any] | None = None,
+    *,
+    strict: bool = False,
 ) -> Request:
     """Check a caller's request against an engine.
 
     Args:
         manifest: The engine's.
         given: Condition of each sample, as the engine's kind of condition reads it: a class
-            number or name.
+            number or name, or a prompt.
         seeds: A seed for each sample; None draws them from the system's entropy.
         params: Sampling parameters; None takes the engine's own.
         options: Fields of `SamplingParams` that win over those of ``params``.
+        strict: Whether a condition that could only be used in part is refused.
 
     Raises:
         InputError: An argument is out of its range.
         EngineError: The engine lacks a graph that an argument needs.
     """
-    _check_sequence("labels", given)
-    check_count("labels", len(given))
+    noun = manifest.condition.noun
+    _check_sequence(noun, given)
+    count = check_count(noun, len(given))
     rows = manifest.condition.parse(given)
+    if strict and (notes := manifest.condition.notes(rows)):
+        raise InputError("strict", notes[0], f"{noun} that fit")
     checked = make_params(params, options or {}).check(manifest)
-    count = count_rows(rows)
-    return Request(rows, _seeds(seeds, count), checked, _shares(checked.fidelity, count))
+    chosen = _seeds(seeds, count, noun)
+    return Request(rows, chosen, checked, _shares(checked.fidelity, count, noun))
 
 
 def parse_scored(manifest: Manifest, images: Any, given: Sequence[Any]) -> Arrays:
@@ -98,7 +104,7 @@ def parse_scored(manifest: Manifest, images: Any, given: Sequence[Any]) -> Array
     """
     if "reward" not in manifest.graphs:
         raise EngineError(f"{manifest.name}: score needs the graph 'reward', which it lacks")
-    _check_sequence("labels", given)
+    _check_sequence(manifest.condition.noun, given)
     spec = manifest.image
     shape = (len(given), *spec.size, spec.channels)
     got = getattr(images, "shape", type(images).__name__), str(getattr(images, "dtype", ""))
@@ -118,20 +124,20 @@ def _check_sequence(field: str, value: Any) -> None:
         raise InputError(field, value, "a list with an entry for each image")
 
 
-def _seeds(seeds: Sequence[int] | None, count: int) -> npt.NDArray[np.int64]:
+def _seeds(seeds: Sequence[int] | None, count: int, noun: str) -> npt.NDArray[np.int64]:
     if seeds is None:
         return np.asarray([secrets.randbits(63) for _ in range(count)], np.int64)
     _check_sequence("seeds", seeds)
     if len(seeds) != count:
-        raise InputError("seeds", f"{len(seeds)} seeds", f"one for each of {count} labels")
+        raise InputError("seeds", f"{len(seeds)} seeds", f"one for each of {count} {noun}")
     checked = [as_integer("seeds", seed, 0, SEED_LIMIT - 1) for seed in seeds]
     return np.asarray(checked, np.int64)
 
 
-def _shares(fidelity: float | Sequence[float], count: int) -> npt.NDArray[np.float32]:
+def _shares(fidelity: float | Sequence[float], count: int, noun: str) -> npt.NDArray[np.float32]:
     """Return each sample's share of the fidelity policy (count,)."""
     values = np.asarray(fidelity, np.float32)
     if values.shape not in ((), (count,)):
-        expected = f"a number from 0 to 1, or one for each of {count} labels"
+        expected = f"a number from 0 to 1, or one for each of {count} {noun}"
         raise InputError("fidelity", f"{len(values)} values", expected)
     return np.broadcast_to(values, (count,))

@@ -11,7 +11,6 @@ from typing import Any, Generic, TypeVar
 from array_api_compat import array_namespace
 
 from adagen_rt.condition import Condition
-from adagen_rt.condition.rows import halves, join_paired, paired
 from adagen_rt.types import Array, Arrays
 
 #: Noise for one step, from the seeds and the step index of every slot.
@@ -46,10 +45,10 @@ class State:
         """Select the slots at ``rows`` (int64), in that order.
 
         Slots are the first axis of a field, or the axis that its metadata names; a
-        ``paired`` field has the conditional rows and then the null rows there.
+        ``paired`` field has the backbone's rows there, as the condition has them.
         """
         xp, count = array_namespace(self.index), self.index.shape[0]
-        both = paired(rows, count)
+        both = self.condition.places(rows, count)
         taken: dict[str, Any] = {"condition": self.condition.take(rows, count)}
         for spec, value in self._arrays():
             chosen = both if spec.get("paired") else rows
@@ -63,7 +62,7 @@ class State:
         for spec, value in self._arrays():
             axis, theirs = spec.get("axis", 0), getattr(other, spec["name"])
             if spec.get("paired"):
-                joined[spec["name"]] = join_paired(value, theirs, axis)
+                joined[spec["name"]] = self.condition.append(value, theirs, axis)
             else:
                 joined[spec["name"]] = xp.concat([value, theirs], axis=axis)
         return replace(self, **joined)
@@ -102,16 +101,22 @@ class StepRule(ABC, Generic[S]):
 
     @abstractmethod
     def observe(self, state: S) -> Arrays:
-        """Make the backbone's inputs: conditional rows, then null rows."""
+        """Make the backbone's inputs: conditional rows, then null rows if there are any."""
 
     def features(self, state: S, outputs: Arrays) -> Arrays:
         """Select the policy's inputs from the backbone's outputs: conditional rows' features."""
-        return {"features": halves(outputs["features"])[0]}
+        return {"features": state.condition.split(outputs["features"])[0]}
 
-    def take_outputs(self, outputs: Arrays, rows: Array) -> Arrays:
-        """Copy the backbone's outputs for the slots at ``rows`` (int64), in that order."""
-        xp = array_namespace(rows)
-        both = paired(rows, outputs["features"].shape[0] // 2)
+    def take_outputs(self, state: State, outputs: Arrays, rows: Array) -> Arrays:
+        """Copy the backbone's outputs for the slots at ``rows`` (int64), in that order.
+
+        Args:
+            state: A state with the same kind of condition.
+            outputs: The backbone's outputs.
+            rows: Places among the slots that were evaluated.
+        """
+        xp, condition = array_namespace(rows), state.condition
+        both = condition.places(rows, outputs["features"].shape[0] // condition.copies)
         return {
             name: xp.take(array, both, axis=self.row_axes.get(name, 0))
             for name, array in outputs.items()
@@ -128,8 +133,3 @@ class StepRule(ABC, Generic[S]):
     @abstractmethod
     def latents(self, state: S) -> Arrays:
         """Make the decoder's inputs, for the best guess at the image so far."""
-
-
-def twice(inputs: Arrays) -> Arrays:
-    """Repeat every input: once for the conditional rows, once for the null rows."""
-    return {name: array_namespace(x).concat([x, x]) for name, x in inputs.items()}

@@ -99,7 +99,8 @@ class Sampler:
             outputs = run({name: memory.put(values) for name, values in inputs.items()})
             return {name: memory.get(values) for name, values in outputs.items()}
 
-        return score_images(host_run, images, rows, batch_size)
+        asked = {name: rows[name] for name in self.manifest.condition.tensors}
+        return score_images(host_run, images, asked, batch_size)
 
     def _loop(self, request: Request) -> Loop:
         return self.loop(request.params, request.fidelity if request.params.blended else None)
@@ -131,7 +132,8 @@ class Sampler:
     ) -> Iterator[Step]:
         """Run one batch to its end; slots that end move to ``done``."""
         batch, put = request.take(index), self.memory.put
-        rows = {name: put(values) for name, values in batch.rows.items()}
+        given = self.manifest.condition.inputs(batch.rows)
+        rows = {name: put(values) for name, values in given.items()}
         for stepped in drive(loop, put(index), rows, put(batch.seeds)):
             if len(stepped.ended):
                 done.append(Snapshot.of(stepped.ended, loop.rule, self.memory))

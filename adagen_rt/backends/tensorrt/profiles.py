@@ -9,8 +9,8 @@ from adagen_rt.errors import PlanError
 
 Shapes = dict[str, tuple[int, ...]]
 
-#: Rows per sample of each graph with more than one: the conditional and the null row.
-ROWS = {"backbone": 2, "condition": 2}
+#: Graphs that may have more than one row a sample: the conditional and the null row.
+PAIRED = ("backbone", "condition")
 
 
 def graph_profiles(manifest: Manifest, graph: str, batches: Sequence[int]) -> tuple[Shapes, ...]:
@@ -23,7 +23,8 @@ def graph_profiles(manifest: Manifest, graph: str, batches: Sequence[int]) -> tu
     named = {size for tensor in inputs for size in tensor.shape if isinstance(size, str)}
     profiles = []
     family = manifest.family
-    rows = [batch * ROWS.get(graph, 1) for batch in batches]
+    copies = manifest.condition.copies if graph in PAIRED else 1
+    rows = [batch * copies for batch in batches]
     for sizes in (sizes for count in rows for sizes in family.sizes(count)):
         if unknown := sorted(named - sizes.keys()):
             raise PlanError(

@@ -44,7 +44,7 @@ class TorchGraphs:
         device: str,
         compiled: frozenset[str] = frozenset(),
     ) -> None:
-        self._contracts = manifest.family.contracts(manifest.condition)
+        self._contracts = manifest.contracts
         self._calls = {
             name: torch.compile(call) if name in compiled else call for name, call in calls.items()
         }
@@ -169,8 +169,7 @@ def tensor_dtypes(manifest: Manifest, dtype: torch.dtype) -> dict[str, str]:
         manifest: Manifest of the networks.
         dtype: Dtype that they compute in.
     """
-    spec, condition = manifest.family, manifest.condition
-    contracts = spec.contracts(condition)
+    spec, condition, contracts = manifest.family, manifest.condition, manifest.contracts
     made = {t for n, graph in contracts.items() if n not in KEEP_FLOAT32 for t in graph.outputs}
     made -= set(spec.seen.split())
     made |= {name.removeprefix("new_") for name in made}

@@ -23,7 +23,7 @@ class Cost:
 def measure_cost(manifest: Manifest) -> Cost:
     """Compute the cost of one image at the engine's own number of steps."""
     steps = manifest.schedule.steps
-    rows = manifest.family.counts_per_image(steps)
+    rows = manifest.family.counts_per_image(steps, manifest.condition.copies)
     # Of the optional graphs, only the policy runs by default.
     counts = {name: graph.flops for name, graph in manifest.graphs.items() if name in rows}
     known = {name: rows[name] * count for name, count in counts.items() if count is not None}

@@ -15,12 +15,12 @@ def diffusion_program(setting: Setting) -> Program:
     """Draw latents and choose the first time; then evaluate, decide, move on."""
     spec = setting.manifest.family
     assert isinstance(spec, DiffusionSpec)
-    batch = setting.batch
+    batch, copies = setting.batch, setting.manifest.condition.copies
     latent = (spec.channels, *spec.size)
     builder = Builder(
         setting,
         initial={
-            "t": np.zeros(2 * batch, np.float32),
+            "t": np.zeros(copies * batch, np.float32),
             "start_time": np.zeros(batch, np.float32),
             "times": np.zeros((batch, 3), np.float32),
             "phase": np.zeros(batch, np.int64),
@@ -28,10 +28,11 @@ def diffusion_program(setting: Setting) -> Program:
             "anchor_data": np.zeros((batch, *latent), np.float32),
         },
     )
-    x = builder.buffers.new((2 * batch, *latent), "float32")
-    inputs = {"x": x, "t": builder.state["t"], **builder.condition}
+    x = builder.buffers.new((copies * batch, *latent), "float32")
+    embed, guidance = _embedded(builder)
+    inputs = {"x": x, "t": builder.state["t"], **guidance, **builder.condition}
     evaluate, outputs = builder.graph("backbone", inputs)
-    features = outputs["features"].rows(0, batch)
+    features, _ = builder.split(outputs["features"])
     decide = builder.decide({"features": features})
     # Before the first evaluation, the policy's features are zeros.
     begin = [
@@ -41,7 +42,7 @@ def diffusion_program(setting: Setting) -> Program:
         _times(builder, spec, first=True),
     ]
     move = _solver_update(builder, spec, x, outputs["prediction"])
-    step = [evaluate, *decide, _times(builder, spec, first=False), move]
+    step = [*embed, evaluate, *decide, _times(builder, spec, first=False), move]
     result = x.rows(0, batch)
     end, images = builder.decode({"latents": result})
     return builder.program([*begin, *step * setting.steps, *end], images)
@@ -51,9 +52,18 @@ def _process(spec: DiffusionSpec) -> int:
     return structs.PROCESSES[spec.process]
 
 
+def _embedded(builder: Builder) -> tuple[list[Op], dict[str, Buffer]]:
+    """Give the backbone the guidance scale that was chosen last, where it reads one."""
+    if builder.setting.manifest.condition.guidance != "embedded":
+        return [], {}
+    # An input of its own, because graphs want aligned addresses.
+    guidance = builder.buffers.new((builder.setting.batch,), "float32")
+    return [builder.copy(guidance, builder.chosen("guidance_scale"))], {"guidance": guidance}
+
+
 def _normal(builder: Builder, x: Buffer) -> Op:
     batch, count = builder.setting.batch, int(np.prod(x.shape[1:]))
-    op = structs.Normal(builder.seeds.address, batch, count, 2, x.address)
+    op = structs.Normal(builder.seeds.address, batch, count, builder.copies, x.address)
     return builder.kernel(launches.normal(op))
 
 
@@ -65,7 +75,7 @@ def _times(builder: Builder, spec: DiffusionSpec, *, first: bool) -> Op:
         process=_process(spec),
         first=first,
         batch=builder.setting.batch,
-        copies=2,
+        copies=builder.copies,
         evaluations=spec.solver_row.evaluations,
         time=state["t"].address,
         start_time=state["start_time"].address,
@@ -76,14 +86,15 @@ def _times(builder: Builder, spec: DiffusionSpec, *, first: bool) -> Op:
 
 
 def _solver_update(builder: Builder, spec: DiffusionSpec, x: Buffer, prediction: Buffer) -> Op:
-    """Update ``x``, in both halves of the batch, and the anchors in place."""
+    """Update ``x``, in every copy of the batch, and the anchors in place."""
     state, batch = builder.state, builder.setting.batch
+    cond, null = builder.split(prediction)
     op = structs.SolverUpdate(
         x=x.address,
         anchor=state["anchor"].address,
         anchor_data=state["anchor_data"].address,
-        cond=prediction.address,
-        null=prediction.rows(batch, batch).address,
+        cond=cond.address,
+        null=null.address,
         guidance=builder.action("guidance_scale"),
         times=state["times"].address,
         phase=state["phase"].address,
@@ -93,7 +104,7 @@ def _solver_update(builder: Builder, spec: DiffusionSpec, x: Buffer, prediction:
         batch=batch,
         channels=spec.channels,
         pixels=spec.size.area,
-        copies=2,
+        copies=builder.copies,
         next=x.address,
         next_anchor=state["anchor"].address,
         next_data=state["anchor_data"].address,

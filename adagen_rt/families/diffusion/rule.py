@@ -10,10 +10,9 @@ from dataclasses import dataclass, replace
 
 from array_api_compat import array_namespace, device
 
-from adagen_rt.condition.rows import halves
 from adagen_rt.families.diffusion.spec import DiffusionSpec
 from adagen_rt.ops import Ops
-from adagen_rt.sampling.rule import State, StepRule, twice
+from adagen_rt.sampling.rule import State, StepRule
 from adagen_rt.types import Array, Arrays
 
 #: Times stay this far from the ends of [0, 1] and from each other, as published.
@@ -30,6 +29,8 @@ class DiffusionState(State):
         anchor_data: The clean latents predicted at ``start_time``.
         time: Time of the next evaluation (B,) float32.
         start_time: Time at the start of the current solver step (B,) float32.
+        guidance: The guidance scale chosen last (B,) float32, which a backbone with embedded
+            guidance reads at the next evaluation.
     """
 
     x: Array
@@ -37,6 +38,7 @@ class DiffusionState(State):
     anchor_data: Array
     time: Array
     start_time: Array
+    guidance: Array
 
 
 class DiffusionRule(StepRule[DiffusionState]):
@@ -63,7 +65,13 @@ class DiffusionRule(StepRule[DiffusionState]):
         time = xp.zeros(x.shape[0], dtype=xp.float32, device=device(x))
         zeros = xp.zeros_like(x)
         return DiffusionState(
-            **vars(blank), x=x, anchor=zeros, anchor_data=zeros, time=time, start_time=time
+            **vars(blank),
+            x=x,
+            anchor=zeros,
+            anchor_data=zeros,
+            time=time,
+            start_time=time,
+            guidance=time,
         )
 
     def prologue(self, state: DiffusionState) -> Arrays:
@@ -73,12 +81,16 @@ class DiffusionRule(StepRule[DiffusionState]):
         return {"features": xp.zeros(shape, dtype=xp.float32, device=device(state.x))}
 
     def begin(self, state: DiffusionState, actions: Arrays) -> DiffusionState:
-        """Set the first time; the guidance has no evaluation to act on."""
-        return replace(state, time=self._inside(actions["time"]))
+        """Set the first time; of guidance, only an embedded one has an evaluation to act on."""
+        scale = actions["guidance_scale"]
+        return replace(state, time=self._inside(actions["time"]), guidance=scale)
 
     def observe(self, state: DiffusionState) -> Arrays:
-        """Return ``x`` (2B, C, H, W), ``t`` (2B,), and the condition."""
-        return {**twice({"x": state.x, "t": state.time}), **state.condition.arrays}
+        """Return ``x`` (R, C, H, W), ``t`` (R,), the condition, and an embedded ``guidance``."""
+        inputs = {"x": state.x, "t": state.time}
+        if state.condition.guidance == "embedded":
+            inputs["guidance"] = state.guidance
+        return {**state.condition.repeat(inputs), **state.condition.arrays}
 
     def advance(self, state: DiffusionState, outputs: Arrays, actions: Arrays) -> DiffusionState:
         """Apply one evaluation of a solver step, which ends in the step's middle or at its end."""
@@ -91,7 +103,7 @@ class DiffusionRule(StepRule[DiffusionState]):
             state.x,
             state.anchor,
             state.anchor_data,
-            *halves(outputs["prediction"]),
+            *state.condition.split(outputs["prediction"]),
             actions["guidance_scale"],
             xp.stack([start, middle, time], axis=1),
             phase,
@@ -105,6 +117,7 @@ class DiffusionRule(StepRule[DiffusionState]):
             anchor_data=anchor_data,
             time=time,
             start_time=start,
+            guidance=actions["guidance_scale"],
             step=state.step + 1,
             failed=state.failed | ~xp.all(xp.isfinite(x), axis=(1, 2, 3)),
         )

@@ -6,6 +6,7 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field, SerializerFunctionWrapHandler, field_validator, model_serializer
 
+from adagen_rt.condition import Guidance
 from adagen_rt.engine.contracts import GraphContract, contract
 from adagen_rt.engine.family import FamilySpec
 from adagen_rt.extent import ExtentField
@@ -32,6 +33,7 @@ class DiffusionSpec(FamilySpec):
     # 0.015 the FID of fashion-dit rises by a third.
     prediction_limit: ClassVar[float] = 0.0035
     generation_limit: ClassVar[float] = 0.05
+    guidances: ClassVar[tuple[Guidance, ...]] = ("classifier-free", "embedded", "none")
     family: Literal["dit", "sit"]
     channels: int = Field(ge=1, le=1024)
     size: ExtentField

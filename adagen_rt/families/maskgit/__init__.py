@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from adagen_rt.condition import ConditionSpec
 from adagen_rt.engine.family import Family
 from adagen_rt.families.maskgit.spec import MaskGITSpec
 from adagen_rt.types import Run, Session
@@ -35,11 +36,12 @@ class MaskGITFamily(Family):
 
         return MaskGITRule(spec, steps, ops, noise)
 
-    def backbone(self, spec: MaskGITSpec, run: Run) -> Run:
+    def backbone(self, spec: MaskGITSpec, condition: ConditionSpec, run: Run) -> Run:
         """Remember the null row of the first step."""
         from adagen_rt.families.maskgit.null_once import NullOnce
 
-        return NullOnce(run, spec.mask_id)
+        known = condition.copies == 2 and condition.common_null
+        return NullOnce(run, spec.mask_id) if known else run
 
     def program(self, setting: Setting) -> Program:
         """See `Family`."""

@@ -16,16 +16,17 @@ def maskgit_program(setting: Setting) -> Program:
     spec = setting.manifest.family
     assert isinstance(spec, MaskGITSpec)
     batch, shape = setting.batch, (setting.batch, spec.tokens)
+    rows = setting.manifest.condition.copies * batch
     builder = Builder(
         setting,
         initial={
-            "tokens": np.full((2 * batch, spec.tokens), spec.mask_id, np.int64),
+            "tokens": np.full((rows, spec.tokens), spec.mask_id, np.int64),
             "remaining": np.full(batch, spec.tokens, np.int64),
         },
     )
     tokens = builder.state["tokens"]
     evaluate, outputs = builder.graph("backbone", {"tokens": tokens, **builder.condition})
-    decide = builder.decide({"features": outputs["features"].rows(0, batch)})
+    decide = builder.decide({"features": builder.split(outputs["features"])[0]})
     sampled = builder.buffers.new(shape, "int64")
     confidence = builder.buffers.new(shape, "float32")
     step = [
@@ -63,7 +64,7 @@ def _remask(builder: Builder, spec: MaskGITSpec, sampled: Buffer, confidence: Bu
         mask_id=spec.mask_id,
         batch=builder.setting.batch,
         tokens=spec.tokens,
-        copies=2,
+        copies=builder.copies,
         masked=builder.state["tokens"].address,
         remaining=builder.state["remaining"].address,
     )

@@ -9,10 +9,9 @@ from dataclasses import dataclass, replace
 
 from array_api_compat import array_namespace, device
 
-from adagen_rt.condition.rows import halves
 from adagen_rt.families.maskgit.spec import MaskGITSpec
 from adagen_rt.ops import Ops
-from adagen_rt.sampling.rule import NoiseSource, State, StepRule, twice
+from adagen_rt.sampling.rule import NoiseSource, State, StepRule
 from adagen_rt.types import Array, Arrays
 
 
@@ -53,14 +52,15 @@ class MaskGITRule(StepRule[MaskGITState]):
         return MaskGITState(**vars(blank), tokens=masked, sampled=xp.zeros_like(masked))
 
     def observe(self, state: MaskGITState) -> Arrays:
-        """Return ``tokens`` (2B, N), and the condition."""
-        return {**twice({"tokens": state.tokens}), **state.condition.arrays}
+        """Return ``tokens`` (R, N), and the condition."""
+        condition = state.condition
+        return {**condition.repeat({"tokens": state.tokens}), **condition.arrays}
 
     def advance(self, state: MaskGITState, outputs: Arrays, actions: Arrays) -> MaskGITState:
         """Sample every masked token, then mask the least confident ones again."""
         xp = array_namespace(state.tokens)
         sampled, confidence = self.ops.guided_sample(
-            *halves(outputs["logits"]),
+            *state.condition.split(outputs["logits"]),
             actions["guidance_scale"],
             actions["sampling_temperature"],
             actions["confidence_temperature"],

@@ -46,9 +46,10 @@ class _Maps:
         self.bounds = spec.bounds
         buffers, side, code = builder.buffers, spec.scales[-1], spec.code_width
         self.f_hat = [buffers.new((self.batch, code, side, side), "float32") for _ in range(2)]
+        rows = builder.copies * self.batch
         # One more than the scales: the inputs prepared after the last are not used.
         sizes = [*(side * side for side in spec.scales), spec.scales[-1] ** 2]
-        self.inputs = [buffers.new((2 * self.batch, size, code), "float32") for size in sizes]
+        self.inputs = [buffers.new((rows, size, code), "float32") for size in sizes]
         ranges = [np.arange(*pair) for pair in pairwise(self.bounds)]
         self.positions = [buffers.constant(places) for places in [*ranges, ranges[-1]]]
         self.phi = [buffers.constant(np.asarray(phi, np.int64)) for phi in spec.phi]
@@ -58,7 +59,8 @@ class _Maps:
     def cached(self, builder: Builder, begin: int, end: int, dtype: str) -> Buffer:
         """Return rows of the cache, which is allocated when its dtype is known."""
         if self.cache is None:
-            shape = (self.bounds[-1], self.spec.layers, 2, 2 * self.batch, self.spec.width)
+            rows = builder.copies * self.batch
+            shape = (self.bounds[-1], self.spec.layers, 2, rows, self.spec.width)
             self.cache = builder.buffers.new(shape, dtype)
         if begin == end:
             return builder.buffers.new((0, *self.cache.shape[1:]), dtype)
@@ -68,10 +70,10 @@ class _Maps:
 def _scale(builder: Builder, maps: _Maps, scale: int) -> list[Op]:
     evaluate, outputs = _evaluation(builder, maps, scale)
     positions = maps.positions[scale]
-    features = outputs["features"].rows(0, maps.batch)
+    features = builder.split(outputs["features"])[0]
     decide = builder.decide({"features": features, "positions": positions})
     after = maps.inputs[scale + 1]
-    cond, null = after.rows(0, maps.batch), after.rows(maps.batch, maps.batch)
+    cond, null = builder.split(after)
     inputs = {
         "tokens": maps.sampled[scale],
         "positions": positions,
@@ -82,12 +84,13 @@ def _scale(builder: Builder, maps: _Maps, scale: int) -> list[Op]:
     refined = {"next_f_hat": maps.f_hat[(scale + 1) % 2], "next_inputs": cond}
     refine, _ = builder.connect("refine", builder.load("refine", inputs), inputs, refined)
     sample = _sample(builder, maps, scale, outputs["logits"])
-    return [evaluate, *decide, sample, refine, builder.copy(null, cond)]
+    repeat = [builder.copy(null, cond)] if builder.copies == 2 else []
+    return [evaluate, *decide, sample, refine, *repeat]
 
 
 def _evaluation(builder: Builder, maps: _Maps, scale: int) -> tuple[Op, dict[str, Buffer]]:
     begin, end = maps.bounds[scale : scale + 2]
-    spec, rows = maps.spec, 2 * maps.batch
+    spec, rows = maps.spec, builder.copies * maps.batch
     inputs = {
         "inputs": maps.inputs[scale],
         "positions": maps.positions[scale],

@@ -9,7 +9,6 @@ from dataclasses import dataclass, field, replace
 
 from array_api_compat import array_namespace, device
 
-from adagen_rt.condition.rows import halves
 from adagen_rt.families.var.spec import VARSpec
 from adagen_rt.ops import Ops
 from adagen_rt.sampling.rule import NoiseSource, State, StepRule
@@ -24,7 +23,7 @@ class VARState(State):
         f_hat: Sum of the refined scales so far (B, code width, H, W) float32.
         inputs: The backbone's next input (B, n, code width) float32.
         tokens: Tokens of the scales so far (B, P) int64.
-        cache: Keys and values (positions, L, 2, 2B, width), filled up to P. It is allocated at
+        cache: Keys and values (positions, L, 2, R, width), filled up to P. It is allocated at
             the start for all scales but the last, which no later scale attends to. It is the only
             field that is written in place, and empty after the last scale.
     """
@@ -68,14 +67,13 @@ class VARRule(StepRule[VARState]):
             f_hat=zeros,
             inputs=xp.zeros((count, 1, spec.code_width), dtype=xp.float32, device=where),
             tokens=xp.zeros((count, 0), dtype=xp.int64, device=where),
-            cache=self._empty_cache(zeros),
+            cache=self._empty_cache(zeros, blank.condition.copies),
         )
 
     def observe(self, state: VARState) -> Arrays:
         """Return this scale's inputs, and the keys and values of the scales before it."""
-        xp = array_namespace(state.tokens)
         return {
-            "inputs": xp.concat([state.inputs, state.inputs]),
+            **state.condition.repeat({"inputs": state.inputs}),
             "positions": self._positions(state),
             "cache": state.cache[: state.tokens.shape[1], ...],
             **state.condition.arrays,
@@ -92,7 +90,7 @@ class VARRule(StepRule[VARState]):
         # Guidance grows with the scale: 0 at the first, the chosen value at the last.
         growth = scale / max(self.steps - 1, 1)
         sampled = self.ops.sample_top_k_top_p(
-            *halves(outputs["logits"]),
+            *state.condition.split(outputs["logits"]),
             actions["guidance_scale"] * growth,
             actions["top_k"],
             actions["top_p"],
@@ -115,10 +113,10 @@ class VARRule(StepRule[VARState]):
         """Return ``latents`` (B, code width, H, W): the sum of the scales so far."""
         return {"latents": state.f_hat}
 
-    def _empty_cache(self, like: Array) -> Array:
-        """Return an uninitialised cache for the slots of an array (B, ...)."""
+    def _empty_cache(self, like: Array, copies: int) -> Array:
+        """Return an uninitialised cache for the slots of an array (B, ...), a row a copy."""
         xp, spec = array_namespace(like), self.spec
-        shape = (self._bounds[-2], spec.layers, 2, 2 * like.shape[0], spec.width)
+        shape = (self._bounds[-2], spec.layers, 2, copies * like.shape[0], spec.width)
         spare, self._spare = self._spare, None
         if spare is not None and spare.shape == shape:
             return spare

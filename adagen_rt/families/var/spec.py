@@ -79,9 +79,9 @@ class VARSpec(FamilySpec):
             "decoder": contract("latents", "image"),
         }
 
-    def counts_per_image(self, steps: int) -> dict[str, int]:
-        """Count each graph once, or twice for paired rows: its operations are of all scales."""
-        return {"backbone": 2, "condition": 2, "policy": 1, "refine": 1, "decoder": 1}
+    def counts_per_image(self, steps: int, rows: int = 2) -> dict[str, int]:
+        """Count each graph once, or once for each of a sample's rows: all scales are in it."""
+        return {"backbone": rows, "condition": rows, "policy": 1, "refine": 1, "decoder": 1}
 
     def sizes(self, rows: int) -> Iterator[dict[str, int]]:
         """List one set of shapes per scale."""

@@ -70,7 +70,8 @@ class Group:
     def start(self, tasks: Sequence[Task]) -> None:
         """Make the first state of samples."""
         slots = np.array([task.slot for task in tasks], np.int64)
-        rows = join_rows([task.order.request.rows for task in tasks])
+        spec = self._sampler.manifest.condition
+        rows = join_rows([spec.inputs(task.order.request.rows) for task in tasks])
         seeds = np.array([task.seed for task in tasks], np.int64)
         self._shares[slots] = [task.order.request.fidelity[0] for task in tasks]
         state, decisions = self._loop.start(slots, rows, seeds)

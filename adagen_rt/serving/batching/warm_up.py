@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from adagen_rt.pipeline.base import Pipeline
+from adagen_rt.sampling.request import make_request
 
 
 def warm_up(pipeline: Pipeline, batch: int) -> None:
@@ -10,9 +11,10 @@ def warm_up(pipeline: Pipeline, batch: int) -> None:
 
     One step and a preview are enough where all steps have the same size; VAR's steps grow.
     """
-    samples = pipeline.manifest.condition.examples(batch)
-    for step in pipeline.stream(samples, [0] * batch):
+    manifest = pipeline.manifest
+    samples = manifest.condition.examples(batch)
+    for step in pipeline.stream_request(make_request(manifest, samples, [0] * batch)):
         step.preview()
-        if pipeline.manifest.family.mixes_steps:
+        if manifest.family.mixes_steps:
             break
-    pipeline.generate(samples[:1], [0])
+    pipeline.run(make_request(manifest, samples[:1], [0]))

@@ -6,10 +6,9 @@ from typing import ClassVar, Literal
 from array_api_compat import array_namespace
 from pydantic import Field
 
-from adagen_rt.condition.rows import halves
 from adagen_rt.engine.contracts import contract
 from adagen_rt.engine.family import Family, FamilySpec
-from adagen_rt.sampling.rule import State, StepRule, twice
+from adagen_rt.sampling.rule import State, StepRule
 from adagen_rt.types import Array
 
 
@@ -42,11 +41,11 @@ class ToyRule(StepRule[ToyState]):
         return ToyState(**vars(blank), x=self.ops.normal(blank.seeds, shape))
 
     def observe(self, state):
-        return {**twice({"x": state.x}), **state.condition.arrays}
+        return {**state.condition.repeat({"x": state.x}), **state.condition.arrays}
 
     def advance(self, state, outputs, actions):
         xp = array_namespace(state.x)
-        cond, null = halves(outputs["prediction"])
+        cond, null = state.condition.split(outputs["prediction"])
         rate, guidance = (
             xp.reshape(actions[name], (-1, 1, 1, 1)) for name in ("rate", "guidance_scale")
         )

@@ -1,0 +1,48 @@
+"""Texts of callers, checked before anything reads them."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from adagen_rt.errors import InputError
+
+#: Largest prompt in bytes of UTF-8; far more than the longest text encoder reads.
+MAX_BYTES = 16_384
+#: Control characters that are blanks to a tokenizer.
+BLANKS = frozenset("\t\n\r")
+
+
+def check_text(field: str, text: Any) -> str:
+    """Return a text that a tokenizer can read; an empty one is one.
+
+    Raises:
+        InputError: It is none, too long, or has characters that no text has.
+    """
+    if not isinstance(text, str):
+        raise InputError(field, text, "a text")
+    # A character has at least one byte, so that a very long text is not encoded.
+    size = len(text) if len(text) > MAX_BYTES else len(text.encode("utf-8", "surrogatepass"))
+    if size > MAX_BYTES:
+        raise InputError(field, f"a text of {size} bytes or more", f"at most {MAX_BYTES} bytes")
+    for place, character in enumerate(text):
+        if unicodedata.category(character) in ("Cc", "Cs") and character not in BLANKS:
+            name = f"U+{ord(character):04X} at character {place + 1}"
+            raise InputError(field, name, "a text without control characters and half surrogates")
+    return str(text)
+
+
+def one_for_each(field: str, given: Any, items: Sequence[Any]) -> Iterator[tuple[Any, Any]]:
+    """Pair items with what is given for each of them, or once for all.
+
+    Raises:
+        InputError: There are not as many.
+    """
+    if given is None or isinstance(given, str):
+        return ((item, given) for item in items)
+    if not isinstance(given, Sequence) or isinstance(given, bytes):
+        raise InputError(field, given, "a text, or a list with one for each prompt")
+    if len(given) != len(items):
+        raise InputError(field, f"{len(given)} texts", f"one for all or for each of {len(items)}")
+    return zip(items, given, strict=True)

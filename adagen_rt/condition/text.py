@@ -1,0 +1,142 @@
+"""Texts as the token ids that a text encoder reads."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic import Field
+
+from adagen_rt.condition.spec import RowSpec
+from adagen_rt.errors import EngineError, MissingExtraError
+from adagen_rt.types import Spec
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
+#: Largest number of tokens that a text encoder reads.
+MAX_TOKENS = 8192
+#: Characters of a cut part that a message has.
+SHOWN = 80
+
+
+class TextTokens(Spec):
+    """Tokens of one text encoder.
+
+    A prompt always has the same number of tokens, cut or filled up at its end, so that no
+    sample depends on the lengths of others.
+
+    Attributes:
+        name: Beginning of the names of its inputs, ``NAME_ids`` and ``NAME_mask``.
+        file: The tokenizer in the engine folder, a ``tokenizer.json`` of the library `tokenizers`.
+        length: Number of tokens that the encoder reads.
+        padding_id: Token that fills a short prompt up.
+        mask: Whether the encoder also reads which tokens are the prompt's: 1, and 0 for filling.
+        prefix: Text before every prompt, such as the beginning of a chat's template.
+        suffix: Text behind every prompt; a long prompt loses it.
+    """
+
+    name: str = Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=32)
+    file: str = Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*$", max_length=100)
+    length: int = Field(ge=1, le=MAX_TOKENS)
+    padding_id: int = Field(ge=0)
+    mask: bool = False
+    prefix: str = ""
+    suffix: str = ""
+
+    @property
+    def tensors(self) -> dict[str, RowSpec]:
+        """``NAME_ids`` (length,) int64, and ``NAME_mask`` (length,) int64 if it has one."""
+        names = (f"{self.name}_ids", *([f"{self.name}_mask"] if self.mask else []))
+        return {name: RowSpec("int64", (self.length,)) for name in names}
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """One text for one encoder.
+
+    Attributes:
+        ids: The encoder's ids, padding included.
+        count: How many of them are the text's.
+        cut: The part of the text that did not fit; empty if all did.
+    """
+
+    ids: list[int]
+    count: int
+    cut: str
+
+    @property
+    def mask(self) -> list[int]:
+        """1 for the text's tokens, and 0 for padding."""
+        return [1] * self.count + [0] * (len(self.ids) - self.count)
+
+
+@dataclass(eq=False)
+class Tokenizers:
+    """The tokenizers of a folder, read when they are first asked for.
+
+    All are equal: what they do is in files whose hashes a manifest has.
+
+    Attributes:
+        folder: Where the files lie; None before an engine's folder is known.
+    """
+
+    folder: Path | None = None
+    _read: dict[str, Tokenizer] = field(default_factory=dict, repr=False)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Tokenizers)
+
+    def __hash__(self) -> int:
+        return hash(Tokenizers)
+
+    def encode(self, spec: TextTokens, text: str) -> Tokens:
+        """Tokenise a text for an encoder, cut and filled up to its length."""
+        encoding = self.find(spec).encode(spec.prefix + text + spec.suffix)
+        ids = list(encoding.ids)
+        cut = _cut(spec, text, encoding)
+        return Tokens(ids + [spec.padding_id] * (spec.length - len(ids)), len(ids), cut)
+
+    def find(self, spec: TextTokens) -> Tokenizer:
+        """Read the tokenizer of an encoder, unless it is known.
+
+        Raises:
+            EngineError: The file is missing or damaged, or leaves no room for a prompt.
+            MissingExtraError: The library is not installed.
+        """
+        if spec.name not in self._read:
+            if self.folder is None:
+                raise EngineError(f"{spec.file}: open the engine's folder, where the file lies")
+            self._read[spec.name] = _read_tokenizer(self.folder / spec.file, spec)
+        return self._read[spec.name]
+
+
+def _read_tokenizer(path: Path, spec: TextTokens) -> Tokenizer:
+    try:
+        from tokenizers import Tokenizer
+    except ImportError:
+        raise MissingExtraError("tokenizers", "text") from None
+    try:
+        tokenizer = Tokenizer.from_file(str(path))
+    except Exception as error:  # the library raises nothing more exact
+        raise EngineError(f"{path}: not a tokenizer ({' '.join(str(error).split())})") from None
+    tokenizer.no_padding()
+    tokenizer.no_truncation()
+    around = len(tokenizer.encode(spec.prefix).ids)
+    if around >= spec.length:
+        raise EngineError(
+            f"{path}: adds {around} tokens to a prompt, but its encoder reads only {spec.length}"
+        )
+    tokenizer.enable_truncation(spec.length)
+    return tokenizer
+
+
+def _cut(spec: TextTokens, text: str, encoding: Any) -> str:
+    """Find the part of a text whose tokens did not fit."""
+    if not encoding.overflowing:
+        return ""
+    after = encoding.overflowing[0]
+    spans = zip(after.offsets, after.special_tokens_mask, strict=True)
+    begin = next((span[0] for span, special in spans if not special), len(spec.prefix) + len(text))
+    return text[max(0, begin - len(spec.prefix)) :]
