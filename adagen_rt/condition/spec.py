@@ -41,13 +41,11 @@ class Asked:
         labels: Class numbers or names.
         prompts: A text for each sample.
         negative_prompts: What guidance leads away from: one for all, or one for each sample.
-        strict: Whether what could only be used in part is refused.
     """
 
     labels: Any = None
     prompts: Any = None
     negative_prompts: Any = None
-    strict: bool = False
 
 
 class ConditionSpec(Spec, ABC):

@@ -143,8 +143,9 @@ class Pipeline(ABC):
             EngineError: The engine lacks a graph that an argument needs.
             DeviceError: A GPU fails, or has too little memory.
         """
-        asked = Asked(labels, prompts, negative_prompts, strict)
-        request = self._request(asked, seeds, params, options)
+        given = self.manifest.condition.given(Asked(labels, prompts, negative_prompts))
+        request = make_request(self.manifest, given, seeds, params, options, strict=strict)
+        self._warn(request)
         return self.run(request, batch_size=batch_size, progress=progress)
 
     def stream(
@@ -167,24 +168,15 @@ class Pipeline(ABC):
             InputError: As for `generate`; also for best-of, which keeps an image only when all
                 are done, and for a backend whose steps the host does not see.
         """
-        asked = Asked(labels, prompts, negative_prompts, strict)
-        return self.stream_request(self._request(asked, seeds, params, options))
+        given = self.manifest.condition.given(Asked(labels, prompts, negative_prompts))
+        request = make_request(self.manifest, given, seeds, params, options, strict=strict)
+        self._warn(request)
+        return self.stream_request(request)
 
-    def _request(
-        self,
-        asked: Asked,
-        seeds: Sequence[int] | None,
-        params: SamplingParams | None,
-        options: Mapping[str, Any],
-    ) -> Request:
-        """Check a caller's arguments, and warn of what is not used as it was given."""
-        condition = self.manifest.condition
-        request = make_request(
-            self.manifest, condition.given(asked), seeds, params, options, strict=asked.strict
-        )
-        for note in condition.notes(request.rows):
+    def _warn(self, request: Request) -> None:
+        """Warn the caller of a method of what is not used as it was given."""
+        for note in self.manifest.condition.notes(request.rows):
             warnings.warn(note, PromptWarning, stacklevel=3)
-        return request
 
     def stream_request(self, request: Request) -> Iterator[Step]:
         """Stream a request that `make_request` has checked against this engine; as `stream`."""
