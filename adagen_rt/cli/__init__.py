@@ -19,6 +19,7 @@ from adagen_rt.errors import AdagenError
 #: generating never waits for the training half.
 COMMANDS = (
     "generate",
+    "bulk",
     "serve",
     "list",
     "inspect",

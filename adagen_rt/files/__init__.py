@@ -1,6 +1,13 @@
 """Files and folders that appear whole or not at all, wherever they lie."""
 
 from adagen_rt.files.checks import check_target, check_writable
-from adagen_rt.files.staging import replace_file, staged_files, staged_folder
+from adagen_rt.files.staging import create_file, replace_file, staged_files, staged_folder
 
-__all__ = ["check_target", "check_writable", "replace_file", "staged_files", "staged_folder"]
+__all__ = [
+    "check_target",
+    "check_writable",
+    "create_file",
+    "replace_file",
+    "staged_files",
+    "staged_folder",
+]

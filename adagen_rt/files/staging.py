@@ -6,7 +6,7 @@ import errno
 import os
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from adagen_rt.files.checks import check_target
@@ -52,6 +52,23 @@ def replace_file(target: Path, write: Callable[[Path], object]) -> None:
             _finish(staging)
         with _keeping(staging, target):
             place_file(made, place) if beside else pour(made, target)
+
+
+def create_file(target: Path, content: bytes) -> None:
+    """Write a small file, unless there is one; of several that try at once, one writes it."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with temporary_folder(target.parent) as staging:
+        made = staging / target.name
+        with _naming(target):
+            made.write_bytes(content)
+            _finish(staging)
+        with suppress(FileExistsError):
+            try:
+                os.link(made, target)  # a rename would take the place of the other's file
+            except FileExistsError:
+                raise
+            except OSError:  # a file system without hard links
+                place_file(made, target)
 
 
 @contextmanager

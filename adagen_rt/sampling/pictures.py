@@ -65,7 +65,7 @@ def check_grid(field: str, count: int, pixels: int) -> None:
 def good_arrays(result: Result) -> Arrays:
     """Return the images that did not fail, their conditions and their seeds, by name."""
     good = result.good
-    rows = take_rows(result.rows, np.array(good))
+    rows = take_rows(result.rows, np.array(good, np.int64))
     return {"images": result.images[good], **rows, "seeds": result.seeds[good]}
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from adagen_rt.engine.manifest import ImageSpec
 from adagen_rt.sampling import display
 from adagen_rt.sampling.loop import Decision, Timings
 from adagen_rt.sampling.memory import Memory
-from adagen_rt.sampling.origin import Origin
+from adagen_rt.sampling.origin import Numbers, Origin
 from adagen_rt.sampling.request import Request
 from adagen_rt.sampling.rule import State, StepRule
 from adagen_rt.types import Arrays
@@ -79,6 +79,10 @@ class Result:
     def origin(self) -> Origin:
         """How the images were made, as far as it is known."""
         return self.made_by or Origin.unknown(self.seeds)
+
+    def numbered(self, numbers: Numbers) -> Result:
+        """Return the same with the images' numbers in a whole run (B,)."""
+        return replace(self, made_by=replace(self.origin, numbers=numbers))
 
     def save(
         self, path: str | Path, *, format: str | None = None, captions: bool = False

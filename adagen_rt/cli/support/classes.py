@@ -27,13 +27,18 @@ def choose_classes(manifest: Manifest, given: tuple[str, ...], count: int) -> li
     Raises:
         InputError: The engine has no such class.
     """
+    return list(islice(cycle(expand_labels(manifest, given)), count))
+
+
+def expand_labels(manifest: Manifest, given: tuple[str, ...]) -> list[int]:
+    """List the classes that are named, or all where none is; arguments as above."""
     classes = manifest.condition
     if not isinstance(classes, ClassLabels):
         raise InputError(
             "label", ", ".join(given), "no label: this engine is not asked for classes"
         )
     numbers = [number for label in given for number in expand_label(classes, label)]
-    return list(islice(cycle(numbers or range(classes.count)), count))
+    return numbers or list(range(classes.count))
 
 
 def expand_label(classes: ClassLabels, label: str) -> range:

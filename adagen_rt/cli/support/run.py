@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -21,7 +20,7 @@ from adagen_rt.engine.manifest import Manifest
 from adagen_rt.pipeline.base import Pipeline
 from adagen_rt.progress import bar
 from adagen_rt.sampling.loop import Timings
-from adagen_rt.sampling.origin import Facts, Numbers, Origin, run_facts
+from adagen_rt.sampling.origin import Facts, Origin, run_facts
 from adagen_rt.sampling.request import Request
 from adagen_rt.sampling.result import Result, Step, blank_images
 
@@ -68,7 +67,7 @@ class Run:
                     result = self._pipeline.run(
                         self._request.take(places), batch_size=batch_size, progress=watch
                     )
-                    result = _numbered(result, self._numbers[places])
+                    result = result.numbered(self._numbers[places])
                     files = self._outputs.add(result, self._total)
                 except KeyboardInterrupt as error:
                     raise Interrupted(error, self._kept()) from None
@@ -102,11 +101,6 @@ class Run:
         there = self._total - len(self._numbers) + files
         where = self._outputs.out
         return f"{there} of {self._total} images are in {where}; --resume makes the rest"
-
-
-def _numbered(result: Result, numbers: Numbers) -> Result:
-    """The same with the images' numbers in the whole run."""
-    return replace(result, made_by=replace(result.origin, numbers=numbers))
 
 
 def _nothing(manifest: Manifest, request: Request, facts: Facts) -> Result:

@@ -1,0 +1,1 @@
+"""Very many images, in shards: each whole or not there, whoever makes it and whenever."""

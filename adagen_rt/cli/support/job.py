@@ -1,0 +1,180 @@
+"""The options of `bulk`, and the job that they describe."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from adagen_rt.bulk.formats import FORMATS, check_format
+from adagen_rt.bulk.making import Made, Maker, Work
+from adagen_rt.bulk.merge import SUFFIX
+from adagen_rt.bulk.plan import Plan
+from adagen_rt.bulk.ranks import Rank, find_rank
+from adagen_rt.bulk.record import RECORD, describe_job, settle
+from adagen_rt.bulk.targets import open_target
+from adagen_rt.bulk.workers import make_here, make_in_processes, make_in_ray
+from adagen_rt.cli.support.asked import read_lines
+from adagen_rt.cli.support.backend_options import Execution
+from adagen_rt.cli.support.classes import expand_labels
+from adagen_rt.engine.folder import EngineFolder, open_engine
+from adagen_rt.errors import InputError, as_integer
+from adagen_rt.files import check_writable
+from adagen_rt.pipeline.load import check_threads
+from adagen_rt.sampling.formats import check_suffix
+from adagen_rt.sampling.params import SamplingParams
+
+MAX_WORKERS = 4096
+
+
+@dataclass(frozen=True)
+class JobOptions:
+    """What was typed; each field is an option.
+
+    Attributes:
+        engine: The engine's folder or name.
+        count: Images; None takes as many as the file has lines.
+        shard_size: Images of a shard.
+        out: Where the shards go.
+        kind: Their format.
+        label: Classes.
+        lines: A file of conditions.
+        seed: Seed of the first image.
+        batch_size: Images that are made together.
+        rank: Number of this process.
+        world: Number of processes.
+        workers: Workers that this process starts.
+        launcher: What they are.
+        merge: A file for all images.
+        mixed: Whether shards may be of other processors and versions.
+        params: Sampling parameters.
+        execution: Who runs the graphs.
+    """
+
+    engine: str
+    count: int | None
+    shard_size: int
+    out: str
+    kind: str
+    label: tuple[str, ...]
+    lines: Path | None
+    seed: int
+    batch_size: int
+    rank: int | None
+    world: int | None
+    workers: int
+    launcher: str
+    merge: Path | None
+    mixed: bool
+    params: SamplingParams
+    execution: Execution
+
+    def plan(self, engine: EngineFolder) -> Plan:
+        """Say what is to be made.
+
+        Raises:
+            AdagenError: The engine cannot make that.
+        """
+        if self.lines is not None and self.label:
+            raise InputError("from", str(self.lines), "no --label beside it: it says the classes")
+        asked: tuple[Any, ...]
+        if self.lines is not None:
+            asked = tuple(read_lines("from", self.lines))
+        else:
+            asked = tuple(expand_labels(engine.manifest, self.label))
+        count = self.count
+        if count is None:
+            if self.lines is None:
+                raise InputError("count", "nothing", "--count N, or --from with a line an image")
+            count = len(asked)
+        engine.manifest.condition.parse(sorted(set(asked)))
+        params = self.params.check(engine.manifest)
+        return Plan(asked, count, self.shard_size, self.seed, params)
+
+    def place(self) -> Rank:
+        """Find which part of the job this process has.
+
+        Raises:
+            InputError: Options contradict, or a number is missing.
+        """
+        place = find_rank(self.rank, self.world, os.environ)
+        as_integer("workers", self.workers, 1, MAX_WORKERS)
+        if self.launcher == "ray" and place.world > 1:
+            raise InputError("launcher", f"ray in {place.world} processes", "--rank 0 --world 1")
+        if self.merge is not None:
+            if place.world > 1:
+                expected = "--rank 0 --world 1, when all processes are done"
+                raise InputError("merge", f"in one of {place.world} processes", expected)
+            check_suffix("merge", self.merge, (SUFFIX,))
+            check_writable("merge", self.merge)
+        return place
+
+    def work(self, engine: EngineFolder, plan: Plan) -> Work:
+        """Say what every worker has to know."""
+        by_path = engine.path == Path(self.engine)
+        execution, threads = self.execution, self.execution.threads
+        if self.workers > 1 and threads is None and self.launcher == "processes":
+            threads = max(1, check_threads(None) // self.workers)
+        return Work(
+            engine=str(engine.path.resolve()) if by_path else self.engine,
+            digest=engine.hash,
+            plan=plan,
+            out=self.out,
+            kind=self.kind,
+            batch_size=self.batch_size,
+            backend=execution.backend,
+            threads=threads,
+            provider=execution.provider,
+            plans=str(execution.plans) if execution.plans else None,
+        )
+
+
+class Job:
+    """A job that has been checked; its record lies beside its shards.
+
+    Raises:
+        AdagenError: Something cannot be made or written, or is there and of another job.
+    """
+
+    def __init__(self, options: JobOptions) -> None:
+        self.place = options.place()
+        engine = open_engine(options.engine)
+        check_format(options.kind)
+        self.manifest = engine.manifest
+        self.work = options.work(engine, options.plan(engine))
+        self.target = open_target(options.out)
+        self._check_strangers()
+        self._workers, self._launcher = options.workers, options.launcher
+        # A backend that is not there is found before anything is written.
+        alone = options.launcher == "processes" and options.workers == 1
+        self.shards = self.place.share(self.work.plan.shards)
+        self._maker = Maker(self.work) if alone and self.missing() else None
+        execution = options.execution
+        who = execution.backend, execution.provider
+        record = describe_job(engine, self.work.plan, options.kind, *who)
+        settle(self.target, record, options.mixed)
+
+    def missing(self) -> list[int]:
+        """List this process's shards that are not there."""
+        return self.work.missing(self.target, self.shards)
+
+    def make(self) -> Iterator[Made]:
+        """Make what is missing."""
+        missing = self.missing()
+        if not missing:
+            return iter(())
+        if self._maker is not None:
+            return make_here(self._maker, missing)
+        make = make_in_ray if self._launcher == "ray" else make_in_processes
+        return make(self.work, missing, self._workers)
+
+    def _check_strangers(self) -> None:
+        """Refuse shards without a record: nobody knows what they are."""
+        form = FORMATS[self.work.kind]
+        there = self.target.names(form.marker)
+        names = there & {self.work.name(shard) for shard in self.work.plan.shards}
+        if names and RECORD not in (self.target.names(None) if form.marker else there):
+            expected = f"a folder without shards, or with a {RECORD}: {min(names)} is there"
+            raise InputError("out", str(self.target), expected)
