@@ -40,7 +40,7 @@ def merge(work: Work, target: Target, image: ImageSpec, path: Path) -> int:
         expected = f"all shards first: {len(missing)} of {len(work.plan.shards)} are missing"
         raise InputError("merge", str(path), expected)
     count = sum(len(images) for images in _images(work, target))
-    shape = (count, image.size, image.size, 3)
+    shape = (count, *image.size, 3)
     replace_file(path, lambda made: _write(made, shape, _images(work, target)))
     return count
 
