@@ -12,7 +12,7 @@ pytest.importorskip("torch")
 from adagen_rt.cli import main
 
 #: Choices that want a GPU or a package that not every machine has.
-ELSEWHERE = {"tensorrt", "tensorrt-rtx", "openvino", "torch"}
+ELSEWHERE = {"ray", "tensorrt", "tensorrt-rtx", "openvino", "torch"}
 
 
 def walk(command, path=()):
@@ -64,6 +64,7 @@ def arguments(searched_engine, saved_model, data, tmp_path):
     out = ("--out", tmp_path / "out")
     return {
         "generate": ("--engine", searched_engine, *out),
+        "bulk": (searched_engine, "--count", 2, "--batch-size", 2, *out),
         "bench": (searched_engine, "--batch", "1", "--repeats", 1),
         "evaluate": (searched_engine, "--data", data, "--samples", 10),
         "export": (recipe, "--weights", weights, *out),
