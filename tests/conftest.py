@@ -7,10 +7,12 @@ from importlib.util import find_spec
 
 import fake_tensorrt
 import pytest
+from click.testing import CliRunner
 from tiny_engine import Options, build_tiny_engine
 
 import adagen_rt
 from adagen_rt.backends.tensorrt.modules import MODULES
+from adagen_rt.cli import main
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -116,3 +118,28 @@ def stand_in(monkeypatch):
         return module
 
     return install
+
+
+@pytest.fixture(scope="session")
+def run():
+    """Returns a function from arguments to click's result."""
+
+    def invoke(*arguments):
+        return CliRunner().invoke(main, [str(argument) for argument in arguments])
+
+    return invoke
+
+
+@pytest.fixture
+def refuse(run):
+    """Returns a function that expects one line on stderr and status 2, and returns the line."""
+
+    def invoke(*arguments):
+        done = run(*arguments)
+        assert done.exit_code == 2, done.output
+        assert done.stdout == ""
+        assert done.stderr.startswith("Error: ")
+        assert done.stderr.count("\n") == 1
+        return done.stderr
+
+    return invoke

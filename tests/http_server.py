@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import signal
 import socket
 import threading
 import time
@@ -105,3 +106,26 @@ class Gate:
         assert self._open.wait(30), "a test left the gate shut"
         self.steps += len(seeds)
         return Philox(seeds, steps)
+
+
+@contextmanager
+def serving(sources, settings=None, listener=None, **options):
+    """Serves engines as the command does, on a thread; gives the server and its port or path."""
+    from adagen_rt.serving.http import Settings
+    from adagen_rt.serving.http.server import Server
+
+    listener = listener or socket.create_server(("127.0.0.1", 0))
+    server = Server(sources, settings or Settings(), **options)
+    statuses = []
+    with listener:
+        thread = threading.Thread(target=lambda: statuses.append(server.serve_on(listener)))
+        thread.start()
+        try:
+            wait_until(lambda: server.started and (server.fleet.ready or server.failure))
+            place = listener.getsockname()
+            yield server, place[1] if isinstance(place, tuple) else place
+        finally:
+            if not server.should_exit:
+                server.handle_exit(signal.SIGTERM, None)
+            thread.join(20)
+    assert statuses == [0]

@@ -4,121 +4,56 @@ from __future__ import annotations
 
 import logging
 import os
-import re
 import socket
-from collections.abc import Callable, Sequence
-from dataclasses import replace
-from functools import partial
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
-from adagen_rt.engine.folder import EngineFolder, open_engine
-from adagen_rt.errors import InputError, MissingExtraError, as_integer
+from adagen_rt.cli.support.config import given_apart
+from adagen_rt.cli.support.serve_engines import GivenEngine, read_engines
+from adagen_rt.cli.support.serve_options import ENGINES, check_numbers, serve_options
+from adagen_rt.cli.support.serve_tokens import read_tokens
+from adagen_rt.errors import InputError, MissingExtraError
 from adagen_rt.pipeline.load import check_threads
-from adagen_rt.pipeline.stepwise import StepwisePipeline
-from adagen_rt.serving import BatchEngine
 
-TOKEN_VARIABLE = "ADAGEN_TOKEN"
-TOKEN = re.compile(r"[!-~]{1,4096}")
+if TYPE_CHECKING:
+    from adagen_rt.serving.http.connections import ConnectionLimits
+    from adagen_rt.serving.http.server import Server
+    from adagen_rt.serving.http.tls import Certificate
+
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
-#: Smallest and largest number of each option that is one.
-RANGES = {
-    "port": (0, 65535),
-    "max-batch": (1, 1024),
-    "max-queue": (1, 100_000),
-    "max-cost": (1, 1 << 40),
-    "max-queue-cost": (1, 1 << 40),
-    "max-connections": (1, 100_000),
-    "max-connections-per-address": (1, 100_000),
-}
 
 
 @click.command()
-@click.argument("engines", nargs=-1, required=True, metavar="[NAME=]ENGINE...")
-@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
-@click.option("--port", type=int, default=8000, show_default=True, help="0 takes a free one.")
-@click.option(
-    "--max-batch", type=int, default=16, show_default=True, help="Images under way at once."
-)
-@click.option("--max-queue", type=int, default=64, show_default=True, help="Images that may wait.")
-@click.option(
-    "--max-cost",
-    type=int,
-    default=8192,
-    show_default=True,
-    help="Cost of one request: images x best-of x refine x steps.",
-)
-@click.option(
-    "--max-queue-cost",
-    type=int,
-    default=32768,
-    show_default=True,
-    help="Cost of all that may wait.",
-)
-@click.option(
-    "--max-connections", type=int, default=1000, show_default=True, help="Connections at once."
-)
-@click.option(
-    "--max-connections-per-address",
-    type=int,
-    help="Connections from one address; default: half of all.",
-)
-@click.option(
-    "--allowed-host",
-    "allowed_hosts",
-    multiple=True,
-    help="A name by which requests may call this server, besides localhost and addresses; "
-    "may be repeated; * allows any.",
-)
-@click.option("--threads", type=int, help="CPU threads; default: all that are available.")
-@click.option(
-    "--token-file",
-    type=click.Path(path_type=Path),
-    help=f"File with a bearer token that requests must carry; or set {TOKEN_VARIABLE}.",
-)
-@click.option(
-    "--timeout",
-    type=float,
-    default=60.0,
-    show_default=True,
-    help="Seconds until an image that is not done is given up.",
-)
+@click.argument("engines", nargs=-1, metavar="[NAME=]ENGINE...")
+@serve_options
 @click.pass_context
-def serve(context: click.Context, /, engines: tuple[str, ...], host: str, **given: Any) -> None:
+def serve(context: click.Context, /, engines: tuple[str, ...], **given: Any) -> None:
     """Serve engines over HTTP: KServe v2, OpenAI images, events, metrics, and a page.
 
     ENGINE is an engine folder or the name of a shipped engine; requests ask for it by its own
     name, or by NAME. The first SIGTERM or SIGINT
-    finishes the work under way, a second one stops at once, with exit status 1.
+    finishes the work under way, a second one stops at once, with exit status 1. SIGHUP loads
+    engines, tokens and certificates anew that have changed.
     """
     check_numbers(given)
-    workers = check_threads(given["threads"])
-    token = read_token(given["token_file"])
+    check_threads(given["threads"])
+    check_extra()
+    from adagen_rt.serving.http.logs import log_json
+    from adagen_rt.serving.http.telemetry import LOGGER
+
+    tokens = read_tokens(given["token_file"])
     # Damaged engines are found before anything listens.
-    opened = [open_named(engine) for engine in engines]
-    try:
-        from adagen_rt.serving.http.connections import ConnectionLimits
-        from adagen_rt.serving.http.logs import log_json
-        from adagen_rt.serving.http.server import Server
-        from adagen_rt.serving.http.settings import Settings
-        from adagen_rt.serving.http.telemetry import LOGGER
-    except ModuleNotFoundError as error:
-        raise MissingExtraError(str(error.name), "serve") from None
-    settings = Settings(
-        token=token,
-        timeout=given["timeout"],
-        request_cost=given["max_cost"],
-        allowed_hosts=(*given["allowed_hosts"], host),
-    )
-    total = given["max_connections"]
-    limits = ConnectionLimits(total, given["max_connections_per_address"] or max(1, total // 2))
-    sizes = {name: given[name] for name in ("max_batch", "max_queue", "max_queue_cost")}
-    server = Server(make_loaders(opened, workers, sizes), settings, limits)
-    with listen(host, given["port"]) as listener:
+    opened = read_engines(engines, given_apart(context).get(ENGINES, ()), given)
+    server = make_server(opened, given)
+    with listen(given) as listener:
         log_json()
-        if token is None and host not in LOOPBACK:
+        local = given["unix_socket"] is not None or given["host"] in LOOPBACK
+        if not tokens and not local:
             logging.getLogger(LOGGER).warning("open to whoever reaches it: there is no token")
         status = server.serve_on(listener)
     if server.loading:
@@ -126,14 +61,60 @@ def serve(context: click.Context, /, engines: tuple[str, ...], host: str, **give
     context.exit(status)
 
 
-def check_numbers(given: dict[str, Any]) -> None:
-    """Refuse numbers that are out of their range."""
-    for name, (low, high) in RANGES.items():
-        value = given[name.replace("-", "_")]
-        if value is not None:
-            as_integer(name, value, low, high)
-    if not 0 < given["timeout"] < float("inf"):
-        raise InputError("timeout", given["timeout"], "seconds above 0")
+def check_extra() -> None:
+    """Refuse to serve without the packages that it takes."""
+    try:
+        import adagen_rt.serving.http.server  # noqa: F401
+    except ModuleNotFoundError as error:
+        raise MissingExtraError(str(error.name), "serve") from None
+
+
+def make_server(engines: dict[str, GivenEngine], given: dict[str, Any]) -> Server:
+    """Make the server that the options describe."""
+    from adagen_rt.serving.http.repository import Source
+    from adagen_rt.serving.http.server import Server
+    from adagen_rt.serving.http.settings import Settings
+    from adagen_rt.serving.http.tokens import Tokens
+
+    tokens = Tokens(read_tokens(given["token_file"]))
+    settings = Settings(
+        tokens=tokens,
+        timeout=given["timeout"],
+        request_cost=given["max_cost"],
+        allowed_hosts=(*given["allowed_hosts"], given["host"]),
+        model_control=given["model_control"],
+    )
+
+    def reload_tokens() -> None:
+        tokens.replace(read_tokens(given["token_file"]))
+
+    return Server(
+        {name: Source(engine.load, engine.mark) for name, engine in engines.items()},
+        settings,
+        connection_limits(given),
+        certificate(given),
+        given["drain_delay"],
+        reloads=[reload_tokens],
+    )
+
+
+def connection_limits(given: dict[str, Any]) -> ConnectionLimits:
+    """Return the limits of connections; those of a socket have no addresses."""
+    from adagen_rt.serving.http.connections import ConnectionLimits
+
+    total = given["max_connections"]
+    most = total if given["unix_socket"] is not None else max(1, total // 2)
+    return ConnectionLimits(total, given["max_connections_per_address"] or most)
+
+
+def certificate(given: dict[str, Any]) -> Certificate | None:
+    """Load the certificate, if the options name one."""
+    from adagen_rt.serving.http.tls import Certificate
+
+    found, key = given["tls_certificate"], given["tls_key"]
+    if found is None and key is not None:
+        raise InputError("tls-key", str(key), "--tls-certificate beside it")
+    return None if found is None else Certificate(found, key)
 
 
 def leave(status: int) -> NoReturn:
@@ -142,48 +123,54 @@ def leave(status: int) -> NoReturn:
     os._exit(status)
 
 
-def open_named(given: str) -> EngineFolder:
-    """Open an engine that is given as ENGINE or as NAME=ENGINE."""
-    name, found, engine = given.partition("=")
-    if not found or Path(given).exists():
-        return open_engine(given)
-    opened = open_engine(engine)
-    return replace(opened, manifest=opened.manifest.with_name(name))
-
-
-def make_loaders(
-    opened: Sequence[EngineFolder], threads: int, sizes: dict[str, int]
-) -> dict[str, Callable[[], BatchEngine]]:
-    """Make functions that load and warm up each engine, by name."""
-    loaders: dict[str, Callable[[], BatchEngine]] = {}
-    for engine in opened:
-        name = engine.manifest.name
-        if name in loaders:
-            raise InputError("ENGINE", name, "different names; NAME=ENGINE gives another one")
-        loaders[name] = partial(_warm, engine, threads, sizes)
-    return loaders
-
-
-def _warm(opened: EngineFolder, threads: int, sizes: dict[str, int]) -> BatchEngine:
-    """Load and warm up an engine that was checked when it was opened."""
-    return BatchEngine(StepwisePipeline(opened, threads=threads), **sizes)
-
-
-def read_token(path: Path | None) -> str | None:
-    """Read the token of ``--token-file``, else of the environment, else None."""
-    if path is None:
-        token, source = os.environ.get(TOKEN_VARIABLE), TOKEN_VARIABLE
-    else:
-        token, source = path.read_bytes().decode("ascii", "replace"), "token-file"
-    if token is None:
-        return None
-    # A header carries visible ASCII; a client could not send any other token.
-    if not TOKEN.fullmatch(token.strip()):
-        raise InputError(source, "something else", "one line of visible ASCII characters")
-    return token.strip()
-
-
-def listen(host: str, port: int) -> socket.socket:
-    """Open a socket that listens."""
+@contextmanager
+def listen(given: dict[str, Any]) -> Iterator[socket.socket]:
+    """Open the socket that the options name, which listens."""
+    path = given["unix_socket"]
+    if path is not None:
+        with listen_at(path) as listener:
+            yield listener
+        return
+    host = given["host"]
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    return socket.create_server((host, port), family=family)
+    with socket.create_server((host, given["port"]), family=family) as listener:
+        yield listener
+
+
+@contextmanager
+def listen_at(path: Path) -> Iterator[socket.socket]:
+    """Listen on a Unix socket of this user alone; one that an ended server left is replaced.
+
+    Raises:
+        InputError: The path is too long, is no socket, or is somebody else's that listens.
+    """
+    if path.exists() and not stat.S_ISSOCK(path.stat().st_mode):
+        raise InputError("unix-socket", str(path), "a path where nothing is")
+    with socket.socket(socket.AF_UNIX) as listener:
+        try:
+            if _answers(path):
+                raise InputError("unix-socket", str(path), "a socket on which nobody listens")
+            path.unlink(missing_ok=True)
+            before = os.umask(0o177)
+            try:
+                listener.bind(str(path))
+            finally:
+                os.umask(before)
+        except OSError as error:
+            if "too long" in str(error):
+                raise InputError("unix-socket", str(path), "a shorter path") from None
+            raise
+        listener.listen()
+        try:
+            yield listener
+        finally:
+            path.unlink(missing_ok=True)
+
+
+def _answers(path: Path) -> bool:
+    with socket.socket(socket.AF_UNIX) as other:
+        try:
+            other.connect(str(path))
+        except (ConnectionRefusedError, FileNotFoundError):
+            return False
+    return True

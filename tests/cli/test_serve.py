@@ -6,6 +6,14 @@ import pytest
 
 pytest.importorskip("fastapi")
 
+COMMON = {"max_batch": 2, "max_queue": 4, "max_queue_cost": 100, "threads": 1}
+
+
+def read(typed, written=()):
+    from adagen_rt.cli.support.serve_engines import read_engines
+
+    return read_engines(typed, written, COMMON)
+
 
 @pytest.mark.parametrize(
     ("options", "told"),
@@ -33,10 +41,7 @@ def test_the_same_engine_twice(refuse, tiny_engine):
 
 
 def test_engines_take_the_names_that_they_are_given(tiny_engine):
-    from adagen_rt.cli.serve import make_loaders, open_named
-
-    opened = [open_named(str(tiny_engine)), open_named(f"other={tiny_engine}")]
-    assert list(make_loaders(opened, 1, {})) == ["tiny", "other"]
+    assert list(read([str(tiny_engine), f"other={tiny_engine}"])) == ["tiny", "other"]
 
 
 @pytest.mark.parametrize("name", ["", "a b", "../evil", "a" * 101])
@@ -45,11 +50,9 @@ def test_names_that_no_engine_can_have(refuse, tiny_engine, name):
 
 
 def test_a_folder_with_an_equals_sign(tiny_engine, tmp_path):
-    from adagen_rt.cli.serve import open_named
-
     folder = tmp_path / "a=b"
     folder.symlink_to(tiny_engine)
-    assert open_named(str(folder)).manifest.name == "tiny"
+    assert list(read([str(folder)])) == ["tiny"]
 
 
 @pytest.mark.parametrize("content", ["", " \n", "two words", "tab\there", "café"])

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -13,21 +14,36 @@ from adagen_rt.cli.support.formats import NamedPath
 from adagen_rt.errors import InputError, MissingExtraError
 
 Command = TypeVar("Command", bound=Callable[..., Any])
+#: Where a context keeps what a file has besides options.
+APART = "adagen_rt.config"
 
 
-def config_option(command: Command) -> Command:
-    """Give a command ``--config``, whose file has its other options."""
+def config_option(command: Command, apart: Sequence[str] = ()) -> Command:
+    """Give a command ``--config``, whose file has its other options.
+
+    Args:
+        command: The command.
+        apart: What the file may have besides options; `given_apart` returns it.
+    """
     return click.option(
         "--config",
         type=NamedPath(),
         is_eager=True,
         expose_value=False,
-        callback=_apply,
+        callback=partial(_apply, tuple(apart)),
         help="YAML or JSON file of options by their names; the command line wins.",
     )(command)
 
 
-def _apply(context: click.Context, parameter: click.Parameter, path: Path | None) -> None:
+def given_apart(context: click.Context) -> dict[str, Any]:
+    """Return what the file of ``--config`` has besides options."""
+    found: dict[str, Any] = context.meta.get(APART, {})
+    return found
+
+
+def _apply(
+    apart: tuple[str, ...], context: click.Context, parameter: click.Parameter, path: Path | None
+) -> None:
     """Take what the file says as the defaults of the other options."""
     if path is None:
         return
@@ -37,11 +53,14 @@ def _apply(context: click.Context, parameter: click.Parameter, path: Path | None
         for option in other.opts
         if option.startswith("--") and other is not parameter
     }
+    content = _read(path)
+    context.meta[APART] = {name: content.pop(name) for name in apart if name in content}
     defaults = {}
-    for key, value in _read(path).items():
+    for key, value in content.items():
         other = options.get(str(key).replace("_", "-"))
         if other is None:
-            raise InputError("config", key, f"options of {context.info_name}: {', '.join(options)}")
+            known = ", ".join((*apart, *options))
+            raise InputError("config", key, f"options of {context.info_name}: {known}")
         defaults[str(other.name)] = _value(str(key), value, other)
     context.default_map = defaults
 

@@ -8,6 +8,7 @@ from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.exceptions import HTTPException
+from starlette.middleware.gzip import GZipMiddleware
 
 from adagen_rt.errors import AdagenError
 from adagen_rt.serving.http.auth import BearerToken
@@ -22,12 +23,20 @@ from adagen_rt.serving.http.metrics import Metrics
 from adagen_rt.serving.http.openai import openai_router
 from adagen_rt.serving.http.page import page_router
 from adagen_rt.serving.http.paths import own_path
+from adagen_rt.serving.http.repository import Repository
+from adagen_rt.serving.http.repository_routes import repository_router
 from adagen_rt.serving.http.settings import Settings
 from adagen_rt.serving.http.telemetry import Telemetry
 
+#: Smallest answer that is compressed for whom accepts that.
+COMPRESSED_BYTES = 1024
+
 
 def create_app(
-    fleet: Fleet, settings: Settings | None = None, metrics: Metrics | None = None
+    fleet: Fleet,
+    settings: Settings | None = None,
+    metrics: Metrics | None = None,
+    repository: Repository | None = None,
 ) -> FastAPI:
     """Make an application that serves ``fleet``, to be run by uvicorn or mounted in another.
 
@@ -36,6 +45,7 @@ def create_app(
         settings: Limits and token.
         metrics: Metrics to count in; None makes new ones. An engine that is added to the fleet
             later has to be passed to ``metrics.watch``.
+        repository: Loads engines for whom ``settings.model_control`` lets ask for it.
     """
     settings = settings or Settings()
     if metrics is None:
@@ -52,14 +62,16 @@ def create_app(
     )
     app.include_router(page_router())
     app.include_router(kserve_router(fleet, settings))
+    app.include_router(repository_router(fleet, settings, repository))
     app.include_router(openai_router(fleet, settings))
     app.include_router(events_router(fleet, settings))
     _add_metrics(app, metrics)
     for kind in (AdagenError, HTTPError, HTTPException, RequestValidationError):
         app.add_exception_handler(kind, _answer)
     # The middleware added last is the outermost.
+    app.add_middleware(GZipMiddleware, minimum_size=COMPRESSED_BYTES, compresslevel=1)
     app.add_middleware(BodyLimit, settings=settings)
-    app.add_middleware(BearerToken, token=settings.token)
+    app.add_middleware(BearerToken, tokens=settings.accepted)
     app.add_middleware(Browsers, allowed=settings.allowed_hosts)
     app.add_middleware(Heads)
     app.add_middleware(Telemetry, metrics=metrics)

@@ -1,29 +1,31 @@
-"""An optional bearer token."""
+"""Optional bearer tokens."""
 
 from __future__ import annotations
-
-import hmac
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from adagen_rt.serving.http.faults import Fault, respond
 from adagen_rt.serving.http.paths import PROBES, own_path
+from adagen_rt.serving.http.telemetry import tell
+from adagen_rt.serving.http.tokens import Tokens
 
 #: Paths that need no token, for probes and the page; none of them runs or describes an engine.
 OPEN_PATHS = ("/", *PROBES)
+#: Where a request's scope has its token.
+TOKEN = "adagen.token"
 
 
 class BearerToken:
-    """Refuses requests without the token.
+    """Refuses requests without a token.
 
     Args:
         app: The next application.
-        token: The token; None lets every request through.
+        tokens: The tokens; none lets every request through.
     """
 
-    def __init__(self, app: ASGIApp, token: str | None) -> None:
+    def __init__(self, app: ASGIApp, tokens: Tokens) -> None:
         self._app = app
-        self._expected = None if token is None else f"bearer {token}".encode()
+        self._tokens = tokens
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on, or refuse it."""
@@ -36,8 +38,10 @@ class BearerToken:
         await response(scope, receive, send)
 
     def _admits(self, scope: Scope) -> bool:
-        if self._expected is None:
+        if not self._tokens:
             return True
-        scheme, _, token = dict(scope["headers"]).get(b"authorization", b"").partition(b" ")
-        given = scheme.lower() + b" " + token.strip()
-        return hmac.compare_digest(given, self._expected)
+        token = self._tokens.find(dict(scope["headers"]).get(b"authorization", b""))
+        scope[TOKEN] = token
+        if token is not None and token.name is not None:
+            tell(scope, {"owner": token.name})
+        return token is not None

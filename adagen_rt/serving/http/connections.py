@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
@@ -50,6 +50,31 @@ class ConnectionLimits:
     write_seconds: float = 20.0
 
 
+class Guest(Protocol):
+    """A connection, as a door sees it.
+
+    Attributes:
+        address: Address of the client.
+        since: Time at which it began to wait for a request.
+        transport: Its transport.
+    """
+
+    address: str
+    since: float
+    transport: asyncio.Transport
+
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop:
+        """The event loop."""
+
+    @property
+    def waiting(self) -> bool:
+        """Whether it has no request that is not answered."""
+
+    def overdue(self, now: float, head_seconds: float, limits: ConnectionLimits) -> bool:
+        """Tell whether it keeps the server waiting for too long."""
+
+
 class Door:
     """The connections there are; who comes beyond the limit takes the place of an idle one.
 
@@ -59,14 +84,14 @@ class Door:
 
     def __init__(self, limits: ConnectionLimits) -> None:
         self.limits = limits
-        self._crowds: dict[str, set[Connection]] = {}
+        self._crowds: dict[str, set[Guest]] = {}
         # In the order in which they came.
-        self._reserve: dict[Connection, None] = {}
+        self._reserve: dict[Guest, None] = {}
         self._count = 0
         self._crowded = Repeated(logging.getLogger(LOGGER), "too many connections")
         self._look: asyncio.TimerHandle | None = None
 
-    def enter(self, connection: Connection) -> bool:
+    def enter(self, connection: Guest) -> bool:
         """Note a connection; tell whether there is room for it."""
         crowd = self._crowds.setdefault(connection.address, set())
         if len(crowd) >= self.limits.per_address:
@@ -83,7 +108,7 @@ class Door:
         self._keep_looking(connection.loop)
         return admitted
 
-    def leave(self, connection: Connection) -> None:
+    def leave(self, connection: Guest) -> None:
         """Forget a connection."""
         self._reserve.pop(connection, None)
         crowd = self._crowds.get(connection.address, set())
@@ -93,19 +118,19 @@ class Door:
         if not crowd:
             self._crowds.pop(connection.address, None)
 
-    def _evict(self, crowd: set[Connection]) -> None:
+    def _evict(self, crowd: set[Guest]) -> None:
         """Close the connection that has waited longest without a request, if there is one."""
         idle = [connection for connection in crowd if connection.waiting]
         if idle:
             self._drop(min(idle, key=lambda connection: connection.since))
 
-    def _squeeze(self, connection: Connection) -> None:
+    def _squeeze(self, connection: Guest) -> None:
         """Add to the reserve, in which the last to come push out the first."""
         self._reserve[connection] = None
         if len(self._reserve) > RESERVE:
             self._drop(next(iter(self._reserve)))
 
-    def _drop(self, connection: Connection) -> None:
+    def _drop(self, connection: Guest) -> None:
         self.leave(connection)  # its transport tells of the end only later
         connection.transport.abort()
 
@@ -161,8 +186,9 @@ class Connection(H11Protocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Come in, or into the reserve."""
         super().connection_made(transport)
-        # The size of one read of asyncio's transport.
-        transport.max_size = READ_BYTES  # type: ignore[attr-defined]
+        # The size of one read of asyncio's transport, or of what decrypts for it.
+        reader: Any = getattr(transport, "_ssl_protocol", transport)
+        reader.max_size = READ_BYTES
         self.address = client_of(self.client[0] if self.client else None)
         if not self._door.enter(self):
             self.app = only_probes(self.app)

@@ -31,6 +31,7 @@ from adagen_rt.serving.http.telemetry import LOGGER, note
 from adagen_rt.serving.http.work import (
     ImageOrder,
     caller_of,
+    cost_limit,
     deadline,
     disconnected,
     in_time,
@@ -66,10 +67,11 @@ def events_router(fleet: Fleet, settings: Settings) -> APIRouter:
         note(request, engine.name, 1)
         params = body.params()
         seconds, caller = deadline(request, settings), caller_of(request)
-        order = ImageOrder([body.label], [body.seed], params, seconds, caller)
+        limit = cost_limit(request, settings)
+        order = ImageOrder([body.label], [body.seed], params, seconds, caller, limit)
         feed = Feed()
         with renamed(seeds="seed"):
-            (job,) = submit(engine, order, settings, feed.put, body.every)
+            (job,) = submit(engine, order, feed.put, body.every)
         steps = params.steps or engine.manifest.schedule.steps
         return EventStream(_stream(request, engine, job, feed, steps, seconds), job)
 

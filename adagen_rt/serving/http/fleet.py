@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterable
 
 from adagen_rt.errors import InputError, StoppedError
@@ -22,7 +23,10 @@ class Fleet:
             if name in self._engines:
                 raise InputError("engine", name, "engines of different names")
             self._engines[name] = None
-        self._draining = False
+        self._unloaded = set[str]()
+        # Engines that finish their work after another has taken their place.
+        self._leaving = set[BatchEngine]()
+        self._withdrawn = self._draining = False
 
     @classmethod
     def of(cls, *engines: BatchEngine) -> Fleet:
@@ -33,8 +37,31 @@ class Fleet:
         return fleet
 
     def add(self, engine: BatchEngine) -> None:
-        """Add a warm engine."""
-        self._engines[engine.name] = engine
+        """Add a warm engine; one of its name finishes its work and is closed.
+
+        Where requests are answered already, this is called on their event loop: a request finds
+        its engine and asks it in one turn of the loop.
+        """
+        before, self._engines[engine.name] = self._engines[engine.name], engine
+        self._unloaded.discard(engine.name)
+        self._retire(before)
+
+    def remove(self, name: str) -> None:
+        """Let an engine finish its work and close it; called on the event loop."""
+        before, self._engines[name] = self._engines[name], None
+        self._unloaded.add(name)
+        self._retire(before)
+
+    def _retire(self, engine: BatchEngine | None) -> None:
+        if engine is None:
+            return
+        self._leaving.add(engine)
+
+        def leave() -> None:
+            engine.close(drain=True)
+            self._leaving.discard(engine)
+
+        threading.Thread(target=leave, name=f"retire-{engine.name}", daemon=True).start()
 
     @property
     def engines(self) -> list[BatchEngine]:
@@ -42,10 +69,24 @@ class Fleet:
         return [engine for engine in self._engines.values() if engine is not None]
 
     @property
+    def loaded(self) -> list[str]:
+        """Names of the engines that are warm."""
+        return [name for name, engine in self._engines.items() if engine is not None]
+
+    @property
+    def states(self) -> dict[str, str]:
+        """Why each engine takes no requests, by name; nothing for one that does."""
+        told = {}
+        for name, engine in self._engines.items():
+            missing = "unloaded" if name in self._unloaded else "warming up"
+            told[name] = missing if engine is None else "" if engine.alive else "makes no steps"
+        return told
+
+    @property
     def ready(self) -> bool:
-        """Whether every engine is warm and requests are admitted."""
+        """Whether every engine that was not unloaded is warm, and requests are admitted."""
         alive = [engine for engine in self.engines if engine.alive]
-        return not self._draining and len(alive) == len(self._engines)
+        return not self._withdrawn and len(alive) == len(self._engines) - len(self._unloaded)
 
     @property
     def stalled(self) -> float:
@@ -60,7 +101,7 @@ class Fleet:
     @property
     def idle(self) -> bool:
         """Whether nothing is queued or running."""
-        snapshots = [engine.stats() for engine in self.engines]
+        snapshots = [engine.stats() for engine in self._all]
         return not any(stats.queued or stats.running for stats in snapshots)
 
     def get(self, name: str | None) -> BatchEngine:
@@ -81,23 +122,34 @@ class Fleet:
         if self._draining:
             raise StoppedError("the server is shutting down")
         engine = self._engines[name]
+        if name in self._unloaded:
+            message = f"model: {name} is not loaded"
+            raise HTTPError(Fault(404, message, "model_not_found", "model"))
         if engine is None:
             message = f"model: {name} is warming up"
             raise HTTPError(Fault(503, message, "warming_up", "model", retry_after=1))
         return engine
 
+    def withdraw(self) -> None:
+        """Be not ready any more, though requests are still admitted."""
+        self._withdrawn = True
+
     def drain(self) -> None:
         """Admit no more requests; queued and running jobs go on."""
-        self._draining = True
+        self._withdrawn = self._draining = True
 
     def cancel(self) -> None:
         """Cancel all that is queued or running."""
-        self._draining = True
-        for engine in self.engines:
+        self.drain()
+        for engine in self._all:
             engine.cancel()
 
     def close(self, drain: bool) -> None:
         """Stop every engine: with ``drain`` after its work is done, else before the next step."""
-        self._draining = True
-        for engine in self.engines:
+        self.drain()
+        for engine in self._all:
             engine.close(drain=drain)
+
+    @property
+    def _all(self) -> list[BatchEngine]:
+        return [*self.engines, *list(self._leaving)]

@@ -9,6 +9,7 @@ from typing import Any
 import anyio
 import numpy as np
 from fastapi import APIRouter, Request, Response
+from pydantic import BaseModel
 
 from adagen_rt.errors import InputError
 from adagen_rt.serving import BatchEngine, Image
@@ -23,7 +24,14 @@ from adagen_rt.serving.http.tensors import (
     parse_request,
     read_inputs,
 )
-from adagen_rt.serving.http.work import ImageOrder, caller_of, deadline, make_images, most_images
+from adagen_rt.serving.http.work import (
+    ImageOrder,
+    caller_of,
+    cost_limit,
+    deadline,
+    make_images,
+    most_images,
+)
 
 HEADER_LENGTH = "Inference-Header-Content-Length"
 MODEL_VERSION = "1"
@@ -84,7 +92,8 @@ def _add_models(router: APIRouter, fleet: Fleet, settings: Settings) -> None:
 
 
 def _add_inference(router: APIRouter, fleet: Fleet, settings: Settings) -> None:
-    body = {"requestBody": {"content": _content(), "required": True}}
+    content = {**json_content(InferRequest), "application/octet-stream": {}}
+    body = {"requestBody": {"content": content, "required": True}}
 
     @router.post("/models/{name}/infer", openapi_extra=body)
     async def infer(name: str, request: Request) -> Response:
@@ -104,7 +113,7 @@ async def _infer(engine: BatchEngine, request: Request, settings: Settings) -> R
     order = _order(engine, asked, binary, settings, request)
     note(request, engine.name, len(order.given))
     with renamed(label="inputs.label", seeds="inputs.seed"):
-        images = await make_images(request, engine, order, settings)
+        images = await make_images(request, engine, order)
     head = {"model_name": engine.name, "model_version": MODEL_VERSION}
     if asked.id is not None:
         head["id"] = asked.id
@@ -130,11 +139,11 @@ def _ready(engine: BatchEngine, settings: Settings) -> dict[str, Any]:
     return {"name": engine.name, "ready": True}
 
 
-def _content() -> dict[str, Any]:
-    schema = InferRequest.model_json_schema()
-    definitions = schema.pop("$defs")
-    text = _inline(schema, definitions)
-    return {"application/json": {"schema": text}, "application/octet-stream": {}}
+def json_content(model: type[BaseModel]) -> dict[str, Any]:
+    """Describe a body that a route parses by itself."""
+    schema = model.model_json_schema()
+    definitions = schema.pop("$defs", {})
+    return {"application/json": {"schema": _inline(schema, definitions)}}
 
 
 def _inline(node: Any, definitions: dict[str, Any]) -> Any:
@@ -171,6 +180,7 @@ def _order(
         asked.parameters.params(),
         deadline(request, settings, seconds),
         caller_of(request, asked.parameters.priority),
+        cost_limit(request, settings),
     )
 
 

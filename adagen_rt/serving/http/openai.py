@@ -24,6 +24,7 @@ from adagen_rt.serving.http.work import (
     ImageOrder,
     caller_of,
     check_images,
+    cost_limit,
     count_up,
     deadline,
     make_images,
@@ -90,9 +91,10 @@ async def _images(
         params=body.params(),
         timeout=deadline(request, settings),
         caller=caller_of(request),
+        cost_limit=cost_limit(request, settings),
     )
     with renamed(label="prompt", seeds="seed"):
-        return await make_images(request, engine, order, settings)
+        return await make_images(request, engine, order)
 
 
 def check_size(size: str | None, engine: BatchEngine) -> None:

@@ -4,85 +4,97 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import os
 import signal
 import socket
 import threading
-from collections.abc import Callable, Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import partial
 from types import FrameType
-from typing import Any
+from typing import Any, Protocol
 
 import uvicorn
+from starlette.types import ASGIApp
 
-from adagen_rt.serving import BatchEngine
+from adagen_rt.errors import AdagenError
 from adagen_rt.serving.http.app import create_app
-from adagen_rt.serving.http.connections import Connection, ConnectionLimits, Door
+from adagen_rt.serving.http.connections import ConnectionLimits
 from adagen_rt.serving.http.files_limit import fitted
 from adagen_rt.serving.http.fleet import Fleet
+from adagen_rt.serving.http.listening import make_config, url_of
 from adagen_rt.serving.http.logs import Repeated
 from adagen_rt.serving.http.metrics import Metrics
+from adagen_rt.serving.http.repository import Repository, Source
 from adagen_rt.serving.http.settings import Settings
 from adagen_rt.serving.http.telemetry import LOGGER
+from adagen_rt.serving.http.tls import Certificate
 
-Loader = Callable[[], BatchEngine]
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
-#: Connections that the system keeps until they are accepted.
-BACKLOG = 512
-#: Seconds that finished responses have to reach slow clients after all engines' work.
-FAREWELL_SECONDS = 10
+#: Asks for what has changed; Windows has no such signal.
+HANG_UP: int | None = getattr(signal, "SIGHUP", None)
 #: Seconds from a second signal to the end of the process, even with running work.
 LAST_SECONDS = 2.0
 #: Exit status after a second signal: work was dropped.
 DROPPED = 1
 
 
+class Companion(Protocol):
+    """What answers beside HTTP, on the same event loop."""
+
+    async def start(self, app: ASGIApp) -> dict[str, Any]:
+        """Begin to answer with what the application does; return facts for the log."""
+
+    async def stop(self) -> None:
+        """End, when open calls have had their answers."""
+
+
 class Server(uvicorn.Server):
     """Serves engines until it is told to stop.
 
-    The first SIGTERM or SIGINT makes the server not ready and refuses new work, and ends the
-    process when the work under way is done. A second one ends it at once.
+    The first SIGTERM or SIGINT makes the server not ready, after a delay refuses new work, and ends
+    the process when the work under way is done. A second one ends it at once. SIGHUP loads engines
+    and files anew that have changed.
 
     Args:
-        loaders: Functions that load and warm up each engine, by name.
-        settings: Limits and token.
+        sources: Where each engine comes from, by name.
+        settings: Limits and tokens.
         limits: Limits of connections.
+        certificate: Certificate of TLS; None speaks plain HTTP.
+        drain_delay: Seconds from the first signal until new work is refused, for balancers that
+            have to notice.
+        reloads: What else is called on SIGHUP; an error is logged.
+        companions: What answers beside HTTP.
     """
 
     def __init__(
         self,
-        loaders: Mapping[str, Loader],
+        sources: Mapping[str, Source],
         settings: Settings,
         limits: ConnectionLimits | None = None,
+        certificate: Certificate | None = None,
+        drain_delay: float = 0.0,
+        reloads: Sequence[Callable[[], object]] = (),
+        companions: Sequence[Companion] = (),
     ) -> None:
         limits = fitted(limits or ConnectionLimits())
-        self.fleet = Fleet(loaders)
+        self.fleet = Fleet(sources)
         self.failure: BaseException | None = None
         self.dropped = False
-        self._metrics = Metrics()
-        self._loaders = loaders
+        metrics = Metrics()
+        self._repository = Repository(sources, self.fleet, metrics)
         self._loader = threading.Thread(target=self._load, name="load", daemon=True)
         self._log = logging.getLogger(LOGGER)
         self._refused = Repeated(self._log, "the system accepts no connection")
-        self._draining = self._announced = False
-        config = uvicorn.Config(
-            create_app(self.fleet, settings, self._metrics),
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            proxy_headers=False,
-            # Only uvicorn's h11 parser bounds the head of a request.
-            http=partial(Connection, Door(limits)),  # type: ignore[arg-type]
-            # Of uvloop, reads could not be made small.
-            loop="asyncio",
-            timeout_keep_alive=limits.keep_alive_seconds,  # type: ignore[arg-type]
-            backlog=BACKLOG,
-            ws="none",
-            lifespan="off",
-            timeout_graceful_shutdown=FAREWELL_SECONDS,
-        )
-        super().__init__(config)
+        self._certificate = certificate
+        self._drain_delay, self._drain_at = drain_delay, math.inf
+        self._draining = self._announced = self._hung_up = False
+        self._reloads = [*reloads, *([certificate.reload] if certificate else [])]
+        self._reload: asyncio.Task[None] | None = None
+        self._companions = companions
+        self._app = create_app(self.fleet, settings, metrics, self._repository)
+        super().__init__(make_config(self._app, limits, certificate))
 
     def serve_on(self, listener: socket.socket) -> int:
         """Answer on ``listener`` until told to stop; return the exit status.
@@ -92,9 +104,8 @@ class Server(uvicorn.Server):
         """
         # Before the first line of the log, after which somebody may end the process.
         with self.capture_signals():
-            host, port = listener.getsockname()[:2]
-            place = f"[{host}]" if ":" in host else host
-            self._log.info("listening", extra={"fields": {"url": f"http://{place}:{port}"}})
+            where = {"url": url_of(listener, self._certificate is not None)}
+            self._log.info("listening", extra={"fields": where})
             # A large engine takes minutes to load, during which the process must be able to end.
             self._loader.start()
             self.run(sockets=[listener])
@@ -107,27 +118,25 @@ class Server(uvicorn.Server):
     @property
     def loading(self) -> bool:
         """Whether an engine is still being loaded, which nothing can interrupt."""
-        return self._loader.is_alive()
+        return self._loader.is_alive() or self._repository.loading
 
     def _load(self) -> None:
         try:
-            for name, load in self._loaders.items():
-                if self.fleet.draining:
-                    return
-                engine = load()
-                self._metrics.watch(engine)
-                self.fleet.add(engine)
-                self._log.info("warm", extra={"fields": {"model": name}})
+            self._repository.load_all()
         except BaseException as error:
             self.failure = error
             self.should_exit = True
             return
-        self._log.info("ready", extra={"fields": {"models": list(self._loaders)}})
+        if not self.fleet.draining:
+            self._log.info("ready", extra={"fields": {"models": self.fleet.loaded}})
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start, with one line a second in the log however often the system refuses a file."""
         asyncio.get_running_loop().set_exception_handler(self._note)
         await super().startup(sockets)
+        for companion in self._companions:
+            facts = await companion.start(self._app)
+            self._log.info("listening", extra={"fields": facts})
 
     def _note(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         error = context.get("exception")
@@ -138,20 +147,41 @@ class Server(uvicorn.Server):
 
     async def on_tick(self, counter: int) -> bool:
         """Tell whether to end; uvicorn calls this ten times a second."""
+        if self._hung_up and (self._reload is None or self._reload.done()):
+            self._hung_up = False
+            self._reload = asyncio.create_task(self._load_anew())
         if self._draining:
             if not self._announced:
                 # Not in the signal's handler, which may have interrupted another line.
                 self._announced = True
-                self._log.info("draining")
-            if self.fleet.idle:
+                self._log.info("draining", extra={"fields": {"delay": self._drain_delay}})
+            if time.monotonic() >= self._drain_at:
+                self.fleet.drain()
+            if self.fleet.draining and self.fleet.idle:
                 self.should_exit = True
         return await super().on_tick(counter)
+
+    async def _load_anew(self) -> None:
+        """Load what has changed; what is wrong leaves what is there."""
+        self._log.info("reloading")
+        for reload in self._reloads:
+            try:
+                reload()
+            except (AdagenError, OSError) as error:
+                told = {"fields": {"reason": str(error)}}
+                self._log.error("cannot be loaded; what was there stays", extra=told)
+        await self._repository.reload()
+        self._log.info("reloaded")
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """End; work that is dropped has its answers, in the shape of its API, before that."""
         if self.dropped:
             self.fleet.cancel()
-        await super().shutdown(sockets)
+        if self._reload is not None:
+            self._reload.cancel()
+        await asyncio.gather(
+            *(companion.stop() for companion in self._companions), super().shutdown(sockets)
+        )
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -159,7 +189,10 @@ class Server(uvicorn.Server):
         if threading.current_thread() is not threading.main_thread():
             yield
             return
-        before = {number: signal.signal(number, self.handle_exit) for number in SIGNALS}
+        handlers: dict[int, Any] = dict.fromkeys(SIGNALS, self.handle_exit)
+        if HANG_UP is not None:
+            handlers[HANG_UP] = self.handle_hang_up
+        before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
         try:
             yield
         finally:
@@ -169,11 +202,19 @@ class Server(uvicorn.Server):
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Drain at the first signal, and drop the remaining work at the second."""
         first, self._draining = not self._draining, True
-        self.fleet.drain()
         if first:
+            self._drain_at = time.monotonic() + self._drain_delay
+            self.fleet.withdraw()
+            if not self._drain_delay:
+                self.fleet.drain()
             return
+        self.fleet.drain()
         self.dropped = True
         self.should_exit = self.force_exit = True
         last = threading.Timer(LAST_SECONDS, os._exit, (DROPPED,))
         last.daemon = True
         last.start()
+
+    def handle_hang_up(self, sig: int, frame: FrameType | None) -> None:
+        """Load anew what has changed, at the next turn of the loop."""
+        self._hung_up = True

@@ -27,15 +27,18 @@ REQUEST_ID = "X-Request-Id"
 ACCEPTED_ID = re.compile(r"[A-Za-z0-9._:/+=-]{1,128}")
 #: Paths without a line in the log, because they are polled every few seconds.
 QUIET_PATHS = (*PROBES, "/metrics")
+#: Characters of a path that the log keeps.
+MAX_PATH = 200
 LOGGER = "adagen_rt.serving"
 
 
 def note(request: Request, model: str, images: int) -> None:
-    """Add the model and the number of images to the request's log line and span."""
-    _tell(request.scope, {"model": model, "images": images})
+    """Tell the model and the number of images of a request."""
+    tell(request.scope, {"model": model, "images": images})
 
 
-def _tell(scope: Scope, facts: dict[str, Any]) -> None:
+def tell(scope: Scope, facts: dict[str, Any]) -> None:
+    """Add facts to the request's log line and span."""
     scope["adagen"] |= facts
     for name, value in facts.items():
         scope["adagen.span"].set_attribute(f"adagen.{name}", value)
@@ -63,7 +66,7 @@ class Telemetry:
         number, seen = _request_id(scope), dict[str, int]()
         # Inside the handlers, the current span is a child of this one.
         scope["adagen"], scope["adagen.span"] = {}, trace.get_current_span()
-        _tell(scope, {"request_id": number})
+        tell(scope, {"request_id": number})
 
         async def watched(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -90,7 +93,15 @@ class Telemetry:
         self._metrics.answered(route, status, seconds)
         if own_path(scope) in QUIET_PATHS:
             return
-        fields = {"method": scope["method"], "route": route, "status": status}
+        client = scope.get("client")
+        fields = {
+            "method": scope["method"],
+            "route": route,
+            "path": own_path(scope)[:MAX_PATH],
+            "client": client[0] if client else None,
+            "scheme": scope.get("scheme"),
+            "status": status,
+        }
         told = {**scope["adagen"], **fields, "seconds": round(seconds, 6)}
         self._log.info("request", extra={"fields": told})
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import struct
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -35,6 +35,7 @@ MAX_DIGITS = 10
 MAX_TENSORS = 16
 
 
+Parsed = TypeVar("Parsed", bound=BaseModel)
 #: A number in a shape; a larger one could not be multiplied or told.
 Side = Annotated[int, Field(le=1 << 62)]
 
@@ -106,12 +107,24 @@ def parse_request(body: bytes, header_length: str | None) -> tuple[InferRequest,
             expected = f"a number of bytes up to {len(body)}"
             raise InputError("Inference-Header-Content-Length", header_length[:40], expected)
         length = int(header_length)
+    return parse_json(InferRequest, body[:length], "an inference request"), body[length:]
+
+
+def parse_json(model: type[Parsed], text: bytes, expected: str) -> Parsed:
+    """Parse a body that may come without a content type, as Triton's client sends it.
+
+    Args:
+        model: What it should be.
+        text: The JSON.
+        expected: The same in words.
+    """
     try:
-        return InferRequest.model_validate_json(body[:length]), body[length:]
+        return model.model_validate_json(text)
     except ValidationError as error:
         told = describe_faults(error, MAX_FAULTS)
-        message = f"body: got {told}, expected an inference request"
-        raise HTTPError(Fault(400, message, field="body")) from None
+        raise HTTPError(
+            Fault(400, f"body: got {told}, expected {expected}", field="body")
+        ) from None
 
 
 def read_inputs(request: InferRequest, binary: bytes, most: int) -> dict[str, list[Any]]:

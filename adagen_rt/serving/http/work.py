@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -16,9 +16,11 @@ from adagen_rt.sampling.params import SamplingParams
 from adagen_rt.sampling.request import SEED_LIMIT
 from adagen_rt.serving import BatchEngine, Caller, Image, Job, Progress
 from adagen_rt.serving.batching.caller import NORMAL
+from adagen_rt.serving.http.auth import TOKEN
 from adagen_rt.serving.http.clients import client_of
 from adagen_rt.serving.http.faults import Fault, HTTPError
 from adagen_rt.serving.http.settings import Settings
+from adagen_rt.serving.http.tokens import Token
 
 TIMEOUT_HEADER = "X-Request-Timeout"
 PRIORITY_HEADER = "X-Request-Priority"
@@ -38,6 +40,7 @@ class ImageOrder:
         params: Sampling parameters.
         timeout: Seconds until the images are given up.
         caller: Who asks.
+        cost_limit: Backbone rows that the images may cost.
     """
 
     given: Sequence[int | str]
@@ -45,6 +48,7 @@ class ImageOrder:
     params: SamplingParams
     timeout: float
     caller: Caller
+    cost_limit: int
 
 
 def caller_of(request: Request, priority: int | None = None) -> Caller:
@@ -61,18 +65,31 @@ def caller_of(request: Request, priority: int | None = None) -> Caller:
             raise HTTPError(Fault(400, message, field=PRIORITY_HEADER))
         priority = int(header)
     host = request.client.host if request.client else None
-    return Caller(client_of(host), uuid.uuid4().hex, priority or NORMAL)
+    name: Hashable = client_of(host)
+    level = priority or NORMAL
+    token: Token | None = request.scope.get(TOKEN)
+    if token is not None:
+        name = name if token.name is None else ("token", token.name)
+        level = max(level, token.priority)
+    return Caller(name, uuid.uuid4().hex, level)
 
 
-def check_cost(order: ImageOrder, engine: BatchEngine, settings: Settings) -> None:
+def cost_limit(request: Request, settings: Settings) -> int:
+    """Return the cost that a request may have: the server's limit, or less with its token."""
+    token: Token | None = request.scope.get(TOKEN)
+    own = None if token is None else token.cost
+    return settings.request_cost if own is None else min(own, settings.request_cost)
+
+
+def check_cost(order: ImageOrder, engine: BatchEngine) -> None:
     """Refuse a request that would keep the engine busy for too long."""
     params = order.params
     steps = params.steps or engine.manifest.schedule.steps
     cost = len(order.given) * params.best_of * params.refine * steps
-    if cost > settings.request_cost:
+    if cost > order.cost_limit:
         terms = f"{len(order.given)} images x best_of {params.best_of} x refine {params.refine}"
         got = f"{cost} backbone rows: {terms} x steps {steps}"
-        raise InputError("cost", got, f"at most {settings.request_cost} in one request")
+        raise InputError("cost", got, f"at most {order.cost_limit} in one request")
 
 
 def count_up(seed: int | None, count: int) -> list[int | None]:
@@ -113,12 +130,11 @@ def check_images(field: str, count: int, engine: BatchEngine, settings: Settings
 def submit(
     engine: BatchEngine,
     order: ImageOrder,
-    settings: Settings,
     watch: Watch | None = None,
     watch_every: int = 1,
 ) -> list[Job]:
     """Queue every image of an order, or none of them."""
-    check_cost(order, engine, settings)
+    check_cost(order, engine)
     jobs: list[Job] = []
     try:
         for one, seed in zip(order.given, order.seeds, strict=True):
@@ -145,11 +161,9 @@ def release(jobs: Sequence[Job]) -> None:
             job.cancel()
 
 
-async def make_images(
-    request: Request, engine: BatchEngine, order: ImageOrder, settings: Settings
-) -> list[Image]:
+async def make_images(request: Request, engine: BatchEngine, order: ImageOrder) -> list[Image]:
     """Make the images of an order; all are cancelled when one fails or the client leaves."""
-    jobs = submit(engine, order, settings)
+    jobs = submit(engine, order)
     made = asyncio.gather(*(asyncio.wrap_future(job.future) for job in jobs))
     everything = asyncio.ensure_future(in_time(made, order.timeout))
     gone = asyncio.create_task(disconnected(request))

@@ -94,7 +94,7 @@ def test_timeouts_that_are_none(service, value):
 
 @pytest.mark.parametrize(
     "path",
-    ["/v1/nothing", "/v2/repository/models/x/load", "/v2/models/..%2f..%2fetc%2fpasswd", "/.."],
+    ["/v1/nothing", "/v2/repository/x", "/v2/models/..%2f..%2fetc%2fpasswd", "/.."],
 )
 def test_unknown_paths(service, path):
     for method in ("GET", "POST"):

@@ -12,6 +12,7 @@ pytest.importorskip("fastapi")
 
 def test_an_engine_that_fails_to_load_ends_the_server():
     from adagen_rt.errors import EngineError
+    from adagen_rt.serving.http.repository import Source
     from adagen_rt.serving.http.server import Server
     from adagen_rt.serving.http.settings import Settings
 
@@ -21,7 +22,7 @@ def test_an_engine_that_fails_to_load_ends_the_server():
         raise EngineError("tiny: damaged")
 
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        server = Server({"tiny": load}, Settings())
+        server = Server({"tiny": Source(load)}, Settings())
         with pytest.raises(EngineError, match="damaged"):
             server.serve_on(listener)
     assert signal.getsignal(signal.SIGTERM) is before
@@ -29,6 +30,7 @@ def test_an_engine_that_fails_to_load_ends_the_server():
 
 def test_it_answers_while_engines_warm_up(judged_engine):
     from adagen_rt.serving import BatchEngine
+    from adagen_rt.serving.http.repository import Source
     from adagen_rt.serving.http.server import Server
     from adagen_rt.serving.http.settings import Settings
 
@@ -40,7 +42,7 @@ def test_it_answers_while_engines_warm_up(judged_engine):
 
     statuses = []
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        server = Server({"tiny": load}, Settings())
+        server = Server({"tiny": Source(load)}, Settings())
         thread = threading.Thread(target=lambda: statuses.append(server.serve_on(listener)))
         thread.start()
         port = listener.getsockname()[1]

@@ -5,15 +5,14 @@ import signal
 import socket
 import subprocess
 import threading
-import urllib.parse
 
 import pytest
 from http_server import ask, wait_until
 from process import start_python
+from server_process import COMMAND, Process
 
 pytest.importorskip("fastapi")
 
-COMMAND = "from adagen_rt.cli import main; main()"
 #: A server whose steps take as long as it is told.
 SLOW = """
 import socket, sys, time
@@ -22,6 +21,7 @@ from adagen_rt.pipeline.stepwise import StepwisePipeline
 from adagen_rt.ops.noise import Philox
 from adagen_rt.serving import BatchEngine
 from adagen_rt.serving.http.logs import log_json
+from adagen_rt.serving.http.repository import Source
 from adagen_rt.serving.http.server import Server
 from adagen_rt.serving.http.settings import Settings
 
@@ -31,49 +31,10 @@ def slow(seeds, steps):
 
 log_json()
 load = lambda: BatchEngine(StepwisePipeline(open_engine(sys.argv[1]), noise=slow), max_batch=1)
-server = Server({"tiny": load}, Settings())
+server = Server({"tiny": Source(load)}, Settings())
 sys.exit(server.serve_on(socket.create_server(("127.0.0.1", 0))))
 """
 GENERATE = "/v1/images/generations"
-
-
-class Process:
-    """A server process; kills what a test leaves."""
-
-    def __init__(self, code, *arguments):
-        pipe = subprocess.PIPE
-        self.process = start_python(code, *arguments, stderr=pipe, stdout=pipe, text=True)
-        self.lines = []
-        self._reader = threading.Thread(target=self._read)
-        self._reader.start()
-        wait_until(lambda: self.find("ready") or self.process.poll() is not None, 60)
-        assert self.find("ready"), self.lines
-        url = urllib.parse.urlparse(self.find("listening")["url"])
-        self.host, self.port = url.hostname, url.port
-
-    def _read(self):
-        for line in self.process.stderr:
-            self.lines.append(json.loads(line))
-
-    def find(self, message):
-        return next((line for line in list(self.lines) if line["message"] == message), None)
-
-    def stop(self, *signals):
-        for number in signals:
-            self.process.send_signal(number)
-        status = self.process.wait(20)
-        self._reader.join(20)
-        return status
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.process.kill()
-        self.process.wait()
-        self._reader.join(20)
-        self.process.stdout.close()
-        self.process.stderr.close()
 
 
 def later(server, body):
@@ -155,9 +116,9 @@ def test_a_second_signal_stops_at_once(judged_engine, signals):
 LOADING = """
 import time
 from adagen_rt import cli
-from adagen_rt.cli import serve
+from adagen_rt.cli.support.serve_engines import GivenEngine
 
-serve._warm = lambda *arguments: time.sleep(60)
+GivenEngine.load = lambda *arguments: time.sleep(60)
 cli.main()
 """
 

@@ -1,0 +1,136 @@
+"""The options of `adagen-rt serve`, a row each, and the check of those that are numbers."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import click
+
+from adagen_rt.cli.support.config import config_option
+from adagen_rt.cli.support.formats import NamedPath
+from adagen_rt.errors import InputError, as_integer
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+TOKEN_VARIABLE = "ADAGEN_TOKEN"
+#: Name of the engines in the file of ``--config``.
+ENGINES = "engines"
+
+
+@dataclass(frozen=True)
+class Number:
+    """An option that is a number.
+
+    Attributes:
+        name: Its name without dashes.
+        default: What holds without it; None where the text says what does.
+        low: Smallest value.
+        high: Largest value.
+        text: What it does.
+    """
+
+    name: str
+    default: int | float | None
+    low: int | float
+    high: int | float
+    text: str
+
+    def option(self) -> Callable[[Command], Command]:
+        """Make the option; its range is checked by `check_numbers`, which says it in one line."""
+        kind = float if isinstance(self.default, float) else int
+        shown = self.default is not None
+        return click.option(
+            f"--{self.name}", type=kind, default=self.default, show_default=shown, help=self.text
+        )
+
+    def check(self, value: int | float | None) -> None:
+        """Refuse a number that is out of range."""
+        if value is None:
+            return
+        if not isinstance(self.default, float):
+            as_integer(self.name, value, int(self.low), int(self.high))
+        elif not (math.isfinite(value) and self.low <= value <= self.high):
+            expected = "seconds above 0" if self.low else f"seconds from 0 to {self.high}"
+            raise InputError(self.name, value, expected)
+
+
+MANY, MOST_COST = 100_000, 1 << 40
+LEAST_SECONDS, FOREVER = 1e-6, float("inf")
+
+#: Every option that is a number, in the order of the help.
+NUMBERS = (
+    Number("port", 8000, 0, 65535, "0 takes a free one."),
+    Number("max-batch", 16, 1, 1024, "Images under way at once."),
+    Number("max-queue", 64, 1, MANY, "Images that may wait."),
+    Number(
+        "max-cost", 8192, 1, MOST_COST, "Cost of one request: images x best-of x refine x steps."
+    ),
+    Number("max-queue-cost", 32768, 1, MOST_COST, "Cost of all that may wait."),
+    Number("max-connections", 1000, 1, MANY, "Connections at once."),
+    Number(
+        "max-connections-per-address",
+        None,
+        1,
+        MANY,
+        "Connections from one address; default: half of all.",
+    ),
+    Number(
+        "timeout",
+        60.0,
+        LEAST_SECONDS,
+        FOREVER,
+        "Seconds until an image that is not done is given up.",
+    ),
+    Number(
+        "drain-delay",
+        0.0,
+        0,
+        3600,
+        "Seconds for which requests are still served after SIGTERM, while the server says that it "
+        "is not ready.",
+    ),
+)
+OTHERS = (
+    click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on."),
+    click.option(
+        "--unix-socket", type=NamedPath(), help="Listen on this socket instead of an address."
+    ),
+    click.option(
+        "--tls-certificate",
+        type=NamedPath(),
+        help="File of a PEM certificate and those that lead to its authority; speak TLS.",
+    ),
+    click.option(
+        "--tls-key", type=NamedPath(), help="File of its key; default: the certificate's file."
+    ),
+    click.option(
+        "--allowed-host",
+        "allowed_hosts",
+        multiple=True,
+        help="A name by which requests may call this server, besides localhost and addresses; "
+        "may be repeated; * allows any.",
+    ),
+    click.option(
+        "--token-file",
+        type=NamedPath(),
+        help=f"File with a bearer token that requests must carry; or set {TOKEN_VARIABLE}.",
+    ),
+    click.option("--model-control", is_flag=True, help="Let clients load and unload the engines."),
+    click.option("--threads", type=int, help="CPU threads; default: all that are available."),
+)
+
+
+def serve_options(command: Command) -> Command:
+    """Give a command these options, and ``--config``, whose file may name engines too."""
+    numbers = [number.option() for number in NUMBERS]
+    for option in reversed((*OTHERS[:1], *numbers, *OTHERS[1:])):
+        command = option(command)
+    return config_option(command, apart=(ENGINES,))
+
+
+def check_numbers(given: Mapping[str, Any]) -> None:
+    """Refuse numbers that are out of their range."""
+    for number in NUMBERS:
+        number.check(given.get(number.name.replace("-", "_")))
