@@ -11,9 +11,10 @@ import numpy as np
 
 from adagen_rt.cuda import Driver, Launch
 from adagen_rt.engine.schedule import ActionSpec, Constant
-from adagen_rt.families.diffusion.rule import TIME_MARGIN
 from adagen_rt.families.diffusion.solvers import SOLVERS, Solver
+from adagen_rt.families.diffusion.spec import TIME_MARGIN
 from adagen_rt.ops import Philox, launches, reference, structs
+from adagen_rt.ops.solver import GUIDED_CHANNELS, PROCESSES, Kind
 
 #: Batch, tokens, vocabulary: odd sizes, and the published ones.
 SHAPES = ((3, 5, 3), (2, 7, 1001), (2, 64, 1024), (4, 16, 4096))
@@ -158,22 +159,25 @@ def remask(board: Board) -> float:
     return float((board.get(masked, (2, *shape), np.int64) != wanted).sum() + left.sum())
 
 
-def solver_update(board: Board, solver: Solver, process: str, dtype: str) -> float:
+def solver_update(board: Board, solver: Solver, process: Kind, dtype: str) -> float:
     """Largest difference of the next latents, relative to their largest."""
     rng, shape = np.random.default_rng(4), (4, 4, 32, 32)
     x, anchor, data = (rng.normal(size=shape).astype(np.float32) for _ in range(3))
     pair = [stored(rng.normal(size=shape).astype(np.float32), dtype) for _ in range(2)]
-    guidance, phase = np.array([0, 1, 4, 10], np.float32), np.arange(4) % solver.evaluations
+    guidance = np.array([0, 1, 4, 10], np.float32)
+    phase = np.arange(4) % (solver.evaluations + solver.multistep)
     times = np.array([[0.02, 0.5, 0.99], [0.3, 0.31, 0.32]] * 2, np.float32)
     times = times if process == "linear" else times[:, ::-1].copy()
     arrays = (x, anchor, data, pair[0][0], pair[1][0], guidance, times, phase)
     put = [board.put(array) for array in arrays]
-    codes = (structs.PROCESSES[process], solver.code, structs.DTYPES[dtype])
+    law, guided = PROCESSES[process], GUIDED_CHANNELS
+    codes = (structs.PROCESSES[process], solver.code, structs.DTYPES[dtype], guided)
+    codes = (*codes, structs.log_alpha(law))
     written = [board.put(np.zeros(shape, np.float32)) for _ in range(3)]
     op = structs.SolverUpdate(*put, *codes, 4, 4, 32 * 32, 1, *written, ZERO)
     board.run(launches.solver_update(op))
     wanted = reference.solver_update(
-        x, anchor, data, pair[0][1], pair[1][1], guidance, times, phase, process, solver
+        x, anchor, data, pair[0][1], pair[1][1], guidance, times, phase, law, solver
     )
     got = [board.get(address, shape, np.float32) for address in written]
     errors = [np.abs(g - w).max() / np.abs(w).max() for g, w in zip(got, wanted, strict=True)]
@@ -186,8 +190,8 @@ def solver_times(board: Board, solver: Solver, process: str) -> float:
     written = [board.put(np.zeros(size)) for size in (3, 9, 3)]
     at = board.put(time)
     op = structs.SolverTimes(
-        board.put(chosen), board.put(np.zeros(3, np.int64)), structs.PROCESSES[process], 0, 3, 1,
-        solver.evaluations, at, *written,
+        board.put(chosen), board.put(np.zeros(3, np.int64)), structs.PROCESSES[process], 0,
+        solver.multistep, TIME_MARGIN, 3, 1, solver.evaluations, at, *written,
     )  # fmt: skip
     board.run(launches.solver_times(op))
     down, up = np.minimum(chosen, time - TIME_MARGIN), np.maximum(chosen, time + TIME_MARGIN)

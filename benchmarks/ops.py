@@ -23,6 +23,7 @@ from adagen_rt.families.diffusion.solvers import DEFAULT_SOLVER, SOLVERS
 from adagen_rt.ops import Philox
 from adagen_rt.ops.cpu import CpuOps
 from adagen_rt.ops.reference import ReferenceOps
+from adagen_rt.ops.solver import PROCESSES
 
 BATCHES = (1, 8)
 SIZES = ((256, 1024), (64, 256))  # tokens, vocabulary
@@ -76,7 +77,7 @@ def latent_cases(ops: CpuOps, batch: int) -> Iterator[tuple[str, Contenders]]:
     arrays = list(rng.normal(size=(5, batch, *LATENT)).astype(np.float32))
     times = np.tile(np.asarray([0.8, 0.7, 0.6], np.float32), (batch, 1))
     phase, solver = np.ones(batch, np.int64), SOLVERS[DEFAULT_SOLVER]
-    arguments = [*arrays, _full(batch, 1.5), times, phase, "vp", solver]
+    arguments = [*arrays, _full(batch, 1.5), times, phase, PROCESSES["vp"], solver]
     call = partial(ReferenceOps().solver_update, *_tensors(arguments))
     yield "solver_update", contenders("solver_update", ops, arguments, call)
     seeds = rng.integers(0, 2**63, batch)

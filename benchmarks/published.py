@@ -16,9 +16,10 @@ from published_base import Actions, Published, Random
 from published_var import var
 from torch import Tensor
 
-from adagen_rt.families.diffusion.rule import TIME_MARGIN
 from adagen_rt.families.diffusion.solvers import SOLVERS
+from adagen_rt.families.diffusion.spec import TIME_MARGIN
 from adagen_rt.ops.reference import solver_update
+from adagen_rt.ops.solver import PROCESSES
 
 
 @torch.no_grad()
@@ -97,7 +98,7 @@ def diffusion(published: Published, labels: Tensor, random: Random) -> Tensor:
         start, middle = (time, after) if step % 2 == 0 else (start, time)
         times, guidance = torch.stack([start, middle, after], 1), chosen["guidance_scale"]
         x, anchor, data = solver_update(
-            x, anchor, data, cond, uncond, guidance, times, phase, process, solver
+            x, anchor, data, cond, uncond, guidance, times, phase, PROCESSES[process], solver
         )
         time = after
     return x

@@ -76,18 +76,23 @@ void sample_top_k_top_p(const SampleTopKTopP& op, int threads);
 
 enum class Process : std::int32_t { kVariancePreserving = 0, kLinear = 1 };
 
+// Largest degree of the polynomial of log alpha in time.
+constexpr int kDegree = 8;
+
 // The rows of adagen_rt/families/diffusion/solvers.
-enum class Solver : std::int32_t { kDpmpp2s = 0, kEuler = 1 };
+enum class Solver : std::int32_t { kDpmpp2s = 0, kEuler = 1, kDpmpp2m = 2 };
 
 // Each result may be written over its input.
 struct SolverUpdate {
   const float *x, *anchor, *anchor_data;
   const void *cond, *null;
   const float *guidance, *times;
-  const std::int64_t* phase;  // evaluations of the solver step so far
+  const std::int64_t* phase;  // evaluations of the solver step so far; multistep: 0, then 1
   Process process;
   Solver solver;
-  Dtype dtype;  // of cond and null
+  Dtype dtype;               // of cond and null
+  std::int32_t guided;       // channels with guidance, the first ones
+  double log_alpha[kDegree];  // coefficients of t, t^2, ...
   std::int64_t batch, channels, pixels;
   std::int64_t copies;  // how often `next` is written, one batch after the other
   float *next, *next_anchor, *next_data;
@@ -132,7 +137,9 @@ struct SolverTimes {
   const float* chosen;       // (batch): what the policy chose
   const std::int64_t* step;  // (batch)
   Process process;
-  std::int32_t first;  // whether this is the time of the first evaluation
+  std::int32_t first;      // whether this is the time of the first evaluation
+  std::int32_t multistep;  // whether the solver steps from evaluation to evaluation
+  float margin;            // distance of times from the ends and from each other
   std::int64_t batch, copies;
   std::int64_t evaluations;  // of a solver step
   float* time;          // (copies, batch): of the evaluation just made; of the next afterwards

@@ -5,24 +5,25 @@
 
 namespace adagen {
 
-// Times stay this far from the ends of [0, 1] and from each other, as published.
-constexpr float kTimeMargin = 0.01f;
+// Without a margin, times this close to an end are the end.
+constexpr float kSnap = 2e-6f;
 
 // DiT's times fall to the margin, SiT's rise to one margin below 1. NaN stays NaN.
-ADAGEN_HD inline float inside(float time, Process process) {
-  if (process == Process::kVariancePreserving) return time < kTimeMargin ? kTimeMargin : time;
-  constexpr float kCeiling = static_cast<float>(1 - 0.01);
-  return time > kCeiling ? kCeiling : time;
+ADAGEN_HD inline float inside(float time, const SolverTimes& op) {
+  if (op.margin == 0.0f) return time < kSnap ? 0.0f : (time > 1.0f - kSnap ? 1.0f : time);
+  if (op.process == Process::kVariancePreserving) return time < op.margin ? op.margin : time;
+  const float ceiling = 1.0f - op.margin;
+  return time > ceiling ? ceiling : time;
 }
 
 // The time chosen, at least one margin further on than `time`.
-ADAGEN_HD inline float after(float time, float chosen, Process process) {
-  if (process == Process::kVariancePreserving) {
-    const float latest = time - kTimeMargin;
-    return inside(chosen > latest ? latest : chosen, process);
+ADAGEN_HD inline float after(float time, float chosen, const SolverTimes& op) {
+  if (op.process == Process::kVariancePreserving) {
+    const float latest = time - op.margin;
+    return inside(chosen > latest ? latest : chosen, op);
   }
-  const float earliest = time + kTimeMargin;
-  return inside(chosen < earliest ? earliest : chosen, process);
+  const float earliest = time + op.margin;
+  return inside(chosen < earliest ? earliest : chosen, op);
 }
 
 ADAGEN_HD inline void set_time(const SolverTimes& op, std::int64_t sample, float time) {
@@ -31,16 +32,23 @@ ADAGEN_HD inline void set_time(const SolverTimes& op, std::int64_t sample, float
 
 ADAGEN_HD inline void solver_times_sample(const SolverTimes& op, std::int64_t sample) {
   const float chosen = op.chosen[sample];
-  if (op.first != 0) return set_time(op, sample, inside(chosen, op.process));
-  const float now = op.time[sample], next = after(now, chosen, op.process);
+  if (op.first != 0) return set_time(op, sample, inside(chosen, op));
+  const float now = op.time[sample], next = after(now, chosen, op);
+  float* times = op.times + 3 * sample;
+  times[2] = next;
+  set_time(op, sample, next);
+  if (op.multistep != 0) {
+    times[0] = now;
+    times[1] = op.start_time[sample];
+    op.start_time[sample] = now;
+    op.phase[sample] = op.step[sample] == 0 ? 0 : 1;
+    return;
+  }
   const std::int64_t phase = op.step[sample] % op.evaluations;
   if (phase == 0) op.start_time[sample] = now;
-  float* times = op.times + 3 * sample;
   times[0] = op.start_time[sample];
   times[1] = phase == 0 ? next : now;
-  times[2] = next;
   op.phase[sample] = phase;
-  set_time(op, sample, next);
 }
 
 }  // namespace adagen

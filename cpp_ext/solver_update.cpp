@@ -12,8 +12,8 @@ void update_channels(const SolverUpdate& op, const T* cond, std::int64_t begin,
   for (std::int64_t index = begin; index < end; ++index) {
     const std::int64_t sample = index / op.channels;
     const bool first = op.phase[sample] == 0;
-    const bool guided = index % op.channels < kGuidedChannels;
-    const Step step = step_of(op.times + 3 * sample, first, op.process, op.solver);
+    const bool guided = index % op.channels < op.guided;
+    const Step step = step_of(op, sample, first);
     const float guidance = guided ? op.guidance[sample] : 0.0f;
     bool finite = true;
 #pragma omp simd reduction(&& : finite)

@@ -7,7 +7,16 @@
 
 namespace adagen {
 
-constexpr int kGuidedChannels = 3;
+// A noise scale below this is none: the step ends at data, where lambda says nothing any more.
+constexpr double kNoNoise = 2e-7;
+
+// How data turn into noise.
+struct Path {
+  Process process;
+  const double* log_alpha;
+};
+
+ADAGEN_HD inline Path path_of(const SolverUpdate& op) { return {op.process, op.log_alpha}; }
 
 // Signal scale, noise scale and log(alpha / sigma) at one time. In double: a few numbers a
 // sample, whose differences feed expm1.
@@ -15,20 +24,22 @@ struct Scales {
   double alpha, sigma, lambda;
 };
 
-// So low that no time is moved that the network was asked at, but 0, whose logarithm is not finite.
-ADAGEN_HD inline double clamp_time(double time, double ceiling) {
-  constexpr double kFloor = 1e-30;
-  return time < kFloor ? kFloor : (time > ceiling ? ceiling : time);
+// So low that no time is moved that the network was asked at, but the ends, where the logarithm is
+// not finite.
+constexpr double kFloor = 1e-30, kSigmaFloor = 1e-7;
+
+ADAGEN_HD inline double clamp_time(double time) {
+  return time < kFloor ? kFloor : (time > 1.0 ? 1.0 : time);
 }
 
-ADAGEN_HD inline Scales scales_at(double time, Process process) {
-  if (process == Process::kLinear) {
-    const double t = clamp_time(time, 1.0 - 1e-3);
-    return {t, 1.0 - t, std::log(t / (1.0 - t))};
+ADAGEN_HD inline Scales scales_at(double time, const Path& path) {
+  const double t = clamp_time(time);
+  if (path.process == Process::kLinear) {
+    const double sigma = 1.0 - t < kSigmaFloor ? kSigmaFloor : 1.0 - t;
+    return {t, sigma, std::log(t) - std::log(sigma)};
   }
-  constexpr double kBeta0 = 0.1, kBeta1 = 20.0;
-  const double t = clamp_time(time, 1.0);
-  const double log_alpha = -t * t * ((kBeta1 - kBeta0) / 4) - t * (kBeta0 / 2);
+  double log_alpha = 0.0;
+  for (int i = kDegree; i-- > 0;) log_alpha = (log_alpha + path.log_alpha[i]) * t;
   const double sigma = std::sqrt(-std::expm1(2 * log_alpha));
   return {std::exp(log_alpha), sigma, log_alpha - std::log(sigma)};
 }
@@ -52,32 +63,52 @@ ADAGEN_HD inline Step first_order(const Scales& now, const Scales& s, const Scal
           static_cast<float>(end.sigma / s.sigma), static_cast<float>(decay_between(s, end)), 0.0f};
 }
 
-ADAGEN_HD inline Step dpmpp_2s(const float* times, bool first, Process process) {
+ADAGEN_HD inline Step dpmpp_2s(const float* times, bool first, const Path& path) {
   constexpr double kMinHalfStep = 0.01;
-  const Scales s = scales_at(times[0], process), s1 = scales_at(times[1], process);
-  if (first) return first_order(s, s, s1, process);
-  const Scales t = scales_at(times[2], process);
+  const Scales s = scales_at(times[0], path), s1 = scales_at(times[1], path);
+  if (first) return first_order(s, s, s1, path.process);
+  const Scales t = scales_at(times[2], path);
   const double half_step = s1.lambda - s.lambda, step = t.lambda - s.lambda;
   const double floored = half_step < kMinHalfStep ? kMinHalfStep : half_step;
-  Step second = first_order(s1, s, t, process);
+  Step second = first_order(s1, s, t, path.process);
+  if (t.sigma < kNoNoise) return second;
   second.correct = static_cast<float>(-0.5 * decay_between(s, t) * step / floored);
   return second;
 }
 
 // In the linear process keep = (1 - t) / (1 - s) and decay = (s - t) / (1 - s), which leaves
-// x + (t - s) v; times are clamped to where that divides by 1e-3 at least.
-ADAGEN_HD inline Step euler(const float* times, Process process) {
-  const Scales s = scales_at(times[0], process);
-  return first_order(s, s, scales_at(times[2], process), process);
+// x + (t - s) v.
+ADAGEN_HD inline Step euler(const float* times, const Path& path) {
+  const Scales s = scales_at(times[0], path);
+  return first_order(s, s, scales_at(times[2], path), path.process);
 }
 
-ADAGEN_HD inline Step step_of(const float* times, bool first, Process process, Solver solver) {
-  switch (solver) {
+// The middle time is that of the step before, and D_s its data prediction D_r: the weight of D is
+// therefore in `correct`.
+ADAGEN_HD inline Step dpmpp_2m(const float* times, bool first, const Path& path) {
+  constexpr double kMinStep = 1e-4;
+  const Scales s = scales_at(times[0], path), t = scales_at(times[2], path);
+  Step next = first_order(s, s, t, path.process);
+  if (first) return next;
+  const double decay = decay_between(s, t);
+  const double before = s.lambda - scales_at(times[1], path).lambda;
+  const double ratio = (t.lambda - s.lambda) / (before < kMinStep ? kMinStep : before);
+  const double half = t.sigma < kNoNoise ? 0.0 : 0.5 * decay * ratio;
+  next.decay = static_cast<float>(decay);
+  next.correct = static_cast<float>(-decay - half);
+  return next;
+}
+
+ADAGEN_HD inline Step step_of(const SolverUpdate& op, std::int64_t sample, bool first) {
+  const float* times = op.times + 3 * sample;
+  switch (op.solver) {
     case Solver::kEuler:
-      return euler(times, process);
+      return euler(times, path_of(op));
+    case Solver::kDpmpp2m:
+      return dpmpp_2m(times, first, path_of(op));
     case Solver::kDpmpp2s:
     default:
-      return dpmpp_2s(times, first, process);
+      return dpmpp_2s(times, first, path_of(op));
   }
 }
 
@@ -98,13 +129,14 @@ ADAGEN_HD bool update_element(const SolverUpdate& op, const T* cond, const Step&
   const float other = as_float(static_cast<const T*>(op.null)[i]);
   const float guided = guidance == 0.0f ? given : given + guidance * (given - other);
   const float data = data_of(step, op.x[i], guided);
-  const float anchor = first ? op.x[i] : op.anchor[i];
+  const bool moves = first || op.solver == Solver::kDpmpp2m;
+  const float anchor = moves ? op.x[i] : op.anchor[i];
   const float anchor_data = first ? data : op.anchor_data[i];
   const float next = next_of(step, anchor, anchor_data, data);
   const std::int64_t size = op.batch * op.channels * op.pixels;
   for (std::int64_t copy = 0; copy < op.copies; ++copy) op.next[copy * size + i] = next;
   op.next_anchor[i] = anchor;
-  op.next_data[i] = anchor_data;
+  op.next_data[i] = moves ? data : anchor_data;
   return is_finite(next);
 }
 

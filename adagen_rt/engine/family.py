@@ -28,7 +28,11 @@ if TYPE_CHECKING:
 
 GROUP = "adagen_rt.families"
 #: Folders of the package's own families, by the names that manifests have for them.
-BUILT_IN = {"maskgit": "maskgit", "var": "var", "dit": "diffusion", "sit": "diffusion"}
+BUILT_IN = {
+    "maskgit": "maskgit",
+    "var": "var",
+    **dict.fromkeys(("dit", "sit", "diffusion", "flow"), "diffusion"),
+}
 
 
 class FamilySpec(Spec):

@@ -15,6 +15,7 @@ import numpy as np
 from array_api_compat import array_namespace, device
 from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
+from adagen_rt.engine.solver_times import Shifted, Spaced
 from adagen_rt.errors import InputError
 from adagen_rt.types import Array, Spec
 
@@ -80,7 +81,9 @@ class Constant(Spec):
         return np.full(calls, self.value)
 
 
-StaticSchedule = Annotated[Cosine | Decay | Ramp | Linear | Constant, Field(discriminator="kind")]
+StaticSchedule = Annotated[
+    Cosine | Decay | Ramp | Linear | Constant | Shifted | Spaced, Field(discriminator="kind")
+]
 
 
 class ActionSpec(Spec):

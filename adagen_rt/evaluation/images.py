@@ -14,6 +14,7 @@ from adagen_rt.engine.schedule import (
     ScheduleSpec,
     StaticSchedule,
 )
+from adagen_rt.engine.solver_times import Shifted, Spaced
 from adagen_rt.errors import InputError
 from adagen_rt.progress import bar
 from adagen_rt.sampling.params import SamplingParams
@@ -86,7 +87,7 @@ def _scaled(static: StaticSchedule, factor: float) -> StaticSchedule:
             return Constant(value=static.value * factor)
         case Linear():
             return Linear(start=static.start * factor, stop=static.stop * factor)
-        case Cosine():
-            raise InputError("guidance", factor, "1: a cosine's height cannot be changed")
+        case Cosine() | Shifted() | Spaced():
+            raise InputError("guidance", factor, "1: this schedule's height cannot be changed")
         case _:
             return static.model_copy(update={"scale": static.scale * factor})

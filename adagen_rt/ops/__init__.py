@@ -12,7 +12,7 @@ from __future__ import annotations
 from typing import Any, Protocol
 
 from adagen_rt.ops.noise import Injected, Noise, Philox
-from adagen_rt.ops.solver import Process, Solver
+from adagen_rt.ops.solver import GUIDED_CHANNELS, Process, Solver
 
 __all__ = ["Array", "Injected", "Noise", "Ops", "Philox", "Process", "Solver"]
 
@@ -67,6 +67,7 @@ class Ops(Protocol):
         phase: Array,
         process: Process,
         solver: Solver,
+        guided: int = GUIDED_CHANNELS,
     ) -> tuple[Array, Array, Array]:
         """Advance latents by one evaluation of a solver (DiT, SiT)."""
         ...

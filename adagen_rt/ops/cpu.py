@@ -13,7 +13,7 @@ from adagen_rt.errors import InputError
 from adagen_rt.native import load_kernels
 from adagen_rt.ops import structs
 from adagen_rt.ops.noise import Injected, Noise, Philox
-from adagen_rt.ops.solver import Process, Solver
+from adagen_rt.ops.solver import GUIDED_CHANNELS, Process, Solver
 
 Floats = NDArray[np.float32]
 Integers = NDArray[np.int64]
@@ -128,10 +128,9 @@ class CpuOps:
         phase: Integers,
         process: Process,
         solver: Solver,
+        guided: int = GUIDED_CHANNELS,
     ) -> tuple[Floats, Floats, Floats]:
         """Advance latents by one evaluation of a solver (DiT, SiT)."""
-        if process not in structs.PROCESSES:
-            raise InputError("process", process, "'vp' or 'linear'")
         batch, channels, height, width = shape = _shape("x", x, 4)
         held = _Held()
         results = (np.empty(shape, np.float32), np.empty(shape, np.float32))
@@ -145,9 +144,11 @@ class CpuOps:
             held.floats("guidance", guidance, (batch,)),
             held.floats("times", times, (batch, 3)),
             held.integers("phase", phase, (batch,)),
-            structs.PROCESSES[process],
+            structs.PROCESSES[process.kind],
             solver.code,
             structs.DTYPES["float32"],
+            guided,
+            structs.log_alpha(process),
             batch,
             channels,
             height * width,

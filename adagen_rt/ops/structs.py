@@ -7,16 +7,25 @@ A pointer is an address on the device that runs the kernel, 0 for none. Enumerat
 from __future__ import annotations
 
 import ctypes
-from ctypes import c_float, c_int32, c_int64, c_void_p
+from ctypes import c_double, c_float, c_int32, c_int64, c_void_p
 from types import ModuleType
 from typing import Any
 
 from adagen_rt.errors import KernelsError
+from adagen_rt.ops.solver import MAX_DEGREE, Process
 
 #: ``Dtype`` by the names that tensors have.
 DTYPES = {"float32": 0, "float16": 1, "bfloat16": 2}
-#: ``Process`` by the names that ``ops.solver`` uses.
+#: ``Process`` by the kinds that ``ops.solver`` has.
 PROCESSES = {"vp": 0, "linear": 1}
+
+#: Coefficients of a process, zeros behind the last.
+LogAlpha = c_double * MAX_DEGREE
+
+
+def log_alpha(process: Process) -> ctypes.Array[c_double]:
+    """Lay out the coefficients of a process."""
+    return LogAlpha(*process.log_alpha)
 
 
 def _fields(pointers: str = "", **others: Any) -> list[tuple[str, Any]]:
@@ -79,7 +88,8 @@ class SolverUpdate(ctypes.Structure):
 
     _fields_ = [
         *_fields("x anchor anchor_data cond null guidance times phase"),
-        *_fields(process=c_int32, solver=c_int32, dtype=c_int32),
+        *_fields(process=c_int32, solver=c_int32, dtype=c_int32, guided=c_int32),
+        *_fields(log_alpha=LogAlpha),
         *_fields(batch=c_int64, channels=c_int64, pixels=c_int64, copies=c_int64),
         *_fields("next next_anchor next_data", failures=Failures),
     ]
@@ -105,7 +115,7 @@ class SolverTimes(ctypes.Structure):
     """Arguments of ``solver_times``."""
 
     _fields_ = [
-        *_fields("chosen step", process=c_int32, first=c_int32),
+        *_fields("chosen step", process=c_int32, first=c_int32, multistep=c_int32, margin=c_float),
         *_fields(batch=c_int64, copies=c_int64, evaluations=c_int64),
         *_fields("time start_time times phase"),
     ]

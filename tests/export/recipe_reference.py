@@ -19,7 +19,7 @@ from pydantic import TypeAdapter
 from pydantic_core import PydanticUndefined
 from tiny_recipes import FAMILIES, tiny_networks, tiny_recipe
 
-from adagen_rt.engine import schedule
+from adagen_rt.engine import schedule, solver_times
 from adagen_rt.engine.family import find_family
 from adagen_rt.export import sections
 from adagen_rt.export.recipe import Recipe
@@ -40,7 +40,10 @@ SECTIONS = {
 }
 #: Limits from here on only keep nonsense out.
 MAX_TOLD = 1 << 20
-STATICS = (schedule.Cosine, schedule.Decay, schedule.Ramp, schedule.Linear, schedule.Constant)
+STATICS = (
+    *(schedule.Cosine, schedule.Decay, schedule.Ramp, schedule.Linear, schedule.Constant),
+    *(solver_times.Shifted, solver_times.Spaced),
+)
 
 
 def meanings(model):

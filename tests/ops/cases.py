@@ -7,6 +7,7 @@ import numpy as np
 from adagen_rt.families.diffusion.solvers import SOLVERS
 from adagen_rt.ops import Injected, Philox
 from adagen_rt.ops.reference import MIN_TEMPERATURE
+from adagen_rt.ops.solver import PROCESSES
 
 # Batch, tokens, vocabulary: vector widths, odd sizes, rows that straddle Philox blocks of four.
 SHAPES = [(1, 1, 1), (3, 5, 3), (2, 9, 63), (2, 16, 256), (3, 7, 1001), (2, 8, 1024), (1, 6, 4096)]
@@ -79,8 +80,8 @@ def solver_case(process, batch=4, shape=(4, 5, 7), seed=0, solver="dpmpp_2s"):
         **{name: rng.normal(size=(batch, *shape)).astype(np.float32) for name in names},
         "guidance": uniform(rng, batch, 0, 3),
         "times": times if process == "linear" else np.ascontiguousarray(times[:, ::-1]),
-        "phase": np.arange(batch) % SOLVERS[solver].evaluations,
-        "process": process,
+        "phase": np.arange(batch) % (SOLVERS[solver].evaluations + SOLVERS[solver].multistep),
+        "process": PROCESSES[process],
         "solver": SOLVERS[solver],
     }
 

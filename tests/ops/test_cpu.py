@@ -214,8 +214,3 @@ def test_bad_input_is_named(name, value, message):
 def test_bad_thread_counts_are_refused(threads):
     with pytest.raises(InputError, match="threads"):
         CpuOps(threads)
-
-
-def test_an_unknown_process_is_refused():
-    with pytest.raises(InputError, match="process: got 'edm'"):
-        CPU.solver_update(**solver_case("vp") | {"process": "edm"})

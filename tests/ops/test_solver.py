@@ -10,9 +10,10 @@ from adagen_rt.families.diffusion.solvers import SOLVERS
 from adagen_rt.ops import structs
 from adagen_rt.ops.cpu import CpuOps
 from adagen_rt.ops.reference import ReferenceOps
+from adagen_rt.ops.solver import GUIDED_CHANNELS, PROCESSES, Process
 from ops.cases import TOLERANCE, floats, solver_case
 
-PROCESSES = pytest.mark.parametrize("process", ["vp", "linear"])
+KINDS = pytest.mark.parametrize("process", ["vp", "linear"])
 EVERY = pytest.mark.parametrize("solver", SOLVERS)
 REFERENCE = ReferenceOps()
 
@@ -23,7 +24,7 @@ def ops(request):
 
 
 @EVERY
-@PROCESSES
+@KINDS
 @pytest.mark.parametrize(
     "times",
     [
@@ -50,7 +51,7 @@ def test_solver_phase_0_does_not_read_the_anchor(ops, solver):
     x, anchor, data = ops.solver_update(**case)
     assert np.isfinite(x).all()
     assert np.array_equal(anchor[starts], case["x"][starts])
-    assert np.array_equal(data[~starts], case["anchor_data"][~starts])
+    assert SOLVERS[solver].multistep or np.array_equal(data[~starts], case["anchor_data"][~starts])
 
 
 @EVERY
@@ -60,6 +61,38 @@ def test_solver_guides_three_channels(ops, solver):
     guided, plain = ops.solver_update(**case)[0], ops.solver_update(**unguided)[0]
     assert np.array_equal(guided[:, 3], plain[:, 3])
     assert not np.any(guided[:, :3] == plain[:, :3])
+
+
+@EVERY
+@pytest.mark.parametrize("guided", [0, 2, 4])
+def test_solver_guides_as_many_channels_as_it_is_told(ops, solver, guided):
+    case = solver_case("vp", solver=solver)
+    plain = ops.solver_update(**case, guided=0)[0]
+    moved = (ops.solver_update(**case, guided=guided)[0] != plain).any(axis=(0, 2, 3))
+    assert moved.tolist() == [True] * guided + [False] * (4 - guided)
+
+
+@EVERY
+@pytest.mark.parametrize(("process", "end"), [("vp", 0.0), ("linear", 1.0)])
+@pytest.mark.parametrize("phase", [0, 1])
+def test_a_step_to_the_end_arrives_at_the_predicted_data(ops, solver, process, end, phase):
+    case = solver_case(process, solver=solver) | {"guidance": np.zeros(4, np.float32)}
+    case["times"] = np.tile(floats(0.5, 0.5 if phase else end, end), (4, 1))
+    case["phase"] = np.full(4, phase)
+    x, _, data = ops.solver_update(**case)
+    np.testing.assert_allclose(x, data, rtol=0, atol=1e-5)
+
+
+@settings(deadline=None, max_examples=50)
+@given(
+    solver=st.sampled_from(sorted(SOLVERS)),
+    coefficients=st.lists(st.floats(-9, -0.01), min_size=1, max_size=8),
+)
+def test_the_kernel_computes_any_noise_schedule(solver, coefficients):
+    case = solver_case("vp", solver=solver)
+    case["process"] = Process("vp", tuple(coefficients))
+    case["times"] *= 0.5  # the data prediction of what is nearly pure noise is huge
+    assert_close(CpuOps().solver_update(**case, guided=4), case | {"guided": 4})
 
 
 def scales(time, process):
@@ -92,12 +125,13 @@ def test_solver_follows_a_constant_data_prediction_exactly(ops, process, times, 
 
     row = SOLVERS[solver]
     now_and_then = [(start, middle), (middle, end)] if row.evaluations == 2 else [(start, end)]
+    now_and_then = [(start, end)] * 2 if row.multistep else now_and_then
     prediction = (noise if process == "vp" else data - noise).astype(np.float32)
     rest = (prediction, prediction, floats(0), floats([start, middle, end]))
     anchor, anchor_data = latent(start), data.astype(np.float32)
     for phase, (now, then) in enumerate(now_and_then):
         state = (latent(now), anchor, anchor_data)
-        x, *_ = ops.solver_update(*state, *rest, np.asarray([phase]), process, row)
+        x, *_ = ops.solver_update(*state, *rest, np.asarray([phase]), PROCESSES[process], row)
         np.testing.assert_allclose(x, latent(then), atol=1e-5)
 
 
@@ -155,9 +189,11 @@ def launched(case, dtype, copies):
     results = [np.empty((times, *shape), np.float32) for times in (copies, 1, 1)]
     op = structs.SolverUpdate(
         *(inputs[name].ctypes.data for name in names),
-        structs.PROCESSES[case["process"]],
+        structs.PROCESSES[case["process"].kind],
         case["solver"].code,
         structs.DTYPES[dtype],
+        GUIDED_CHANNELS,
+        structs.log_alpha(case["process"]),
         *shape[:2],
         shape[2] * shape[3],
         copies,
@@ -178,7 +214,7 @@ def test_predictions_of_other_dtypes(dtype, process, solver, batch, shape, seed)
 
 
 @EVERY
-@PROCESSES
+@KINDS
 def test_results_may_be_written_over_inputs(process, solver):
     case = solver_case(process, solver=solver)
     expected = CpuOps().solver_update(**case)
@@ -186,6 +222,7 @@ def test_results_may_be_written_over_inputs(process, solver):
     rest = (case[name].ctypes.data for name in ("cond", "null", "guidance", "times", "phase"))
     places = [array.ctypes.data for array in own.values()]
     codes = (structs.PROCESSES[process], case["solver"].code, structs.DTYPES["float32"])
+    codes = (*codes, GUIDED_CHANNELS, structs.log_alpha(case["process"]))
     op = structs.SolverUpdate(*places, *rest, *codes, 4, 4, 35, 1, *places)
     _kernels.launch("solver_update", bytes(op), 1)
     assert all(map(np.array_equal, own.values(), expected))

@@ -12,7 +12,7 @@ from adagen_rt.export.examples import ROWS, Examples, condition_rows, normal
 from adagen_rt.export.model import DecoderKind, FamilyModel, Functions, differing
 from adagen_rt.families.diffusion.network import DiT, DiTConfig
 from adagen_rt.families.diffusion.solvers import DEFAULT_SOLVER, SOLVERS
-from adagen_rt.families.diffusion.spec import PROCESSES, DiffusionSpec
+from adagen_rt.families.diffusion.spec import KINDS, DiffusionSpec
 from adagen_rt.models.autoencoder import AutoencoderKL, AutoencoderKLConfig
 from adagen_rt.models.policy import PolicyNetwork, over_tokens
 
@@ -32,13 +32,13 @@ class DiffusionModel(FamilyModel):
 
     def defaults(self, family: str) -> dict[str, Any]:
         """See `FamilyModel`."""
-        return {"process": PROCESSES[family]}
+        return {"process": KINDS[family]}
 
     def part_faults(self, recipe: Recipe) -> Iterator[str]:
         """See `FamilyModel`."""
         config, decoder = recipe.backbone, recipe.decoder
         yield from super().part_faults(recipe)
-        yield from differing("backbone.process", config.process, PROCESSES[recipe.family])
+        yield from differing("backbone.process", config.process, KINDS[recipe.family])
         yield from differing("backbone.channels", config.channels, decoder.latent_channels)
         yield from differing("decoder.latent_scale", decoder.latent_scale, recipe.latent_scale)
         if recipe.latent_shift is not None:
@@ -49,7 +49,7 @@ class DiffusionModel(FamilyModel):
         schedule = recipe.schedule
         static = schedule.actions[schedule.names.index("time")].static
         first, *_, last = static.values(schedule.steps, schedule.steps + 1)
-        falls = PROCESSES[recipe.family] == "vp"
+        falls = KINDS[recipe.family] == "vp"
         if first == last or (last < first) != falls:
             direction = "fall" if falls else "rise"
             yield (

@@ -49,7 +49,7 @@ def diffusion_program(setting: Setting) -> Program:
 
 
 def _process(spec: DiffusionSpec) -> int:
-    return structs.PROCESSES[spec.process]
+    return structs.PROCESSES[spec.process.kind]
 
 
 def _embedded(builder: Builder) -> tuple[list[Op], dict[str, Buffer]]:
@@ -74,6 +74,8 @@ def _times(builder: Builder, spec: DiffusionSpec, *, first: bool) -> Op:
         step=state["step"].address,
         process=_process(spec),
         first=first,
+        multistep=spec.solver_row.multistep,
+        margin=spec.time_margin,
         batch=builder.setting.batch,
         copies=builder.copies,
         evaluations=spec.solver_row.evaluations,
@@ -101,6 +103,8 @@ def _solver_update(builder: Builder, spec: DiffusionSpec, x: Buffer, prediction:
         process=_process(spec),
         solver=spec.solver_row.code,
         dtype=structs.DTYPES[prediction.dtype],
+        guided=spec.guided_channels,
+        log_alpha=structs.log_alpha(spec.process),
         batch=batch,
         channels=spec.channels,
         pixels=spec.size.area,

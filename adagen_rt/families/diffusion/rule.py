@@ -1,4 +1,4 @@
-"""DiT and SiT: a solver whose times and guidance the policy chooses.
+"""DiT, SiT and their like: a solver whose times and guidance the policy chooses.
 
 The step rule is AdaGen's (arXiv 2603.06993); the backbones are DiT (arXiv 2212.09748) and
 SiT (arXiv 2401.08740); ``solvers`` has the solvers.
@@ -15,8 +15,8 @@ from adagen_rt.ops import Ops
 from adagen_rt.sampling.rule import State, StepRule
 from adagen_rt.types import Array, Arrays
 
-#: Times stay this far from the ends of [0, 1] and from each other, as published.
-TIME_MARGIN = 0.01
+#: Without a margin, times this close to an end are the end, which no sigmoid reaches.
+SNAP = 2e-6
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,8 @@ class DiffusionState(State):
         anchor: Latents at ``start_time``, the start of the current solver step.
         anchor_data: The clean latents predicted at ``start_time``.
         time: Time of the next evaluation (B,) float32.
-        start_time: Time at the start of the current solver step (B,) float32.
+        start_time: Time at the start of the current solver step (B,) float32; of a multistep
+            solver, time of the evaluation before.
         guidance: The guidance scale chosen last (B,) float32, which a backbone with embedded
             guidance reads at the next evaluation.
     """
@@ -42,7 +43,7 @@ class DiffusionState(State):
 
 
 class DiffusionRule(StepRule[DiffusionState]):
-    """The DiT and SiT step rule: one solver step takes one evaluation or more.
+    """The step rule of DiT and SiT: one solver step takes one evaluation or more.
 
     Args:
         spec: Sizes, process and solver.
@@ -95,10 +96,8 @@ class DiffusionRule(StepRule[DiffusionState]):
     def advance(self, state: DiffusionState, outputs: Arrays, actions: Arrays) -> DiffusionState:
         """Apply one evaluation of a solver step, which ends in the step's middle or at its end."""
         xp = array_namespace(state.x)
-        phase = state.step % self.solver.evaluations
         time = self._after(state.time, actions["time"])
-        start = xp.where(phase == 0, state.time, state.start_time)
-        middle = xp.where(phase == 0, time, state.time)
+        phase, start, middle = self._place(state, time)
         x, anchor, anchor_data = self.ops.solver_update(
             state.x,
             state.anchor,
@@ -109,6 +108,7 @@ class DiffusionRule(StepRule[DiffusionState]):
             phase,
             self.process,
             self.solver,
+            self.spec.guided_channels,
         )
         return replace(
             state,
@@ -116,7 +116,7 @@ class DiffusionRule(StepRule[DiffusionState]):
             anchor=anchor,
             anchor_data=anchor_data,
             time=time,
-            start_time=start,
+            start_time=state.time if self.solver.multistep else start,
             guidance=actions["guidance_scale"],
             step=state.step + 1,
             failed=state.failed | ~xp.all(xp.isfinite(x), axis=(1, 2, 3)),
@@ -128,16 +128,28 @@ class DiffusionRule(StepRule[DiffusionState]):
         done = self.finished(state)[:, None, None, None]
         return {"latents": xp.where(done, state.x, state.anchor_data)}
 
+    def _place(self, state: DiffusionState, time: Array) -> tuple[Array, Array, Array]:
+        """Return phase, start and middle of the solver step that goes on to ``time``."""
+        xp = array_namespace(time)
+        if self.solver.multistep:
+            return xp.minimum(state.step, xp.ones_like(state.step)), state.time, state.start_time
+        phase = state.step % self.solver.evaluations
+        start = xp.where(phase == 0, state.time, state.start_time)
+        return phase, start, xp.where(phase == 0, time, state.time)
+
     def _after(self, time: Array, chosen: Array) -> Array:
         """Return the chosen time, moved to at least one margin after ``time``."""
-        xp = array_namespace(time)
-        if self.process == "vp":
-            return self._inside(xp.minimum(chosen, time - TIME_MARGIN))
-        return self._inside(xp.maximum(chosen, time + TIME_MARGIN))
+        xp, margin = array_namespace(time), self.spec.time_margin
+        if self.process.kind == "vp":
+            return self._inside(xp.minimum(chosen, time - margin))
+        return self._inside(xp.maximum(chosen, time + margin))
 
     def _inside(self, time: Array) -> Array:
         """Clamp times: DiT's fall to the margin, SiT's rise to one margin below 1."""
-        xp = array_namespace(time)
-        if self.process == "vp":
-            return xp.clip(time, TIME_MARGIN, None)
-        return xp.clip(time, None, 1 - TIME_MARGIN)
+        xp, margin = array_namespace(time), self.spec.time_margin
+        if margin == 0:
+            late = xp.where(time > 1 - SNAP, xp.ones_like(time), time)
+            return xp.where(time < SNAP, xp.zeros_like(time), late)
+        if self.process.kind == "vp":
+            return xp.clip(time, margin, None)
+        return xp.clip(time, None, 1 - margin)

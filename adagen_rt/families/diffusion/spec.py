@@ -1,31 +1,51 @@
-"""DiT and SiT in a manifest: sizes, process, solver and graphs."""
+"""DiT, SiT and their like in a manifest: sizes, process, solver and graphs."""
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Literal
+from itertools import pairwise
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field, SerializerFunctionWrapHandler, field_validator, model_serializer
+from pydantic import (
+    Field,
+    SerializerFunctionWrapHandler,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
 
 from adagen_rt.condition import Guidance
 from adagen_rt.engine.contracts import GraphContract, contract
 from adagen_rt.engine.family import FamilySpec
 from adagen_rt.extent import ExtentField
 from adagen_rt.families.diffusion.solvers import DEFAULT_SOLVER, SOLVERS, Solver
-from adagen_rt.ops.solver import Process
+from adagen_rt.ops.solver import GUIDED_CHANNELS, MAX_DEGREE, PROCESSES, Kind, Process
 
-#: ``dit``: variance-preserving diffusion, ``sit``: flow along the linear path.
-PROCESSES: dict[str, Process] = {"dit": "vp", "sit": "linear"}
+#: ``dit``: variance-preserving diffusion, ``sit``: flow along the linear path; and the same with
+#: transformers of others.
+KINDS: dict[str, Kind] = {"dit": "vp", "sit": "linear", "diffusion": "vp", "flow": "linear"}
+#: DiT's and SiT's times stay this far from the ends of [0, 1] and from each other, as published.
+TIME_MARGIN = 0.01
+#: Where a noise schedule is looked at.
+TIMES = tuple(i / 64 for i in range(65))
 
 
 class DiffusionSpec(FamilySpec):
     """Latent diffusion (``dit``: variance-preserving) or flow (``sit``: linear path).
 
+    ``diffusion`` and ``flow`` are the same for transformers that are not DiT's or SiT's. Manifests
+    leave the defaults out.
+
     Attributes:
-        channels: Latent channels; guidance acts on the first three.
+        channels: Latent channels.
         size: Height and width of the latents.
         tokens: Rows of the feature map that the policy reads.
         width: Width of that feature map.
-        solver: Name of the solver, one of `SOLVERS`; manifests leave the default out.
+        solver: Name of the solver, one of `SOLVERS`.
+        guided_channels: Channels that guidance acts on, the first ones.
+        time_margin: Distance of times from the ends and from each other. Without one, a schedule
+            reaches the ends.
+        log_alpha: Coefficients of t, t^2, ... of the logarithm of the signal scale, of a
+            variance-preserving process other than DiT's.
     """
 
     actions: ClassVar[tuple[str, ...]] = ("time", "guidance_scale")
@@ -34,12 +54,17 @@ class DiffusionSpec(FamilySpec):
     prediction_limit: ClassVar[float] = 0.0035
     generation_limit: ClassVar[float] = 0.05
     guidances: ClassVar[tuple[Guidance, ...]] = ("classifier-free", "embedded", "none")
-    family: Literal["dit", "sit"]
+    family: Literal["dit", "sit", "diffusion", "flow"]
     channels: int = Field(ge=1, le=1024)
     size: ExtentField
     tokens: int = Field(ge=1, le=65536)
     width: int = Field(ge=1, le=65536)
     solver: str = DEFAULT_SOLVER
+    guided_channels: int = Field(GUIDED_CHANNELS, ge=0, le=1024)
+    time_margin: float = Field(TIME_MARGIN, ge=0, le=0.1)
+    log_alpha: tuple[Annotated[float, Field(allow_inf_nan=False)], ...] | None = Field(
+        None, min_length=1, max_length=MAX_DEGREE
+    )
 
     @field_validator("solver")
     @classmethod
@@ -48,18 +73,31 @@ class DiffusionSpec(FamilySpec):
             raise ValueError(f"got {value!r:.80}, expected one of {', '.join(SOLVERS)}")
         return value
 
+    @model_validator(mode="after")
+    def _noise_falls(self) -> DiffusionSpec:
+        if self.log_alpha is None:
+            return self
+        if KINDS[self.family] == "linear":
+            raise ValueError(f"log_alpha: got a list, expected none of the family {self.family}")
+        ends = [sum(c * t**i for i, c in enumerate(self.log_alpha, 1)) for t in TIMES]
+        if any(after >= before for before, after in pairwise(ends)):
+            raise ValueError("log_alpha: got coefficients whose sum does not fall from t = 0 to 1")
+        return self
+
     @model_serializer(mode="wrap")
     def _leave_default_out(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        # Earlier versions, with one solver, refuse the key.
+        # Earlier versions, with one solver and two processes, refuse the keys.
         content: dict[str, Any] = handler(self)
-        if self.solver == DEFAULT_SOLVER:
-            content.pop("solver", None)
+        for name in ("solver", "guided_channels", "time_margin", "log_alpha"):
+            if getattr(self, name) == type(self).model_fields[name].default:
+                content.pop(name, None)
         return content
 
     @property
     def process(self) -> Process:
-        """Diffusion process of the family."""
-        return PROCESSES[self.family]
+        """How data turn into noise."""
+        kind = KINDS[self.family]
+        return PROCESSES[kind] if self.log_alpha is None else Process(kind, self.log_alpha)
 
     @property
     def solver_row(self) -> Solver:

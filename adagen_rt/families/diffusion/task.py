@@ -9,7 +9,7 @@ from torch import Tensor
 from adagen_rt.families.diffusion.network import DiT
 from adagen_rt.models.random import normal, uniform
 from adagen_rt.models.task import GeneratorTask
-from adagen_rt.ops.solver import scales
+from adagen_rt.ops.solver import PROCESSES, scales
 
 
 class DiffusionTask(GeneratorTask):
@@ -26,8 +26,8 @@ class DiffusionTask(GeneratorTask):
         latents, rows = self.examples(places, generator)
         time = uniform((len(places),), generator)
         noise = normal(latents.shape, generator)
-        process = self.network.config.process
+        process = PROCESSES[self.network.config.process]
         signal, spread = scales(time[:, None, None, None], process)
         prediction, _ = self.network(signal * latents + spread * noise, time, **rows)
-        target = noise if process == "vp" else latents - noise
+        target = noise if process.kind == "vp" else latents - noise
         return F.mse_loss(prediction.float(), target)

@@ -25,6 +25,7 @@ from adagen_rt.engine.schedule import (
     ScheduleSpec,
     StaticSchedule,
 )
+from adagen_rt.engine.solver_times import Shifted, Spaced
 from adagen_rt.errors import InputError
 from adagen_rt.evaluation.judge import Judge
 from adagen_rt.progress import bar
@@ -87,7 +88,11 @@ def _perturb(action: ActionSpec, rng: np.random.Generator) -> StaticSchedule:
             return static.model_copy(
                 update={"scale": static.scale * 2.0 ** rng.uniform(-REACH, REACH)}
             )
-        case Cosine():
+        case Shifted():
+            return static.model_copy(
+                update={"shift": static.shift * 2.0 ** rng.uniform(-REACH, REACH)}
+            )
+        case Cosine() | Spaced():
             return static
 
 

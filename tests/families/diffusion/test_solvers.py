@@ -8,7 +8,7 @@ import pytest
 from adagen_rt.families.diffusion.solvers import DEFAULT_SOLVER, SOLVERS
 from adagen_rt.ops.cpu import CpuOps
 from adagen_rt.ops.reference import ReferenceOps
-from adagen_rt.ops.solver import scales
+from adagen_rt.ops.solver import PROCESSES, scales
 
 EVERY = pytest.mark.parametrize("name", SOLVERS)
 OPS = pytest.mark.parametrize("ops", [ReferenceOps(), CpuOps()], ids=["reference", "cpu"])
@@ -33,7 +33,7 @@ def euler(ops, x, prediction, times, process):
     zeros, phase = np.zeros(len(x), x.dtype), np.zeros(len(x), np.int64)
     predictions = (prediction, prediction)
     row = SOLVERS["euler"]
-    return ops.solver_update(x, x, x, *predictions, zeros, times, phase, process, row)
+    return ops.solver_update(x, x, x, *predictions, zeros, times, phase, PROCESSES[process], row)
 
 
 @OPS
@@ -51,7 +51,7 @@ def test_euler_in_the_linear_process_moves_along_the_velocity(ops, seed):
 def test_euler_in_the_variance_preserving_process_is_ddim(seed):
     x, noise, times = random_step(seed, np.float64, "vp")
     (alpha_s, sigma_s), (alpha_t, sigma_t) = (
-        scales(times[:, i, None, None, None], "vp") for i in (0, 2)
+        scales(times[:, i, None, None, None], PROCESSES["vp"]) for i in (0, 2)
     )
     data = (x - sigma_s * noise) / alpha_s
     expected = alpha_t * data + sigma_t * noise
@@ -62,13 +62,13 @@ def test_euler_in_the_variance_preserving_process_is_ddim(seed):
 
 def deviation(time, process):
     """Return that of latents whose data have a standard deviation of 0.5."""
-    alpha, sigma = scales(time, process)
+    alpha, sigma = scales(time, PROCESSES[process])
     return np.sqrt((0.5 * alpha) ** 2 + sigma**2)
 
 
 def prediction(x, time, process):
     """Return the best prediction for Gaussian data: linear in x."""
-    alpha, sigma = scales(time, process)
+    alpha, sigma = scales(time, PROCESSES[process])
     data = 0.25 * alpha / deviation(time, process) ** 2 * x
     noise = (x - alpha * data) / sigma
     return noise if process == "vp" else data - noise
@@ -78,11 +78,15 @@ def solved(row, process, steps):
     """Return the latents at the end of the whole way in float64, and the exact ones."""
     ends = (0.9, 0.1) if process == "vp" else (0.1, 0.9)
     x = anchor = data = np.ones((1, 1, 1, 1))
-    for s, t in pairwise(np.linspace(*ends, steps + 1)):
-        times = np.asarray([[s, (s + t) / 2, t]])
-        for phase in range(row.evaluations):
-            given = prediction(x, times[0, phase], process)
-            rest = (np.zeros(1), times, np.asarray([phase]), process, row)
+    before = ends[0]
+    for number, (s, t) in enumerate(pairwise(np.linspace(*ends, steps + 1))):
+        times = np.asarray([[s, before if row.multistep else (s + t) / 2, t]])
+        before = s
+        phases = [min(number, 1)] if row.multistep else range(row.evaluations)
+        for phase in phases:
+            time = s if row.multistep else times[0, phase]
+            given = prediction(x, time, process)
+            rest = (np.zeros(1), times, np.asarray([phase]), PROCESSES[process], row)
             x, anchor, data = ReferenceOps().solver_update(x, anchor, data, given, given, *rest)
     start, end = (deviation(np.asarray(time), process) for time in ends)
     return x.item(), end / start
@@ -97,4 +101,4 @@ def test_convergence_order(name, process):
         x, expected = solved(row, process, steps)
         errors.append(abs(x - expected))
     orders = np.log2(np.divide(errors[:-1], errors[1:]))
-    np.testing.assert_allclose(orders, row.evaluations, atol=0.25)
+    np.testing.assert_allclose(orders, row.order, atol=0.25)

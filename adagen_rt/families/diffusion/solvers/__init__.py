@@ -6,6 +6,7 @@ case in ``step_of`` of ``cpp_ext/solver_update.h``.
 
 from __future__ import annotations
 
+from adagen_rt.families.diffusion.solvers.dpmpp_2m import DPMPP_2M
 from adagen_rt.families.diffusion.solvers.dpmpp_2s import DPMPP_2S
 from adagen_rt.families.diffusion.solvers.euler import EULER
 from adagen_rt.ops.solver import Solver
@@ -13,6 +14,6 @@ from adagen_rt.ops.solver import Solver
 __all__ = ["DEFAULT_SOLVER", "SOLVERS", "Solver"]
 
 #: Rows of the solvers, by the names that manifests use.
-SOLVERS: dict[str, Solver] = {row.name: row for row in (DPMPP_2S, EULER)}
+SOLVERS: dict[str, Solver] = {row.name: row for row in (DPMPP_2S, EULER, DPMPP_2M)}
 #: Solver of a manifest that names none.
 DEFAULT_SOLVER = DPMPP_2S.name

@@ -7,7 +7,14 @@ from __future__ import annotations
 
 from array_api_compat import array_namespace
 
-from adagen_rt.ops.solver import Process, Solver, half_log_snr, predicted_data, scales
+from adagen_rt.ops.solver import (
+    NO_NOISE,
+    Process,
+    Solver,
+    half_log_snr,
+    predicted_data,
+    scales,
+)
 from adagen_rt.types import Array
 
 # Floor of the solver's first half step, in units of lambda = log(alpha / sigma).
@@ -32,6 +39,8 @@ def update(
         phase 1, x = x_s1, with h = lambda_t - lambda_s:
             x_t  = (sigma_t / sigma_s) x_s - alpha_t expm1(-h) D_s
                    - 0.5 alpha_t expm1(-h) h / max(lambda_s1 - lambda_s, 0.01) (D_s1 - D_s)
+
+    The last term is left out where t is at data, and h thus has no end.
     """
     xp = array_namespace(x)
     s, s1, t = times
@@ -46,7 +55,8 @@ def update(
     advanced = sigma / scales(s, process)[1] * anchor - decay * anchor_data
     ratio = step / xp.clip(half_step, MIN_HALF_STEP, None)
     correction = 0.5 * decay * ratio * (data - anchor_data)
-    return advanced - xp.where(first, 0.0, correction), anchor, anchor_data
+    plain = first | (sigma < NO_NOISE)
+    return advanced - xp.where(plain, 0.0, correction), anchor, anchor_data
 
 
 DPMPP_2S = Solver("dpmpp_2s", code=0, evaluations=2, update=update)

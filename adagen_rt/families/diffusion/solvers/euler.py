@@ -34,7 +34,7 @@ def update(
     """
     s, _, t = times
     data = predicted_data(x, prediction, s, process)
-    if process == "linear":
+    if process.kind == "linear":
         return x + (t - s) * prediction, x, data
     xp = array_namespace(x)
     step = half_log_snr(t, process) - half_log_snr(s, process)
