@@ -92,8 +92,8 @@ ADAGEN_HD inline Step dpmpp_2m(const float* times, bool first, const Path& path)
   if (first) return next;
   const double decay = decay_between(s, t);
   const double before = s.lambda - scales_at(times[1], path).lambda;
-  const double ratio = (t.lambda - s.lambda) / (before < kMinStep ? kMinStep : before);
-  const double half = t.sigma < kNoNoise ? 0.0 : 0.5 * decay * ratio;
+  const bool plain = t.sigma < kNoNoise || before < kMinStep;
+  const double half = plain ? 0.0 : 0.5 * decay * (t.lambda - s.lambda) / before;
   next.decay = static_cast<float>(decay);
   next.correct = static_cast<float>(-decay - half);
   return next;

@@ -22,7 +22,7 @@ class Shifted(Spec):
     Attributes:
         shift: Above 1, more steps are spent near noise.
         first: Noise scale of the first evaluation, before the shift.
-        last: That of the last evaluation; None for one over the number of steps.
+        last: That of the last evaluation; None for `first` over the number of steps.
     """
 
     kind: Literal["shifted"] = "shifted"
@@ -32,7 +32,7 @@ class Shifted(Spec):
 
     def values(self, steps: int, calls: int) -> np.ndarray:
         """Value at every policy call, float64 (calls,)."""
-        last = 1 / steps if self.last is None else self.last
+        last = self.first / steps if self.last is None else self.last
         sigma = np.linspace(self.first, last, steps)
         sigma = self.shift * sigma / (1 + (self.shift - 1) * sigma)
         return np.concatenate([1 - sigma, np.ones(calls - steps)])
@@ -70,4 +70,5 @@ class Spaced(Spec):
             return np.arange(points)[::-1] * float(self.count // points) + self.offset
         if self.spacing == "linspace":
             return np.linspace(0, self.count - 1, points).round()[::-1]
-        return np.round(self.count - np.arange(steps) * (self.count / steps)) - 1
+        places: np.ndarray = np.round(self.count - np.arange(steps) * (self.count / steps))
+        return places - 1

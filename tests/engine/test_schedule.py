@@ -13,6 +13,10 @@ from adagen_rt.engine.schedule import (
     Schedule,
     ScheduleSpec,
 )
+from adagen_rt.engine.solver_times import (
+    Shifted,
+    Spaced,
+)
 
 SIGMOID = [Cosine(), Decay(), Ramp(), Linear(start=0.9, stop=0.01), Constant(value=0.96)]
 SOFTPLUS = [Cosine(), Decay(scale=3), Ramp(scale=2), Linear(start=0.5, stop=9), Constant(value=30)]
@@ -189,3 +193,29 @@ def test_actions_match_the_published_code(name):
 def test_unknown_keys_are_refused():
     with pytest.raises(ValidationError, match="colour"):
         ScheduleSpec.model_validate({"steps": 4, "actions": [], "colour": "red"})
+
+
+@pytest.mark.parametrize(
+    ("static", "expected"),
+    [
+        # sigma' = 3 sigma / (1 + 2 sigma) of 1, 3/4, 1/2, 1/4
+        (Shifted(shift=3), [0, 1 - 0.9, 1 - 0.75, 1 - 0.5, 1]),
+        (Shifted(shift=1, first=0.8, last=0.2), [0.2, 0.4, 0.6, 0.8, 1]),
+        (Spaced(spacing="leading"), [0.751, 0.501, 0.251, 0.001, 0]),
+        (Spaced(spacing="leading", offset=1, end=0.001), [0.752, 0.502, 0.252, 0.002, 0.001]),
+        (Spaced(spacing="leading", spare=True), [0.801, 0.601, 0.401, 0.201, 0]),
+        (Spaced(spacing="trailing"), [1, 0.75, 0.5, 0.25, 0]),
+        (Spaced(spacing="linspace", spare=True), [1, 0.75, 0.501, 0.251, 0]),
+    ],
+)
+def test_times_of_solvers(static, expected):
+    np.testing.assert_allclose(static.values(4, 5), expected, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("static", [Shifted(shift=3), Spaced(spacing="trailing")])
+def test_the_ends_of_time_come_out_of_the_activation(static):
+    action = ActionSpec(name="time", activation="sigmoid", static=static)
+    schedule = Schedule(ScheduleSpec(steps=4, actions=(action,)), 4, 5)
+    raw, previous = np.zeros((5, 1), np.float32), np.zeros((5, 1), np.float32)
+    times = schedule.decide(raw, np.arange(5), previous)[0]["time"]
+    np.testing.assert_allclose(times, static.values(4, 5), rtol=0, atol=1.1e-6)

@@ -76,10 +76,13 @@ def solver_case(process, batch=4, shape=(4, 5, 7), seed=0, solver="dpmpp_2s"):
     rng = np.random.default_rng(seed)
     names = ("x", "anchor", "anchor_data", "cond", "null")
     times = np.sort(uniform(rng, (batch, 3), 0.01, 0.99), axis=1)
+    times = times if process == "linear" else times[:, ::-1]
+    # In the middle, a multistep solver has the time of the step before.
+    times = times[:, [1, 0, 2]] if SOLVERS[solver].multistep else times
     return {
         **{name: rng.normal(size=(batch, *shape)).astype(np.float32) for name in names},
         "guidance": uniform(rng, batch, 0, 3),
-        "times": times if process == "linear" else np.ascontiguousarray(times[:, ::-1]),
+        "times": np.ascontiguousarray(times),
         "phase": np.arange(batch) % (SOLVERS[solver].evaluations + SOLVERS[solver].multistep),
         "process": PROCESSES[process],
         "solver": SOLVERS[solver],

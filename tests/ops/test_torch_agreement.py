@@ -68,7 +68,7 @@ def test_solver_update(process, solver):
     case = solver_case(process, solver=solver)
     ours = OPS.solver_update(**tensors(case))
     for result, expected in zip(ours, OPS.solver_update(**case), strict=True):
-        np.testing.assert_allclose(result.numpy(), expected, atol=1e-4)
+        np.testing.assert_allclose(result.numpy(), expected, rtol=1e-6, atol=1e-4)
 
 
 def test_normal():

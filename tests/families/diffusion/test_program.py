@@ -1,6 +1,7 @@
 """Device programs of every solver against the step rule."""
 
 from dataclasses import replace
+from itertools import combinations
 
 import pytest
 
@@ -54,7 +55,7 @@ def test_solvers_differ(engine):
     images = [
         StepwisePipeline(under(engine, solver)).generate(LABELS, SEEDS).images for solver in SOLVERS
     ]
-    assert not np.array_equal(*images)
+    assert not any(np.array_equal(*pair) for pair in combinations(images, 2))
 
 
 def test_one_evaluation_a_step_takes_odd_numbers(engine):

@@ -197,3 +197,58 @@ def test_the_rule_is_a_pure_function_of_arrays(name, solver):
     assert family.observe(state)["x"].shape == (4, 4, 2, 2)
     state = family.advance(state, meta(predictions(family)), meta(actions([0.4, 0.4])))
     assert family.latents(state)["latents"].shape == (2, 4, 2, 2)
+
+
+@pytest.mark.parametrize(("name", "start", "end"), [("diffusion", 1.0, 0.0), ("flow", 0.0, 1.0)])
+def test_without_a_margin_times_reach_both_ends(name, start, end):
+    spec = {"channels": 4, "size": 2, "tokens": 1, "width": 3, "time_margin": 0.0}
+    rule = DiffusionRule(DiffusionSpec(family=name, **spec), STEPS, CpuOps())
+    near = abs(start - 1e-6)
+    state = rule.begin(rule.start(blank(2)), actions([near, near]))
+    np.testing.assert_array_equal(state.time, start)
+    state = rule.advance(state, predictions(rule), actions([0.5, 0.5]))
+    state = rule.advance(state, predictions(rule), actions([abs(end - 1e-6), end]))
+    np.testing.assert_array_equal(state.time, end)
+
+
+def test_a_multistep_solver_remembers_the_evaluation_before():
+    rule = make("sit", "dpmpp_2m")
+    state = begin(rule)
+    first = rule.advance(state, predictions(rule), actions([0.4, 0.4]))
+    np.testing.assert_array_equal(first.start_time, state.time)
+    second = rule.advance(first, predictions(rule), actions([0.6, 0.6]))
+    times = np.stack([first.time, state.time, second.time], axis=1)
+    x, _, data = rule.ops.solver_update(
+        first.x,
+        first.anchor,
+        first.anchor_data,
+        *np.split(predictions(rule)["prediction"], 2),
+        np.zeros(2, np.float32),
+        times,
+        np.ones(2, np.int64),
+        rule.process,
+        SOLVERS["dpmpp_2m"],
+    )
+    np.testing.assert_array_equal(second.x, x)
+    np.testing.assert_array_equal(second.anchor_data, data)
+
+
+@pytest.mark.parametrize(
+    ("family", "coefficients", "message"),
+    [("flow", [-1.0], "expected none of the family flow"), ("dit", [-1.0, 2.0], "does not fall")],
+)
+def test_a_noise_schedule_that_makes_no_sense_is_refused(family, coefficients, message):
+    spec = {"channels": 4, "size": 2, "tokens": 1, "width": 3, "log_alpha": coefficients}
+    with pytest.raises(ValueError, match=message):
+        DiffusionSpec(family=family, **spec)
+
+
+def test_a_manifest_has_only_what_differs_from_the_defaults():
+    sizes = {"channels": 4, "size": 2, "tokens": 1, "width": 3}
+    assert set(DiffusionSpec(family="dit", **sizes).model_dump()) == {"family", *sizes}
+    given = {"family": "diffusion", **sizes, "guided_channels": 4, "time_margin": 0.0}
+    assert DiffusionSpec(**given, log_alpha=(-1.0,)).model_dump() == {
+        **given,
+        "size": 2,
+        "log_alpha": (-1.0,),
+    }

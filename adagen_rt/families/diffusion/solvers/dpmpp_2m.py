@@ -17,7 +17,8 @@ from adagen_rt.ops.solver import (
 )
 from adagen_rt.types import Array
 
-# Floor of the step before, in units of lambda = log(alpha / sigma): a policy may choose none.
+# A step before that is shorter, in units of lambda = log(alpha / sigma), tells nothing of the way
+# that data predictions go: a policy may choose none.
 MIN_STEP = 1e-4
 
 
@@ -35,9 +36,10 @@ def update(
     With the data predictions D_s and D_r and h = lambda_t - lambda_s:
 
         x_t = (sigma_t / sigma_s) x - alpha_t expm1(-h) D_s
-              - 0.5 alpha_t expm1(-h) h / max(lambda_s - lambda_r, 1e-4) (D_s - D_r)
+              - 0.5 alpha_t expm1(-h) h / (lambda_s - lambda_r) (D_s - D_r)
 
-    The last term is left out in the first step, and where t is at data, and h thus has no end.
+    The last term is left out in the first step, after a step of no length, and where t is at data,
+    and h thus has no end.
     """
     xp = array_namespace(x)
     s, r, t = times
@@ -47,7 +49,7 @@ def update(
     alpha, sigma = scales(t, process)
     decay = alpha * xp.expm1(-step)
     advanced = sigma / scales(s, process)[1] * x - decay * data
-    plain = (phase == 0) | (sigma < NO_NOISE)
+    plain = (phase == 0) | (sigma < NO_NOISE) | (before < MIN_STEP)
     change = data - xp.where(plain, data, anchor_data)
     correction = 0.5 * decay * (step / xp.clip(before, MIN_STEP, None)) * change
     return advanced - correction, x, data
