@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import gc
-import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from importlib import metadata
 from operator import attrgetter
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import torch
 
@@ -87,11 +87,12 @@ def export_engine(
     else:
         folders = _folders(weights)
         make = partial(load_networks, recipe, folders, other, keys=weights_keys, tell=progress)
-    if dtype == "int8":
-        return _export_integers(recipe, make, Path(out), seeded, progress, texts)
-    return export_networks(
-        recipe, make, out, dtype=dtype, seeded=seeded, progress=progress, beside=texts
-    )
+
+    def export(target: Path, precision: Dtype) -> EngineFolder:
+        options: dict[str, Any] = {"seeded": seeded, "progress": progress, "beside": texts}
+        return export_networks(recipe, make, target, dtype=precision, **options)
+
+    return export_as(dtype, Path(out), recipe.name, export, progress)
 
 
 def check_export(
@@ -139,24 +140,30 @@ def _complete_recipe(
     return with_fidelity(recipe, Path(fidelity_from)), Path(fidelity_from)
 
 
-def _export_integers(
-    recipe: Recipe,
-    make: Callable[[], Networks],
+def export_as(
+    dtype: Dtype,
     out: Path,
-    seeded: str | None,
+    name: str,
+    export: Callable[[Path, Dtype], EngineFolder],
     progress: Tell,
-    texts: Sequence[Path],
 ) -> EngineFolder:
-    """Export in float32 beside ``out``, and from there with integer weights."""
+    """Export in a floating dtype; for int8, in float32 beside ``out`` and quantised from there.
+
+    Args:
+        dtype: The dtype.
+        out: The engine folder.
+        name: The engine's name.
+        export: Exports to a folder in a floating dtype.
+        progress: Called with a line about what happens next.
+    """
+    if dtype != "int8":
+        return export(out, dtype)
     check_target(out, MANIFEST)
     out.parent.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(prefix=f".{out.name}.", dir=out.parent) as scratch:
         folder = Path(scratch) / "float32"
-        exact = export_networks(
-            recipe, make, folder, seeded=seeded, progress=progress, beside=texts
-        )
+        exact = export(folder, "float32")
         threads = torch.get_num_threads()
-        name = exact.manifest.name  # the recipe's
         return quantize_engine(exact, out, name=name, threads=threads, progress=progress)
 
 
@@ -194,25 +201,57 @@ def export_networks(
     `make` is called once, so that the weights can be freed before ONNX Runtime loads its own.
     The files ``beside``, such as tokenizers, are copied into the engine folder.
     """
+
+    def plans() -> Iterator[GraphPlan]:
+        left = plan_graphs(recipe, make())
+        while left:
+            yield left.pop(0)
+
+    def copy(folder: Path) -> None:
+        for path in beside:
+            shutil.copyfile(path, folder / path.name)
+
+    describe = partial(_manifest, recipe, dtype=dtype, seeded=seeded)
+    options: dict[str, Any] = {"dtype": dtype, "progress": progress}
+    return export_graphs(out, plans, describe, beside=copy, **options)
+
+
+def export_graphs(
+    out: str | Path,
+    plans: Callable[[], Iterator[GraphPlan]],
+    describe: Callable[[dict[str, GraphSpec]], Manifest],
+    *,
+    dtype: Dtype,
+    progress: Tell,
+    beside: Callable[[Path], object] = lambda folder: None,
+) -> EngineFolder:
+    """Export graphs to an engine folder, and compare each with its module.
+
+    Args:
+        out: The engine folder.
+        plans: Makes the graphs one after the other. Nothing else may hold their weights, which
+            are freed before ONNX Runtime loads its own.
+        describe: Makes the manifest of the graphs that were written.
+        dtype: Precision of the matrix products.
+        progress: Called with a line about what happens next.
+        beside: Writes what else belongs to the engine.
+    """
     with staged_engine(Path(out)) as folder:
+        beside(folder)
         progress("making the networks")
-        plans = plan_graphs(recipe, make())
         checks, graphs = [], {}
-        while plans:
-            plan = plans.pop(0)
+        for plan in plans():
             progress(f"exporting {plan.name}")
             checks.append(expectation(plan, dtype))
             graphs[plan.name] = _write(plan, folder, dtype)
-        del plan
-        gc.collect()
+            del plan
+            gc.collect()
         for check in checks:
             progress(f"checking {check.name} against PyTorch")
             spec = graphs[check.name]
             error = measure_error(folder / spec.file, check)
             graphs[check.name] = spec.model_copy(update={"error": error})
-        for path in beside:
-            shutil.copyfile(path, folder / path.name)
-        write_manifest(folder, _manifest(recipe, graphs, dtype, seeded))
+        write_manifest(folder, describe(graphs))
     return open_engine(out)
 
 
@@ -233,7 +272,7 @@ def _write(plan: GraphPlan, folder: Path, dtype: Dtype) -> GraphSpec:
 
 
 def _manifest(
-    recipe: Recipe, graphs: dict[str, GraphSpec], dtype: Dtype, seeded: str | None
+    recipe: Recipe, graphs: dict[str, GraphSpec], *, dtype: Dtype, seeded: str | None
 ) -> Manifest:
     versions = {
         "adagen-rt": metadata.version("adagen-rt"),

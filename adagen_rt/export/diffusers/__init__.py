@@ -1,0 +1,8 @@
+"""Export of pipelines of the library diffusers, by adapters, one a class of pipelines."""
+
+from __future__ import annotations
+
+from adagen_rt.export.diffusers.engine import export_pipeline, plan_pipeline
+from adagen_rt.export.diffusers.folder import is_pipeline
+
+__all__ = ["export_pipeline", "is_pipeline", "plan_pipeline"]

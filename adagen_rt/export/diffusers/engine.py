@@ -1,0 +1,153 @@
+"""Export of a pipeline's folder to an engine folder."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import partial
+from importlib import metadata
+from pathlib import Path
+
+from adagen_rt.condition import ConditionSpec
+from adagen_rt.engine.family import find_family
+from adagen_rt.engine.folder import EngineFolder
+from adagen_rt.engine.manifest import Dtype, GraphSpec, ImageSpec, Manifest
+from adagen_rt.engine.schedule import ActionSpec, Constant, ScheduleSpec
+from adagen_rt.errors import InputError, RecipeError
+from adagen_rt.export.diffusers.condition import describe_condition, write_tokenizers
+from adagen_rt.export.diffusers.folder import PipelineFolder, open_pipeline
+from adagen_rt.export.diffusers.graphs import pipeline_graphs
+from adagen_rt.export.diffusers.schedulers import Sampler, read_sampler
+from adagen_rt.export.engine import Tell, export_as, export_graphs
+from adagen_rt.extent import Extent
+
+#: Range of the images of diffusers' autoencoders.
+PIXELS = (-1.0, 1.0)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Everything of an engine but its graphs.
+
+    Attributes:
+        source: The pipeline.
+        name: The engine's name.
+        condition: Kind of condition.
+        sampler: What its scheduler is here.
+        latents: Size of the latents.
+        image: Size of the images.
+        schedule: The action space.
+    """
+
+    source: PipelineFolder
+    name: str
+    condition: ConditionSpec
+    sampler: Sampler
+    latents: Extent
+    image: Extent
+    schedule: ScheduleSpec
+
+    def manifest(self, dtype: Dtype, graphs: dict[str, GraphSpec]) -> Manifest:
+        """Describe the engine, once its graphs are there."""
+        (features,) = (t for t in graphs["backbone"].outputs if t.name == "features")
+        channels = self.source.adapter.channels(self.source.config)
+        family = {
+            "family": self.sampler.family,
+            "channels": channels,
+            "size": self.latents.plain,
+            "tokens": features.shape[1],
+            "width": features.shape[2],
+            "solver": self.sampler.solver,
+            "guided_channels": channels,
+            "time_margin": 0.0,
+            "log_alpha": self.sampler.log_alpha,
+        }
+        versions = ("adagen-rt", "torch", "onnx", "diffusers")
+        return Manifest.model_construct(
+            name=self.name,
+            family=find_family(self.sampler.family).Spec.model_validate(family),
+            condition=self.condition,
+            image=ImageSpec(size=self.image, channels=3, pixel_range=PIXELS),
+            schedule=self.schedule,
+            refinement_std=None,
+            graphs=graphs,
+            dtype=dtype,
+            versions={name: metadata.version(name) for name in versions},
+            files={},
+        )
+
+
+def export_pipeline(
+    folder: str | Path,
+    out: str | Path,
+    *,
+    size: Extent | None = None,
+    guidance: float | None = None,
+    dtype: Dtype = "float32",
+    progress: Tell = lambda message: None,
+) -> EngineFolder:
+    """Export a pipeline's folder to an engine folder, whole or not at all.
+
+    Args:
+        folder: A folder with a `model_index.json`, as `save_pretrained` of diffusers writes it.
+        out: The engine folder; an engine that is there is replaced when all is done.
+        size: Size of the images; None for the pipeline's own.
+        guidance: Guidance scale of the static schedule, in the pipeline's units; None for the
+            pipeline's default.
+        dtype: As for `export_engine`.
+        progress: Called with a line about what happens next.
+
+    Raises:
+        AdagenError: The pipeline, a part, an option or an exported graph is wrong.
+    """
+    plan = plan_pipeline(folder, size, guidance)
+    return export_as(dtype, Path(out), plan.name, partial(_export, plan, progress), progress)
+
+
+def _export(plan: Plan, progress: Tell, out: Path, dtype: Dtype) -> EngineFolder:
+    return export_graphs(
+        out,
+        lambda: pipeline_graphs(plan.source, plan.condition, plan.latents),
+        partial(plan.manifest, dtype),
+        dtype=dtype,
+        progress=progress,
+        beside=partial(write_tokenizers, plan.source),
+    )
+
+
+def plan_pipeline(
+    folder: str | Path, size: Extent | None = None, guidance: float | None = None
+) -> Plan:
+    """Check a pipeline's folder as an export does; arguments are those of `export_pipeline`."""
+    source = open_pipeline(Path(folder))
+    adapter, config = source.adapter, source.config
+    factor = adapter.factor(source.configuration("vae"))
+    image = size or Extent.of(adapter.sample(config) * factor)
+    if any(side % factor for side in image):
+        raise InputError("size", str(image), f"multiples of {factor}")
+    latents = Extent(*(side // factor for side in image))
+    if faults := adapter.faults(config, latents):
+        raise RecipeError(f"{source.path}: {'; '.join(faults)}")
+    grid = adapter.grid(config, latents)
+    sampler = read_sampler(source.path / "scheduler", adapter.schedulers, grid)
+    condition = describe_condition(source)
+    schedule = _schedule(source, condition, sampler, guidance)
+    name = re.sub(r"[^A-Za-z0-9_.-]", "-", source.path.resolve().name).lstrip("_.-") or "pipeline"
+    return Plan(source, name[:100], condition, sampler, latents, image, schedule)
+
+
+def _schedule(
+    source: PipelineFolder, condition: ConditionSpec, sampler: Sampler, guidance: float | None
+) -> ScheduleSpec:
+    """Make the action space whose static schedule is the pipeline's.
+
+    Of classifier-free guidance, the pipelines' scale is ours and 1 more.
+    """
+    scale = source.adapter.scale if guidance is None else guidance
+    if not 0 <= scale <= 1000:
+        raise InputError("guidance", scale, "a number from 0 to 1000")
+    if condition.guidance == "classifier-free":
+        scale = max(scale - 1, 0.0)
+    time = ActionSpec(name="time", activation="sigmoid", static=sampler.time)
+    guided = ActionSpec(name="guidance_scale", activation="softplus", static=Constant(value=scale))
+    return ScheduleSpec(steps=source.adapter.steps, actions=(time, guided))

@@ -1,0 +1,115 @@
+"""The graphs of a pipeline's engine, each made when its turn has come."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from adagen_rt.condition import ConditionSpec
+from adagen_rt.export.diffusers.adapter import Adapter
+from adagen_rt.export.diffusers.folder import PipelineFolder
+from adagen_rt.export.examples import ROWS, condition_rows, normal
+from adagen_rt.export.onnx_export import GraphPlan
+from adagen_rt.extent import Extent
+
+
+class Decoder(nn.Module):
+    """Latents to images, as pipelines decode them."""
+
+    def __init__(self, vae: Any) -> None:
+        super().__init__()
+        self.vae = vae
+        self.scale = float(vae.config.scaling_factor)
+        self.shift = float(getattr(vae.config, "shift_factor", None) or 0.0)
+
+    def forward(self, latents: Tensor) -> Tensor:
+        """Decode latents (B, C, H, W)."""
+        image: Tensor = self.vae.decode(latents / self.scale + self.shift, return_dict=False)[0]
+        return image
+
+
+class Backbone(nn.Module):
+    """A transformer under the names of the family's graph.
+
+    Args:
+        adapter: Calls it.
+        transformer: The network.
+        names: Names of its inputs behind ``x`` and ``t``.
+    """
+
+    def __init__(self, adapter: Adapter, transformer: nn.Module, names: tuple[str, ...]) -> None:
+        super().__init__()
+        self.adapter, self.transformer, self.names = adapter, transformer, names
+
+    def forward(self, x: Tensor, t: Tensor, *rest: Tensor) -> tuple[Tensor, Tensor]:
+        """Predict, and give the hidden states before the last norm as the policy's features."""
+        seen: list[Tensor] = []
+        norm = self.transformer.get_submodule(self.adapter.norm)
+        hook = norm.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0]))
+        try:
+            given = dict(zip(self.names, rest, strict=True))
+            prediction = self.adapter.predict(self.transformer, x, t, given)
+        finally:
+            hook.remove()
+        return prediction, seen[0]
+
+
+class Encoders(nn.Module):
+    """Text encoders under the names of the graph `condition`."""
+
+    def __init__(
+        self, adapter: Adapter, networks: dict[str, Any], names: tuple[str, ...], config: Any
+    ) -> None:
+        super().__init__()
+        self.adapter, self.names, self.config = adapter, names, config
+        self.parts = nn.ModuleDict({k: v for k, v in networks.items() if v is not None})
+
+    def forward(self, *ids: Tensor) -> tuple[Tensor, ...]:
+        """Encode ids and masks (R, L)."""
+        given = dict(zip(self.names, ids, strict=True))
+        return self.adapter.encode(self.parts, given, self.config)
+
+
+def pipeline_graphs(
+    source: PipelineFolder, condition: ConditionSpec, latents: Extent
+) -> Iterator[GraphPlan]:
+    """Make the graphs of an engine one after the other, so that one's weights are there at a time.
+
+    Args:
+        source: The pipeline.
+        condition: Kind of condition.
+        latents: Size of the latents.
+    """
+    x = normal(ROWS, source.adapter.channels(source.config), *latents)
+    yield _plan("decoder", Decoder(source.load("vae")), {"latents": x}, ("image",))
+    given = condition_rows(condition)
+    if source.adapter.context:
+        encoders = _encoders(source, tuple(given))
+        with torch.no_grad():
+            arrays = encoders(*given.values())
+        yield _plan("condition", encoders, given, source.adapter.context)
+        del encoders
+        given = dict(zip(source.adapter.context, arrays, strict=True))
+    if condition.guidance == "embedded":
+        given = {"guidance": torch.linspace(1.5, 4.0, ROWS), **given}
+    transformer = source.load("transformer")
+    assert transformer is not None  # no adapter has it among its optional parts
+    backbone = Backbone(source.adapter, transformer, tuple(given))
+    inputs = {"x": x, "t": torch.linspace(0.25, 0.75, ROWS), **given}
+    yield _plan("backbone", backbone, inputs, ("prediction", "features"))
+
+
+def _encoders(source: PipelineFolder, names: tuple[str, ...]) -> Encoders:
+    parts = [part for part in source.adapter.networks if part.startswith("text_encoder")]
+    networks = {part: source.load(part) for part in parts}
+    return Encoders(source.adapter, networks, names, source.config)
+
+
+def _plan(
+    name: str, module: nn.Module, inputs: dict[str, Tensor], outputs: tuple[str, ...]
+) -> GraphPlan:
+    dynamic = {key: {0: "rows"} for key in inputs}
+    return GraphPlan(name, module, inputs, outputs, dynamic)

@@ -1,0 +1,24 @@
+"""Adapters by the names of their pipelines."""
+
+from __future__ import annotations
+
+from adagen_rt.errors import RecipeError
+from adagen_rt.export.diffusers import dit
+from adagen_rt.export.diffusers.adapter import Adapter
+
+#: Every adapter, by the class's name in diffusers.
+ADAPTERS: dict[str, Adapter] = {module.ADAPTER.pipeline: module.ADAPTER for module in (dit,)}
+
+
+def find_adapter(name: str) -> Adapter:
+    """Find the adapter of a pipeline.
+
+    Raises:
+        RecipeError: There is none; the message names all.
+    """
+    if name in ADAPTERS:
+        return ADAPTERS[name]
+    known = ", ".join(ADAPTERS)
+    raise RecipeError(
+        f"_class_name: got {name!r:.80}, expected a pipeline with an adapter: {known}"
+    )
