@@ -67,8 +67,10 @@ class Spaced(Spec):
     def _places(self, steps: int, points: int) -> np.ndarray:
         """Steps of the training, float64, the noisiest first."""
         if self.spacing == "leading":
-            return np.arange(points)[::-1] * float(self.count // points) + self.offset
+            leading: np.ndarray = np.arange(points)[::-1] * float(self.count // points)
+            return leading + self.offset
         if self.spacing == "linspace":
-            return np.linspace(0, self.count - 1, points).round()[::-1]
+            grid: np.ndarray = np.linspace(0, self.count - 1, points).round()
+            return grid[::-1]
         places: np.ndarray = np.round(self.count - np.arange(steps) * (self.count / steps))
         return places - 1

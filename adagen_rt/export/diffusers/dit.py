@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 from torch import Tensor
 
@@ -17,7 +18,10 @@ class DiT(Adapter):
     """Classes of ImageNet; all latent channels are guided."""
 
     pipeline = "DiTPipeline"
-    networks = {"transformer": "DiTTransformer2DModel", "vae": "AutoencoderKL"}
+    networks: ClassVar[Mapping[str, str]] = {
+        "transformer": "DiTTransformer2DModel",
+        "vae": "AutoencoderKL",
+    }
     schedulers = ("DDIMScheduler", "DPMSolverMultistepScheduler")
     family = "diffusion"
     steps, scale = 50, 4.0

@@ -83,7 +83,7 @@ class PipelineFolder:
         except (OSError, ValueError, TypeError, RuntimeError, KeyError) as error:
             raise CheckpointError(f"{self.path / part}: {_one_line(error)}") from None
         network.requires_grad_(False)
-        return network.eval()  # type: ignore[no-any-return]
+        return network.eval()
 
 
 def open_pipeline(path: Path) -> PipelineFolder:
