@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 
 from adagen_rt.cli.support.backend_options import Execution, backend_options
-from adagen_rt.cli.support.classes import choose_classes, choose_seeds
+from adagen_rt.cli.support.classes import choose_seeds
 from adagen_rt.cli.support.config import config_option
 from adagen_rt.cli.support.formats import NamedPath
 from adagen_rt.cli.support.outputs import Outputs, output_options
@@ -19,23 +19,23 @@ from adagen_rt.cli.support.report import describe, failures, lines_of, summarize
 from adagen_rt.cli.support.resume import Earlier
 from adagen_rt.cli.support.run import Run
 from adagen_rt.cli.support.sampling_options import sampling_options
+from adagen_rt.cli.support.verbosity import LOGGER
+from adagen_rt.cli.support.wanted import USUAL_COUNT, Wanted, wanted_options
 from adagen_rt.engine.folder import open_engine
 from adagen_rt.errors import InputError, as_integer
 from adagen_rt.sampling.params import SamplingParams
-from adagen_rt.sampling.request import MAX_BATCH, check_count, make_request
+from adagen_rt.sampling.request import MAX_BATCH, make_request
 from adagen_rt.sampling.result import Result
 
 
 @click.command()
 @click.option("--engine", help="Engine folder, or the name of a shipped engine.")
+@wanted_options
 @click.option(
-    "--label",
-    "given",
-    multiple=True,
-    help="Class number, range such as 0-9, or name; repeatable. Images take the given "
-    "classes in turn; without this option, all of them.",
+    "--count",
+    type=int,
+    help=f"Images in total. Default: {USUAL_COUNT}, or one for each prompt.",
 )
-@click.option("--count", type=int, default=16, show_default=True, help="Images in total.")
 @click.option(
     "--seed", type=int, help="Seed of the first image; the others count up. Default: drawn."
 )
@@ -58,8 +58,8 @@ from adagen_rt.sampling.result import Result
 def generate(
     context: click.Context,
     engine: str | None,
-    given: tuple[str, ...],
-    count: int,
+    wanted: Wanted,
+    count: int | None,
     seed: int | None,
     repeat: Path | None,
     outputs: Outputs,
@@ -76,7 +76,6 @@ def generate(
     """
     if as_json and json_lines:
         raise InputError("json-lines", "--json as well", "one of them")
-    check_count("count", count)
     as_integer("batch-size", batch_size, 1, MAX_BATCH)
     if outputs.preview is not None and params.best_of > 1:
         expected = "no --best-of: what is kept is known at the end"
@@ -89,9 +88,12 @@ def generate(
     else:
         opened = open_engine(engine)
         first = earlier.first_seed if earlier and seed is None else seed
-        classes, seeds = choose_classes(opened.manifest, given, count), choose_seeds(first, count)
-        request = make_request(opened.manifest, classes, seeds, params)
+        given = wanted.choose(opened.manifest, count)
+        seeds, strict = choose_seeds(first, len(given)), wanted.strict
+        request = make_request(opened.manifest, given, seeds, params, strict=strict)
         asked = Asked(opened, request, execution)
+    for note in asked.engine.manifest.condition.notes(asked.request.rows):
+        LOGGER.warning("Warning: %s", note)
     run = Run(asked, outputs, earlier)
     style = "lines" if json_lines else "json" if as_json else "words"
     result = _make(run, outputs, batch_size, style)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import unicodedata
+import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -10,8 +10,8 @@ from adagen_rt.errors import InputError
 
 #: Largest prompt in bytes of UTF-8; far more than the longest text encoder reads.
 MAX_BYTES = 16_384
-#: Control characters that are blanks to a tokenizer.
-BLANKS = frozenset("\t\n\r")
+#: Control characters, but those that are blanks to a tokenizer, and halves of surrogate pairs.
+STRANGE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
 def check_text(field: str, text: Any) -> str:
@@ -26,10 +26,9 @@ def check_text(field: str, text: Any) -> str:
     size = len(text) if len(text) > MAX_BYTES else len(text.encode("utf-8", "surrogatepass"))
     if size > MAX_BYTES:
         raise InputError(field, f"a text of {size} bytes or more", f"at most {MAX_BYTES} bytes")
-    for place, character in enumerate(text):
-        if unicodedata.category(character) in ("Cc", "Cs") and character not in BLANKS:
-            name = f"U+{ord(character):04X} at character {place + 1}"
-            raise InputError(field, name, "a text without control characters and half surrogates")
+    if found := STRANGE.search(text):
+        name = f"U+{ord(found[0]):04X} at character {found.start() + 1}"
+        raise InputError(field, name, "a text without control characters and half surrogates")
     return str(text)
 
 

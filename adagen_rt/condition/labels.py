@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -60,9 +60,11 @@ class ClassLabels(ConditionSpec):
     def given(self, asked: Asked) -> Sequence[Any]:
         """Select the labels."""
         for name in ("prompts", "negative_prompts"):
-            if (text := getattr(asked, name)) is not None:
+            if getattr(asked, name) is not None:
                 expected = f"labels and no prompts: this engine takes one of {self.count} classes"
-                raise InputError(name, text, expected)
+                raise asked.refusal(name, expected)
+        if asked.single and asked.labels is None:
+            raise asked.refusal("labels", f"one of {self.count} classes, by number or name")
         return asked.labels
 
     def parse(self, given: Sequence[Any]) -> Arrays:
@@ -87,6 +89,15 @@ class ClassLabels(ConditionSpec):
     def describe(self, rows: Arrays, place: int) -> dict[str, Any]:
         """Return the class's number."""
         return {"label": int(rows["labels"][place])}
+
+    def again(self, described: Mapping[str, Any]) -> Any:
+        """Return the class's number."""
+        return described["label"]
+
+    def title(self, rows: Arrays, place: int) -> str:
+        """Return the class's name, or its number where classes have no names."""
+        number = int(rows["labels"][place])
+        return self.names[number] if self.names else str(number)
 
     def number(self, label: int | str) -> int:
         """Find the number of a class given by number or name.

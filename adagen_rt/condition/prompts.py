@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -20,6 +21,8 @@ from adagen_rt.types import Arrays
 NEGATIVE = "negative."
 #: Rows that only people read.
 TEXTS = ("prompt", "negative_prompt", "cut")
+#: Characters of a prompt that a file's name may have.
+MAX_SLUG = 48
 #: Prompts that show what an engine does, where its manifest has none.
 EXAMPLES = (
     "a photo of a red fox in the snow",
@@ -113,8 +116,9 @@ class Prompts(ConditionSpec):
     def given(self, asked: Asked) -> Sequence[Any]:
         """Pair prompts with their negative ones; one negative prompt is for all."""
         if asked.labels is not None:
-            expected = "prompts and no labels: this engine takes texts"
-            raise InputError("labels", asked.labels, expected)
+            raise asked.refusal("labels", "prompts and no labels: this engine takes texts")
+        if asked.single and asked.prompts is None:
+            raise asked.refusal("prompts", "a text: this engine takes prompts")
         negatives = asked.negative_prompts
         if negatives is None or not isinstance(asked.prompts, Sequence):
             return asked.prompts
@@ -138,7 +142,7 @@ class Prompts(ConditionSpec):
 
     def kept(self, rows: Arrays) -> Arrays:
         """Select the texts."""
-        texts = {name: rows[name] for name in TEXTS[:2] if name in rows}
+        texts = {f"{name}s": rows[name] for name in TEXTS[:2] if name in rows}
         return {name: np.asarray(values, np.str_) for name, values in texts.items()}
 
     def notes(self, rows: Arrays) -> list[str]:
@@ -170,6 +174,19 @@ class Prompts(ConditionSpec):
             del texts["cut"]
         return texts
 
+    def again(self, described: Mapping[str, Any]) -> Any:
+        """Return the prompt with its negative one."""
+        return Prompt(described["prompt"], described.get("negative_prompt"))
+
+    def title(self, rows: Arrays, place: int) -> str:
+        """Return the beginning of the prompt."""
+        return shown(str(rows["prompt"][place]), SHOWN)
+
+    def slug(self, rows: Arrays, place: int) -> str:
+        """Return the first words of the prompt, in letters that every system has."""
+        words = re.findall("[a-z0-9]+", str(rows["prompt"][place])[:MAX_SLUG].lower())
+        return "-".join(words)
+
     def _negative(self, one: Prompt) -> str:
         if one.negative is None:
             return self.negative
@@ -199,7 +216,7 @@ class Prompts(ConditionSpec):
 def _told(field: str, found: dict[str, Tokens]) -> str:
     """Name what of a text does not fit, for every encoder that cuts it."""
     parts = [
-        f"{name} reads {len(tokens.ids)} tokens, not {shown(tokens.cut, SHOWN)}"
+        f"{shown(tokens.cut, SHOWN)} does not fit the {len(tokens.ids)} tokens of {name}"
         for name, tokens in found.items()
         if tokens.cut
     ]

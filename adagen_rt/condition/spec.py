@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal, TypeVar
 
+from adagen_rt.errors import InputError
 from adagen_rt.types import Arrays, Spec
 
 #: How a backbone is guided: by a null row beside every conditional one, by a number that it reads
@@ -41,11 +42,27 @@ class Asked:
         labels: Class numbers or names.
         prompts: A text for each sample.
         negative_prompts: What guidance leads away from: one for all, or one for each sample.
+        single: Whether one image is asked for, by fields whose names are singular.
     """
 
     labels: Any = None
     prompts: Any = None
     negative_prompts: Any = None
+    single: bool = False
+
+    @classmethod
+    def one(cls, label: Any, prompt: Any, negative_prompt: Any) -> Asked:
+        """Make what a caller asks of one image."""
+        given = {"labels": label, "prompts": prompt, "negative_prompts": negative_prompt}
+        lists = {name: None if value is None else [value] for name, value in given.items()}
+        return cls(**lists, single=True)
+
+    def refusal(self, field: str, expected: str) -> InputError:
+        """Make the error of a field that is wrong, named as the caller did."""
+        given = getattr(self, field)
+        if not self.single:
+            return InputError(field, given, expected)
+        return InputError(field.removesuffix("s"), given[0] if given else None, expected)
 
 
 class ConditionSpec(Spec, ABC):
@@ -150,3 +167,20 @@ class ConditionSpec(Spec, ABC):
     @abstractmethod
     def describe(self, rows: Arrays, place: int) -> dict[str, Any]:
         """Describe one sample's condition for JSON."""
+
+    @abstractmethod
+    def again(self, described: Mapping[str, Any]) -> Any:
+        """Make what `parse` reads of what `describe` gave.
+
+        Raises:
+            KeyError: It describes another kind of condition.
+        """
+
+    def title(self, rows: Arrays, place: int) -> str:
+        """Name one sample's condition in a few words for people."""
+        asked = self.describe(rows, place)
+        return ", ".join(f"{name} {value}" for name, value in asked.items())
+
+    def slug(self, rows: Arrays, place: int) -> str:
+        """Name one sample's condition in a file's name; empty where nothing can be said."""
+        return "-".join(f"{name}{value}" for name, value in self.describe(rows, place).items())

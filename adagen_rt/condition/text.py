@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 
 #: Largest number of tokens that a text encoder reads.
 MAX_TOKENS = 8192
+#: Texts whose tokens are remembered.
+RECENT = 256
 #: Characters of a cut part that a message has.
 SHOWN = 80
 
@@ -80,10 +83,15 @@ class Tokenizers:
 
     Attributes:
         folder: Where the files lie; None before an engine's folder is known.
+        encode: Gives the tokens of a text for an encoder.
     """
 
     folder: Path | None = None
     _read: dict[str, Tokenizer] = field(default_factory=dict, repr=False)
+
+    def __post_init__(self) -> None:
+        # A request for several images of a prompt reads it once.
+        self.encode = lru_cache(RECENT)(self._encode)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Tokenizers)
@@ -91,7 +99,7 @@ class Tokenizers:
     def __hash__(self) -> int:
         return hash(Tokenizers)
 
-    def encode(self, spec: TextTokens, text: str) -> Tokens:
+    def _encode(self, spec: TextTokens, text: str) -> Tokens:
         """Tokenise a text for an encoder, cut and filled up to its length."""
         encoding = self.find(spec).encode(spec.prefix + text + spec.suffix)
         ids = list(encoding.ids)

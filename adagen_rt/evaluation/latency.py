@@ -14,6 +14,7 @@ import numpy.typing as npt
 from adagen_rt.errors import EngineError
 from adagen_rt.pipeline.base import Pipeline
 from adagen_rt.sampling.params import SamplingParams
+from adagen_rt.sampling.request import make_request
 from adagen_rt.sampling.result import Step
 
 PERCENTILES = (50, 90, 99)
@@ -115,7 +116,8 @@ def _generate(
         rows.append(step.number - 1)
         progress(step)
 
-    result = pipeline.generate(samples, seeds, plan.params, batch_size=batch, progress=watch)
+    request = make_request(pipeline.manifest, samples, seeds, plan.params)
+    result = pipeline.run(request, batch_size=batch, progress=watch)
     end = (time.perf_counter(), dict(result.timings.seconds))
     for place, step in result.failures.items():
         asked = pipeline.manifest.condition.describe(result.rows, place) | {"seed": seeds[place]}

@@ -38,9 +38,10 @@ def caption_of(sample: Facts) -> tuple[str, str]:
     """Say in two lines what an image is of: its class, and its seed."""
     asked = {k: v for k, v in sample.items() if k not in ("index", "seed", "asked_seed")}
     del asked["fidelity"]
-    named = asked.pop("name", None)
-    what = named or ", ".join(f"{name} {value}" for name, value in asked.items())
-    return what, f"seed {sample['seed']}"
+    named = asked.pop("name", asked.get("prompt"))
+    if named is None:
+        named = ", ".join(f"{name} {value}" for name, value in asked.items())
+    return named, f"seed {sample['seed']}"
 
 
 def with_heads(
@@ -88,7 +89,10 @@ def _with_caption(pixels: Images, lines: Sequence[str]) -> Images:
 
 
 def _shorten(line: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width: int) -> str:
-    """Cut a line so that it fits into as many pixels."""
+    """Cut a text so that it fits into a line of as many pixels."""
+    line = " ".join(line.split())
+    # A letter has a pixel at least, and each try measures all that is left.
+    line = line if len(line) <= width else line[:width] + "…"
     if font.getlength(line) <= width:
         return line
     while line and font.getlength(line + "…") > width:

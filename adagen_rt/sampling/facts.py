@@ -12,9 +12,10 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 from PIL.PngImagePlugin import PngInfo
 
-from adagen_rt.condition import ClassLabels
+from adagen_rt.condition import ClassLabels, ConditionSpec, count_rows
 from adagen_rt.sampling.origin import KEY, Facts
 from adagen_rt.sampling.result import Result
+from adagen_rt.types import Arrays
 
 #: Name of the text chunk of a PNG, and who wrote any other file.
 MARK = "adagen-rt"
@@ -25,9 +26,13 @@ ASCII = b"ASCII\0\0\0"
 #: What all images of a run have in common besides its engine's name and the version.
 SHARED = ("engine_hash", "backend", "provider", "steps", "schedule", "refine", "best_of")
 #: What a summary calls all samples' values of something.
-COLUMNS = {"index": "indices", "label": "labels", "seed": "seeds", "fidelity": "fidelity"}
-#: What a JPEG says of itself has to fit into 64 KiB.
-MAX_JPEG_IMAGES = 200
+COLUMNS = {
+    **{"index": "indices", "label": "labels", "seed": "seeds", "fidelity": "fidelity"},
+    **{"prompt": "prompts", "negative_prompt": "negative_prompts"},
+}
+#: What a JPEG says of itself has to fit into 64 KiB: of classes so many, and of prompts so many
+#: characters.
+MAX_JPEG_IMAGES, MAX_JPEG_WORDS = 200, 30_000
 
 
 def sample_facts(result: Result, place: int) -> Facts:
@@ -46,6 +51,14 @@ def sample_facts(result: Result, place: int) -> Facts:
     if origin.facts.get("best_of", 1) > 1:
         facts["asked_seed"] = int(origin.seeds[place])
     return facts
+
+
+def count_words(condition: ConditionSpec, rows: Arrays) -> int:
+    """Count the characters that texts of samples take in a file's facts."""
+    if isinstance(condition, ClassLabels):
+        return 0
+    count = count_rows(rows)
+    return sum(len(json.dumps(condition.describe(rows, place))) for place in range(count))
 
 
 def file_facts(result: Result, places: Iterable[int]) -> Facts:
@@ -108,7 +121,7 @@ def _printed(text: str) -> Any:
     if "index" in first:
         same = all(line.get(name) == first.get(name) for line in lines for name in SHARED)
         return {**first, "samples": lines} if same else None
-    columns = {key: first[name] for key, name in COLUMNS.items()}
+    columns = {key: first[name] for key, name in COLUMNS.items() if name in first}
     rows = zip(*columns.values(), strict=True)
     return {**first, "samples": [dict(zip(columns, row, strict=True)) for row in rows]}
 

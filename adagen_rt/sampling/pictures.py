@@ -65,7 +65,7 @@ def check_grid(field: str, count: int, pixels: int) -> None:
 def good_arrays(result: Result) -> Arrays:
     """Return the images that did not fail, their conditions and their seeds, by name."""
     good = result.good
-    rows = take_rows(result.rows, np.array(good, np.int64))
+    rows = result.condition.kept(take_rows(result.rows, np.array(good, np.int64)))
     return {"images": result.images[good], **rows, "seeds": result.seeds[good]}
 
 
@@ -89,9 +89,9 @@ def image_name(result: Result, place: int, number: int, total: int) -> str:
         number: Its number in the whole run.
         total: Images of the whole run.
     """
-    asked = result.condition.describe(result.rows, place) | {"seed": result.seeds[place]}
-    parts = [f"{name}{value}" for name, value in asked.items()]
-    return "-".join([f"{number:0{len(str(total - 1))}}", *parts])
+    asked = result.condition.slug(result.rows, place)
+    parts = [f"{number:0{len(str(total - 1))}}", asked, f"seed{result.seeds[place]}"]
+    return "-".join(filter(None, parts))
 
 
 def is_folder(path: Path) -> bool:

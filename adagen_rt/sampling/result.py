@@ -65,6 +65,11 @@ class Result:
         return labels
 
     @property
+    def prompts(self) -> list[str]:
+        """Prompt of each image, of an engine that takes prompts."""
+        return [str(text) for text in self.rows["prompt"]]
+
+    @property
     def good(self) -> list[int]:
         """Places of the images that did not fail."""
         return [i for i in range(len(self)) if i not in self.failures]
@@ -107,19 +112,17 @@ class Result:
             SampleError: All samples have failed.
         """
         # Whoever takes the arrays does not wait for Pillow.
+        from adagen_rt.sampling.facts import count_words
         from adagen_rt.sampling.saving import check_target, save_images
 
         path, pixels = Path(path), int(np.prod(self.images.shape[1:3]))
-        check_target("path", path, len(self), pixels, format)
+        words = count_words(self.condition, self.rows)
+        check_target("path", path, len(self), pixels, format, words)
         return save_images(path, self, format, captions)
 
     def describe(self, place: int) -> str:
         """Tell what one image was made of, in a few words."""
-        asked = self.condition.describe(self.rows, place)
-        if "label" in asked:
-            asked = {"": self.class_names[place]}
-        words = [f"{name} {value}".strip() for name, value in asked.items()]
-        return ", ".join([*words, f"seed {self.seeds[place]}"])
+        return f"{self.condition.title(self.rows, place)}, seed {self.seeds[place]}"
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Result):

@@ -11,7 +11,7 @@ from PIL import Image
 from adagen_rt.errors import InputError, SampleError
 from adagen_rt.files import check_writable, replace_file, staged_files
 from adagen_rt.sampling.captions import WHITE, caption_of, with_captions
-from adagen_rt.sampling.facts import MAX_JPEG_IMAGES, file_facts, picture_options
+from adagen_rt.sampling.facts import MAX_JPEG_IMAGES, MAX_JPEG_WORDS, file_facts, picture_options
 from adagen_rt.sampling.formats import ARRAYS, PICTURES, QUALITY, check_suffix
 from adagen_rt.sampling.origin import KEY, Facts
 from adagen_rt.sampling.pictures import (
@@ -29,7 +29,9 @@ from adagen_rt.sampling.result import Images, Result
 KINDS = tuple(suffix[1:] for suffix in PICTURES)
 
 
-def check_target(field: str, path: Path, count: int, pixels: int, kind: str | None = None) -> None:
+def check_target(
+    field: str, path: Path, count: int, pixels: int, kind: str | None = None, words: int = 0
+) -> None:
     """Refuse a path that images could not be written to.
 
     Args:
@@ -38,6 +40,7 @@ def check_target(field: str, path: Path, count: int, pixels: int, kind: str | No
         count: How many images.
         pixels: Number of pixels of one image.
         kind: Format of the pictures in a folder.
+        words: Characters of the images' prompts, which the file says.
 
     Raises:
         InputError: It is not one of those, or cannot be written.
@@ -55,6 +58,9 @@ def check_target(field: str, path: Path, count: int, pixels: int, kind: str | No
         if PICTURES[suffix] == "jpeg" and count > MAX_JPEG_IMAGES:
             expected = f"at most {MAX_JPEG_IMAGES} images in one {suffix}; take .png or .webp"
             raise InputError(field, f"{count} images", expected)
+        if PICTURES[suffix] == "jpeg" and words > MAX_JPEG_WORDS:
+            expected = f"at most {MAX_JPEG_WORDS} in one {suffix}; take .png or .webp"
+            raise InputError(field, f"prompts of {words} characters", expected)
     check_writable(field, path)
 
 

@@ -38,8 +38,8 @@ def test_what_is_cut_is_named_once_and_by_its_encoder(spec):
     long = "a red cat sits under the sky on a bird"
     rows = spec.parse([long, "a cat", long])
     (note,) = spec.notes(rows)
-    assert "short reads 6 tokens, not 'under the sky on a bird'" in note
-    assert "long reads 9 tokens, not 'on a bird'" in note
+    assert "'under the sky on a bird' does not fit the 6 tokens of short" in note
+    assert "'on a bird' does not fit the 9 tokens of long" in note
     assert spec.describe(rows, 0)["cut"] == note
     assert "cut" not in spec.describe(rows, 1)
 
@@ -49,7 +49,7 @@ def test_a_template_is_not_named_as_cut(folder):
     spec = prompts().model_copy(update={"encoders": (short,)}).within(folder)
     rows = spec.parse(["a red cat", "a red cat sits on"])
     np.testing.assert_array_equal(rows["short_ids"][0], [BOS, 15, 4, 5, 8, EOS])
-    assert spec.notes(rows) == ["prompt: short reads 6 tokens, not 'sits on'"]
+    assert spec.notes(rows) == ["prompt: 'sits on' does not fit the 6 tokens of short"]
 
 
 def test_the_null_twin_is_the_negative_prompts(folder):

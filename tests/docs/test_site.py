@@ -70,7 +70,7 @@ def test_it_builds_and_links_lead_somewhere(site):
     assert tutorial.count("data:image/png") >= 6
     reference = (site / "docs/api.html").read_text("utf-8")
     assert 'id="adagen_rt.load"' in reference
-    assert "One integer from 0 to 2**63 - 1 for each label" in reference
+    assert "One integer from 0 to 2**63 - 1 for each image" in reference
 
 
 def test_a_link_to_nowhere_is_found(tmp_path):

@@ -90,7 +90,10 @@ def test_embedded_guidance_reaches_the_backbone(load):
 
 def test_what_is_cut_is_told_or_refused(load):
     pipeline = load("classifier-free")
-    with pytest.warns(PromptWarning, match="short reads 6 tokens, not 'under the sky"):
+    with pytest.warns(
+        PromptWarning,
+        match="prompt: 'under the sky on a blue bird' does not fit the 6 tokens of short",
+    ):
         pipeline.generate(prompts=[LONG], seeds=[1])
     with pytest.raises(InputError, match=r"strict: .*expected prompts that fit"):
         pipeline.generate(prompts=[LONG], seeds=[1], strict=True)

@@ -110,14 +110,14 @@ class Outputs:
         named = {"preview": self.preview, "plot": self.plot, "trace": self.trace}
         return {name: path for name, path in named.items() if path is not None}
 
-    def check(self, count: int, steps: int, image: ImageSpec) -> None:
-        """Refuse paths that could not be written later.
+    def check(self, count: int, steps: int, image: ImageSpec, words: int = 0) -> None:
+        """Refuse paths that could not be written later; arguments as for `check_target`.
 
         Raises:
             InputError: A path is unusable, given twice, or has what would be lost.
             MissingExtraError: The plot needs a library that is not installed.
         """
-        check_target("out", self.out, count, image.size.area, self.kind)
+        check_target("out", self.out, count, image.size.area, self.kind, words)
         self._check_resume()
         if self.preview:
             check_suffix("preview", self.preview, STEPS)

@@ -12,6 +12,7 @@ from click.core import ParameterSource
 
 from adagen_rt.backends import BACKENDS
 from adagen_rt.cli.support.backend_options import Execution
+from adagen_rt.cli.support.wanted import WANTED
 from adagen_rt.engine.folder import EngineFolder, find_engine, open_engine
 from adagen_rt.errors import InputError
 from adagen_rt.sampling.facts import read_facts
@@ -20,7 +21,7 @@ from adagen_rt.sampling.params import ROWS, SamplingParams
 from adagen_rt.sampling.request import Request, make_request
 
 #: Options that the file answers.
-ANSWERED = ("given", "count", "seed", "static", "tuned", *ROWS)
+ANSWERED = (*WANTED, "count", "seed", "static", "tuned", *ROWS)
 
 
 @dataclass(frozen=True)
@@ -116,8 +117,8 @@ def _request(engine: EngineFolder, facts: Facts) -> Request:
         best_of=1,
         fidelity=shares if any(shares) else 0.0,
     )
-    asked, seeds = ([sample[name] for sample in samples] for name in ("label", "seed"))
-    return make_request(engine.manifest, asked, seeds, params)
+    asked = [engine.manifest.condition.again(sample) for sample in samples]
+    return make_request(engine.manifest, asked, [sample["seed"] for sample in samples], params)
 
 
 def _word(path: Path, facts: Facts, name: str, choices: Sequence[str]) -> Any:

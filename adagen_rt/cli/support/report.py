@@ -39,7 +39,7 @@ def summarize(result: Result, total: float, files: list[Path]) -> dict[str, Any]
     return {
         **origin.facts,
         "indices": origin.numbers.tolist(),
-        **{name: values.tolist() for name, values in result.rows.items()},
+        **{name: values.tolist() for name, values in result.condition.kept(result.rows).items()},
         "seeds": result.seeds.tolist(),
         "fidelity": origin.fidelity.tolist(),
         "rewards": [_reward(result, i) for i in range(len(result))],

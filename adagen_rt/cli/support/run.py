@@ -19,6 +19,7 @@ from adagen_rt.cli.support.verbosity import LOGGER
 from adagen_rt.engine.manifest import Manifest
 from adagen_rt.pipeline.base import Pipeline
 from adagen_rt.progress import bar
+from adagen_rt.sampling.facts import count_words
 from adagen_rt.sampling.loop import Timings
 from adagen_rt.sampling.origin import Facts, Origin, run_facts
 from adagen_rt.sampling.request import Request
@@ -44,7 +45,8 @@ class Run:
         self._total = len(request)
         who = asked.execution.backend, asked.execution.provider
         self._facts = run_facts(asked.engine, request, *who)
-        outputs.check(self._total, request.steps, self.manifest.image)
+        words = count_words(self.manifest.condition, request.rows)
+        outputs.check(self._total, request.steps, self.manifest.image, words)
         self._numbers = np.arange(self._total)
         if earlier is not None:
             self._numbers = earlier.missing(self.manifest, request, self._facts)

@@ -8,6 +8,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
 
+from adagen_rt.condition import Asked
 from adagen_rt.errors import InputError, QueueFullError, StoppedError, as_integer
 from adagen_rt.pipeline.base import Pipeline
 from adagen_rt.pipeline.load import load
@@ -85,10 +86,13 @@ class BatchEngine:
 
     def submit(
         self,
-        label: int | str,
+        label: int | str | None = None,
         seed: int | None = None,
         params: SamplingParams | None = None,
         *,
+        prompt: str | None = None,
+        negative_prompt: str | None = None,
+        strict: bool = False,
         timeout: float | None = None,
         watch: Watch | None = None,
         watch_every: int = 1,
@@ -101,6 +105,9 @@ class BatchEngine:
             label: Class number or name.
             seed: From 0 to 2**63 - 1; None draws one.
             params: Sampling parameters; each action that refinement tries takes a slot.
+            prompt: Text, for an engine that takes prompts.
+            negative_prompt: What guidance leads away from; None takes the engine's own.
+            strict: Whether a prompt that would be cut is refused.
             timeout: Seconds after which the image is given up, waiting or under way.
             watch: Called on the compute thread with the first candidate's progress.
             watch_every: Steps between two calls of ``watch``; the last step is always shown.
@@ -116,7 +123,8 @@ class BatchEngine:
         """
         self._turn.check()
         seeds = None if seed is None else [seed]
-        request = make_request(self.manifest, [label], seeds, params, options)
+        given = self.manifest.condition.given(Asked.one(label, prompt, negative_prompt))
+        request = make_request(self.manifest, given, seeds, params, options, strict=strict)
         refine = request.params.refine
         if refine > self.max_batch:
             raise InputError("refine", refine, f"at most {self.max_batch}, the slots there are")

@@ -16,6 +16,7 @@ from adagen_rt.sampling.rule import State
 from adagen_rt.sampling.sampler import Sampler
 from adagen_rt.serving.batching.job import Pixels, Progress
 from adagen_rt.serving.batching.order import Key, Task
+from adagen_rt.types import Arrays
 
 _log = logging.getLogger(__name__)
 
@@ -63,15 +64,30 @@ class Group:
         self._new.append(task)
 
     def enter(self) -> list[Task]:
-        """Return the samples added since the last turn, which have to be started now."""
-        new, self._new = self._new, []
+        """Return the samples that have to be started now, of those added since.
+
+        All of them, unless that takes more than one prompt's time of a text encoder, for which
+        those under way would wait; the others have their turn after the next step.
+        """
+        count = len(self._new)
+        if self._sampler.manifest.family.mixes_steps:
+            while count > 1 and self._loop.conditioner.missing(self._rows(self._new[:count])) > 1:
+                count -= 1
+        new, self._new = self._new[:count], self._new[count:]
         return new
+
+    def started(self, task: Task) -> bool:
+        """Whether a sample has a state."""
+        return task.slot in self.tasks and task not in self._new
+
+    def _rows(self, tasks: Sequence[Task]) -> Arrays:
+        spec = self._sampler.manifest.condition
+        return join_rows([spec.inputs(task.order.request.rows) for task in tasks])
 
     def start(self, tasks: Sequence[Task]) -> None:
         """Make the first state of samples."""
         slots = np.array([task.slot for task in tasks], np.int64)
-        spec = self._sampler.manifest.condition
-        rows = join_rows([spec.inputs(task.order.request.rows) for task in tasks])
+        rows = self._rows(tasks)
         seeds = np.array([task.seed for task in tasks], np.int64)
         self._shares[slots] = [task.order.request.fidelity[0] for task in tasks]
         state, decisions = self._loop.start(slots, rows, seeds)

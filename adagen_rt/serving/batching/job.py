@@ -47,6 +47,12 @@ class Image:
         label: int = self.condition["label"]
         return label
 
+    @property
+    def prompt(self) -> str:
+        """Prompt of the image, where the engine takes prompts."""
+        prompt: str = self.condition["prompt"]
+        return prompt
+
 
 @dataclass(frozen=True)
 class Progress:
@@ -104,6 +110,12 @@ class Job:
         """Class of the image, where the engine takes classes."""
         label: int = self.condition["label"]
         return label
+
+    @property
+    def prompt(self) -> str:
+        """Prompt of the image, where the engine takes prompts."""
+        prompt: str = self.condition["prompt"]
+        return prompt
 
     def result(self, timeout: float | None = None) -> Image:
         """Wait for the image, at most ``timeout`` seconds."""

@@ -83,7 +83,7 @@ class Scheduler:
         begin = time.monotonic()
         group, tasks = self._choose()
         self._start(group)
-        tasks = [task for task in tasks if task.slot in group.tasks]
+        tasks = [task for task in tasks if group.started(task)]
         if tasks:
             self._advance(group, tasks)
         # The turn passes to other options; the sort is stable for groups with the same options.

@@ -50,7 +50,10 @@ HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 class EventsRequest(Options):
     """Body of ``/events``."""
 
-    label: str | int = Field(description="A class name or number.")
+    label: str | int | None = Field(
+        None, description="A class name or number, of an engine that takes classes."
+    )
+    prompt: str | None = Field(None, description="A text, of an engine that takes prompts.")
     model: str | None = Field(None, description="The engine; may be left out if there is one.")
     seed: int | None = Field(None, ge=0, lt=SEED_LIMIT)
     every: int = Field(1, ge=1, le=MAX_STEPS, description="Steps from one preview to the next.")
@@ -68,7 +71,8 @@ def events_router(fleet: Fleet, settings: Settings) -> APIRouter:
         params = body.params()
         seconds, caller = deadline(request, settings), caller_of(request)
         limit = cost_limit(request, settings)
-        order = ImageOrder([body.label], [body.seed], params, seconds, caller, limit)
+        given = [body.wish(label=body.label, prompt=body.prompt)]
+        order = ImageOrder(given, [body.seed], params, seconds, caller, limit)
         feed = Feed()
         with renamed(seeds="seed"):
             (job,) = submit(engine, order, feed.put, body.every)

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from importlib.metadata import version
 from typing import Any
 
 import anyio
-import numpy as np
 from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel
 
 from adagen_rt.errors import InputError
-from adagen_rt.serving import BatchEngine, Image
+from adagen_rt.serving import BatchEngine
 from adagen_rt.serving.http.faults import Fault, HTTPError
 from adagen_rt.serving.http.fleet import Fleet
+from adagen_rt.serving.http.kserve_images import (
+    MODEL_VERSION,
+    choose_outputs,
+    condition_name,
+    describe_model,
+    output_arrays,
+    read_wishes,
+)
 from adagen_rt.serving.http.renamed import renamed
 from adagen_rt.serving.http.settings import Settings
 from adagen_rt.serving.http.telemetry import note
@@ -34,9 +40,6 @@ from adagen_rt.serving.http.work import (
 )
 
 HEADER_LENGTH = "Inference-Header-Content-Length"
-MODEL_VERSION = "1"
-#: Outputs of a request that names none; the schedule comes only on request.
-USUAL_OUTPUTS = ("image", "label", "seed")
 MICROSECOND = 1e-6
 
 
@@ -73,12 +76,12 @@ def _add_models(router: APIRouter, fleet: Fleet, settings: Settings) -> None:
     @router.get("/models/{name}")
     async def model_metadata(name: str) -> dict[str, Any]:
         """Return the inputs and outputs of an engine."""
-        return _metadata(_find(fleet, name))
+        return describe_model(_find(fleet, name))
 
     @router.get("/models/{name}/versions/{number}")
     async def version_metadata(name: str, number: str) -> dict[str, Any]:
         """The same; an engine has one version, 1."""
-        return _metadata(_find(fleet, name, number))
+        return describe_model(_find(fleet, name, number))
 
     @router.get("/models/{name}/ready")
     async def model_ready(name: str) -> dict[str, Any]:
@@ -109,17 +112,18 @@ def _add_inference(router: APIRouter, fleet: Fleet, settings: Settings) -> None:
 async def _infer(engine: BatchEngine, request: Request, settings: Settings) -> Response:
     body, length = await request.body(), request.headers.get(HEADER_LENGTH)
     asked, binary = await anyio.to_thread.run_sync(parse_request, body, length)
-    outputs, in_binary = _choose(asked, asked.parameters.binary_data_output)
+    outputs, in_binary = choose_outputs(engine.manifest, asked)
     order = _order(engine, asked, binary, settings, request)
     note(request, engine.name, len(order.given))
-    with renamed(label="inputs.label", seeds="inputs.seed"):
+    tensors = {name: f"inputs.{name}" for name in ("label", "prompt", "negative_prompt")}
+    with renamed(seeds="inputs.seed", **tensors):
         images = await make_images(request, engine, order)
     head = {"model_name": engine.name, "model_version": MODEL_VERSION}
     if asked.id is not None:
         head["id"] = asked.id
 
     def pack() -> tuple[bytes, int | None]:
-        return pack_response(head, _arrays(engine, images, outputs), in_binary)
+        return pack_response(head, output_arrays(engine.manifest, images, outputs), in_binary)
 
     return _response(*await anyio.to_thread.run_sync(pack))
 
@@ -165,12 +169,11 @@ def _order(
     request: Request,
 ) -> ImageOrder:
     values = read_inputs(asked, binary, most_images(engine, settings))
-    given, seeds = values.pop("label", None), values.pop("seed", None)
-    if given is None or values:
-        got = ", ".join(tensor.name for tensor in asked.inputs)
-        raise InputError("inputs", got[:80], "label, and perhaps seed")
+    seeds = values.pop("seed", None)
+    given = read_wishes(engine.manifest, asked, values)
     if seeds is not None and len(seeds) != len(given):
-        raise InputError("inputs.seed", f"{len(seeds)} values", f"{len(given)}, as of label")
+        what = condition_name(engine.manifest)
+        raise InputError("inputs.seed", f"{len(seeds)} values", f"{len(given)}, as of {what}")
     microseconds = asked.parameters.timeout
     seconds = None if microseconds is None else microseconds * MICROSECOND
     seeds = seeds or [None] * len(given)
@@ -182,63 +185,6 @@ def _order(
         caller_of(request, asked.parameters.priority),
         cost_limit(request, settings),
     )
-
-
-def _choose(asked: InferRequest, all_binary: bool) -> tuple[tuple[str, ...], set[str]]:
-    """Choose the requested outputs, and those of them that go in binary."""
-    if asked.outputs is None:
-        return USUAL_OUTPUTS, set(USUAL_OUTPUTS) if all_binary else set()
-    names = tuple(output.name for output in asked.outputs)
-    known = (*USUAL_OUTPUTS, "steps", "schedule")
-    seen = set[str]()
-    for name in names:
-        if name not in known or name in seen:
-            raise InputError("outputs", name[:80], f"some of {', '.join(known)}, each once")
-        seen.add(name)
-    binary = set()
-    for output in asked.outputs:
-        wanted = output.parameters.binary_data
-        if all_binary if wanted is None else wanted:
-            binary.add(output.name)
-    return names, binary
-
-
-def _arrays(
-    engine: BatchEngine, images: list[Image], names: tuple[str, ...]
-) -> dict[str, np.ndarray]:
-    actions = engine.manifest.schedule.names
-    make: dict[str, Callable[[], np.ndarray]] = {
-        "image": lambda: np.stack([image.pixels for image in images]),
-        "label": lambda: np.array([image.label for image in images], np.int64),
-        "seed": lambda: np.array([image.seed for image in images], np.int64),
-        "steps": lambda: np.array([image.steps for image in images], np.int32),
-        "schedule": lambda: np.stack(
-            [np.stack([image.schedule[name] for name in actions], axis=-1) for image in images]
-        ),
-    }
-    return {name: make[name]() for name in names}
-
-
-def _metadata(engine: BatchEngine) -> dict[str, Any]:
-    image, actions = engine.manifest.image, len(engine.manifest.schedule.actions)
-    size = [*image.size, image.channels]
-    return {
-        "name": engine.name,
-        "versions": [MODEL_VERSION],
-        "platform": "adagen_rt",
-        "inputs": [_tensor("label", "INT64", [-1]), _tensor("seed", "INT64", [-1])],
-        "outputs": [
-            _tensor("image", "UINT8", [-1, *size]),
-            _tensor("label", "INT64", [-1]),
-            _tensor("seed", "INT64", [-1]),
-            _tensor("steps", "INT32", [-1]),
-            _tensor("schedule", "FP32", [-1, -1, actions]),
-        ],
-    }
-
-
-def _tensor(name: str, datatype: str, shape: list[int]) -> dict[str, Any]:
-    return {"name": name, "datatype": datatype, "shape": shape}
 
 
 def _response(body: bytes, header_length: int | None) -> Response:

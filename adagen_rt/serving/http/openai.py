@@ -1,4 +1,4 @@
-"""The images API of OpenAI, with a class instead of a prompt, and PNG as base64."""
+"""The images API of OpenAI, with a prompt or a class, and PNG as base64."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import anyio
 from fastapi import APIRouter, Request
 from pydantic import Field
 
+from adagen_rt.condition import ClassLabels
 from adagen_rt.errors import InputError
 from adagen_rt.sampling.request import SEED_LIMIT
 from adagen_rt.serving import BatchEngine, Image
@@ -34,7 +35,9 @@ from adagen_rt.serving.http.work import (
 class ImagesRequest(Options):
     """Body of ``/v1/images/generations``; other fields are refused."""
 
-    prompt: str | int = Field(description="A class name or number.")
+    prompt: str | int = Field(
+        description="A text; of an engine that takes classes, a class name or number."
+    )
     model: str | None = Field(None, description="The engine; may be left out if there is one.")
     n: int | None = Field(None, ge=1, description="Images; 1 unless told otherwise.")
     size: str | None = Field(None, description="The engine's own, as 32x32, width first, or auto.")
@@ -70,7 +73,7 @@ def openai_router(fleet: Fleet, settings: Settings) -> APIRouter:
 
     @router.post("/images/generations")
     async def create_images(body: ImagesRequest, request: Request) -> dict[str, Any]:
-        """Generate images of one class."""
+        """Generate images of one prompt or class."""
         images = await _images(fleet.get(body.model), body, request, settings)
         data = await anyio.to_thread.run_sync(lambda: [_datum(image) for image in images])
         return {"created": int(time.time()), "data": data}
@@ -86,7 +89,7 @@ async def _images(
     check_size(body.size, engine)
     note(request, engine.name, count)
     order = ImageOrder(
-        given=[body.prompt] * count,
+        given=[body.wish(**{_field(engine): body.prompt})] * count,
         seeds=count_up(body.seed, count),
         params=body.params(),
         timeout=deadline(request, settings),
@@ -95,6 +98,11 @@ async def _images(
     )
     with renamed(label="prompt", seeds="seed"):
         return await make_images(request, engine, order)
+
+
+def _field(engine: BatchEngine) -> str:
+    """Name what an engine is asked for."""
+    return "label" if isinstance(engine.manifest.condition, ClassLabels) else "prompt"
 
 
 def check_size(size: str | None, engine: BatchEngine) -> None:

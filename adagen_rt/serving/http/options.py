@@ -13,12 +13,22 @@ from adagen_rt.sampling.params import ROWS, SCHEDULES, SamplingParams
 class _Options(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
+    negative_prompt: str | None = Field(
+        None, description="What guidance leads away from, of an engine that takes prompts."
+    )
+    strict: bool = Field(
+        False, description="Whether a prompt of more tokens than the engine reads is refused."
+    )
     # Marked in the schema alone: `deprecated=True` would warn whenever the server reads it.
     static: bool | Literal["tuned"] | None = Field(
         None,
         description="An older form of schedule: true, or tuned.",
         json_schema_extra={"deprecated": True},
     )
+
+    def wish(self, **given: Any) -> dict[str, Any]:
+        """Return what an image is of, as arguments of `BatchEngine.submit`."""
+        return {**given, "negative_prompt": self.negative_prompt, "strict": self.strict}
 
     def params(self) -> SamplingParams:
         """Return the sampling parameters alone, without an API's other fields."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 import uuid
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -35,7 +35,7 @@ class ImageOrder:
     """Images of one request.
 
     Attributes:
-        given: Condition of each image, as the engine reads it: a class number or name.
+        given: What each image is of: arguments of `BatchEngine.submit` by name, such as ``label``.
         seeds: Seed of each image; None draws one.
         params: Sampling parameters.
         timeout: Seconds until the images are given up.
@@ -43,7 +43,7 @@ class ImageOrder:
         cost_limit: Backbone rows that the images may cost.
     """
 
-    given: Sequence[int | str]
+    given: Sequence[Mapping[str, Any]]
     seeds: Sequence[int | None]
     params: SamplingParams
     timeout: float
@@ -139,9 +139,9 @@ def submit(
     try:
         for one, seed in zip(order.given, order.seeds, strict=True):
             job = engine.submit(
-                one,
-                seed,
-                order.params,
+                seed=seed,
+                params=order.params,
+                **one,
                 timeout=order.timeout,
                 watch=watch,
                 watch_every=watch_every,

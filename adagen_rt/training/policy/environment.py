@@ -99,13 +99,13 @@ class Environment:
     def rows(self, order: Tensor) -> Tensors:
         """Choose conditions for samples: all kinds in turn, in an order (B,) int64."""
         spec = self.manifest.condition
-        rows = spec.parse(spec.examples(len(order)))
+        rows = spec.inputs(spec.parse(spec.examples(len(order))))
         return {name: torch.from_numpy(values)[order] for name, values in rows.items()}
 
     def drawn(self, count: int, generator: torch.Generator) -> Tensors:
         """Choose conditions at random, with replacement; the generator is the CPU's."""
         spec = self.manifest.condition
-        kinds = spec.parse(spec.examples(spec.variety))
+        kinds = spec.inputs(spec.parse(spec.examples(spec.variety)))
         places = torch.randint(spec.variety, (count,), generator=generator)
         return {name: torch.from_numpy(values)[places] for name, values in kinds.items()}
 
