@@ -24,6 +24,8 @@ from adagen_rt.sampling.saving import save_folder
 #: Says how a shard's images were made, in a shard that is a folder.
 MARKER = "shard.json"
 PICTURE = ".png"
+#: What is said of some samples alone has no column.
+SOMETIMES = ("cut",)
 #: What the library datasets is told of the columns.
 FEATURES = {"image": {"_type": "Image"}}
 
@@ -65,7 +67,7 @@ def _write_tar(path: Path, result: Result, total: int) -> None:
             if "label" in asked:
                 parts["cls"] = str(asked["label"]).encode()
             else:
-                parts["txt"] = result.describe(place).encode()
+                parts["txt"] = str(asked.get("prompt", result.describe(place))).encode()
             for ending, content in parts.items():
                 # Owner and time of a new entry are nobody's and none, so bytes are the same again.
                 entry = tarfile.TarInfo(f"{int(result.origin.numbers[place]):012}.{ending}")
@@ -90,7 +92,7 @@ def _write_table(path: Path, result: Result, total: int) -> None:
         {"bytes": _encoded(result, place), "path": f"{row['index']:012}{PICTURE}"}
         for place, row in zip(result.good, rows, strict=True)
     ]
-    columns = {name: [row[name] for row in rows] for name in sample_facts_names(result)}
+    columns = {name: [row.get(name) for row in rows] for name in sample_facts_names(result)}
     image = pa.array(pictures, pa.struct([("bytes", pa.binary()), ("path", pa.string())]))
     table = pa.table({"image": image, **columns})
     about = {"huggingface": json.dumps({"info": {"features": FEATURES}})}
@@ -100,7 +102,7 @@ def _write_table(path: Path, result: Result, total: int) -> None:
 
 def sample_facts_names(result: Result) -> list[str]:
     """Name what is said of every sample, also of a shard in which all failed."""
-    return list(sample_facts(result, 0))
+    return [name for name in sample_facts(result, 0) if name not in SOMETIMES]
 
 
 def _read_table(path: Path) -> Iterator[Images]:

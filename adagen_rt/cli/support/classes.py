@@ -33,7 +33,9 @@ def choose_classes(manifest: Manifest, given: tuple[str, ...], count: int) -> li
 def expand_labels(manifest: Manifest, given: tuple[str, ...]) -> list[int]:
     """List the classes that are named, or all where none is; arguments as above."""
     classes = manifest.condition
-    assert isinstance(classes, ClassLabels)  # others are asked for texts
+    if not isinstance(classes, ClassLabels):
+        told = ", ".join(given) or None
+        raise InputError("label", told, f"texts and no classes: {manifest.name} takes prompts")
     numbers = [number for label in given for number in expand_label(classes, label)]
     return numbers or list(range(classes.count))
 

@@ -9,7 +9,8 @@ from pydantic import BaseModel, ConfigDict
 
 from adagen_rt.serving.http.faults import Fault, HTTPError
 from adagen_rt.serving.http.fleet import Fleet
-from adagen_rt.serving.http.kserve import MODEL_VERSION, json_content
+from adagen_rt.serving.http.kserve import json_content
+from adagen_rt.serving.http.kserve_images import MODEL_VERSION
 from adagen_rt.serving.http.repository import Repository
 from adagen_rt.serving.http.settings import Settings
 from adagen_rt.serving.http.tensors import Parsed, parse_json
