@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, NamedTuple, TypeAlias
+from typing import Annotated, Any, Final, NamedTuple, TypeAlias
 
-from pydantic import BeforeValidator, PlainSerializer
+from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
 
 #: Largest height or width of anything.
 MAX_SIDE = 16384
@@ -55,9 +55,18 @@ class Extent(NamedTuple):
         return sides if self.square else f"{sides} (height x width)"
 
 
+_SIDE: dict[str, Any] = {"type": "integer", "minimum": 1}
+_PAIR: dict[str, Any] = {
+    "type": "array",
+    "prefixItems": [_SIDE, _SIDE],
+    "description": "[height, width]",
+}
+#: How JSON Schema says it.
+NUMBER_OR_PAIR: Final = {"anyOf": [_SIDE, _PAIR]}
 #: A field of a parsed file.
 ExtentField: TypeAlias = Annotated[
     Extent,
     BeforeValidator(Extent.of),
-    PlainSerializer(lambda extent: Extent.of(extent).plain, when_used="always"),
+    PlainSerializer(lambda extent: Extent.of(extent).plain),
+    WithJsonSchema(NUMBER_OR_PAIR),
 ]

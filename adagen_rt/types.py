@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Annotated, Any, Protocol, TypeAlias
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 
 class Array(Protocol):
@@ -56,17 +56,8 @@ class Array(Protocol):
     def __invert__(self) -> Array: ...
 
 
-def _square(value: Any) -> Any:
-    """Refuse height and width by name; everything else is checked as a number."""
-    if isinstance(value, (list, tuple)):
-        raise ValueError(f"got {value!r:.80}, expected one number, as all images are square")
-    return value
-
-
 #: How many there are of something that there has to be one of.
 Size: TypeAlias = Annotated[int, Field(ge=1, le=1 << 24)]
-#: A size of something square.
-Side: TypeAlias = Annotated[Size, BeforeValidator(_square)]
 #: How many times wider one thing is than another.
 Ratio: TypeAlias = Annotated[float, Field(gt=0, le=64)]
 #: Arrays by name: the inputs or the outputs of a graph.

@@ -16,6 +16,7 @@ import torch
 from gpu_programs import Model
 from torch import Tensor, nn
 
+from adagen_rt.models.autoencoder import TokenDecoder
 from adagen_rt.ops import Ops
 from adagen_rt.ops.reference import ReferenceOps
 from adagen_rt.sampling.rule import NoiseSource
@@ -91,7 +92,7 @@ class CastDecoder(nn.Module):
         wrap = _compiled if compiled else _as_it_is
         self._decode = wrap(model.decoder.decode)
         if model.recipe.family == "maskgit":
-            self._decode_tokens = wrap(model.decoder.decode_tokens)
+            self._decode_tokens = wrap(TokenDecoder(model.decoder, model.recipe.backbone.tokens))
 
     def decode(self, latents: Tensor) -> Tensor:
         """Pixels of latents."""

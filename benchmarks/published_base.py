@@ -13,6 +13,7 @@ from torch import Tensor
 from adagen_rt.engine.manifest import Manifest
 from adagen_rt.engine.schedule import Schedule
 from adagen_rt.export.networks import Networks
+from adagen_rt.models.autoencoder import TokenDecoder
 
 Module = Callable[..., Any]
 
@@ -62,7 +63,7 @@ class Published:
         """Each network wrapped, for example by ``torch.compile``."""
         decoder: Any = networks.decoder.eval()
         maskgit = manifest.family.family == "maskgit"
-        decode = decoder.decode_tokens if maskgit else decoder.decode
+        decode = TokenDecoder(decoder, manifest.family.map) if maskgit else decoder.decode
         assert networks.policy is not None
         backbone, policy = networks.backbone.eval(), networks.policy.eval()
         return cls(manifest, networks, wrap(backbone), wrap(policy), wrap(decode))

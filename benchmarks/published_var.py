@@ -15,6 +15,8 @@ import torch.nn.functional as F
 from published_base import Actions, Published, Random
 from torch import Tensor
 
+from adagen_rt.extent import Extent
+
 
 class Branch:
     """One of the two passes, conditional or null, with its own cache of keys and values.
@@ -41,18 +43,18 @@ class Branch:
 def var(published: Published, labels: Tensor, random: Random) -> Tensor:
     """The sum of all scales (B, code width, H, W)."""
     spec: Any = published.manifest.family
-    scales, side = spec.scales, spec.scales[-1]
+    scales, finest = spec.scales, spec.scales[-1]
     actions = Actions(published, len(scales))
     given, null = Branch(published, labels), Branch(published, published.null(labels))
-    f_hat = torch.zeros(len(labels), spec.code_width, side, side)
+    f_hat = torch.zeros(len(labels), spec.code_width, *finest)
     begin = 0
     for step, scale in enumerate(scales):
-        positions = torch.arange(begin, begin + scale * scale)
-        begin += scale * scale
-        inputs = F.interpolate(f_hat, (scale, scale), mode="area").flatten(2).transpose(1, 2)
+        positions = torch.arange(begin, begin + scale.area)
+        begin += scale.area
+        inputs = F.interpolate(f_hat, scale, mode="area").flatten(2).transpose(1, 2)
         cond, features = given(inputs, positions)
         uncond, _ = null(inputs, positions)
-        chosen = actions(_policy_view(features, scale, side), step)
+        chosen = actions(_policy_view(features, scale, finest), step)
         chosen["guidance_scale"] = chosen["guidance_scale"] * (step / max(len(scales) - 1, 1))
         rows = [
             _sample(cond, uncond, chosen, random.step(row, step), row) for row in range(len(labels))
@@ -61,10 +63,10 @@ def var(published: Published, labels: Tensor, random: Random) -> Tensor:
     return f_hat
 
 
-def _policy_view(features: Tensor, scale: int, side: int) -> Tensor:
-    """Features (B, n, C) as a map of the policy's size: (B, side * side, C)."""
-    grid = features.transpose(1, 2).unflatten(2, (scale, scale))
-    return F.interpolate(grid, (side, side), mode="bicubic").flatten(2).transpose(1, 2)
+def _policy_view(features: Tensor, scale: Extent, finest: Extent) -> Tensor:
+    """Features (B, n, C) as a map of the policy's size: (B, finest area, C)."""
+    grid = features.transpose(1, 2).unflatten(2, scale)
+    return F.interpolate(grid, finest, mode="bicubic").flatten(2).transpose(1, 2)
 
 
 def _sample(
@@ -84,11 +86,10 @@ def _sample(
     )
 
 
-def _refinement(published: Published, tokens: Tensor, scale: int, step: int) -> Tensor:
+def _refinement(published: Published, tokens: Tensor, scale: Extent, step: int) -> Tensor:
     """What tokens (B, n) of one scale add to the sum: (B, code width, H, W)."""
     quantizer: Any = published.networks.decoder.quantize
     spec: Any = published.manifest.family
-    side = spec.scales[-1]
-    codes = quantizer.lookup(tokens.unflatten(1, (scale, scale)))
-    grown = F.interpolate(codes, (side, side), mode="bicubic")
+    codes = quantizer.lookup(tokens.unflatten(1, scale))
+    grown = F.interpolate(codes, spec.scales[-1], mode="bicubic")
     return quantizer.quant_resi(grown, spec.phi[step])

@@ -63,6 +63,26 @@ def tiny_recipe(family: str, image_channels: int = 1) -> Recipe:
     )
 
 
+#: What makes a recipe's images 24 high and 40 wide.
+_WIDE_SCALES = [1, [1, 2], [3, 5], [6, 10]]
+_WIDE = {
+    "maskgit": {"backbone": {"tokens": [6, 10]}},
+    "var": {"backbone": {"scales": _WIDE_SCALES}, "decoder": {"scales": _WIDE_SCALES}},
+    "dit": {"backbone": {"size": [6, 10]}},
+    "sit": {"backbone": {"size": [6, 10]}},
+}
+
+
+def wide_recipe(family: str, image_channels: int = 1) -> Recipe:
+    """The same for images that are not square, of which MaskGIT's policy sees another grid."""
+    content = tiny_recipe(family, image_channels).model_dump(mode="json", exclude_none=True)
+    for section, values in _WIDE[family].items():
+        content[section] |= values
+    if family == "maskgit":
+        content["policy"]["grid"] = [2, 5]
+    return Recipe.model_validate(content | {"name": f"wide-{family}"})
+
+
 def judged_recipe(family: str) -> Recipe:
     """The same with a critic, a fidelity policy and the demo's reward model, which is small."""
     recipe = tiny_recipe(family)

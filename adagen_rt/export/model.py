@@ -14,6 +14,7 @@ from adagen_rt.condition import ConditionSpec
 from adagen_rt.engine.family import FamilySpec
 from adagen_rt.errors import InputError
 from adagen_rt.export.examples import ROWS, Examples, normal
+from adagen_rt.extent import Extent
 
 if TYPE_CHECKING:
     from adagen_rt.export.recipe import Recipe
@@ -79,16 +80,16 @@ class FamilyModel(ABC):
         """Make the manifest's section."""
 
     @abstractmethod
-    def feature_grid(self, recipe: Recipe) -> int:
-        """Give the side of the policies' feature map."""
+    def feature_grid(self, recipe: Recipe) -> Extent:
+        """Give the size of the policies' feature map."""
 
     def feature_width(self, recipe: Recipe) -> int:
         """Give the width of the policies' feature map."""
         return int(recipe.backbone.width)
 
-    def image_size(self, recipe: Recipe) -> int:
-        """Give the side of the images; by default, a feature belongs to one latent position."""
-        return self.feature_grid(recipe) * int(recipe.decoder.reduction)
+    def image_size(self, recipe: Recipe) -> Extent:
+        """Give the size of the images; by default, a feature belongs to one latent position."""
+        return self.feature_grid(recipe).times(recipe.decoder.reduction)
 
     @abstractmethod
     def functions(self, backbone: Any, decoder: Any) -> Functions:
@@ -112,7 +113,7 @@ class FamilyModel(ABC):
 
     def policy_examples(self, recipe: Recipe) -> Examples:
         """Make example inputs of a policy."""
-        shape = self.feature_grid(recipe) ** 2, self.feature_width(recipe)
+        shape = self.feature_grid(recipe).area, self.feature_width(recipe)
         return Examples({"features": normal(ROWS, *shape), "step": torch.arange(ROWS)})
 
     def policy_module(self, network: PolicyNetwork, spec: Any) -> nn.Module:

@@ -8,7 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import yaml
-from pydantic import Field, TypeAdapter, ValidationError, ValidationInfo, field_validator
+from pydantic import (
+    Field,
+    TypeAdapter,
+    ValidationError,
+    ValidationInfo,
+    field_serializer,
+    field_validator,
+)
 from pydantic_core import PydanticCustomError
 from torch import nn
 
@@ -103,6 +110,10 @@ class Recipe(Block):
         if faults := list(recipe_faults(valid)):
             raise PydanticCustomError(NAMED, "{text}", {"text": "; ".join(faults)})
         return value
+
+    @field_serializer("backbone", "decoder")
+    def _write_sizes(self, value: Any) -> Any:
+        return TypeAdapter(type(value)).dump_python(value, mode="json")
 
     @property
     def model(self) -> FamilyModel:

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from adagen_rt.export.fields import FilePath
+from adagen_rt.extent import Extent, ExtentField
 from adagen_rt.models.discriminator import Average
 from adagen_rt.models.features import Resize
 from adagen_rt.models.policy import Initialisation
 
 #: Settings by name, which the trainings check.
 Settings = dict[str, bool | int | float | list[int | float]]
+
+#: Largest side of a policy's feature map: its first linear layer has a row for each of its places.
+MAX_GRID = 256
 
 
 class Block(BaseModel):
@@ -29,17 +33,22 @@ class PolicySection(Block):
         initialisation: How a policy starts that is trained: as published, `xavier` draws uniform
             weights and starts biases and modulations at zero; `plain` is PyTorch's own. Its last
             layer starts at zero in both.
-        grid: Side of the feature map that it sees, 16 in the published policies; features of
-            another side are averaged to it (VAR's: resized bicubically). By default the features'
-            own, which makes the first linear layer as wide as they want.
+        grid: Height and width of the feature map that it sees, 16 in the published policies; maps
+            of another size are averaged to it (VAR's: resized bicubically). By default the
+            features' own, which makes the first linear layer as wide as they want.
         refinement_std: Standard deviation of the noise on its output with which refinement
             makes candidates; a training sets it to the actions' at its last update.
     """
 
     hidden: int = Field(512, ge=8, le=8192)
     initialisation: Initialisation = "xavier"
-    grid: int | None = Field(None, ge=1, le=256)
+    grid: ExtentField | None = None
     refinement_std: float = Field(0.1, gt=0, le=100)
+
+    @field_validator("grid")
+    @classmethod
+    def _bound_grid(cls, value: Extent | None) -> Extent | None:
+        return None if value is None else Extent.of(value.plain, MAX_GRID)
 
 
 class RewardSection(Block):

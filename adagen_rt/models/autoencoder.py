@@ -7,6 +7,7 @@ names are those of the published files. Level 0 is the finest.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
@@ -14,6 +15,7 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
+from adagen_rt.extent import Extent
 from adagen_rt.models.blocks import (
     BlockStyle,
     Downsample,
@@ -195,8 +197,25 @@ class VQGAN(nn.Module):
         """Decode code maps (B, latent_channels, h, w) to images, unclamped."""
         return self.decoder(codes)
 
-    def decode_tokens(self, tokens: Tensor) -> Tensor:
-        """Decode row-major tokens (B, N) of a square map to images, unclamped."""
-        side = int(tokens.shape[1] ** 0.5)
+    def decode_tokens(self, tokens: Tensor, size: Extent | None = None) -> Tensor:
+        """Decode row-major tokens (B, N) of a map, by default square, to images, unclamped."""
+        side = math.isqrt(tokens.shape[1])
         codes = self.quantize.embedding(tokens).transpose(1, 2)
-        return self.decode(codes.reshape(codes.shape[0], codes.shape[1], side, side))
+        return self.decode(codes.unflatten(2, size or (side, side)))
+
+
+class TokenDecoder(nn.Module):
+    """The decoder of a VQGAN for token maps of one size.
+
+    Args:
+        tokenizer: The VQGAN.
+        size: Height and width of the maps.
+    """
+
+    def __init__(self, tokenizer: VQGAN, size: Extent) -> None:
+        super().__init__()
+        self.tokenizer, self.size = tokenizer, size
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """Decode row-major tokens (B, N) to images, unclamped."""
+        return self.tokenizer.decode_tokens(tokens, self.size)

@@ -11,14 +11,17 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
+from adagen_rt.extent import Extent, ExtentField
 from adagen_rt.models.autoencoder import AutoencoderConfig, Decoder, Encoder
 from adagen_rt.models.blocks import BlockStyle
 from adagen_rt.models.quantizer import Codebook
 from adagen_rt.models.resize import area_matrix, bicubic_matrix
-from adagen_rt.types import Side, Size
+from adagen_rt.types import Size
 
 #: How many convolutions the scales share.
 SHARED = 4
+#: Token maps of the published models for 256 x 256 images.
+PUBLISHED_SCALES = tuple(Extent(side, side) for side in (1, 2, 3, 4, 5, 6, 8, 10, 13, 16))
 
 
 @dataclass(frozen=True)
@@ -27,7 +30,7 @@ class MultiScaleConfig(AutoencoderConfig):
 
     Args:
         vocabulary: Codes of the codebook.
-        scales: Sides of the token maps, coarse to fine.
+        scales: Sizes of the token maps, coarse to fine.
         phis: Convolution that refines each scale; by default, the nearest of four.
     """
 
@@ -35,11 +38,12 @@ class MultiScaleConfig(AutoencoderConfig):
     multipliers: tuple[Size, ...] = (1, 1, 2, 2, 4)
     latent_channels: Size = 32
     vocabulary: Size = 4096
-    scales: tuple[Side, ...] = (1, 2, 3, 4, 5, 6, 8, 10, 13, 16)
+    scales: tuple[ExtentField, ...] = PUBLISHED_SCALES
     phis: tuple[Annotated[int, Field(ge=0, le=63)], ...] = ()
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        object.__setattr__(self, "scales", tuple(map(Extent.of, self.scales)))
         if not self.phis:
             object.__setattr__(self, "phis", nearest_convolutions(len(self.scales)))
         if len(self.phis) != len(self.scales):
@@ -86,14 +90,14 @@ class MultiScaleQuantizer(Codebook):
     """
 
     def __init__(
-        self, vocabulary: int, width: int, scales: tuple[int, ...], phis: tuple[int, ...]
+        self, vocabulary: int, width: int, scales: tuple[Extent, ...], phis: tuple[int, ...]
     ) -> None:
         super().__init__(vocabulary, width)
-        self.scales, self.phis, self.side = scales, phis, scales[-1]
+        self.scales, self.phis, self.size = scales, phis, scales[-1]
         self.quant_resi = ResidualConvolutions(max(phis) + 1, width)
         self.register_buffer("ema_vocab_hit_SV", torch.zeros(len(scales), vocabulary))
-        up = torch.cat([bicubic_matrix(side, self.side) for side in scales], dim=1)
-        down = torch.cat([area_matrix(self.side, side) for side in scales], dim=0)
+        up = torch.cat([bicubic_matrix(scale, self.size) for scale in scales], dim=1)
+        down = torch.cat([area_matrix(self.size, scale) for scale in scales], dim=0)
         # Derived from `scales`: not in the published files, so not in the state dict.
         self.register_buffer("up", up, persistent=False)
         self.register_buffer("down", down, persistent=False)
@@ -103,8 +107,8 @@ class MultiScaleQuantizer(Codebook):
 
     def span(self, scale: int) -> slice:
         """Return the positions of a scale in the sequence."""
-        start = sum(side * side for side in self.scales[:scale])
-        return slice(start, start + self.scales[scale] ** 2)
+        start = sum(coarser.area for coarser in self.scales[:scale])
+        return slice(start, start + self.scales[scale].area)
 
     def shrink(self, maps: Tensor, positions: Tensor | slice) -> Tensor:
         """Area-resize maps (B, width, H, W) to the scale of `positions`: (B, n, width)."""
@@ -113,7 +117,7 @@ class MultiScaleQuantizer(Codebook):
     def refinement(self, tokens: Tensor, positions: Tensor | slice, phi: Tensor | int) -> Tensor:
         """Compute the summand (B, width, H, W) of tokens (B, n) at one scale's positions."""
         grown = (self.up[:, positions] @ self.embedding(tokens)).transpose(1, 2)
-        return self.quant_resi(grown.unflatten(2, (self.side, self.side)), phi)
+        return self.quant_resi(grown.unflatten(2, self.size), phi)
 
     def refine(
         self,
@@ -148,9 +152,9 @@ class MultiScaleQuantizer(Codebook):
         maps = maps.detach()
         f_hat = torch.zeros_like(maps)
         tokens, sums = [], []
-        for scale, side in enumerate(self.scales):
+        for scale, size in enumerate(self.scales):
             columns = self.shrink(maps - f_hat.detach(), self.span(scale))
-            grid = columns.transpose(1, 2).unflatten(2, (side, side))
+            grid = columns.transpose(1, 2).unflatten(2, size)
             tokens.append(self.nearest(grid).flatten(1))
             f_hat = f_hat + self.refinement(tokens[-1], self.span(scale), self.phis[scale])
             sums.append(f_hat)
@@ -166,7 +170,7 @@ class MultiScaleQuantizer(Codebook):
         Returns:
             Inputs of every scale but the first, (B, N - 1, width), and the full sum.
         """
-        f_hat = self.up.new_zeros(len(tokens), self.embedding.embedding_dim, self.side, self.side)
+        f_hat = self.up.new_zeros(len(tokens), self.embedding.embedding_dim, *self.size)
         inputs = []
         for scale in range(len(self.scales)):
             span = self.span(scale)

@@ -6,7 +6,6 @@ smoothing and activation of raw actions are in `adagen_rt.engine.schedule`.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -14,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from adagen_rt.extent import Extent, ExtentField
 from adagen_rt.models.layers import (
     TimestepEmbedding,
     modulate,
@@ -35,21 +35,25 @@ class PolicyConfig:
     Attributes:
         actions: Outputs, one for each column of the action space.
         features: Channels of the generator's features.
-        grid: Side of the square feature map; published 16.
+        grid: Height and width of the feature map; published 16.
         hidden: Width of the hidden layers; published 512.
         initialisation: How fresh weights are drawn.
     """
 
     actions: int
     features: int
-    grid: int = 16
+    grid: ExtentField = Extent(16, 16)
     hidden: int = 512
     initialisation: Initialisation = "xavier"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "grid", Extent.of(self.grid))
 
     @property
     def flat(self) -> int:
         """Length of the flattened feature map after the strided convolution."""
-        return (self.hidden // 4) * ((self.grid + 1) // 2) ** 2
+        halved = Extent(*((side + 1) // 2 for side in self.grid))
+        return (self.hidden // 4) * halved.area
 
 
 class AdaptiveNorm(nn.Module):
@@ -110,7 +114,7 @@ class PolicyNetwork(nn.Module):
         """Choose raw actions.
 
         Args:
-            features: (B, grid * grid, C) float32, row-major.
+            features: (B, grid area, C) float32, row-major.
             step: (B,) int64 step indices.
 
         Returns:
@@ -119,10 +123,9 @@ class PolicyNetwork(nn.Module):
         return self.head(self.x_embedder(features), step)
 
     def head(self, x: Tensor, step: Tensor) -> Tensor:
-        """Choose raw actions from features already mapped to (B, grid * grid, hidden)."""
-        grid = self.config.grid
+        """Choose raw actions from features already mapped to (B, grid area, hidden)."""
         embedding = self.t_embedder(step)
-        x = self.adaLN1(x, embedding).transpose(1, 2).unflatten(2, (grid, grid))
+        x = self.adaLN1(x, embedding).transpose(1, 2).unflatten(2, self.config.grid)
         x = F.gelu(self.pw_conv(F.gelu(self.dw_conv(x))))
         x = F.gelu(self.adaLN2(self.linear1(x.flatten(1)), embedding))
         x = F.gelu(self.adaLN3(self.linear2(x), embedding))
@@ -138,22 +141,22 @@ def make_critic(policy: PolicyNetwork) -> PolicyNetwork:
 class MultiScalePolicy(nn.Module):
     """A policy over VAR's features, which come at a different size for every scale.
 
-    The published policy resizes each square map bicubically to its grid. Resizing is
+    The published policy resizes each map bicubically to its grid. Resizing is
     linear and its weights sum to one, so it commutes with the input projection and
     runs after it, on fewer channels; the resizes of every scale are rows of one table
     that the positions select, so one graph serves all scales.
 
     Args:
         network: The policy network; a checkpoint has only its parameters.
-        scales: Sides of the token maps, coarse to fine.
+        scales: Sizes of the token maps, coarse to fine.
     """
 
     table: Tensor
 
-    def __init__(self, network: PolicyNetwork, scales: tuple[int, ...]) -> None:
+    def __init__(self, network: PolicyNetwork, scales: tuple[Extent, ...]) -> None:
         super().__init__()
         self.network = network
-        columns = [bicubic_matrix(side, network.config.grid).T for side in scales]
+        columns = [bicubic_matrix(scale, network.config.grid).T for scale in scales]
         # Derived from `scales`: not in the published files, so not in the state dict.
         self.register_buffer("table", torch.cat(columns), persistent=False)
 
@@ -171,36 +174,35 @@ class MultiScalePolicy(nn.Module):
         return self.network.head(self.resize(self.network.x_embedder(features), positions), step)
 
     def resize(self, x: Tensor, positions: Tensor) -> Tensor:
-        """Resize (B, n, C) of one scale to the policy's grid, (B, grid * grid, C)."""
+        """Resize (B, n, C) of one scale to the policy's grid, (B, grid area, C)."""
         return self.table[positions].T @ x
 
 
 class PooledPolicy(nn.Module):
-    """A policy over feature maps of another side than its grid, which are averaged to it.
+    """A policy over feature maps of another size than its grid, which are averaged to it.
 
     Averages sum to one, so that they commute with the input projection.
 
     Args:
         network: The policy network; a checkpoint has only its parameters.
-        side: Side of the feature maps.
+        size: Height and width of the feature maps.
     """
 
     table: Tensor
 
-    def __init__(self, network: PolicyNetwork, side: int) -> None:
+    def __init__(self, network: PolicyNetwork, size: Extent) -> None:
         super().__init__()
         self.network = network
-        self.register_buffer("table", area_matrix(side, network.config.grid), persistent=False)
+        self.register_buffer("table", area_matrix(size, network.config.grid), persistent=False)
 
     def forward(self, features: Tensor, step: Tensor) -> Tensor:
-        """Choose raw actions; arguments as for `PolicyNetwork`, features (B, side * side, C)."""
+        """Choose raw actions; arguments as for `PolicyNetwork`, features (B, area, C)."""
         return self.network.head(self.table @ self.network.x_embedder(features), step)
 
 
-def over_tokens(network: PolicyNetwork, tokens: int) -> nn.Module:
-    """Fit a policy network to square maps of so many features."""
-    side = math.isqrt(tokens)
-    return network if side == network.config.grid else PooledPolicy(network, side)
+def over_maps(network: PolicyNetwork, size: Extent) -> nn.Module:
+    """Fit a policy network to feature maps of one size."""
+    return network if size == network.config.grid else PooledPolicy(network, size)
 
 
 class FirstColumn(nn.Module):

@@ -1,7 +1,7 @@
-"""Resizes of square maps as constant matrices.
+"""Resizes of maps as constant matrices.
 
 A resize is linear and separable, so a fixed pair of sizes is one product with the
-Kronecker square of a 1-D matrix. A graph then needs no resize operator, whose
+Kronecker product of two 1-D matrices. A graph then needs no resize operator, whose
 coordinate rules differ between engines, and resizes of several scales can share a
 table that is gathered by position.
 
@@ -11,46 +11,46 @@ constants, not parameters, and stay real when a model is laid out on the meta de
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import TypeAlias
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from adagen_rt.extent import Extent
+
+Matrix: TypeAlias = NDArray[np.float64]
+
 CUBIC_A = -0.75
 """The cubic kernel's free parameter, as in `torch.nn.functional.interpolate`."""
 
 
-def bicubic_matrix(source: int, target: int) -> Tensor:
-    """Make the bicubic resize (half-pixel centres, no antialias) of row-major square maps.
-
-    Args:
-        source: Side of the input.
-        target: Side of the output.
+def bicubic_matrix(source: Extent, target: Extent) -> Tensor:
+    """Make the bicubic resize (half-pixel centres, no antialias) of row-major maps.
 
     Returns:
-        (target ** 2, source ** 2) float32.
+        (target area, source area) float32.
     """
-    return _square(_cubic_weights(source, target))
+    return _separable(_cubic_weights, source, target)
 
 
-def area_matrix(source: int, target: int) -> Tensor:
-    """Make the area resize (adaptive average) of row-major square maps.
-
-    Args:
-        source: Side of the input.
-        target: Side of the output.
+def area_matrix(source: Extent, target: Extent) -> Tensor:
+    """Make the area resize (adaptive average) of row-major maps.
 
     Returns:
-        (target ** 2, source ** 2) float32.
+        (target area, source area) float32.
     """
-    return _square(_area_weights(source, target))
+    return _separable(_area_weights, source, target)
 
 
-def _square(weights: NDArray[np.float64]) -> Tensor:
-    return torch.from_numpy(np.kron(weights, weights).astype(np.float32))
+def _separable(weights: Callable[[int, int], Matrix], source: Extent, target: Extent) -> Tensor:
+    rows, columns = weights(source.height, target.height), weights(source.width, target.width)
+    return torch.from_numpy(np.kron(rows, columns).astype(np.float32))
 
 
-def _cubic_kernel(distance: NDArray[np.float64]) -> NDArray[np.float64]:
+def _cubic_kernel(distance: Matrix) -> Matrix:
     """Evaluate Keys' cubic convolution kernel (IEEE TASSP 29, 1981, equation 4)."""
     a, x = CUBIC_A, np.abs(distance)
     near = ((a + 2) * x - (a + 3)) * x**2 + 1
@@ -58,7 +58,7 @@ def _cubic_kernel(distance: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.where(x <= 1, near, np.where(x < 2, far, 0.0))
 
 
-def _cubic_weights(source: int, target: int) -> NDArray[np.float64]:
+def _cubic_weights(source: int, target: int) -> Matrix:
     weights = np.zeros((target, source))
     centres = (np.arange(target) + 0.5) * source / target - 0.5
     for tap in range(-1, 3):
@@ -69,7 +69,7 @@ def _cubic_weights(source: int, target: int) -> NDArray[np.float64]:
     return weights
 
 
-def _area_weights(source: int, target: int) -> NDArray[np.float64]:
+def _area_weights(source: int, target: int) -> Matrix:
     weights = np.zeros((target, source))
     for row in range(target):
         start, stop = row * source // target, -(-(row + 1) * source // target)

@@ -21,10 +21,8 @@ def recipe(tmp_path):
 
     def write(**changes):
         content = tiny.model_dump(mode="json") | {"files": FILES}
-        content |= {"backbone": dict(vars(tiny.backbone)), "decoder": dict(vars(tiny.decoder))}
         for section, fields in changes.items():
             content[section] = content[section] | fields if isinstance(fields, dict) else fields
-        content["decoder"]["multipliers"] = list(content["decoder"]["multipliers"])
         (tmp_path / "r.yaml").write_text(yaml.safe_dump(content))
         return tmp_path / "r.yaml"
 

@@ -125,15 +125,15 @@ def test_a_recipe_without_a_policy_is_refused(refuse, arguments, model):
 
 @pytest.fixture
 def colour(tmp_path):
-    """Arguments of a 64 px colour generator whose real images lie in class folders."""
+    """Arguments of a generator of wide colour images; real ones lie in class folders."""
     from PIL import Image
     from safetensors.torch import save_file
-    from tiny_recipes import tiny_networks, tiny_recipe
+    from tiny_recipes import tiny_networks, wide_recipe
 
     from adagen_rt.models.vit import ViT, ViTConfig
     from adagen_rt.training.checkpoint import save_weights
 
-    recipe = tiny_recipe("dit", image_channels=3)
+    recipe = wide_recipe("dit", image_channels=3)
     networks = tiny_networks(recipe)
     for name in ("backbone", "decoder"):
         save_weights(getattr(networks, name).state_dict(), tmp_path / f"{name}.safetensors")
@@ -163,8 +163,7 @@ def test_a_model_of_ones_own_size_goes_all_the_way(run, colour, tmp_path):
     done = run("export", out / "recipe.yaml", "--weights", out, "--out", engine)
     assert done.exit_code == 0, done.output
     result = load(engine).generate([1, 2], [3, 4], best_of=2, refine=2)
-    size = describe_image(recipe).size
-    assert result.images.shape == (2, size, size, 3)
+    assert result.images.shape == (2, *describe_image(recipe).size, 3) == (2, 24, 40, 3)
     assert not result.failures
     done = run("evaluate", engine, *given["real"], "--samples", 10, "--json")
     assert done.exit_code == 0, done.output

@@ -10,6 +10,7 @@ import re
 import sys
 from dataclasses import MISSING, fields, is_dataclass
 from pathlib import Path
+from typing import get_type_hints
 
 TESTS = Path(__file__).parents[1]
 if __name__ == "__main__":
@@ -60,11 +61,17 @@ def meanings(model):
 def defaults(model):
     """Give the default of each field as text; an empty text where there is none."""
     if is_dataclass(model):
-        pairs = {f.name: f.default for f in fields(model)}
+        typed = get_type_hints(model, include_extras=True)
+        pairs = {f.name: written(f.default, typed[f.name]) for f in fields(model)}
     else:
         pairs = {name: field.default for name, field in model.model_fields.items()}
     missing = (MISSING, PydanticUndefined)
     return {name: "" if value in missing else f"`{told(value)}`" for name, value in pairs.items()}
+
+
+def written(value, typed):
+    """Give a value as files have it."""
+    return value if value is MISSING else TypeAdapter(typed).dump_python(value, mode="json")
 
 
 def told(value):
@@ -72,7 +79,7 @@ def told(value):
         return "{}"
     if value is None or isinstance(value, bool):
         return str(value).lower()
-    return list(value) if isinstance(value, tuple) else value
+    return value
 
 
 def kinds(model):
@@ -87,6 +94,8 @@ def kind(entry):
         return " or ".join(dict.fromkeys(parts))
     if "enum" in entry:
         return " or ".join(f"`{value}`" for value in entry["enum"])
+    if "prefixItems" in entry and "description" in entry:
+        return f"`{entry['description']}`"
     if "prefixItems" in entry:
         return f"list of {len(entry['prefixItems'])}"
     if entry.get("type") == "array":

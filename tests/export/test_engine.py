@@ -40,7 +40,6 @@ def saved(family, folder):
     save_file(networks.decoder.state_dict(), folder / FILES["decoder"])
     torch.save({"model": networks.policy.state_dict()}, folder / FILES["policy"])
     content = recipe.model_dump() | {"files": FILES}
-    content["backbone"], content["decoder"] = vars(recipe.backbone), vars(recipe.decoder)
     return Recipe.model_validate(content)
 
 

@@ -81,8 +81,6 @@ def toy(monkeypatch):
     monkeypatch.setattr(registry.metadata, "entry_points", entry_points)
     registry.find_family.cache_clear()
     content = tiny_recipe("maskgit").model_dump() | {"family": "toy", "name": "toy"}
-    recipe = tiny_recipe("maskgit")
-    content["backbone"], content["decoder"] = vars(recipe.backbone), vars(recipe.decoder)
     yield Recipe.model_validate(content)
     registry.find_family.cache_clear()
 

@@ -81,7 +81,7 @@ def test_a_device_program_has_no_residual_either(engine, schedule):
 def test_a_policy_may_see_another_grid_than_the_features(tmp_path, family):
     recipe = tiny_recipe(family)
     own = recipe.model.feature_grid(recipe)
-    changed = recipe.changed(policy=PolicySection(hidden=16, grid=own // 2))
+    changed = recipe.changed(policy=PolicySection(hidden=16, grid=[side // 2 for side in own]))
     network, plain = (tiny_networks(one).policy for one in (changed, recipe))
     assert network.linear1.in_features == plain.linear1.in_features // 4
     engine = export_engine(changed, tmp_path / "engine", seeded="tiny")

@@ -146,7 +146,7 @@ def test_maps(engine, path, kind):
 
     def noise(seeds, steps):
         scale = int(steps[0])
-        flat = gumbel_of(f"{tag}/token_gumbel/{scale}", (3 * scales[scale] ** 2, 4096))
+        flat = gumbel_of(f"{tag}/token_gumbel/{scale}", (3 * scales[scale].area, 4096))
         return Injected(flat.reshape(3, -1, 4096))
 
     generator = StepwisePipeline(engine(path), threads=2, ops=kind(), noise=noise)

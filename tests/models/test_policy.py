@@ -7,12 +7,13 @@ torch = pytest.importorskip("torch")
 
 from golden_data import POLICY_SCALE, deviation, golden, normal, seeded
 
+from adagen_rt.extent import Extent
 from adagen_rt.models.policy import (
     MultiScalePolicy,
     PolicyConfig,
     PolicyNetwork,
     make_critic,
-    over_tokens,
+    over_maps,
 )
 
 
@@ -54,16 +55,17 @@ def test_features_of_the_hidden_width_need_no_embedder():
 
 @pytest.mark.parametrize("scale", [0, 1, 3, 4])
 def test_var_features_are_resized_to_the_grid(scale):
-    scales, side = (1, 2, 3, 4, 6), (1, 2, 3, 4, 6)[scale]
+    scales = [Extent(side, side + (side > 2)) for side in (1, 2, 3, 4, 6)]
+    size = scales[scale]
     network = PolicyNetwork(PolicyConfig(actions=2, features=8, grid=4, hidden=16)).eval()
     torch.nn.init.normal_(network.linear3.weight)
-    start = sum(s * s for s in scales[:scale])
-    features, step = torch.randn(3, side * side, 8), torch.tensor([scale] * 3)
-    maps = features.transpose(1, 2).unflatten(2, (side, side))
+    start = sum(s.area for s in scales[:scale])
+    features, step = torch.randn(3, size.area, 8), torch.tensor([scale] * 3)
+    maps = features.transpose(1, 2).unflatten(2, size)
     resized = torch.nn.functional.interpolate(maps, size=(4, 4), mode="bicubic")
     with torch.no_grad():
         expected = network(resized.flatten(2).transpose(1, 2), step)
-        positions = torch.arange(start, start + side * side)
+        positions = torch.arange(start, start + size.area)
         raw = MultiScalePolicy(network, scales)(features, positions, step)
     np.testing.assert_allclose(raw, expected, atol=1e-5)
 
@@ -112,7 +114,7 @@ def test_features_of_another_side_are_averaged_to_the_grid(side):
     features, step = torch.randn(3, side * side, 8), torch.tensor([0, 2, 1])
     maps = features.transpose(1, 2).unflatten(2, (side, side))
     pooled = torch.nn.functional.interpolate(maps, size=(4, 4), mode="area")
-    fitted = over_tokens(network, side * side)
+    fitted = over_maps(network, Extent(side, side))
     assert (fitted is network) == (side == 4)
     with torch.no_grad():
         expected = network(pooled.flatten(2).transpose(1, 2), step)

@@ -10,11 +10,12 @@ from torch import nn
 
 from adagen_rt.export.examples import ROWS, Examples, condition_rows, normal
 from adagen_rt.export.model import DecoderKind, FamilyModel, Functions, differing
+from adagen_rt.extent import Extent
 from adagen_rt.families.diffusion.network import DiT, DiTConfig
 from adagen_rt.families.diffusion.solvers import DEFAULT_SOLVER, SOLVERS
 from adagen_rt.families.diffusion.spec import KINDS, DiffusionSpec
 from adagen_rt.models.autoencoder import AutoencoderKL, AutoencoderKLConfig
-from adagen_rt.models.policy import PolicyNetwork, over_tokens
+from adagen_rt.models.policy import PolicyNetwork, over_maps
 
 if TYPE_CHECKING:
     from adagen_rt.export.recipe import Recipe
@@ -65,20 +66,21 @@ class DiffusionModel(FamilyModel):
                 "family": recipe.family,
                 "channels": config.channels,
                 "size": config.size,
-                "tokens": config.grid**2,
+                "tokens": config.grid.area,
                 "width": config.width,
                 "solver": recipe.solver or DEFAULT_SOLVER,
             }
         )
 
-    def feature_grid(self, recipe: Recipe) -> int:
+    def feature_grid(self, recipe: Recipe) -> Extent:
         """See `FamilyModel`; a feature a patch."""
         config: DiTConfig = recipe.backbone
         return config.grid
 
-    def image_size(self, recipe: Recipe) -> int:
+    def image_size(self, recipe: Recipe) -> Extent:
         """See `FamilyModel`; a patch is several latents wide."""
-        return int(recipe.backbone.size * recipe.decoder.reduction)
+        config: DiTConfig = recipe.backbone
+        return config.size.times(recipe.decoder.reduction)
 
     def functions(self, backbone: Any, decoder: Any) -> Functions:
         """See `FamilyModel`."""
@@ -87,7 +89,7 @@ class DiffusionModel(FamilyModel):
     def examples(self, recipe: Recipe, functions: Functions) -> dict[str, Examples]:
         """See `FamilyModel`."""
         config: DiTConfig = recipe.backbone
-        x = normal(ROWS, config.channels, config.size, config.size)
+        x = normal(ROWS, config.channels, *config.size)
         times = torch.linspace(0.25, 0.75, ROWS)
         return {
             "decoder": Examples({"latents": x}),
@@ -96,7 +98,7 @@ class DiffusionModel(FamilyModel):
 
     def policy_module(self, network: PolicyNetwork, spec: DiffusionSpec) -> nn.Module:
         """See `FamilyModel`."""
-        return over_tokens(network, spec.tokens)
+        return over_maps(network, spec.grid)
 
     def task(self, network: DiT, decoder: AutoencoderKL, *examples: Any) -> DiffusionTask:
         """See `FamilyModel`."""

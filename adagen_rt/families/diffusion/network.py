@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from adagen_rt.extent import Extent, ExtentField
 from adagen_rt.models.layers import (
     MLP,
     Attention,
@@ -24,7 +25,7 @@ from adagen_rt.models.layers import (
     plain_norm,
     zero_weights,
 )
-from adagen_rt.types import Ratio, Side, Size
+from adagen_rt.types import Ratio, Size
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ class DiTConfig:
         heads: Attention heads.
         patch: Side of a patch.
         channels: Latent channels.
-        size: Side of the latent.
+        size: Height and width of the latents.
         classes: Class labels; the null label is `classes`.
         mlp_ratio: Width inside a block's MLP over `width`.
         learn_sigma: Whether the file's last layer has as many channels again, which
@@ -51,24 +52,25 @@ class DiTConfig:
     heads: Size = 16
     patch: Size = 2
     channels: Size = 4
-    size: Side = 32
+    size: ExtentField = Extent(32, 32)
     classes: Size = 1000
     mlp_ratio: Ratio = 4.0
     learn_sigma: bool = True
     process: Literal["vp", "linear"] = "vp"
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "size", Extent.of(self.size))
         if self.width % self.heads:
             raise ValueError(f"heads: got {self.heads}, expected a divisor of {self.width}")
         if self.width % 4:
             raise ValueError(f"width: got {self.width}, expected a multiple of 4")
-        if self.size % self.patch:
+        if any(side % self.patch for side in self.size):
             raise ValueError(f"patch: got {self.patch}, expected a divisor of {self.size}")
 
     @property
-    def grid(self) -> int:
-        """Patches along one side."""
-        return self.size // self.patch
+    def grid(self) -> Extent:
+        """How many patches lie above and beside each other."""
+        return Extent(*(side // self.patch for side in self.size))
 
     @property
     def time_scale(self) -> float:
@@ -76,19 +78,20 @@ class DiTConfig:
         return 1000.0 if self.process == "vp" else 1.0
 
 
-def grid_embedding(width: int, grid: int) -> Tensor:
+def grid_embedding(width: int, grid: Extent) -> Tensor:
     """Return a fixed 2-D position embedding: column sines and cosines, then row ones.
 
     The 1-D embedding is that of Vaswani et al. (arXiv 1706.03762), sines first, on half
     the width each (MAE, arXiv 2111.06377, appendix A).
 
     Returns:
-        (1, grid * grid, width) float32, row-major.
+        (1, grid area, width) float32, row-major.
     """
     rates = 10_000.0 ** -(np.arange(width // 4) / (width // 4))
-    phases = np.arange(grid)[:, None] * rates
+    phases = np.arange(max(grid))[:, None] * rates
     line = np.concatenate([np.sin(phases), np.cos(phases)], axis=1)
-    columns, rows = np.tile(line, (grid, 1)), np.repeat(line, grid, axis=0)
+    columns = np.tile(line[: grid.width], (grid.height, 1))
+    rows = np.repeat(line[: grid.height], grid.width, axis=0)
     table = np.concatenate([columns, rows], axis=1).astype(np.float32)
     return torch.from_numpy(table)[None]
 
@@ -198,6 +201,6 @@ class DiT(nn.Module):
     def _unpatchify(self, patches: Tensor) -> Tensor:
         """Lay (R, N, patch * patch * out) out as (R, out, H, W) and keep the prediction."""
         grid, patch = self.config.grid, self.config.patch
-        cells = patches.unflatten(2, (patch, patch, -1)).unflatten(1, (grid, grid))
+        cells = patches.unflatten(2, (patch, patch, -1)).unflatten(1, grid)
         image = cells.permute(0, 5, 1, 3, 2, 4).flatten(4, 5).flatten(2, 3)
         return image[:, : self.config.channels]

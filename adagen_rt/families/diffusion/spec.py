@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from itertools import pairwise
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -16,7 +17,7 @@ from pydantic import (
 from adagen_rt.condition import Guidance
 from adagen_rt.engine.contracts import GraphContract, contract
 from adagen_rt.engine.family import FamilySpec
-from adagen_rt.extent import ExtentField
+from adagen_rt.extent import Extent, ExtentField
 from adagen_rt.families.diffusion.solvers import DEFAULT_SOLVER, SOLVERS, Solver
 from adagen_rt.ops.solver import GUIDED_CHANNELS, MAX_DEGREE, PROCESSES, Kind, Process
 
@@ -92,6 +93,12 @@ class DiffusionSpec(FamilySpec):
             if getattr(self, name) == type(self).model_fields[name].default:
                 content.pop(name, None)
         return content
+
+    @property
+    def grid(self) -> Extent:
+        """Height and width of the feature map, a row of which belongs to a square patch."""
+        patch = max(math.isqrt(self.size.area // self.tokens), 1)
+        return Extent(*(side // patch for side in self.size))
 
     @property
     def process(self) -> Process:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -10,10 +9,11 @@ from torch import nn
 
 from adagen_rt.export.examples import ROWS, Examples, condition_rows, integers, masked
 from adagen_rt.export.model import DecoderKind, FamilyModel, Functions, differing
+from adagen_rt.extent import Extent
 from adagen_rt.families.maskgit.network import MaskGIT, MaskGITConfig
 from adagen_rt.families.maskgit.spec import MaskGITSpec
-from adagen_rt.models.autoencoder import VQGAN, VQGANConfig
-from adagen_rt.models.policy import PolicyNetwork, over_tokens
+from adagen_rt.models.autoencoder import VQGAN, TokenDecoder, VQGANConfig
+from adagen_rt.models.policy import PolicyNetwork, over_maps
 
 if TYPE_CHECKING:
     from adagen_rt.export.recipe import Recipe
@@ -36,20 +36,25 @@ class MaskGITModel(FamilyModel):
     def describe(self, recipe: Recipe) -> MaskGITSpec:
         """See `FamilyModel`."""
         config = recipe.backbone
-        return MaskGITSpec(tokens=config.tokens, vocabulary=config.vocabulary)
+        return MaskGITSpec(
+            tokens=config.tokens.area,
+            vocabulary=config.vocabulary,
+            grid=None if config.tokens.square else config.tokens,
+        )
 
-    def feature_grid(self, recipe: Recipe) -> int:
+    def feature_grid(self, recipe: Recipe) -> Extent:
         """See `FamilyModel`; a feature a token."""
-        return math.isqrt(recipe.backbone.tokens)
+        config: MaskGITConfig = recipe.backbone
+        return config.tokens
 
     def functions(self, backbone: Any, decoder: Any) -> Functions:
         """See `FamilyModel`."""
-        return {"backbone": backbone, "decoder": decoder.decode_tokens}
+        return {"backbone": backbone, "decoder": TokenDecoder(decoder, backbone.config.tokens)}
 
     def examples(self, recipe: Recipe, functions: Functions) -> dict[str, Examples]:
         """See `FamilyModel`."""
         config = recipe.backbone
-        tokens = integers(config.vocabulary, ROWS, config.tokens)
+        tokens = integers(config.vocabulary, ROWS, config.tokens.area)
         seen = {"tokens": masked(tokens, config.vocabulary)}
         return {
             "decoder": Examples({"tokens": tokens}),
@@ -58,7 +63,7 @@ class MaskGITModel(FamilyModel):
 
     def policy_module(self, network: PolicyNetwork, spec: MaskGITSpec) -> nn.Module:
         """See `FamilyModel`."""
-        return over_tokens(network, spec.tokens)
+        return over_maps(network, spec.map)
 
     def task(self, network: MaskGIT, decoder: VQGAN, *examples: Any) -> MaskGITTask:
         """See `FamilyModel`."""

@@ -9,13 +9,37 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Annotated, Any, TypeAlias
 
 import torch
 import torch.nn.functional as F
+from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
 from torch import Tensor, nn
 
+from adagen_rt.extent import NUMBER_OR_PAIR, Extent
 from adagen_rt.models.layers import MLP, Attention, init_weights
-from adagen_rt.types import Ratio, Side, Size
+from adagen_rt.types import Ratio, Size
+
+
+def token_map(value: Any) -> Extent:
+    """Read how many tokens a square map has, or the height and width of any map.
+
+    Raises:
+        ValueError: It is neither.
+    """
+    if type(value) is not int:
+        return Extent.of(value)
+    if value < 1 or math.isqrt(value) ** 2 != value:
+        raise ValueError(f"got {value}, expected a square number, or [height, width]")
+    return Extent.of(math.isqrt(value))
+
+
+TokenMap: TypeAlias = Annotated[
+    Extent,
+    BeforeValidator(token_map),
+    PlainSerializer(lambda size: size.area if size.square else list(size)),
+    WithJsonSchema(NUMBER_OR_PAIR),
+]
 
 
 @dataclass(frozen=True)
@@ -27,7 +51,7 @@ class MaskGITConfig:
         depth: Number of blocks, odd: as many in blocks as out blocks and one between.
         heads: Attention heads.
         vocabulary: Image tokens; the mask token's id is `vocabulary`.
-        tokens: Image tokens a sample.
+        tokens: Map of image tokens: how many a square one has, or height and width.
         classes: Class labels; the null label is `classes`.
         mlp_ratio: Width inside a block's MLP over `width`.
     """
@@ -36,15 +60,12 @@ class MaskGITConfig:
     depth: Size = 25
     heads: Size = 8
     vocabulary: Size = 1024
-    tokens: Side = 256
+    tokens: TokenMap = Extent(16, 16)
     classes: Size = 1000
     mlp_ratio: Ratio = 4.0
 
     def __post_init__(self) -> None:
-        if math.isqrt(self.tokens) ** 2 != self.tokens:
-            raise ValueError(
-                f"tokens: got {self.tokens}, expected a square number, as all images are square"
-            )
+        object.__setattr__(self, "tokens", token_map(self.tokens))
         if self.depth % 2 == 0:
             raise ValueError(f"depth: got {self.depth}, expected an odd number of blocks")
         if self.width % self.heads:
@@ -112,7 +133,7 @@ class MaskGIT(nn.Module):
         self.config = config
         width, half = config.width, config.depth // 2
         sizes = (width, config.heads, config.mlp_ratio)
-        self.token_emb = TokenEmbedding(config.vocabulary + 1, config.tokens, width)
+        self.token_emb = TokenEmbedding(config.vocabulary + 1, config.tokens.area, width)
         self.context_embed = TokenEmbedding(config.classes + 1, 1, width)
         self.in_blocks = nn.ModuleList(Block(*sizes) for _ in range(half))
         self.mid_block = Block(*sizes)

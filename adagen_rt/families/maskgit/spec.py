@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import math
 from typing import ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, ValidationInfo, field_validator
 
 from adagen_rt.engine.contracts import GraphContract, contract
 from adagen_rt.engine.family import FamilySpec
+from adagen_rt.extent import Extent, ExtentField
 
 
 class MaskGITSpec(FamilySpec):
-    """Masked token generation: ``tokens`` positions of ``vocabulary`` entries."""
+    """Masked token generation.
+
+    Attributes:
+        tokens: Image tokens.
+        vocabulary: Codebook entries.
+        grid: Height and width of the map of tokens; None for a square one.
+    """
 
     actions: ClassVar[tuple[str, ...]] = (
         *("mask_ratio", "confidence_temperature", "sampling_temperature", "guidance_scale"),
@@ -19,6 +27,19 @@ class MaskGITSpec(FamilySpec):
     family: Literal["maskgit"] = "maskgit"
     tokens: int = Field(ge=1, le=65536)
     vocabulary: int = Field(ge=2, le=1 << 20)
+    grid: ExtentField | None = None
+
+    @field_validator("grid")
+    @classmethod
+    def _hold_all_tokens(cls, value: Extent | None, info: ValidationInfo) -> Extent | None:
+        if value is not None and value.area != info.data.get("tokens"):
+            raise ValueError(f"got {value}, expected as many places as there are tokens")
+        return value
+
+    @property
+    def map(self) -> Extent:
+        """Height and width of the map of tokens."""
+        return self.grid or Extent.of(math.isqrt(self.tokens))
 
     @property
     def mask_id(self) -> int:

@@ -24,8 +24,8 @@ def var_examples(
         condition: The kind of condition.
         compute: The condition's graph.
     """
-    side, asked = spec.scales[-1], condition_rows(condition)
-    f_hat = normal(ROWS, spec.code_width, side, side)
+    asked = condition_rows(condition)
+    f_hat = normal(ROWS, spec.code_width, *spec.scales[-1])
     with torch.no_grad():
         given: dict[str, Tensor] = compute(**asked)._asdict()
     return {

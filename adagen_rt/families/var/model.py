@@ -9,6 +9,7 @@ from torch import nn
 
 from adagen_rt.export.examples import Examples
 from adagen_rt.export.model import DecoderKind, FamilyModel, Functions, differing
+from adagen_rt.extent import Extent
 from adagen_rt.families.var.export import policy_examples, var_examples
 from adagen_rt.families.var.network import VAR, VARConfig
 from adagen_rt.families.var.spec import VARSpec
@@ -32,7 +33,7 @@ class VARModel(FamilyModel):
         config, decoder = recipe.backbone, recipe.decoder
         yield from super().part_faults(recipe)
         yield from differing("backbone.vocabulary", config.vocabulary, decoder.vocabulary)
-        yield from differing("backbone.scales", config.scales, decoder.scales)
+        yield from differing("backbone.scales", _plain(config.scales), _plain(decoder.scales))
         yield from differing("backbone.code_width", config.code_width, decoder.latent_channels)
 
     def describe(self, recipe: Recipe) -> VARSpec:
@@ -47,9 +48,10 @@ class VARModel(FamilyModel):
             phi=recipe.decoder.phis,
         )
 
-    def feature_grid(self, recipe: Recipe) -> int:
+    def feature_grid(self, recipe: Recipe) -> Extent:
         """See `FamilyModel`; features of every scale are resized to the last."""
-        return int(recipe.backbone.scales[-1])
+        config: VARConfig = recipe.backbone
+        return config.scales[-1]
 
     def functions(self, backbone: Any, decoder: Any) -> Functions:
         """See `FamilyModel`."""
@@ -77,6 +79,10 @@ class VARModel(FamilyModel):
         from adagen_rt.families.var.task import VARTask
 
         return VARTask(network, *examples, quantizer=decoder.quantize)
+
+
+def _plain(scales: tuple[Extent, ...]) -> list[int | list[int]]:
+    return [scale.plain for scale in scales]
 
 
 MODEL = VARModel()

@@ -14,9 +14,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from adagen_rt.extent import Extent, ExtentField
 from adagen_rt.families.var.blocks import HeadNorm, VARBlock
 from adagen_rt.models.layers import init_weights, zero_weights
-from adagen_rt.types import Ratio, Side, Size
+from adagen_rt.models.multiscale import PUBLISHED_SCALES
+from adagen_rt.types import Ratio, Size
 
 
 @dataclass(frozen=True)
@@ -27,7 +29,7 @@ class VARConfig:
         width: Channels of every token; published 64 * depth.
         depth: Number of blocks.
         heads: Attention heads.
-        scales: Sides of the token maps, coarse to fine.
+        scales: Sizes of the token maps, coarse to fine.
         vocabulary: Codes of the tokenizer.
         code_width: Channels of a code.
         classes: Class labels; the null label is `classes`.
@@ -37,22 +39,24 @@ class VARConfig:
     width: Size = 1024
     depth: Size = 16
     heads: Size = 16
-    scales: tuple[Side, ...] = (1, 2, 3, 4, 5, 6, 8, 10, 13, 16)
+    scales: tuple[ExtentField, ...] = PUBLISHED_SCALES
     vocabulary: Size = 4096
     code_width: Size = 32
     classes: Size = 1000
     mlp_ratio: Ratio = 4.0
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "scales", tuple(map(Extent.of, self.scales)))
         if self.width % self.heads:
             raise ValueError(f"heads: got {self.heads}, expected a divisor of {self.width}")
-        if self.scales[:1] != (1,):
-            raise ValueError(f"scales: got {self.scales}, expected a first side of 1")
+        if self.scales[:1] != ((1, 1),):
+            got = [scale.plain for scale in self.scales]
+            raise ValueError(f"scales: got {got}, expected a first side of 1")
 
     @property
     def tokens(self) -> int:
         """Tokens of all scales."""
-        return sum(side * side for side in self.scales)
+        return sum(scale.area for scale in self.scales)
 
 
 class Condition(NamedTuple):
@@ -89,7 +93,7 @@ class VAR(nn.Module):
         )
         self.head_nm = HeadNorm(width)
         self.head = nn.Linear(width, config.vocabulary)
-        sizes = torch.tensor([side * side for side in config.scales])
+        sizes = torch.tensor([scale.area for scale in config.scales])
         levels = torch.arange(len(sizes)).repeat_interleave(sizes, output_size=tokens)
         hidden = levels[:, None] < levels
         self.register_buffer("lvl_1L", levels[None])

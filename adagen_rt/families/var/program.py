@@ -44,11 +44,11 @@ class _Maps:
         self.batch = builder.setting.batch
         self.spec = spec
         self.bounds = spec.bounds
-        buffers, side, code = builder.buffers, spec.scales[-1], spec.code_width
-        self.f_hat = [buffers.new((self.batch, code, side, side), "float32") for _ in range(2)]
-        rows = builder.copies * self.batch
+        buffers, code = builder.buffers, spec.code_width
+        maps, rows = (self.batch, code, *spec.scales[-1]), builder.copies * self.batch
+        self.f_hat = [buffers.new(maps, "float32") for _ in range(2)]
         # One more than the scales: the inputs prepared after the last are not used.
-        sizes = [*(side * side for side in spec.scales), spec.scales[-1] ** 2]
+        sizes = [scale.area for scale in (*spec.scales, spec.scales[-1])]
         self.inputs = [buffers.new((rows, size, code), "float32") for size in sizes]
         ranges = [np.arange(*pair) for pair in pairwise(self.bounds)]
         self.positions = [buffers.constant(places) for places in [*ranges, ranges[-1]]]

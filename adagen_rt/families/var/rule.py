@@ -60,8 +60,8 @@ class VARRule(StepRule[VARState]):
         """Begin with an empty map."""
         xp = array_namespace(blank.seeds)
         spec, count, where = self.spec, blank.seeds.shape[0], device(blank.seeds)
-        side = spec.scales[-1]
-        zeros = xp.zeros((count, spec.code_width, side, side), dtype=xp.float32, device=where)
+        shape = (count, spec.code_width, *spec.scales[-1])
+        zeros = xp.zeros(shape, dtype=xp.float32, device=where)
         return VARState(
             **vars(blank),
             f_hat=zeros,

@@ -10,13 +10,14 @@ from pydantic import Field, model_validator
 
 from adagen_rt.engine.contracts import GraphContract, contract
 from adagen_rt.engine.family import FamilySpec
+from adagen_rt.extent import ExtentField
 
 
 class VARSpec(FamilySpec):
-    """Next-scale prediction over maps of ``scales`` x ``scales`` tokens.
+    """Next-scale prediction over maps of tokens.
 
     Attributes:
-        scales: Side of the token map at every step.
+        scales: Size of the token map at every step.
         vocabulary: Codebook entries.
         code_width: Channels of a codebook vector, and of ``f_hat``.
         layers: Transformer blocks, each with keys and values in the cache.
@@ -33,7 +34,7 @@ class VARSpec(FamilySpec):
     seen: ClassVar[str] = "features positions"
     mixes_steps: ClassVar[bool] = False  # the size of a step's inputs depends on its scale
     family: Literal["var"] = "var"
-    scales: tuple[int, ...] = Field(min_length=1, max_length=64)
+    scales: tuple[ExtentField, ...] = Field(min_length=1, max_length=64)
     vocabulary: int = Field(ge=2, le=1 << 20)
     code_width: int = Field(ge=1)
     layers: int = Field(ge=1)
@@ -49,7 +50,7 @@ class VARSpec(FamilySpec):
     @property
     def bounds(self) -> list[int]:
         """First position of each scale, and the end of the last."""
-        return [0, *accumulate(side * side for side in self.scales)]
+        return [0, *accumulate(scale.area for scale in self.scales)]
 
     def check_steps(self, steps: int) -> str | None:
         """Expect as many steps as scales."""
@@ -58,12 +59,12 @@ class VARSpec(FamilySpec):
 
     def sizes_of_tensors(self) -> dict[str, tuple[int | None, ...]]:
         """Give the sizes of logits, cache and maps."""
-        side = self.scales[-1]
+        maps = (None, self.code_width, *self.scales[-1])
         return {
             "backbone.logits": (None, None, self.vocabulary),
             "backbone.new_cache": (None, self.layers, 2, None, self.width),
-            "refine.next_f_hat": (None, self.code_width, side, side),
-            "decoder.latents": (None, self.code_width, side, side),
+            "refine.next_f_hat": maps,
+            "decoder.latents": maps,
         }
 
     def own_contracts(self) -> dict[str, GraphContract]:
@@ -85,7 +86,7 @@ class VARSpec(FamilySpec):
 
     def sizes(self, rows: int) -> Iterator[dict[str, int]]:
         """List one set of shapes per scale."""
-        counts = [side * side for side in self.scales]
+        counts = [scale.area for scale in self.scales]
         # No scale follows the last; the inputs computed for it are not used.
         following = [*counts[1:], counts[-1]]
         for tokens, before, ahead in zip(counts, self.bounds, following, strict=False):

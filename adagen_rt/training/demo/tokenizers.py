@@ -158,7 +158,8 @@ class VQTask(ImageTask):
 
     def reconstruct(self, network: nn.Module, images: Tensor) -> Tensor:
         """Encode to tokens and decode."""
-        return network.model.decode_tokens(network.model.encode(images))
+        model = network.model
+        return model.decode(model.quantize.lookup(model.quantize.nearest(model.encoder(images))))
 
     def finish(self, trained: TrainableVQ) -> VQGAN:
         """Drop the running sums."""

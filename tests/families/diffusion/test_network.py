@@ -5,6 +5,7 @@ torch = pytest.importorskip("torch")
 
 from golden_data import deviation, golden, normal, seeded
 
+from adagen_rt.extent import Extent
 from adagen_rt.families.diffusion.network import DiT, DiTConfig, grid_embedding
 
 SMALL = DiTConfig(width=32, depth=2, heads=4, size=8, classes=5)
@@ -52,10 +53,11 @@ def test_unpatchify_undoes_a_patch_order_of_row_column_channel():
 
 
 def test_grid_embedding_puts_columns_first():
-    table = grid_embedding(8, 3)[0].unflatten(0, (3, 3))
+    table = grid_embedding(8, Extent(3, 4))[0].unflatten(0, (3, 4))
     np.testing.assert_array_equal(table[0, :, :4], table[2, :, :4])
     np.testing.assert_array_equal(table[:, 0, 4:], table[:, 2, 4:])
-    np.testing.assert_allclose(table[0, 2, :4], [np.sin(2), np.sin(0.02), np.cos(2), np.cos(0.02)])
+    far = [[np.sin(n), np.sin(n / 100), np.cos(n), np.cos(n / 100)] for n in (3, 2)]
+    np.testing.assert_allclose(table[2, 3], np.concatenate(far), rtol=1e-6)
 
 
 @pytest.mark.parametrize("wrong", [{"heads": 5}, {"width": 30, "heads": 2}, {"patch": 3}])

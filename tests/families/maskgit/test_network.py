@@ -14,7 +14,7 @@ def test_first_forward_matches_the_published_code():
     expected = golden("maskgit")
     config = MaskGITConfig(width=64, depth=5, heads=4)
     model = seeded(MaskGIT(config), "maskgit/backbone")
-    tokens = torch.full((3, config.tokens), config.vocabulary)
+    tokens = torch.full((3, config.tokens.area), config.vocabulary)
     with torch.no_grad():
         logits, features = model(tokens, torch.from_numpy(expected["labels"]))
     assert deviation(logits[:, 0], expected["first_logits_row0"]) < 1e-4
@@ -23,7 +23,7 @@ def test_first_forward_matches_the_published_code():
 
 def test_rows_do_not_depend_on_each_other():
     model = MaskGIT(SMALL).eval()
-    tokens = torch.randint(0, SMALL.vocabulary + 1, (3, SMALL.tokens))
+    tokens = torch.randint(0, SMALL.vocabulary + 1, (3, SMALL.tokens.area))
     labels = torch.tensor([0, 3, SMALL.classes])
     with torch.no_grad():
         together = model(tokens, labels)

@@ -23,8 +23,8 @@ def small():
 
 
 def spans(scales):
-    ends = np.cumsum([side * side for side in scales])
-    return [torch.arange(end - side * side, end) for side, end in zip(scales, ends, strict=True)]
+    ends = np.cumsum([scale.area for scale in scales])
+    return [torch.arange(end - s.area, end) for s, end in zip(scales, ends, strict=True)]
 
 
 def stepper(model, labels):

@@ -101,8 +101,8 @@ def test_the_cache_keeps_what_each_scale_gave(rule):
 
 def run(rule, state):
     """To the end."""
-    for side in SPEC.scales:
-        state = rule.advance(state, outputs(side * side), actions())
+    for scale in SPEC.scales:
+        state = rule.advance(state, outputs(scale.area), actions())
     return state
 
 

@@ -1,0 +1,133 @@
+"""Images that are not square, from the export to every way of running them."""
+
+import json
+
+import numpy as np
+import pytest
+
+pytest.importorskip("torch")
+
+import torch
+from click.testing import CliRunner
+from once import engine_once
+from PIL import Image
+from program.host import HostGraphs
+from short_form import slow
+from tiny_recipes import tiny_environment, tiny_networks, wide_recipe
+
+import adagen_rt
+from adagen_rt.cli import main
+from adagen_rt.cuda.host import HostDriver
+from adagen_rt.engine.manifest import Manifest
+from adagen_rt.errors import InputError
+from adagen_rt.export import export_engine
+from adagen_rt.models.random import keyed_generator
+from adagen_rt.onegraph.write import write_bundle
+from adagen_rt.program import Runner, build_program
+from adagen_rt.program.builder import Setting
+from adagen_rt.serving import BatchEngine
+from adagen_rt.serving.http.describe import describe_engine
+from adagen_rt.serving.http.openai import check_size
+from adagen_rt.training.policy.rollout import Exploration, rollout
+
+LABELS, SEEDS, SHAPE = [3, 0, 9], [5, 2**63 - 1, 7], (24, 40)
+SIZES = {"dit": ("size", [6, 10]), "maskgit": ("grid", [6, 10]), "var": ("scales", [1, [1, 2]])}
+
+
+@pytest.fixture(scope="module", params=["dit", "maskgit", *slow("var")])
+def engine(request, tmp_path_factory):
+    def export(out):
+        export_engine(wide_recipe(request.param), out, seeded="tiny")
+
+    return engine_once(tmp_path_factory, f"wide-{request.param}", export)
+
+
+@pytest.fixture(scope="module")
+def made(engine):
+    with adagen_rt.load(engine.path, threads=1) as pipeline:
+        yield pipeline.generate(LABELS, SEEDS)
+
+
+def assert_alike(images, schedule, made):
+    assert images.shape == made.images.shape
+    assert np.abs(images.astype(int) - made.images).max() <= 1
+    for name, values in made.schedule.items():
+        np.testing.assert_allclose(schedule[name], values, rtol=1e-3, atol=1e-5, err_msg=name)
+
+
+def test_the_manifest_has_height_and_width(engine, made):
+    content = json.loads((engine.path / "manifest.json").read_text())
+    assert content["image"]["size"] == [24, 40]
+    field, value = SIZES[content["family"]["family"]]
+    assert content["family"][field][:2] == value
+    assert Manifest.model_validate(content) == engine.manifest
+    assert made.images.shape == (3, *SHAPE, 1)
+    assert len({image.tobytes() for image in made.images}) == 3
+    assert not made.failures
+
+
+def test_a_program_makes_the_same_images(engine, made):
+    driver, manifest = HostDriver(), engine.manifest
+    graphs, steps = HostGraphs(engine, driver), manifest.schedule.steps
+    setting = Setting(manifest, graphs, driver, 1, len(LABELS), steps, ("policy",))
+    outcome = Runner(build_program(setting), driver, 1).run(
+        {"labels": np.array(LABELS)}, np.array(SEEDS)
+    )
+    trace = dict(zip(made.schedule, np.moveaxis(outcome.trace, 1, 0), strict=True))
+    assert_alike(outcome.images, trace, made)
+
+
+def test_the_trainers_loop_makes_the_same_images(engine, made):
+    recipe = wide_recipe(engine.manifest.family.family)
+    networks = tiny_networks(recipe)
+    environment = tiny_environment(recipe, networks)
+    policy = environment.multi_scale(networks.policy)
+    still = Exploration(0.0, Exploration.draw(environment, 3, 0.0, keyed_generator(0)).noise)
+    rows = {"labels": torch.tensor(LABELS)}
+    played = rollout(environment, policy, rows, torch.tensor(SEEDS), still)
+    pixels = (255 * played.images).round().byte().movedim(1, -1).numpy()
+    schedule = dict(zip(made.schedule, played.actions.movedim(-1, 0).numpy(), strict=True))
+    assert_alike(pixels, schedule, made)
+
+
+def test_a_server_makes_the_same_images(engine, made):
+    with BatchEngine(engine.path, max_batch=2, max_queue=8, threads=1) as server:
+        jobs = [server.submit(*pair) for pair in zip(LABELS, SEEDS, strict=True)]
+        images = [job.result(60) for job in jobs]
+    pixels = np.stack([image.pixels for image in images])
+    names = images[0].schedule
+    schedule = {n: np.stack([i.schedule[n] for i in images], axis=1) for n in names}
+    assert_alike(pixels, schedule, made)
+
+
+def test_one_file_makes_the_same_images(engine, made, tmp_path):
+    path = tmp_path / "wide.onnx"
+    write_bundle(engine, path)
+    with adagen_rt.load(path, threads=1) as bundle:
+        result = bundle.generate(LABELS, SEEDS)
+    assert_alike(result.images, result.schedule, made)
+
+
+def test_pictures_are_as_wide(engine, tmp_path):
+    command = ["generate", "--engine", str(engine.path), "--label", "3", "--seed", "5", "--count"]
+    for name, count, size in (("one.png", "1", (40, 24)), ("two.webp", "2", (80, 24))):
+        out = tmp_path / name
+        preview = tmp_path / f"steps-{name}"
+        done = CliRunner().invoke(
+            main, [*command, count, "--out", str(out), "--preview", str(preview)]
+        )
+        assert done.exit_code == 0, done.output
+        with Image.open(out) as picture:
+            assert picture.size == size
+        with Image.open(preview) as picture:
+            assert picture.size[1] % 24 == 0
+
+
+def test_the_images_api_says_width_first(engine):
+    with BatchEngine(engine.path, max_batch=1, max_queue=1, threads=1) as server:
+        for size in (None, "auto", "40x24"):
+            check_size(size, server)
+        with pytest.raises(InputError, match="'24x40', expected 40x24, width by height, or auto"):
+            check_size("24x40", server)
+    content = describe_engine(engine.manifest)
+    assert content["image"] == {"size": [24, 40], "channels": 1}
