@@ -5,6 +5,7 @@ AdagenError
 ├── EngineError         an engine folder is incomplete, altered or of another format
 ├── CheckpointError     a weight file is unsafe, unreadable or does not fit the model
 ├── RecipeError         a recipe file is not valid
+├── DownloadError       a file cannot be fetched, or is not the one that was meant
 ├── DeviceError         a GPU or its driver is missing or failed
 ├── MissingExtraError   an optional dependency is not installed
 ├── KernelsError        the compiled kernels are missing, or were built from other sources
@@ -57,6 +58,10 @@ class CheckpointError(AdagenError):
 
 class RecipeError(AdagenError):
     """A recipe file is not valid."""
+
+
+class DownloadError(AdagenError):
+    """A file cannot be fetched, or is not the one that was meant."""
 
 
 class DeviceError(AdagenError):

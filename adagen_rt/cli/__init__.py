@@ -24,6 +24,7 @@ COMMANDS = (
     "list",
     "inspect",
     "doctor",
+    "pull",
     "export",
     "quantize",
     "build",

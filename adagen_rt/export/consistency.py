@@ -30,6 +30,8 @@ def recipe_faults(recipe: Recipe) -> Iterator[str]:
         return
     if there >= {"policy", "files"}:
         yield from _file_faults(recipe)
+    if there >= {"files", "sources"}:
+        yield from _source_faults(recipe)
     if not there >= {"family", "backbone", "decoder"}:
         return
     if there >= {"classes", "prompts", "latent_scale", "latent_shift"}:
@@ -42,6 +44,13 @@ def _file_faults(recipe: Recipe) -> Iterator[str]:
     for name in ("critic", "fidelity_policy"):
         if recipe.policy is None and getattr(recipe.files, name) is not None:
             yield f"files.{name}: got a file, expected none without a policy"
+
+
+def _source_faults(recipe: Recipe) -> Iterator[str]:
+    known = type(recipe.files).model_fields
+    for name in recipe.sources:
+        if name not in known:
+            yield f"sources.{name:.80}: got a source, expected one of {', '.join(known)}"
 
 
 def _part_faults(recipe: Recipe) -> Iterator[str]:

@@ -27,6 +27,7 @@ from adagen_rt.errors import RecipeError
 from adagen_rt.export.consistency import recipe_faults
 from adagen_rt.export.fields import Classes, PixelRange
 from adagen_rt.export.sections import Block, Files, PolicySection, RewardSection, TrainingSection
+from adagen_rt.export.sources import Source
 
 if TYPE_CHECKING:
     from adagen_rt.export.model import FamilyModel
@@ -47,6 +48,7 @@ class Recipe(Block):
         policy: Sizes of the policy network, if there is one.
         reward: The discriminator that a policy is trained against.
         files: Names of the weight files.
+        sources: Where they are published, by their names under `files`.
         schedule: The action space and its static schedule.
         classes: Class names, or the number of classes; none of a model that takes prompts.
         prompts: Tokens of the text encoders, of a model that takes prompts.
@@ -65,6 +67,7 @@ class Recipe(Block):
     policy: PolicySection | None = None
     reward: RewardSection = RewardSection()
     files: Files = Files()
+    sources: dict[str, Source] = Field(default_factory=dict)
     schedule: ScheduleSpec
     classes: Classes | None = None
     prompts: Prompts | None = None
@@ -142,6 +145,11 @@ class Recipe(Block):
         except ValidationError as error:
             raise RecipeError(f"{self.name}: {describe_faults(error)}") from error
 
+    def weight_names(self) -> dict[str, str]:
+        """Give the names of the weight files by the networks that are in them."""
+        names: dict[str, str] = self.files.model_dump(exclude_none=True)
+        return names
+
     def make_backbone(self) -> nn.Module:
         """Make the generator with fresh weights."""
         return self.model.network(self.backbone)
@@ -151,14 +159,33 @@ class Recipe(Block):
         return self.model.decoder.network(self.decoder)
 
 
+def shipped_recipes() -> dict[str, Path]:
+    """List the recipes of published models that came with the package, by name."""
+    package = Path(__file__).parents[1]
+    folders = (package / "recipes", package.parent / "export")
+    return {path.stem: path for folder in folders for path in sorted(folder.glob("*.yaml"))}
+
+
+def published_models() -> list[str]:
+    """List the shipped recipes that say where their weights are published."""
+    recipes = shipped_recipes().items()
+    return [name for name, path in recipes if "\nsources:" in path.read_text(encoding="utf-8")]
+
+
+def find_recipe(name_or_path: str | Path) -> Path:
+    """Find a recipe by its path, or by the name of a shipped one."""
+    path = Path(name_or_path)
+    return path if path.exists() else shipped_recipes().get(str(name_or_path), path)
+
+
 def load_recipe(path: str | Path) -> Recipe:
-    """Read a recipe.
+    """Read a recipe, by its path or a shipped one's name.
 
     Raises:
         RecipeError: The file cannot be read, or a field is unknown, missing or wrong; the
             message is one line that names every such field.
     """
-    path = Path(path)
+    path = find_recipe(path)
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:

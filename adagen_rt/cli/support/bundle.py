@@ -37,7 +37,7 @@ def trained_recipe(path: Path, steps: int | None, smoothing: float | None) -> Re
     changed = {name: value for name, value in given.items() if value is not None}
     schedule = recipe.schedule.model_copy(update=changed)
     files = recipe.files.model_copy(update={"policy": POLICY_FILE})
-    return recipe.changed(schedule=schedule, files=files)
+    return recipe.changed(schedule=schedule, files=files, sources={})
 
 
 def without_policy_file(recipe: Recipe) -> Recipe:
