@@ -4,7 +4,8 @@ import io
 import json
 import tarfile
 
-from adagen_rt.data.emoji.packages import ARTWORK, CAPTIONS, archive_name
+from adagen_rt.data.emoji.packages import ARTWORK, CAPTIONS, PACKAGES
+from adagen_rt.npm import archive_name
 
 RED = '<path fill="#ff0000" d="M0 0h16v32H0z"/>'  # the left half
 LICENCE = {"license": {"spdx": "MIT"}, "author": {"name": "Somebody"}}
@@ -33,7 +34,7 @@ ICONS = {
 
 
 def write_archive(folder, name, files):
-    with tarfile.open(folder / archive_name(name), "w:gz") as archive:
+    with tarfile.open(folder / archive_name(name, PACKAGES[name]), "w:gz") as archive:
         for file, content in files.items():
             data = json.dumps(content).encode()
             member = tarfile.TarInfo(f"package/{file}")

@@ -26,6 +26,13 @@ from adagen_rt.sampling.params import SamplingParams
     type=NamedPath(),
     help="A model repository of Triton's onnxruntime backend, to write or to add to.",
 )
+@click.option("--web", type=NamedPath(), help="A folder to write: a page that generates.")
+@click.option(
+    "--runtime",
+    type=NamedPath(),
+    help="For --web: a folder with the files of onnxruntime-web, or with its archive. Default: the "
+    "archive that npm fetches.",
+)
 @click.option(
     "--form",
     type=click.Choice(get_args(Form)),
@@ -44,6 +51,8 @@ def bundle(
     engine: str,
     out: Path | None,
     triton: Path | None,
+    web: Path | None,
+    runtime: Path | None,
     params: SamplingParams,
     threads: int | None,
     overwrite: bool,
@@ -59,16 +68,19 @@ def bundle(
         from adagen_rt.onegraph.targets import WRITERS
     except ImportError as error:
         raise MissingExtraError(error.name or "onnx_ir", "bundle") from error
-    targets = {"out": out, "triton": triton}
+    targets = {"out": out, "triton": triton, "web": web}
     wanted = {name: path for name, path in targets.items() if path is not None}
     if not wanted:
-        raise click.UsageError("Missing option '--out' or '--triton'.")
+        raise click.UsageError("Missing option '--out', '--triton' or '--web'.")
+    if runtime is not None and web is None:
+        raise click.UsageError("--runtime needs --web.")
     opened = _open(engine)
     for name, path in wanted.items():
         _check_free(name, path, overwrite)
     options |= {"threads": check_threads(threads), "progress": LOGGER.info}
     for name, path in wanted.items():
-        written = WRITERS[name](opened, path, params, **options)
+        own = {"runtime": runtime} if name == "web" else {}
+        written = WRITERS[name](opened, path, params, **options, **own)
         size = sum(file.stat().st_size for file in written)
         click.echo(f"written: {path} ({quantity(size)}B)")
 

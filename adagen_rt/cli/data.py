@@ -37,14 +37,15 @@ def emoji(folder: Path, packages: Path | None, size: int, overwrite: bool, as_js
     """
     from adagen_rt.data.emoji import make_emoji
     from adagen_rt.data.emoji.make import MARKER
-    from adagen_rt.data.emoji.packages import fetch
+    from adagen_rt.data.emoji.packages import PACKAGES
+    from adagen_rt.npm import fetch
     from adagen_rt.system import cache_folder
 
     check_writable("out", folder, folder=True)
     if (folder / MARKER).exists() and not overwrite:
         raise InputError("out", str(folder), "a new folder, or --overwrite")
     packages = packages or cache_folder() / "npm"
-    fetch(packages)
+    fetch(packages, PACKAGES, "--packages")
     counts = make_emoji(folder, packages, size)
     if as_json:
         click.echo(json.dumps({"out": str(folder), "size": size, "pictures": counts}))

@@ -1,4 +1,4 @@
-"""Where a model may go: a file, or a model repository of Triton."""
+"""Where a model may go: a file, a model repository of Triton, or a page for browsers."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from adagen_rt.engine.bundle import files_of
 from adagen_rt.engine.folder import EngineFolder
 from adagen_rt.errors import InputError
 from adagen_rt.files import check_writable, staged_files
+from adagen_rt.onegraph.web import write_web
 from adagen_rt.onegraph.write import write_bundle
 from adagen_rt.sampling.params import SamplingParams
 
@@ -82,4 +83,4 @@ def _triton_tensor(kind: str, value: ir.Value) -> str:
     return f'{kind} [ {{ name: "{value.name}" data_type: {dtype} dims: [ {dims} ]{bare} }} ]'
 
 
-WRITERS: dict[str, Writer] = {"out": write_file, "triton": write_triton}
+WRITERS: dict[str, Writer] = {"out": write_file, "triton": write_triton, "web": write_web}

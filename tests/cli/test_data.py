@@ -5,7 +5,7 @@ import pytest
 from emoji_packages import write_packages
 from PIL import Image
 
-from adagen_rt.data.emoji import packages as source
+from adagen_rt import npm
 from adagen_rt.data.emoji.packages import CAPTIONS, PACKAGES
 from adagen_rt.data.emoji.split import PARTS
 
@@ -55,7 +55,7 @@ def test_nothing_is_overwritten_without_being_asked(packages, run, refuse, tmp_p
 
 
 def test_a_missing_package_says_what_to_type(tmp_path, monkeypatch, refuse):
-    monkeypatch.setattr(source.shutil, "which", lambda name: None)
+    monkeypatch.setattr(npm.shutil, "which", lambda name: None)
     line = refuse("data", "emoji", "--packages", tmp_path / "p", "--out", tmp_path / "set")
     assert f"npm pack {CAPTIONS}@{PACKAGES[CAPTIONS]}" in line
     assert not (tmp_path / "set").exists()

@@ -4,9 +4,10 @@ import pytest
 from emoji_packages import ENTRIES, write_archive, write_packages
 
 from adagen_rt.data.emoji.make import make_emoji, plan
-from adagen_rt.data.emoji.packages import CAPTIONS, PACKAGES, Package, archive_name
+from adagen_rt.data.emoji.packages import CAPTIONS, PACKAGES, Package
 from adagen_rt.data.emoji.split import part_of
 from adagen_rt.errors import InputError
+from adagen_rt.npm import archive_name
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +26,7 @@ def test_every_style_of_every_emoji_has_a_caption(packages):
 def test_a_damaged_package_is_named(packages, tmp_path):
     for path in packages.iterdir():
         (tmp_path / path.name).write_bytes(path.read_bytes())
-    damaged = tmp_path / archive_name(CAPTIONS)
+    damaged = tmp_path / archive_name(CAPTIONS, PACKAGES[CAPTIONS])
     damaged.write_bytes(damaged.read_bytes()[:100])
     with pytest.raises(InputError, match=damaged.name):
         make_emoji(tmp_path / "set", tmp_path)

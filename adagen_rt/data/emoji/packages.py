@@ -1,17 +1,15 @@
-"""The npm packages that the set is made of, and how they are fetched."""
+"""The npm packages that the set is made of."""
 
 from __future__ import annotations
 
 import json
-import shutil
-import subprocess
 import tarfile
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from adagen_rt.errors import InputError
+from adagen_rt.npm import archive_name
 
 CAPTIONS = "emojibase-data"
 
@@ -64,7 +62,7 @@ class Package:
 
     def __init__(self, folder: Path, name: str) -> None:
         self.name, self.version = name, PACKAGES[name]
-        self._path = folder / archive_name(name)
+        self._path = folder / archive_name(name, self.version)
         if not self._path.is_file():
             raise InputError("packages", str(folder), f"a folder with {self._path.name}")
 
@@ -89,31 +87,3 @@ class Package:
         except (tarfile.TarError, EOFError, OSError, ValueError) as error:
             expected = f"the archive of {self.name} {self.version} ({error})"
             raise InputError(self._path.name, "a damaged file", expected) from None
-
-
-def archive_name(name: str) -> str:
-    """Name a package's archive as `npm pack` does."""
-    return f"{name.removeprefix('@').replace('/', '-')}-{PACKAGES[name]}.tgz"
-
-
-def fetch(folder: Path, names: Iterable[str] = PACKAGES) -> None:
-    """Fetch the archives that a folder lacks, by `npm`, which knows registries and proxies.
-
-    Raises:
-        InputError: There is no `npm`, or it could not fetch them.
-    """
-    missing = [name for name in names if not (folder / archive_name(name)).is_file()]
-    if not missing:
-        return
-    npm, wanted = shutil.which("npm"), [f"{name}@{PACKAGES[name]}" for name in missing]
-    command = f"npm pack {' '.join(wanted)}"
-    if npm is None:
-        expected = f"npm, or a folder given by --packages in which somebody typed: {command}"
-        raise InputError("npm", "not installed", expected)
-    folder.mkdir(parents=True, exist_ok=True)
-    done = subprocess.run(
-        [npm, "pack", "--silent", *wanted], cwd=folder, capture_output=True, text=True, check=False
-    )
-    if done.returncode:
-        said = (done.stderr or done.stdout).strip().splitlines()
-        raise InputError("npm", said[-1] if said else "a failure", f"success of: {command}")
