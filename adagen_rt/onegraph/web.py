@@ -60,7 +60,8 @@ def write_web(
     parts = read_runtime(runtime)
     folder.mkdir(parents=True, exist_ok=True)
     facts = write_bundle(engine, folder / MODEL, params, **options)
-    parts |= {name: files(__package__).joinpath("page", name).read_bytes() for name in PAGE}
+    assets = files(__package__) / "page"
+    parts |= {name: (assets / name).read_bytes() for name in PAGE}
     parts[FACTS] = json.dumps(page_facts(engine, facts), ensure_ascii=False).encode()
     with staged_files(folder) as staging:
         for name, content in parts.items():
