@@ -7,13 +7,13 @@ import pytest
 
 pytest.importorskip("torch")
 
-import torch
 from click.testing import CliRunner
 from once import engine_once
 from PIL import Image
 from program.host import HostGraphs
 from short_form import slow
-from tiny_recipes import tiny_environment, tiny_networks, wide_recipe
+from tiny_recipes import wide_recipe
+from trainers_loop import assert_alike, trainers_images
 
 import adagen_rt
 from adagen_rt.cli import main
@@ -21,14 +21,12 @@ from adagen_rt.cuda.host import HostDriver
 from adagen_rt.engine.manifest import Manifest
 from adagen_rt.errors import InputError
 from adagen_rt.export import export_engine
-from adagen_rt.models.random import keyed_generator
 from adagen_rt.onegraph.write import write_bundle
 from adagen_rt.program import Runner, build_program
 from adagen_rt.program.builder import Setting
 from adagen_rt.serving import BatchEngine
 from adagen_rt.serving.http.describe import describe_engine
 from adagen_rt.serving.http.openai import check_size
-from adagen_rt.training.policy.rollout import Exploration, rollout
 
 LABELS, SEEDS, SHAPE = [3, 0, 9], [5, 2**63 - 1, 7], (24, 40)
 SIZES = {"dit": ("size", [6, 10]), "maskgit": ("grid", [6, 10]), "var": ("scales", [1, [1, 2]])}
@@ -46,13 +44,6 @@ def engine(request, tmp_path_factory):
 def made(engine):
     with adagen_rt.load(engine.path, threads=1) as pipeline:
         yield pipeline.generate(LABELS, SEEDS)
-
-
-def assert_alike(images, schedule, made):
-    assert images.shape == made.images.shape
-    assert np.abs(images.astype(int) - made.images).max() <= 1
-    for name, values in made.schedule.items():
-        np.testing.assert_allclose(schedule[name], values, rtol=1e-3, atol=1e-5, err_msg=name)
 
 
 def test_the_manifest_has_height_and_width(engine, made):
@@ -79,15 +70,7 @@ def test_a_program_makes_the_same_images(engine, made):
 
 def test_the_trainers_loop_makes_the_same_images(engine, made):
     recipe = wide_recipe(engine.manifest.family.family)
-    networks = tiny_networks(recipe)
-    environment = tiny_environment(recipe, networks)
-    policy = environment.multi_scale(networks.policy)
-    still = Exploration(0.0, Exploration.draw(environment, 3, 0.0, keyed_generator(0)).noise)
-    rows = {"labels": torch.tensor(LABELS)}
-    played = rollout(environment, policy, rows, torch.tensor(SEEDS), still)
-    pixels = (255 * played.images).round().byte().movedim(1, -1).numpy()
-    schedule = dict(zip(made.schedule, played.actions.movedim(-1, 0).numpy(), strict=True))
-    assert_alike(pixels, schedule, made)
+    assert_alike(*trainers_images(recipe, LABELS, SEEDS), made)
 
 
 def test_a_server_makes_the_same_images(engine, made):

@@ -65,16 +65,36 @@ class CosineAttention(nn.Module):
 
 
 class VARBlock(nn.Module):
-    """Transformer block under adaptive layer norms with scaled residuals."""
+    """Transformer block under adaptive layer norms with scaled residuals.
 
-    def __init__(self, width: int, heads: int, mlp_ratio: float = 4.0) -> None:
+    Args:
+        width: Channels of every token.
+        heads: Attention heads.
+        mlp_ratio: Width inside the MLP over `width`.
+        shared: Whether its modulation is the sum of one that all blocks share and its own numbers,
+            instead of what a layer of its own gives.
+    """
+
+    def __init__(
+        self, width: int, heads: int, mlp_ratio: float = 4.0, *, shared: bool = False
+    ) -> None:
         super().__init__()
         self.attn = CosineAttention(width, heads)
         self.ffn = MLP(width, mlp_ratio, gelu="tanh")
-        self.ada_lin = modulation_layer(width, 6 * width)
+        if shared:
+            self.ada_gss = nn.Parameter(torch.zeros(1, 1, 6, width))
+        else:
+            self.ada_lin = modulation_layer(width, 6 * width)
 
-    def modulation(self, condition: Tensor) -> Tensor:
-        """Return the block's modulation (R, 6, C) under class embeddings (R, C)."""
+    def modulation(self, condition: Tensor, shared: Tensor | None) -> Tensor:
+        """Return the block's modulation (R, 6, C).
+
+        Args:
+            condition: Class embeddings (R, C).
+            shared: What all blocks share (R, 6, C), if they do.
+        """
+        if shared is not None:
+            return shared + self.ada_gss[0]
         return self.ada_lin(condition).unflatten(-1, (6, -1))
 
     def forward(

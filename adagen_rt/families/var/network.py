@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from adagen_rt.extent import Extent, ExtentField
 from adagen_rt.families.var.blocks import HeadNorm, VARBlock
-from adagen_rt.models.layers import init_weights, zero_weights
+from adagen_rt.models.layers import init_weights, modulation_layer, zero_weights
 from adagen_rt.models.multiscale import PUBLISHED_SCALES
 from adagen_rt.types import Ratio, Size
 
@@ -34,6 +34,8 @@ class VARConfig:
         code_width: Channels of a code.
         classes: Class labels; the null label is `classes`.
         mlp_ratio: Width inside a block's MLP over `width`.
+        shared_norm: Whether one layer computes what modulates all blocks, and each adds numbers
+            of its own, as in the published VAR-d36-s.
     """
 
     width: Size = 1024
@@ -44,6 +46,7 @@ class VARConfig:
     code_width: Size = 32
     classes: Size = 1000
     mlp_ratio: Ratio = 4.0
+    shared_norm: bool = False
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "scales", tuple(map(Extent.of, self.scales)))
@@ -88,8 +91,12 @@ class VAR(nn.Module):
         self.pos_start = nn.Parameter(0.02 * torch.randn(1, 1, width))
         self.pos_1LC = nn.Parameter(0.02 * torch.randn(1, tokens, width))
         self.lvl_embed = nn.Embedding(len(config.scales), width)
+        shared = config.shared_norm
+        if shared:
+            self.shared_ada_lin = modulation_layer(width, 6 * width)
         self.blocks = nn.ModuleList(
-            VARBlock(width, config.heads, config.mlp_ratio) for _ in range(config.depth)
+            VARBlock(width, config.heads, config.mlp_ratio, shared=shared)
+            for _ in range(config.depth)
         )
         self.head_nm = HeadNorm(width)
         self.head = nn.Linear(width, config.vocabulary)
@@ -103,14 +110,17 @@ class VAR(nn.Module):
 
     def _init_weights(self) -> None:
         self.apply(init_weights)
-        for module in self.modules():
-            if isinstance(module, VARBlock | HeadNorm):
-                zero_weights(module.ada_lin)
+        for name, module in self.named_modules():
+            if name.endswith("ada_lin"):
+                zero_weights(module)
 
     def condition(self, labels: Tensor) -> Condition:
         """Compute the condition of labels (R,), which all scales of a sample share."""
         embedding = self.class_emb(labels)
-        blocks = [cast(VARBlock, block).modulation(embedding) for block in self.blocks]
+        shared = None
+        if self.config.shared_norm:
+            shared = self.shared_ada_lin(embedding).unflatten(-1, (6, -1))
+        blocks = [cast(VARBlock, block).modulation(embedding, shared) for block in self.blocks]
         start = embedding + self.pos_start[0]
         head = self.head_nm.modulation(embedding)
         return Condition(torch.stack(blocks).float(), head.float(), start.float())

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -94,6 +96,24 @@ def sample(logits, _cfg, top_k, top_p, temperature, noise):
     dropped[:, -1] = False
     logits = logits.masked_fill(dropped.scatter(1, order, dropped), -torch.inf)
     return (logits / temperature + noise).argmax(dim=-1)
+
+
+def test_a_shared_modulation_is_a_layer_of_every_block_with_other_biases():
+    torch.manual_seed(0)
+    shared, own = VAR(replace(SMALL, shared_norm=True)), VAR(SMALL)
+    for parameter in shared.parameters():
+        torch.nn.init.normal_(parameter, std=0.5)
+    state = shared.state_dict()
+    weight, bias = (state.pop(f"shared_ada_lin.1.{name}") for name in ("weight", "bias"))
+    for layer in range(SMALL.depth):
+        added = state.pop(f"blocks.{layer}.ada_gss").flatten()
+        layers = {"ada_lin.1.weight": weight, "ada_lin.1.bias": bias + added}
+        state |= {f"blocks.{layer}.{name}": value for name, value in layers.items()}
+    own.load_state_dict(state)
+    labels = torch.tensor([2, 5])
+    with torch.no_grad():
+        for got, expected in zip(shared.condition(labels), own.condition(labels), strict=True):
+            torch.testing.assert_close(got, expected)
 
 
 class Published:
