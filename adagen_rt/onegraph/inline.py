@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import onnx_ir as ir
 
+from adagen_rt.backends.onnxruntime.int8 import integer_products
 from adagen_rt.backends.onnxruntime.session import OnnxRuntime
 from adagen_rt.engine.contracts import GraphContract
 from adagen_rt.engine.folder import EngineFolder
@@ -34,7 +36,7 @@ class TracedSession:
 
     def __init__(self, xp: Namespace, name: str, path: Path, agreed: GraphContract) -> None:
         self._xp, self._name, self._path, self._agreed = xp, name, path, agreed
-        self._graph = ir.load(path).graph
+        self._graph = _load(path)
         _check(self._graph, name)
         self._runs = 0
 
@@ -76,7 +78,7 @@ class TracedSession:
                 [None if value is None else values[value] for value in node.inputs],
                 domain=node.domain,
                 num_outputs=len(node.outputs),
-                name=f"{prefix}/{node.name}",
+                name=f"{prefix}/{node.name or node.outputs[0].name}",
                 attributes=dict(node.attributes),
             )
             for old, new in zip(node.outputs, copied.outputs, strict=True):
@@ -108,6 +110,29 @@ def traced_sessions(xp: Namespace, engine: EngineFolder) -> dict[str, TracedSess
         name: TracedSession(xp, name, engine.graph_file(name), contracts[name])
         for name in engine.manifest.graphs
     }
+
+
+def _load(path: Path) -> ir.Graph:
+    """Load a graph; integer weights are multiplied as integers, as the runtime does."""
+    model = onnx.load(path, load_external_data=False)
+    if not integer_products(model, standard=True):
+        return ir.load(path).graph
+    graph = ir.from_proto(model).graph
+    ir.external_data.set_base_dir(graph, path.parent)
+    for stored in {node.inputs[1] for node in graph if node.op_type == "MatMulInteger"}:
+        if stored is not None and stored.dtype == ir.DataType.INT8:
+            stored.const_value = _unsigned(stored.const_value)
+            stored.type = ir.TensorType(ir.DataType.UINT8)
+    return graph
+
+
+def _unsigned(tensor: Any) -> ir.LazyTensor:
+    """Add 128 to signed bytes, when they are written."""
+
+    def read() -> Any:
+        return ir.tensor(tensor.numpy().view(np.uint8) ^ np.uint8(128), name=tensor.name)
+
+    return ir.LazyTensor(read, dtype=ir.DataType.UINT8, shape=tensor.shape, name=tensor.name)
 
 
 def _check(graph: ir.Graph, name: str) -> None:

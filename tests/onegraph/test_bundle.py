@@ -1,5 +1,7 @@
 """A whole generation in one model makes the runtime's images."""
 
+from dataclasses import replace
+
 import numpy as np
 import onnx
 import pytest
@@ -205,3 +207,36 @@ def test_triton_gets_a_repository(tmp_path):
     (tmp_path / "mine" / "fashion-dit").mkdir(parents=True)
     with pytest.raises(InputError, match="triton"):
         write_triton(engine, tmp_path / "mine", SamplingParams())
+
+
+def test_integer_weights_are_multiplied_as_the_runtime_does(tmp_path):
+    from adagen_rt.quantization.engine import quantize_engine
+
+    source = open_engine("fashion-maskgit")
+    engine = quantize_engine(source, tmp_path / "int8")
+    out = tmp_path / "int8.onnx"
+    write_bundle(engine, out)
+    proto = onnx.load(out)
+    assert [opset.domain for opset in proto.opset_import] == [""]
+    (loop,) = [node for node in proto.graph.node if node.op_type == "Loop"]
+    (body,) = [attribute.g for attribute in loop.attribute if attribute.name == "body"]
+    products = [node for node in body.node if node.op_type == "MatMulInteger"]
+    unsigned = {t.name for t in proto.graph.initializer if t.data_type == onnx.TensorProto.UINT8}
+    # Signed weights would overflow the fast sums of processors without VNNI.
+    assert products
+    assert {node.input[1] for node in products} <= unsigned
+    assert out.stat().st_size < 1.2 * sum(
+        engine.graph_file(name).stat().st_size for name in engine.manifest.graphs
+    )
+    with adagen_rt.load(out, threads=1) as model, adagen_rt.load(engine.path, threads=1) as runtime:
+        got, expected = (one.generate(list(range(8)), list(range(8))) for one in (model, runtime))
+    assert write.relative_error(got.images.astype(int), expected.images.astype(int)) < 0.1
+
+
+def test_integer_weights_that_give_other_images_are_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(write, "relative_error", lambda got, expected: 9.0)
+    engine = open_engine("fashion-sit").manifest.model_copy(update={"dtype": "int8"})
+    folder = replace(open_engine("fashion-sit"), manifest=engine)
+    with pytest.raises(ExportError, match="differ from the runtime's, by up to 9 of the deviation"):
+        write_bundle(folder, tmp_path / "one.onnx")
+    assert not (tmp_path / "one.onnx").exists()

@@ -9,7 +9,7 @@ integers around 128, because unsigned times signed is the fastest pair of types 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import onnx
@@ -28,8 +28,21 @@ _CONSTANTS: dict[str, np.ndarray] = {
 }
 
 
-def integer_products(model: onnx.ModelProto) -> bool:
-    """Multiply integer weights as integers, in place; tell whether ``model`` has any."""
+#: Makes the nodes of a product of rounded rows, by the names of the rows, the stored weights,
+#: their scales and the product.
+Multiply = Callable[[str, str, str, str], Iterator[NodeProto]]
+
+
+def integer_products(model: onnx.ModelProto, *, standard: bool = False) -> bool:
+    """Multiply integer weights as integers, in place; tell whether ``model`` has any.
+
+    Args:
+        model: The graph.
+        standard: Whether to use ONNX's own operators alone. Its products read the weights with
+            128 added, as unsigned integers, which no processor's fast sums overflow; the caller
+            adds it.
+    """
+    multiply: Multiply = _multiply_standard if standard else _multiply
     graph = model.graph
     factors = {node.input[1] for node in graph.node if node.op_type == "MatMul"}
     weights = {
@@ -48,8 +61,8 @@ def integer_products(model: onnx.ModelProto) -> bool:
             if rows not in rounded:
                 rounded.add(rows)
                 nodes.extend(_round_rows(rows))
-            stored = _own_copy(graph, weight.input[0], used)
-            nodes.extend(_multiply(rows, stored, weight.input[1], node.output[0]))
+            stored = weight.input[0] if standard else _own_copy(graph, weight.input[0], used)
+            nodes.extend(multiply(rows, stored, weight.input[1], node.output[0]))
         elif node.output[0] not in weights:
             nodes.append(node)
     del graph.node[:]
@@ -57,7 +70,7 @@ def integer_products(model: onnx.ModelProto) -> bool:
     graph.initializer.extend(
         numpy_helper.from_array(array, _PREFIX + name) for name, array in _CONSTANTS.items()
     )
-    if all(entry.domain != _DOMAIN for entry in model.opset_import):
+    if not standard and all(entry.domain != _DOMAIN for entry in model.opset_import):
         model.opset_import.append(helper.make_opsetid(_DOMAIN, 1))
     return True
 
@@ -103,4 +116,14 @@ def _multiply(rows: str, stored: str, columns: str, output: str) -> Iterator[Nod
         [product],
         domain=_DOMAIN,
     )
+    yield helper.make_node("Mul", [product, scale], [output])
+
+
+def _multiply_standard(rows: str, stored: str, columns: str, output: str) -> Iterator[NodeProto]:
+    integers, scale = f"{_PREFIX}{rows}.integers", f"{_PREFIX}{rows}.scale"
+    total, exact, product = (f"{_PREFIX}{output}.{name}" for name in ("total", "exact", "product"))
+    middle = _PREFIX + "middle"
+    yield helper.make_node("MatMulInteger", [integers, stored, middle, middle], [total])
+    yield helper.make_node("Cast", [total], [exact], to=onnx.TensorProto.FLOAT)
+    yield helper.make_node("Mul", [exact, columns], [product])
     yield helper.make_node("Mul", [product, scale], [output])
