@@ -21,7 +21,7 @@ from adagen_rt.cli.support.training_options import (
 )
 from adagen_rt.cli.train_policy import policy
 from adagen_rt.cli.train_schedule import schedule
-from adagen_rt.errors import RecipeError
+from adagen_rt.errors import InputError, RecipeError
 
 if TYPE_CHECKING:
     from adagen_rt.export.recipe import Recipe
@@ -135,6 +135,9 @@ def _run_stage(
         train_tokenizer,
     )
 
+    if recipe.prompts is not None:
+        expected = "classes: the demo's pictures have no prompts"
+        raise InputError("recipe", f"{recipe.name}, which takes prompts", expected)
     folder = run.folder
     stage = Stage(_loop_config(recipe, part), folder, resume, minutes, device)
     manifest = describe_model(recipe)

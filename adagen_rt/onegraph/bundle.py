@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import onnx_ir as ir
 
+from adagen_rt.condition import ClassLabels
 from adagen_rt.engine.bundle import Form
 from adagen_rt.engine.folder import EngineFolder
 from adagen_rt.errors import InputError
@@ -52,6 +53,9 @@ def choose_form(engine: EngineFolder, params: SamplingParams, form: Form | None)
     Raises:
         InputError: One model cannot do this.
     """
+    if not isinstance(engine.manifest.condition, ClassLabels):
+        expected = "an engine of classes: a tokenizer is no ONNX model, so prompts stay outside"
+        raise InputError("engine", engine.manifest.name, expected)
     if params.refine > 1:
         expected = "1 in one model: how many candidates go on is known when it runs"
         raise InputError("refine", params.refine, expected)

@@ -188,3 +188,34 @@ def test_the_other_commands_choose_prompts_themselves(run, prompt_engine):
     assert inspected["condition"]["kind"] == "prompt"
     measured = run("bench", prompt_engine(), "--batch", "2", "--repeats", "1", "--json")
     assert json.loads(measured.stdout)["results"][0]["batch"] == 2
+
+
+def test_quantize_keeps_the_tokenizer(run, generate, prompt_engine, tmp_path):
+    twin = tmp_path / "twin"
+    assert run("quantize", prompt_engine(), "--out", twin).exit_code == 0
+    done = run("generate", "--engine", twin, "--prompt", "a cat", "--out", tmp_path / "a.npz")
+    assert done.exit_code == 0, done.output
+
+
+def test_what_knows_no_prompts_says_so(refuse, prompt_engine, tmp_path):
+    out = tmp_path / "whole.onnx"
+    line = refuse("bundle", prompt_engine(), "--out", out)
+    assert "engine: got 'tiny-prompts', expected an engine of classes" in line
+    assert not out.exists()
+    pytest.importorskip("torch")
+    line = refuse("evaluate", prompt_engine(), "--data", tmp_path, "--samples", 10)
+    assert "engine: got 'tiny-prompts', expected a generator of classes" in line
+
+
+def test_bulk_takes_prompts(run, refuse, prompt_engine, tmp_path):
+    file = tmp_path / "prompts.txt"
+    file.write_text("a red cat\na dog\n")
+    for kind in ("npz", "tar", "folder"):
+        done = run(
+            "bulk", prompt_engine(), "--from", file, "--out", tmp_path / kind, "--format", kind
+        )
+        assert done.exit_code == 0, done.output
+    with np.load(tmp_path / "npz" / "shard-00000.npz", allow_pickle=False) as arrays:
+        assert arrays["prompts"].tolist() == ["a red cat", "a dog"]
+    line = refuse("bulk", prompt_engine(), "--count", 3, "--out", tmp_path / "other")
+    assert "label: got None, expected texts and no classes: tiny-prompts takes prompts" in line

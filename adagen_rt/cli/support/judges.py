@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from adagen_rt.condition import class_rows
+from adagen_rt.condition import ClassLabels, class_rows
 from adagen_rt.engine.manifest import ImageSpec, Manifest
 from adagen_rt.errors import InputError
 from adagen_rt.models.known_images import KNOWN_IMAGES, are_known
@@ -63,6 +63,7 @@ class Judging:
 
 def make_judges(judging: Judging) -> tuple[Reward, Judge | None]:
     """Make the reward of a policy, and the judge of its evaluations, or None."""
+    check_classes("--engine-recipe", judging.manifest)
     if judging.features is None:
         return _demo(judging)
     return _vision_transformer(judging, judging.features)
@@ -115,6 +116,17 @@ def _vision_transformer(judging: Judging, weights: Path) -> tuple[Reward, Judge 
     return reward, Judge(plain, real[0], *where)
 
 
+def check_classes(field: str, manifest: Manifest) -> None:
+    """Refuse a generator of prompts, of which the judges know nothing.
+
+    Raises:
+        InputError: It is one.
+    """
+    if not isinstance(manifest.condition, ClassLabels):
+        expected = "a generator of classes: judges and rewards have no prompts of real images"
+        raise InputError(field, manifest.name, expected)
+
+
 def open_judge(
     field: str, manifest: Manifest, data: Path, features: Path | None, device: str = "cpu"
 ) -> Judge:
@@ -127,6 +139,7 @@ def open_judge(
         features: Weights of a vision transformer; None takes the built-in networks.
         device: PyTorch's name of the device.
     """
+    check_classes(field, manifest)
     if features is None:
         check_judged(field, manifest.image)
     from adagen_rt.evaluation.judge import load_feature_judge, load_judge

@@ -94,6 +94,9 @@ function disable(id, on) {
 
 const enabled = (id) => $(id).getAttribute("aria-disabled") !== "true";
 
+const takesPrompts = (model) => model.condition?.kind === "prompt";
+const namesOf = (model) => model.class_names ?? [];
+
 function chooseEngine() {
   state.run?.abort.abort();
   const model = state.engines.get($("engine").value);
@@ -101,19 +104,35 @@ function chooseEngine() {
   const [height, width] = Array.isArray(size) ? size : [size, size];
   $("engine-hint").textContent =
     `${model.family}, ${model.steps} steps, ${width} × ${height} ${channels === 1 ? "grey" : "colour"}, schedule ${model.schedule}`;
-  const named = model.class_names.length > 0;
+  askForPrompt(model);
+  const named = namesOf(model).length > 0;
   $("class").hidden = !named;
   $("class-number").hidden = named;
-  $("class-number").max = model.class_count - 1;
+  $("class-number").max = (model.class_count ?? 1) - 1;
   document.querySelector('label[for^="class"]').htmlFor = named ? "class" : "class-number";
   const kept = $("class").value;
-  $("class").replaceChildren(...model.class_names.map((name, i) => element("option", { value: i }, name)));
-  if (kept !== "" && kept < model.class_names.length) $("class").value = kept;
+  $("class").replaceChildren(...namesOf(model).map((name, i) => element("option", { value: i }, name)));
+  if (kept !== "" && kept < namesOf(model).length) $("class").value = kept;
   $("steps").placeholder = model.steps;
   for (const [id, reason] of Object.entries(SLIDERS)) limit(id, model.supports[id], reason);
   $("compare").disabled = !model.supports.policy;
   clearResult();
   draw(model, model.static_schedule, {});
+}
+
+function askForPrompt(model) {
+  const prompts = takesPrompts(model), example = model.condition?.samples?.[0] ?? "";
+  $("class-field").hidden = prompts;
+  $("prompt-field").hidden = !prompts;
+  $("negative-field").hidden = !prompts || model.condition.guidance !== "classifier-free";
+  if (prompts && $("prompt").value === "") $("prompt").value = example;
+  $("negative_prompt").placeholder = model.condition?.negative ?? "";
+}
+
+// The fields that say what an image is of.
+function asked(model) {
+  if (!takesPrompts(model)) return [namesOf(model).length ? "class" : "class-number"];
+  return $("negative-field").hidden ? ["prompt"] : ["prompt", "negative_prompt"];
 }
 
 function limit(id, possible, reason) {
@@ -128,7 +147,7 @@ function limit(id, possible, reason) {
 function restore(link) {
   if (state.engines.has(link.get("engine"))) $("engine").value = link.get("engine");
   chooseEngine();
-  for (const id of ["class", "class-number", "seed", "count", "steps", ...Object.keys(SLIDERS)]) {
+  for (const id of ["class", "class-number", "prompt", "negative_prompt", "seed", "count", "steps", ...Object.keys(SLIDERS)]) {
     if (link.has(id) && !$(id).disabled) $(id).value = link.get(id);
   }
   for (const id of Object.keys(SLIDERS)) $(`${id}-value`).textContent = $(id).value;
@@ -136,7 +155,7 @@ function restore(link) {
 }
 
 function link(model) {
-  const ids = [model.class_names.length ? "class" : "class-number", "seed", "count", ...Object.keys(SLIDERS)];
+  const ids = [...asked(model), "seed", "count", ...Object.keys(SLIDERS)];
   const values = Object.fromEntries(ids.map((id) => [id, $(id).value]));
   if ($("steps").value) values.steps = $("steps").value;
   values.compare = $("compare").checked ? "1" : "0";
@@ -144,8 +163,11 @@ function link(model) {
 }
 
 function body(model, seed, fixed, every) {
-  const label = model.class_names.length ? Number($("class").value) : Number($("class-number").value);
-  const plain = { model: model.id, label, every, best_of: Number($("best_of").value) };
+  const plain = { model: model.id, every, best_of: Number($("best_of").value) };
+  const [what, ...more] = asked(model);
+  if (what === "prompt") plain.prompt = $("prompt").value;
+  else plain.label = Number($(what).value);
+  for (const id of more) if ($(id).value !== "") plain[id] = $(id).value;
   if ($("steps").value) plain.steps = Number($("steps").value);
   if (fixed) plain.schedule = "static";
   else Object.assign(plain, { refine: Number($("refine").value), fidelity: Number($("fidelity").value) });

@@ -1,5 +1,5 @@
 // A run: images of consecutive seeds, each by the policy and, beside it, by the static schedule.
-const OFTEN = 1, NEVER = 1000;
+const OFTEN = 1, NEVER = 1000, LONGEST_NAME = 60;
 
 function clearResult() {
   for (const id of ["film", "final", "final-static", "facts", "gallery"]) $(id).replaceChildren();
@@ -52,6 +52,7 @@ function showDone(one, data) {
 function showFacts(data) {
   const facts = [
     ["seed", data.seed], ["time", `${(data.seconds * 1000).toFixed(0)} ms`],
+    ...(data.cut ? [["cut", data.cut]] : []),
     ["queued", `${(data.queued_seconds * 1000).toFixed(0)} ms`], ["backbone rows", data.backbone_rows],
   ];
   $("facts").replaceChildren(...facts.flatMap(([key, value]) => [element("dt", {}, key), element("dd", {}, value)]));
@@ -96,8 +97,14 @@ async function make(one, signal) {
   if (!finished) throw new Error("The server closed the connection before the image was done.");
 }
 
+function nameOf(model) {
+  if (!takesPrompts(model)) return namesOf(model)[$("class").value] ?? `class ${$("class-number").value}`;
+  const text = $("prompt").value.trim() || "no prompt";
+  return text.length > LONGEST_NAME ? `${text.slice(0, LONGEST_NAME)}…` : text;
+}
+
 function plan(model) {
-  const name = model.class_names[$("class").value] ?? `class ${$("class-number").value}`;
+  const name = nameOf(model);
   const runs = [];
   for (let i = 0; i < Number($("count").value); i++) {
     const item = element("li", { class: "twins" });

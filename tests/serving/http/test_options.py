@@ -14,7 +14,7 @@ NAMES = [option.name for option in fields(SamplingParams)]
 
 
 def test_they_are_the_sampling_parameters_and_the_old_one():
-    assert sorted(Options.model_fields) == sorted([*NAMES, "static"])
+    assert sorted(Options.model_fields) == sorted([*NAMES, "static", "negative_prompt", "strict"])
     assert Options().params() == SamplingParams()
 
 

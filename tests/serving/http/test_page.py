@@ -283,3 +283,31 @@ def test_policy_of_the_page(service):
     assert policy.startswith("default-src 'none'; script-src 'sha256-")
     assert "unsafe" not in policy
     assert not re.search(rb"""(src|href)=["'](?!data:)""", answer.body)
+
+
+@needs_browser
+def test_an_engine_of_prompts_is_asked_for_a_text(browser, prompt_engine):
+    from adagen_rt import load
+    from adagen_rt.serving import BatchEngine
+    from adagen_rt.serving.http import Fleet, create_app
+
+    pipeline = load(prompt_engine(), threads=1)
+    with BatchEngine(pipeline) as engine, running(create_app(Fleet.of(engine))) as port:
+        browser.events.clear()
+        browser.call("Page.navigate", url=f"http://127.0.0.1:{port}/")
+        browser.wait("document.querySelector('#status')?.textContent === 'Ready.'")
+        hidden = "['class', 'prompt', 'negative'].map((id) => $(`${id}-field`).hidden)"
+        assert browser.evaluate(hidden) == [True, False, False]
+        assert browser.evaluate("$('prompt').value") == "a red cat sits"
+        choose(browser, prompt="a blue <b>dog</b>", negative_prompt="sky", seed=7)
+        assert generate(browser) == "Done."
+        expected = pipeline.generate(
+            prompts=["a blue <b>dog</b>"], negative_prompts="sky", seeds=[7]
+        )
+        pixels = shown(browser, "#final img")[0][..., 0]
+        np.testing.assert_array_equal(pixels, expected.images[0])
+        assert "a blue <b>dog</b>" in browser.evaluate("$('final-caption').textContent")
+        link = browser.evaluate("$('link').getAttribute('href')")
+        assert "prompt=a+blue" in link
+        assert "negative_prompt=sky" in link
+        assert "class" not in link
