@@ -22,6 +22,7 @@ from adagen_rt.errors import (
     InputError,
     MissingExtraError,
     PlanError,
+    PromptWarning,
     RecipeError,
 )
 
@@ -41,6 +42,7 @@ __all__ = [
     "MissingExtraError",
     "Pipeline",
     "PlanError",
+    "PromptWarning",
     "RecipeError",
     "Result",
     "SamplingParams",

@@ -160,6 +160,10 @@ class StoppedError(AdagenError):
     """A pipeline, scheduler or server takes no more requests."""
 
 
+class PromptWarning(UserWarning):
+    """A prompt was used only in part: it has more tokens than a text encoder reads."""
+
+
 def shown(value: Any, most: int = 200) -> str:
     """Show a caller's value in at most ``most`` characters.
 

@@ -13,7 +13,7 @@ from adagen_rt.condition.condition import Condition, Conditioner
 from adagen_rt.condition.labels import ClassLabels, class_rows, classes_of
 from adagen_rt.condition.prompts import Prompt, Prompts
 from adagen_rt.condition.rows import count_rows, join_rows, take_rows
-from adagen_rt.condition.spec import Asked, ConditionSpec, Guidance, PromptWarning, RowSpec
+from adagen_rt.condition.spec import Asked, ConditionSpec, Guidance, RowSpec
 from adagen_rt.condition.text import TextTokens
 
 __all__ = [
@@ -25,7 +25,6 @@ __all__ = [
     "Conditioner",
     "Guidance",
     "Prompt",
-    "PromptWarning",
     "Prompts",
     "RowSpec",
     "TextTokens",

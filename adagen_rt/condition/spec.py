@@ -30,10 +30,6 @@ class RowSpec:
     shape: tuple[int, ...] = ()
 
 
-class PromptWarning(UserWarning):
-    """A prompt was used only in part."""
-
-
 @dataclass(frozen=True)
 class Asked:
     """What a caller asks for, in the words of every kind of condition; others are None.

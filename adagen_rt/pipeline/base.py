@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from adagen_rt.condition import Asked, PromptWarning
+from adagen_rt.condition import Asked
 from adagen_rt.engine.folder import EngineFolder
 from adagen_rt.engine.manifest import Manifest
-from adagen_rt.errors import InputError, StoppedError, as_integer
+from adagen_rt.errors import InputError, PromptWarning, StoppedError, as_integer
 from adagen_rt.sampling.origin import Origin, run_facts
 from adagen_rt.sampling.params import SamplingParams
 from adagen_rt.sampling.request import MAX_BATCH, Request, make_request, parse_scored

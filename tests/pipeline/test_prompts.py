@@ -11,9 +11,8 @@ from hypothesis import strategies as st
 from tiny_prompts import WORDS
 
 import adagen_rt
-from adagen_rt.condition import PromptWarning
 from adagen_rt.engine.folder import open_engine
-from adagen_rt.errors import EngineError, InputError
+from adagen_rt.errors import EngineError, InputError, PromptWarning
 
 GUIDANCE = ("classifier-free", "embedded", "none")
 LONG = "a red cat sits under the sky on a blue bird"
@@ -38,7 +37,7 @@ def test_rows_are_one_or_two_a_sample(load, kind):
 TEXTS = st.lists(st.sampled_from(WORDS), max_size=9).map(" ".join)
 
 
-@pytest.mark.filterwarnings("ignore::adagen_rt.condition.PromptWarning")
+@pytest.mark.filterwarnings("ignore::adagen_rt.PromptWarning")
 @pytest.mark.parametrize("kind", GUIDANCE)
 @settings(max_examples=15, deadline=None)
 @given(

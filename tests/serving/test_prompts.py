@@ -41,7 +41,7 @@ class Noting:
         return self._graph.run(inputs)
 
 
-@pytest.mark.filterwarnings("ignore::adagen_rt.condition.PromptWarning")
+@pytest.mark.filterwarnings("ignore::adagen_rt.PromptWarning")
 def test_lengths_share_a_batch_and_change_no_bit(pipeline):
     expected = [pipeline.generate(prompts=[text], seeds=[i]) for i, text in enumerate(TEXTS)]
     under_way = threading.Event()

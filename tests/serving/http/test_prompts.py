@@ -59,7 +59,7 @@ def texts(name, *values):
     return {"name": name, "shape": [len(values)], "datatype": "BYTES", "data": list(values)}
 
 
-@pytest.mark.filterwarnings("ignore::adagen_rt.condition.PromptWarning")
+@pytest.mark.filterwarnings("ignore::adagen_rt.PromptWarning")
 def test_openais_prompt_is_a_prompt(service, pipeline):
     body = {"model": "tiny-prompts", "prompt": LONG, "negative_prompt": "a dog", "n": 2, "seed": 3}
     answer = service("POST", "/v1/images/generations", body)
