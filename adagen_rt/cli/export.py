@@ -9,15 +9,18 @@ import click
 
 from adagen_rt.cli.support.verbosity import LOGGER
 from adagen_rt.engine.manifest import Dtype
-from adagen_rt.errors import MissingExtraError
+from adagen_rt.errors import InputError, MissingExtraError
+from adagen_rt.extent import MAX_SIDE, Extent
 
 #: Short names of the dtypes.
 DTYPES: dict[str, Dtype] = {"fp32": "float32", "fp16": "float16", "bf16": "bfloat16"}
+#: A folder with this file is a pipeline of diffusers.
+INDEX = "model_index.json"
 EXPORTED: dict[str, Dtype] = {**DTYPES, "int8": "int8"}
 
 
 @click.command()
-@click.argument("recipe", type=click.Path(path_type=Path))
+@click.argument("recipe", metavar="RECIPE|FOLDER", type=click.Path(path_type=Path))
 @click.option(
     "--weights", type=click.Path(path_type=Path), help="Folder with the recipe's weight files."
 )
@@ -43,6 +46,18 @@ EXPORTED: dict[str, Dtype] = {**DTYPES, "int8": "int8"}
     "moving average first. FILE is a name under the recipe's `files`, such as decoder; without "
     "one, the backbone's.",
 )
+@click.option(
+    "--size",
+    metavar="SIDE|WIDTHxHEIGHT",
+    callback=lambda context, parameter, given: None if given is None else _parse_size(given),
+    help="Pixels of the images of a diffusers pipeline; default: its own.",
+)
+@click.option(
+    "--guidance",
+    type=float,
+    help="Guidance scale of a diffusers pipeline's static schedule, as diffusers counts it; "
+    "default: the pipeline's own.",
+)
 @click.option("--out", type=click.Path(path_type=Path), help="The engine folder to write.")
 @click.option(
     "--check",
@@ -64,11 +79,16 @@ def export(
     fidelity_from: Path | None,
     seeded: str | None,
     weights_keys: tuple[str, ...],
+    size: Extent | None,
+    guidance: float | None,
     out: Path | None,
     check: bool,
     dtype: str,
 ) -> None:
     """Export the model that RECIPE (a YAML file) describes to an engine folder.
+
+    FOLDER is a pipeline of diffusers, with a model_index.json; it has its own weights, so that of
+    the options that say where they are it takes --seeded alone.
 
     Each graph is compared with PyTorch before the engine appears at --out; until then an
     older engine there stays as it is.
@@ -77,6 +97,13 @@ def export(
         from adagen_rt.export import check_export, export_engine
     except ImportError as error:
         raise MissingExtraError(error.name or "torch", "torch") from error
+    if (recipe / INDEX).is_file():
+        taken = {"weights": weights, "fidelity-from": fidelity_from, "weights-key": weights_keys}
+        _refuse(taken, "none with a diffusers pipeline, which has its own")
+        options = {"size": size, "guidance": guidance, "seeded": seeded}
+        _export_pipeline(recipe, out, check, dtype, options)
+        return
+    _refuse({"size": size, "guidance": guidance}, "none with a recipe, which has its own")
     source: dict[str, Any] = {
         "weights": weights,
         "fidelity_from": fidelity_from,
@@ -92,6 +119,42 @@ def export(
         raise click.UsageError("Missing option '--out'.")
     engine = export_engine(recipe, out, seeded=seeded, dtype=EXPORTED[dtype], **source)
     click.echo(f"written: {engine.path}")
+
+
+def _refuse(options: dict[str, Any], expected: str) -> None:
+    for name, given in options.items():
+        if given is not None and given != ():
+            raise InputError(name, str(given), expected)
+
+
+def _export_pipeline(
+    folder: Path, out: Path | None, check: bool, dtype: str, options: dict[str, Any]
+) -> None:
+    try:
+        from adagen_rt.export.diffusers import export_pipeline, plan_pipeline
+    except ImportError as error:
+        raise MissingExtraError(error.name or "diffusers", "diffusers") from error
+    if check:
+        plan = plan_pipeline(folder, **options)
+        for line in plan.facts():
+            click.echo(line)
+        return
+    if out is None:
+        raise click.UsageError("Missing option '--out'.")
+    engine = export_pipeline(folder, out, dtype=EXPORTED[dtype], progress=LOGGER.info, **options)
+    click.echo(f"written: {engine.path}")
+
+
+def _parse_size(given: str) -> Extent:
+    """Read ``SIDE`` or ``WIDTHxHEIGHT``."""
+    sides = given.lower().split("x")
+    if len(sides) > 2 or not all(side.isdecimal() and len(side) <= 6 for side in sides):
+        raise InputError("size", given, "a number of pixels, or WIDTHxHEIGHT")
+    width, height = int(sides[0]), int(sides[-1])
+    try:
+        return Extent.of([height, width])
+    except ValueError:
+        raise InputError("size", given, f"1 to {MAX_SIDE} pixels a side") from None
 
 
 def _parse_key(given: str) -> tuple[str, str]:

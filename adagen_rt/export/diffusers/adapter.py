@@ -44,7 +44,6 @@ class Adapter(ABC):
         networks: Classes of its parts by the folder's name; other parts are not needed.
         optional: Parts that a folder may lack.
         schedulers: Schedulers that it was checked with.
-        family: Family of engines.
         guidance: How the network is guided.
         steps: Default number of steps of the pipeline.
         scale: Default guidance scale of the pipeline.
@@ -57,7 +56,6 @@ class Adapter(ABC):
     networks: ClassVar[Mapping[str, str]]
     optional: ClassVar[frozenset[str]] = frozenset()
     schedulers: ClassVar[tuple[str, ...]]
-    family: ClassVar[str]
     guidance: ClassVar[Guidance] = "classifier-free"
     steps: ClassVar[int]
     scale: ClassVar[float]

@@ -2,28 +2,78 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
-from adagen_rt.condition import ClassLabels, ConditionSpec
-from adagen_rt.export.diffusers.folder import PipelineFolder
+from tokenizers import normalizers
+from transformers import AutoTokenizer
+
+from adagen_rt.condition import ClassLabels, ConditionSpec, Prompts, TextTokens
+from adagen_rt.errors import RecipeError
+from adagen_rt.export.diffusers.adapter import Text
+from adagen_rt.export.diffusers.folder import PipelineFolder, one_line
 
 
 def describe_condition(source: PipelineFolder) -> ConditionSpec:
-    """Describe what a pipeline is asked for."""
-    return _labels(source)
+    """Describe what a pipeline is asked for.
 
-
-def _labels(source: PipelineFolder) -> ClassLabels:
-    """Read the classes' names; the first of a class's names that no earlier class has."""
-    count = int(source.config.num_embeds_ada_norm)
-    given = source.index.get("id2label") or {}
-    names: dict[str, int] = {}
-    for label in range(count):
-        words = [word.strip() for word in str(given.get(str(label), "")).split(",")]
-        free = [word for word in words if word and word not in names]
-        names[free[0] if free else f"{words[0]} {label}".strip()] = label
-    return ClassLabels(count=count, names=tuple(names) if given else ())
+    Raises:
+        RecipeError: A tokenizer cannot be read.
+    """
+    guidance = source.adapter.guided_by(source.config)
+    if not source.adapter.texts:
+        return _labels(source)
+    encoders = []
+    for text in _texts(source):
+        tokenizer = _tokenizer(source.path / text.tokenizer)
+        encoders.append(
+            TextTokens(
+                name=text.name,
+                file=f"{text.tokenizer}.json",
+                length=text.length or tokenizer.model_max_length,
+                padding_id=tokenizer.pad_token_id,
+                mask=text.mask,
+            )
+        )
+    return Prompts(guidance=guidance, encoders=tuple(encoders))
 
 
 def write_tokenizers(source: PipelineFolder, folder: Path) -> None:
     """Write the tokenizers that the condition names."""
+    for text in _texts(source):
+        tokenizer = _tokenizer(source.path / text.tokenizer).backend_tokenizer
+        if text.lower:
+            own = [] if tokenizer.normalizer is None else [tokenizer.normalizer]
+            clean = [normalizers.Lowercase(), normalizers.Strip()]
+            tokenizer.normalizer = normalizers.Sequence([*clean, *own])
+        tokenizer.save(str(folder / f"{text.tokenizer}.json"))
+
+
+def _texts(source: PipelineFolder) -> Iterator[Text]:
+    """List the tokens of the text encoders that are there."""
+    for text in source.adapter.texts:
+        if source.has(text.tokenizer.replace("tokenizer", "text_encoder")):
+            yield text
+
+
+def _tokenizer(folder: Path) -> Any:
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+    except Exception as error:  # the library raises nothing more exact
+        raise RecipeError(f"{folder}: not a tokenizer ({one_line(error)})") from None
+    if getattr(tokenizer, "backend_tokenizer", None) is None:
+        raise RecipeError(f"{folder}: got {type(tokenizer).__name__}, expected a fast tokenizer")
+    return tokenizer
+
+
+def _labels(source: PipelineFolder) -> ClassLabels:
+    """Read the classes' names; of a class's names the first that no earlier class has."""
+    count = int(source.config.num_embeds_ada_norm)
+    given = source.index.get("id2label") or {}
+    names: dict[str, None] = {}
+    for label in range(count):
+        words = [word.strip() for word in str(given.get(str(label), "")).split(",")]
+        free = [word for word in words if word and word not in names]
+        names[free[0] if free else f"{words[0]} {label}".strip()] = None
+    return ClassLabels(count=count, names=tuple(names) if given else ())

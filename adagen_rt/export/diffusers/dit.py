@@ -23,7 +23,6 @@ class DiT(Adapter):
         "vae": "AutoencoderKL",
     }
     schedulers = ("DDIMScheduler", "DPMSolverMultistepScheduler")
-    family = "diffusion"
     steps, scale = 50, 4.0
 
     def faults(self, config: Any, latents: Extent) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from importlib import metadata
@@ -11,7 +12,7 @@ from pathlib import Path
 from adagen_rt.condition import ConditionSpec
 from adagen_rt.engine.family import find_family
 from adagen_rt.engine.folder import EngineFolder
-from adagen_rt.engine.manifest import Dtype, GraphSpec, ImageSpec, Manifest
+from adagen_rt.engine.manifest import SEEDED, Dtype, GraphSpec, ImageSpec, Manifest
 from adagen_rt.engine.schedule import ActionSpec, Constant, ScheduleSpec
 from adagen_rt.errors import InputError, RecipeError
 from adagen_rt.export.diffusers.condition import describe_condition, write_tokenizers
@@ -47,6 +48,23 @@ class Plan:
     image: Extent
     schedule: ScheduleSpec
 
+    def facts(self) -> Iterator[str]:
+        """Tell what an export would make, and how large its parts are in float32."""
+        source = self.source
+        yield f"{self.name}: {source.adapter.pipeline} can be exported"
+        yield f"images of {self.image}, latents of {self.latents}; {self.condition.summary}"
+        time = self.schedule.actions[0].static.kind
+        yield f"{self.sampler.solver} in {self.schedule.steps} steps, {time} times"
+        counts = {}
+        for part in source.adapter.networks:
+            if source.has(part):
+                network = source.laid_out(part, "meta")
+                counts[part] = sum(tensor.numel() for tensor in network.parameters())
+                yield f"{part}: {counts[part]:,} parameters, {4e-9 * counts[part]:,.1f} GB"
+        texts = sum(count for part, count in counts.items() if part.startswith("text_encoder"))
+        most = max(texts, counts["transformer"], counts["vae"])
+        yield f"memory: at least {4e-9 * most:,.1f} GB, for the weights of one graph at a time"
+
     def manifest(self, dtype: Dtype, graphs: dict[str, GraphSpec]) -> Manifest:
         """Describe the engine, once its graphs are there."""
         (features,) = (t for t in graphs["backbone"].outputs if t.name == "features")
@@ -62,7 +80,10 @@ class Plan:
             "time_margin": 0.0,
             "log_alpha": self.sampler.log_alpha,
         }
-        versions = ("adagen-rt", "torch", "onnx", "diffusers")
+        names = ("adagen-rt", "torch", "onnx", "diffusers", "transformers")
+        versions = {name: metadata.version(name) for name in names}
+        if self.source.seeded is not None:
+            versions |= {SEEDED: self.source.seeded}
         return Manifest.model_construct(
             name=self.name,
             family=find_family(self.sampler.family).Spec.model_validate(family),
@@ -72,7 +93,7 @@ class Plan:
             refinement_std=None,
             graphs=graphs,
             dtype=dtype,
-            versions={name: metadata.version(name) for name in versions},
+            versions=versions,
             files={},
         )
 
@@ -83,6 +104,7 @@ def export_pipeline(
     *,
     size: Extent | None = None,
     guidance: float | None = None,
+    seeded: str | None = None,
     dtype: Dtype = "float32",
     progress: Tell = lambda message: None,
 ) -> EngineFolder:
@@ -94,13 +116,14 @@ def export_pipeline(
         size: Size of the images; None for the pipeline's own.
         guidance: Guidance scale of the static schedule, in the pipeline's units; None for the
             pipeline's default.
+        seeded: Instead of the weights' files, a tag that determines every weight.
         dtype: As for `export_engine`.
         progress: Called with a line about what happens next.
 
     Raises:
         AdagenError: The pipeline, a part, an option or an exported graph is wrong.
     """
-    plan = plan_pipeline(folder, size, guidance)
+    plan = plan_pipeline(folder, size, guidance, seeded)
     return export_as(dtype, Path(out), plan.name, partial(_export, plan, progress), progress)
 
 
@@ -116,10 +139,13 @@ def _export(plan: Plan, progress: Tell, out: Path, dtype: Dtype) -> EngineFolder
 
 
 def plan_pipeline(
-    folder: str | Path, size: Extent | None = None, guidance: float | None = None
+    folder: str | Path,
+    size: Extent | None = None,
+    guidance: float | None = None,
+    seeded: str | None = None,
 ) -> Plan:
     """Check a pipeline's folder as an export does; arguments are those of `export_pipeline`."""
-    source = open_pipeline(Path(folder))
+    source = open_pipeline(Path(folder), seeded)
     adapter, config = source.adapter, source.config
     factor = adapter.factor(source.configuration("vae"))
     image = size or Extent.of(adapter.sample(config) * factor)

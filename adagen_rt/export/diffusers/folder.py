@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -10,17 +11,18 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-import diffusers
 import torch
 from torch import nn
 
 from adagen_rt.errors import CheckpointError, RecipeError
 from adagen_rt.export.diffusers.adapter import Adapter
 from adagen_rt.export.diffusers.registry import find_adapter
+from adagen_rt.models.seeded import seeded_fill
 
 INDEX = "model_index.json"
 #: Libraries that parts may come from; what a folder brings itself is never run.
 LIBRARIES = ("diffusers", "transformers")
+FLOAT = torch.float32
 
 
 def is_pipeline(path: Path) -> bool:
@@ -36,11 +38,13 @@ class PipelineFolder:
         path: The folder.
         index: Content of its index.
         adapter: What is known of the pipeline.
+        seeded: A tag that determines every weight, instead of the files.
     """
 
     path: Path
     index: Mapping[str, Any]
     adapter: Adapter
+    seeded: str | None = None
 
     def has(self, part: str) -> bool:
         """Tell whether there is a part."""
@@ -57,12 +61,22 @@ class PipelineFolder:
         Raises:
             RecipeError: It cannot be read, or there is no such network.
         """
-        kind = getattr(diffusers, self.adapter.networks[part])
+        return self.laid_out(part, "meta").config
+
+    def laid_out(self, part: str, device: str = "cpu") -> Any:
+        """Make a network of its configuration, with fresh weights.
+
+        Raises:
+            RecipeError: The configuration cannot be read, or there is no such network.
+        """
+        kind, folder = self._kind(part), self.path / part
         try:
-            with torch.device("meta"):
-                return kind.from_config(kind.load_config(self.path / part)).config
+            with torch.device(device):
+                if hasattr(kind, "load_config"):
+                    return kind.from_config(kind.load_config(folder))
+                return kind(kind.config_class.from_pretrained(folder, local_files_only=True))
         except (OSError, ValueError, TypeError, RuntimeError) as error:
-            raise RecipeError(f"{self.path / part}: {_one_line(error)}") from None
+            raise RecipeError(f"{folder}: {one_line(error)}") from None
 
     def load(self, part: str) -> nn.Module | None:
         """Load a network in float32; None for an optional one that is not there.
@@ -72,21 +86,30 @@ class PipelineFolder:
         """
         if not self.has(part):
             return None
-        library = import_module(self.index[part][0])
-        kind = getattr(library, self.adapter.networks[part])
-        name = "dtype" if library.__name__ == "transformers" else "torch_dtype"
-        options: dict[str, Any] = {name: torch.float32, "use_safetensors": True}
-        try:
-            network = kind.from_pretrained(
-                self.path / part, local_files_only=True, **_variant(self.path / part), **options
-            )
-        except (OSError, ValueError, TypeError, RuntimeError, KeyError) as error:
-            raise CheckpointError(f"{self.path / part}: {_one_line(error)}") from None
+        network = self._read(part) if self.seeded is None else self.laid_out(part)
+        if self.seeded is not None:
+            seeded_fill(network, self.seeded, f"{self.adapter.pipeline}/{part}")
         network.requires_grad_(False)
         return network.eval()
 
+    def _kind(self, part: str) -> Any:
+        library = import_module(self.index[part][0])
+        return getattr(library, self.adapter.networks[part])
 
-def open_pipeline(path: Path) -> PipelineFolder:
+    def _read(self, part: str) -> Any:
+        kind, folder = self._kind(part), self.path / part
+        # No pickled file is read, and no code of the folder.
+        options: dict[str, Any] = {"use_safetensors": True, "local_files_only": True}
+        options |= {"dtype" if self.index[part][0] == "transformers" else "torch_dtype": FLOAT}
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                return kind.from_pretrained(folder, **_variant(folder), **options)
+        except (OSError, ValueError, TypeError, RuntimeError, KeyError) as error:
+            raise CheckpointError(f"{folder}: {one_line(error)}") from None
+
+
+def open_pipeline(path: Path, seeded: str | None = None) -> PipelineFolder:
     """Read a pipeline's index.
 
     Raises:
@@ -101,7 +124,7 @@ def open_pipeline(path: Path) -> PipelineFolder:
         raise RecipeError(f"{path / INDEX}: {error}") from None
     if faults := [*_part_faults(index, adapter)]:
         raise RecipeError(f"{path / INDEX}: {'; '.join(faults)}")
-    return PipelineFolder(path, index, adapter)
+    return PipelineFolder(path, index, adapter, seeded)
 
 
 def _part_faults(index: Mapping[str, Any], adapter: Adapter) -> Any:
@@ -123,5 +146,6 @@ def _variant(folder: Path) -> dict[str, str]:
     return {}
 
 
-def _one_line(error: Exception) -> str:
+def one_line(error: Exception) -> str:
+    """Put what a library says into one line."""
     return " ".join(str(error).split())[:400]

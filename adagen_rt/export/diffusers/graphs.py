@@ -46,6 +46,9 @@ class Backbone(nn.Module):
 
     def forward(self, x: Tensor, t: Tensor, *rest: Tensor) -> tuple[Tensor, Tensor]:
         """Predict, and give the hidden states before the last norm as the policy's features."""
+        # Each input's rows are a size of their own to the tracer, until it is told.
+        for array in (t, *rest):
+            torch._check(array.shape[0] == x.shape[0])
         seen: list[Tensor] = []
         norm = self.transformer.get_submodule(self.adapter.norm)
         hook = norm.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0]))

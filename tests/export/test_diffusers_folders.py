@@ -1,0 +1,176 @@
+"""Folders of diffusers: schedulers as solvers, and what is refused, each in one line."""
+
+import json
+
+import numpy as np
+import pytest
+
+diffusers = pytest.importorskip("diffusers")
+pytest.importorskip("transformers")
+
+from tiny_pipelines import change, save_pipeline
+
+from adagen_rt.errors import CheckpointError, InputError, RecipeError
+from adagen_rt.export.diffusers import is_pipeline, plan_pipeline
+from adagen_rt.export.diffusers.folder import open_pipeline
+from adagen_rt.export.diffusers.schedulers import SCHEDULERS, Grid, read_sampler
+from adagen_rt.extent import Extent
+
+pytestmark = pytest.mark.filterwarnings("ignore")
+FLOW = diffusers.FlowMatchEulerDiscreteScheduler
+DPM = diffusers.DPMSolverMultistepScheduler
+DDIM = diffusers.DDIMScheduler
+
+
+GRID = Grid(64)
+
+
+def sampler(scheduler, folder, grid=GRID):
+    scheduler.save_pretrained(folder)
+    return read_sampler(folder, tuple(SCHEDULERS), grid)
+
+
+@pytest.mark.parametrize("steps", [1, 4, 7, 20, 28])
+@pytest.mark.parametrize("own", [False, True])
+@pytest.mark.parametrize(
+    "options", [{}, {"shift": 3.0}, {"use_dynamic_shifting": True, "time_shift_type": "linear"}]
+)
+def test_times_of_flows(tmp_path, steps, own, options):
+    scheduler = FLOW(**options)
+    mu = 0.5 + (64 - 256) * 0.65 / 3840
+    sigmas = np.linspace(1, 1 / steps, steps) if own else None
+    found = sampler(scheduler, tmp_path, Grid(64, own=own))
+    scheduler.set_timesteps(steps, sigmas=sigmas, mu=mu)
+    assert (found.family, found.solver) == ("flow", "euler")
+    times = found.time.values(steps, steps + 1)
+    np.testing.assert_allclose(1 - times, scheduler.sigmas.numpy(), rtol=0, atol=2e-7)
+
+
+@pytest.mark.parametrize("steps", [1, 4, 7, 20, 30])
+@pytest.mark.parametrize(
+    "scheduler",
+    [
+        DDIM(clip_sample=False),
+        DDIM(clip_sample=False, steps_offset=1, beta_schedule="scaled_linear"),
+        *(DPM(timestep_spacing=spacing) for spacing in ("linspace", "leading", "trailing")),
+    ],
+)
+def test_times_of_diffusions(tmp_path, steps, scheduler):
+    found = sampler(scheduler, tmp_path)
+    scheduler.set_timesteps(steps)
+    times = found.time.values(steps, steps + 1)
+    np.testing.assert_allclose(times[:-1] * 1000 - 1, scheduler.timesteps.numpy(), atol=1e-9)
+    assert times[-1] == 0
+    powers = np.arange(1, 1001)[:, None] / 1000
+    fitted = powers ** np.arange(1, len(found.log_alpha) + 1) @ found.log_alpha
+    exact = np.log(scheduler.alphas_cumprod.double().numpy()) / 2
+    np.testing.assert_allclose(fitted, exact, rtol=1e-5, atol=1e-7)
+
+
+def test_multistep_flows(tmp_path):
+    options = {"use_flow_sigmas": True, "prediction_type": "flow_prediction", "flow_shift": 3.0}
+    scheduler = DPM(**options)
+    found = sampler(scheduler, tmp_path)
+    scheduler.set_timesteps(9)
+    assert (found.family, found.solver, found.whole) == ("flow", "dpmpp_2m", True)
+    sigmas = 1 - found.time.values(9, 10)
+    np.testing.assert_allclose(sigmas, scheduler.sigmas.numpy(), rtol=0, atol=2e-7)
+
+
+@pytest.mark.parametrize(
+    ("scheduler", "told"),
+    [
+        (FLOW(use_karras_sigmas=True), "use_karras_sigmas: got True, expected False"),
+        (FLOW(shift_terminal=0.02), "shift_terminal: got 0.02, expected None"),
+        (FLOW(invert_sigmas=True), "invert_sigmas: got True"),
+        (FLOW(num_train_timesteps=500), "num_train_timesteps: got 500, expected 1000"),
+        (DDIM(), "clip_sample: got True, expected False"),
+        (DDIM(clip_sample=False, timestep_spacing="trailing"), "expected 'leading'"),
+        (DPM(prediction_type="v_prediction"), "prediction_type: got 'v_prediction'"),
+        (DPM(thresholding=True), "thresholding: got True"),
+        (DPM(use_karras_sigmas=True), "use_karras_sigmas: got True"),
+        (DPM(solver_order=3), "solver_order: got 3, expected 1 or 2"),
+        (DPM(final_sigmas_type="sigma_min"), "final_sigmas_type: got 'sigma_min'"),
+        (DPM(algorithm_type="sde-dpmsolver++"), "algorithm_type: got 'sde-dpmsolver++'"),
+        (DPM(beta_schedule="squaredcos_cap_v2"), "beta_schedule: got 'squaredcos_cap_v2'"),
+        (DPM(use_flow_sigmas=True), "use_flow_sigmas: got True, expected False"),
+        (DPM(lambda_min_clipped=-3.0), "lambda_min_clipped: got -3.0"),
+        (DPM(variance_type="learned_range"), "variance_type: got 'learned_range'"),
+        (diffusers.EulerDiscreteScheduler(), "_class_name: got 'EulerDiscreteScheduler'"),
+    ],
+)
+def test_what_changes_numbers_is_honoured_or_refused(tmp_path, scheduler, told):
+    with pytest.raises(RecipeError) as error:
+        sampler(scheduler, tmp_path)
+    assert told in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_an_unknown_option_of_a_scheduler_is_refused(tmp_path):
+    FLOW().save_pretrained(tmp_path)
+    change(tmp_path / "scheduler_config.json", zigzag=2)
+    with pytest.raises(RecipeError, match="zigzag: unknown option"):
+        read_sampler(tmp_path, tuple(SCHEDULERS), Grid(64))
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return save_pipeline("dit", tmp_path / "dit")
+
+
+def test_a_plan_says_what_would_be_made(folder):
+    assert is_pipeline(folder)
+    facts = "\n".join(plan_pipeline(folder).facts())
+    assert "DiTPipeline can be exported" in facts
+    assert "images of 16 x 16" in facts
+    plan = plan_pipeline(folder)
+    assert plan.condition.names[:4] == ("tench", "crane", "crane bird", "3")
+    assert plan.schedule.actions[1].static.value == 3.0
+
+
+@pytest.mark.parametrize(
+    ("place", "changes", "told"),
+    [
+        ("model_index.json", {"_class_name": "WanPipeline"}, "DiTPipeline"),
+        ("model_index.json", {"_class_name": "StableDiffusionPipeline"}, "an adapter: DiTPipeline"),
+        ("model_index.json", {"vae": ["diffusers", "AutoencoderTiny"]}, "expected AutoencoderKL"),
+        ("model_index.json", {"transformer": ["my_code", "DiTTransformer2DModel"]}, "my_code"),
+        ("model_index.json", {"transformer": [None, None]}, "transformer: missing"),
+        ("transformer/config.json", {"num_embeds_ada_norm": 10}, "num_embeds_ada_norm: got 10"),
+    ],
+)
+def test_what_is_missing_is_said_in_one_line(folder, place, changes, told):
+    change(folder / place, **changes)
+    with pytest.raises(RecipeError) as error:
+        plan_pipeline(folder)
+    assert told in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_sizes_that_do_not_fit_are_refused(folder):
+    with pytest.raises(InputError, match="size: got '15 x 15', expected multiples of 2"):
+        plan_pipeline(folder, Extent.of(15))
+    with pytest.raises(RecipeError, match="size: got 16 x 16 latents, expected 8"):
+        plan_pipeline(folder, Extent.of(32))
+
+
+@pytest.mark.parametrize("guidance", [-1.0, float("nan"), 1e9])
+def test_guidance_out_of_range_is_refused(folder, guidance):
+    with pytest.raises(InputError, match="guidance: got"):
+        plan_pipeline(folder, guidance=guidance)
+
+
+def test_pickled_weights_are_not_read(folder):
+    weights = folder / "vae" / "diffusion_pytorch_model.safetensors"
+    weights.rename(weights.with_suffix(".bin"))
+    with pytest.raises(CheckpointError, match=r"vae: .*safetensors"):
+        open_pipeline(folder).load("vae")
+
+
+def test_a_damaged_index_is_told(folder):
+    (folder / "model_index.json").write_text("[")
+    with pytest.raises(RecipeError, match="not a readable index"):
+        plan_pipeline(folder)
+    (folder / "model_index.json").write_text(json.dumps(["DiTPipeline"]))
+    with pytest.raises(RecipeError, match="not a readable index"):
+        plan_pipeline(folder)
