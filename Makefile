@@ -2,9 +2,9 @@
 PYTHON ?= python3
 VENV ?= .venv
 OUT ?= out
-# What the tests use; parts of them skip themselves without torch, tensorrt-rtx, openvino, int8,
-# serve, docs or a browser.
-EXTRAS ?= cpu,bulk,bundle,data,openvino,int8,serve,plot,torch,tensorrt-rtx,test,dev,docs
+# What the tests use; parts of them skip themselves without torch, diffusers, tensorrt-rtx,
+# openvino, int8, serve, docs or a browser.
+EXTRAS ?= cpu,bulk,bundle,data,openvino,int8,serve,plot,torch,diffusers,tensorrt-rtx,test,dev,docs
 # Processes that run the tests, each with one thread of its own for PyTorch.
 JOBS ?= auto
 BIN = $(VENV)/bin
