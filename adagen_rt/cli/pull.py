@@ -50,10 +50,11 @@ def pull(
 ) -> None:
     """Fetch the weights of NAME from a hub, check them, and with --out export them.
 
-    NAME is a published model (maskgit-l, maskgit-cc3m, dit-xl-2, sit-xl-2, var-d16, var-d30), a
-    recipe of your own with `sources`, or a repository that has a diffusers pipeline, as
-    owner/name. Files go to the cache that all users of the hub share (HF_HUB_CACHE); what is
-    there is not fetched again. Pickles are fetched only if a recipe names them, and code never.
+    NAME is a published model (maskgit-l, maskgit-cc3m, dit-xl-2, dit-xl-2-512, sit-xl-2, var-d16,
+    var-d30, var-d36-512), a recipe of your own with `sources`, or a repository that has a diffusers
+    pipeline, as owner/name. Files go to the cache that all users of the hub share (HF_HUB_CACHE);
+    what is there is not fetched again. Pickles are fetched only if a recipe names them, and code
+    never.
     """
     try:
         from adagen_rt.hub import pull as fetch
