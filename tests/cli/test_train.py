@@ -8,6 +8,8 @@ from click.testing import CliRunner
 pytest.importorskip("torch")
 
 import yaml
+from PIL import Image
+from tiny_recipes import wide_recipe
 
 from adagen_rt.cli import main
 
@@ -74,3 +76,22 @@ def test_a_recipe_without_a_training_section_is_refused(tmp_path, data, recipe):
     result = train("generator", "--recipe", recipe, "--data", data, "--out", tmp_path / "run")
     assert result.exit_code == 2
     assert "training: fashion-maskgit has no training section" in result.output
+
+
+@pytest.mark.parametrize("family", ["maskgit", "var"])
+def test_wide_images_are_learnt_at_their_size(tmp_path, family):
+    content = wide_recipe(family, image_channels=3).model_dump(mode="json", exclude_none=True)
+    short = {"steps": 1, "batch_size": 4}
+    content["training"] = {"tokenizer": short, "generator": short}
+    content["decoder"]["channels"] = 16
+    (tmp_path / "wide.yaml").write_text(yaml.safe_dump(content))
+    for label in range(content["classes"]):
+        (tmp_path / f"data/n{label}").mkdir(parents=True)
+        Image.new("RGB", (60, 50), (9 * label, 80, 200)).save(tmp_path / f"data/n{label}/0.png")
+    recipe, out = tmp_path / "wide.yaml", tmp_path / "run"
+    done = train("generator", "--recipe", recipe, "--data", tmp_path / "data", "--out", out)
+    assert done.exit_code == 0, done.output
+    for stage in ("tokenizer", "backbone"):
+        [drawn] = (out / stage).glob("*.png")
+        with Image.open(drawn) as picture:
+            assert (picture.width % 40, picture.height % 24) == (0, 0)
