@@ -97,11 +97,11 @@ def export(
         from adagen_rt.export import check_export, export_engine
     except ImportError as error:
         raise MissingExtraError(error.name or "torch", "torch") from error
-    if (recipe / INDEX).is_file():
+    if (Path(recipe) / INDEX).is_file():
         taken = {"weights": weights, "fidelity-from": fidelity_from, "weights-key": weights_keys}
         _refuse(taken, "none with a diffusers pipeline, which has its own")
         options = {"size": size, "guidance": guidance, "seeded": seeded}
-        _export_pipeline(recipe, out, check, dtype, options)
+        _export_pipeline(Path(recipe), out, check, dtype, options)
         return
     _refuse({"size": size, "guidance": guidance}, "none with a recipe, which has its own")
     source: dict[str, Any] = {

@@ -128,6 +128,13 @@ def test_a_plan_says_what_would_be_made(folder):
     assert plan.schedule.actions[1].static.value == 3.0
 
 
+def test_an_engine_is_named_as_its_repository(folder, tmp_path):
+    snapshot = tmp_path / "models--someone--small-DiT" / "snapshots" / ("0" * 40)
+    snapshot.parent.mkdir(parents=True)
+    folder.rename(snapshot)
+    assert plan_pipeline(snapshot).name == "small-DiT"
+
+
 @pytest.mark.parametrize(
     ("place", "changes", "told"),
     [

@@ -12,7 +12,7 @@ from pathlib import Path
 from adagen_rt.condition import ConditionSpec
 from adagen_rt.engine.family import find_family
 from adagen_rt.engine.folder import EngineFolder
-from adagen_rt.engine.manifest import SEEDED, Dtype, GraphSpec, ImageSpec, Manifest
+from adagen_rt.engine.manifest import MAX_NAME, SEEDED, Dtype, GraphSpec, ImageSpec, Manifest
 from adagen_rt.engine.schedule import ActionSpec, Constant, ScheduleSpec
 from adagen_rt.errors import InputError, RecipeError
 from adagen_rt.export.diffusers.condition import describe_condition, write_tokenizers
@@ -158,8 +158,15 @@ def plan_pipeline(
     sampler = read_sampler(source.path / "scheduler", adapter.schedulers, grid)
     condition = describe_condition(source)
     schedule = _schedule(source, condition, sampler, guidance)
-    name = re.sub(r"[^A-Za-z0-9_.-]", "-", source.path.resolve().name).lstrip("_.-") or "pipeline"
-    return Plan(source, name[:100], condition, sampler, latents, image, schedule)
+    return Plan(source, _name(source.path.resolve()), condition, sampler, latents, image, schedule)
+
+
+def _name(folder: Path) -> str:
+    """Name an engine by the folder, or by the repository of a hub cache's snapshot."""
+    name = folder.name
+    if folder.parent.name == "snapshots":
+        name = folder.parents[1].name.rpartition("--")[2]
+    return re.sub(r"[^A-Za-z0-9_.-]", "-", name).lstrip("_.-")[:MAX_NAME] or "pipeline"
 
 
 def _schedule(
