@@ -8,8 +8,10 @@ import pytest
 diffusers = pytest.importorskip("diffusers")
 pytest.importorskip("transformers")
 
+from click.testing import CliRunner
 from tiny_pipelines import change, save_pipeline
 
+from adagen_rt.cli.export import export
 from adagen_rt.errors import CheckpointError, InputError, RecipeError
 from adagen_rt.export.diffusers import is_pipeline, plan_pipeline
 from adagen_rt.export.diffusers.folder import open_pipeline
@@ -181,3 +183,45 @@ def test_a_damaged_index_is_told(folder):
     (folder / "model_index.json").write_text(json.dumps(["DiTPipeline"]))
     with pytest.raises(RecipeError, match="not a readable index"):
         plan_pipeline(folder)
+
+
+def command(*arguments):
+    return CliRunner().invoke(export, [str(argument) for argument in arguments])
+
+
+def test_the_command_says_what_a_folder_is(folder):
+    result = command(folder, "--check", "--size", "16")
+    assert result.exit_code == 0
+    assert "DiTPipeline can be exported" in result.output
+    assert "memory: at least" in result.output
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (["--size", "0"], "size: got '0', expected 1 to"),
+        (["--size", "16x16x16"], "size: got '16x16x16', expected a number of pixels"),
+        (["--size", "16x"], "size: got '16x'"),
+        (["--size", "24x16"], "size: got 8 x 12 (height x width) latents"),
+        (["--weights", "x"], "weights: got 'x', expected none with a diffusers pipeline"),
+        (["--weights-key", "ema"], "weights-key: got"),
+        (["--guidance", "nan"], "guidance: got nan"),
+    ],
+)
+def test_options_that_do_not_fit_a_folder_are_refused(folder, options, told):
+    assert told in str(command(folder, "--check", *options).exception)
+
+
+def test_a_recipe_takes_no_size():
+    recipe = "export/dit-xl-2.yaml"
+    assert "size: got" in str(command(recipe, "--check", "--size", "16").exception)
+
+
+def test_seeded_weights_need_no_files(folder):
+    weights = folder / "transformer" / "diffusion_pytorch_model.safetensors"
+    weights.unlink()
+    first, second = (open_pipeline(folder, "a").load("transformer") for _ in range(2))
+    other = open_pipeline(folder, "b").load("transformer")
+    values = [network.proj_out_2.weight.numpy() for network in (first, second, other)]
+    assert np.array_equal(*values[:2])
+    assert not np.array_equal(*values[1:])
