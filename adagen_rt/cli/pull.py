@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from adagen_rt.cli.export import EXPORTED, export
-from adagen_rt.errors import InputError, MissingExtraError
+from adagen_rt.errors import AdagenError, InputError, MissingExtraError
 from adagen_rt.system import cache_folder
 
 
@@ -58,7 +58,7 @@ def pull(
     """
     try:
         from adagen_rt.hub import pull as fetch
-    except MissingExtraError:
+    except AdagenError:
         raise
     except ImportError as error:
         raise MissingExtraError(error.name or "torch", "torch") from error

@@ -30,7 +30,9 @@ def recipe_faults(recipe: Recipe) -> Iterator[str]:
         return
     if there >= {"policy", "files"}:
         yield from _file_faults(recipe)
-    if there >= {"files", "sources"}:
+    if there >= {"prompts", "text", "files"}:
+        yield from _text_faults(recipe)
+    if there >= {"files", "sources", "classes", "prompts"}:
         yield from _source_faults(recipe)
     if not there >= {"family", "backbone", "decoder"}:
         return
@@ -46,11 +48,22 @@ def _file_faults(recipe: Recipe) -> Iterator[str]:
             yield f"files.{name}: got a file, expected none without a policy"
 
 
+def _text_faults(recipe: Recipe) -> Iterator[str]:
+    if (recipe.text is None) != (recipe.files.text is None):
+        yield "files.text: expected a file with a section text, and none without"
+    if recipe.text is None:
+        return
+    lengths = [one.length for one in recipe.prompts.encoders] if recipe.prompts else []
+    if lengths != [recipe.text.length]:
+        expected = f"one encoder of {recipe.text.length} tokens, as text.length"
+        yield f"prompts.encoders: got the lengths {lengths}, expected {expected}"
+
+
 def _source_faults(recipe: Recipe) -> Iterator[str]:
-    known = type(recipe.files).model_fields
+    known = {*type(recipe.files).model_fields, *recipe.weight_names()}
     for name in recipe.sources:
         if name not in known:
-            yield f"sources.{name:.80}: got a source, expected one of {', '.join(known)}"
+            yield f"sources.{name:.80}: got a source, expected one of {', '.join(sorted(known))}"
 
 
 def _part_faults(recipe: Recipe) -> Iterator[str]:

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from adagen_rt.engine.contracts import GraphContract
-from adagen_rt.export.examples import make_plan
+from adagen_rt.export.examples import Examples, condition_rows, make_plan
 from adagen_rt.export.networks import Networks
 from adagen_rt.export.onnx_export import GraphPlan
 from adagen_rt.export.recipe import Recipe
@@ -44,6 +44,9 @@ def _generator_graphs(recipe: Recipe, networks: Networks) -> list[GraphPlan]:
     contracts = _contracts(recipe)
     functions = recipe.model.functions(networks.backbone, networks.decoder)
     examples = recipe.model.examples(recipe, functions)
+    if networks.text is not None:
+        functions = {**functions, "condition": networks.text}
+        examples = {"condition": Examples(condition_rows(recipe.condition)), **examples}
     return [
         make_plan(name, functions[name], contracts[name], inputs)
         for name, inputs in examples.items()
@@ -51,7 +54,8 @@ def _generator_graphs(recipe: Recipe, networks: Networks) -> list[GraphPlan]:
 
 
 def _contracts(recipe: Recipe) -> Mapping[str, GraphContract]:
-    return recipe.model.describe(recipe).contracts(recipe.condition)
+    told = recipe.model.told(recipe)
+    return recipe.model.describe(recipe).contracts(recipe.condition, told)
 
 
 def tabulate_steps(policy: PolicyNetwork, calls: int) -> None:

@@ -56,7 +56,7 @@ class FamilyModel(ABC):
     """
 
     config: type[Any]
-    network: type[nn.Module]
+    network: Callable[[Any], nn.Module]
     decoder: DecoderKind
     solvers: tuple[str, ...] = ()
     integers: frozenset[str] = frozenset()
@@ -70,6 +70,10 @@ class FamilyModel(ABC):
         if recipe.prompts is None:
             count = recipe.condition.variety
             yield from differing("backbone.classes", recipe.backbone.classes, count)
+
+    def told(self, recipe: Recipe) -> tuple[str, ...]:
+        """List what a recipe's text encoder gives the backbone, where it has one."""
+        return ()
 
     def schedule_faults(self, recipe: Recipe) -> Iterator[str]:
         """Tell why a schedule whose actions are the family's cannot run."""

@@ -35,6 +35,7 @@ class Networks:
         fidelity_policy: A second policy; None without a file in the recipe.
         reward: The discriminator of best-of; None without a file in the recipe.
         features: Features that it judges; None takes the built-in classifier's.
+        text: The text encoder; None for a model of classes.
     """
 
     backbone: nn.Module
@@ -44,6 +45,7 @@ class Networks:
     fidelity_policy: PolicyNetwork | None = None
     reward: Discriminator | None = None
     features: ViTFeatures | None = None
+    text: nn.Module | None = None
 
     def optional(self) -> dict[str, nn.Module]:
         """Return the existing optional networks by name."""
@@ -113,7 +115,8 @@ def lay_out(recipe: Recipe, features: ViTFeatures | None = None) -> Networks:
     try:
         with torch.device("meta"):
             backbone, decoder = recipe.make_backbone(), recipe.make_decoder()
-        return _complete(recipe, backbone, decoder, features)
+            text = recipe.make_text()
+        return _complete(recipe, backbone, decoder, features, text)
     except (ValueError, RuntimeError) as error:
         told = " ".join(str(error).split())
         raise RecipeError(f"{recipe.name}: no network has these sizes: {told}") from error
@@ -127,9 +130,12 @@ def seed_networks(recipe: Recipe, tag: str) -> Networks:
     """
     if recipe.files.features is not None:
         raise RecipeError("files.features: got a file, expected none with seeded weights")
-    networks = _complete(recipe, recipe.make_backbone(), recipe.make_decoder())
+    parts = recipe.make_backbone(), recipe.make_decoder()
+    networks = _complete(recipe, *parts, text=recipe.make_text())
     seeded_fill(networks.backbone, tag, f"{recipe.family}/backbone")
     seeded_fill(networks.decoder, tag, recipe.model.decoder.tag)
+    if networks.text is not None:
+        seeded_fill(networks.text, tag, f"{recipe.family}/text")
     for name, network in networks.optional().items():
         scales = {"linear3.weight": SEEDED_POLICY_SCALE}
         seeded_fill(network, tag, f"{recipe.family}/{name}", scales=scales)
@@ -137,7 +143,11 @@ def seed_networks(recipe: Recipe, tag: str) -> Networks:
 
 
 def _complete(
-    recipe: Recipe, backbone: nn.Module, decoder: nn.Module, features: ViTFeatures | None = None
+    recipe: Recipe,
+    backbone: nn.Module,
+    decoder: nn.Module,
+    features: ViTFeatures | None = None,
+    text: nn.Module | None = None,
 ) -> Networks:
     """Join a generator and fresh optional networks of the recipe."""
     files, policy = recipe.files, make_policy(recipe)
@@ -150,6 +160,7 @@ def _complete(
         fidelity_policy=make_policy(recipe) if files.fidelity_policy else None,
         reward=recipe_discriminator(recipe, features) if judged else None,
         features=features,
+        text=text,
     )
 
 

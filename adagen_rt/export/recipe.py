@@ -28,6 +28,7 @@ from adagen_rt.export.consistency import recipe_faults
 from adagen_rt.export.fields import Classes, PixelRange
 from adagen_rt.export.sections import Block, Files, PolicySection, RewardSection, TrainingSection
 from adagen_rt.export.sources import Source
+from adagen_rt.models.text import TextConfig, TextEncoder
 
 if TYPE_CHECKING:
     from adagen_rt.export.model import FamilyModel
@@ -52,6 +53,7 @@ class Recipe(Block):
         schedule: The action space and its static schedule.
         classes: Class names, or the number of classes; none of a model that takes prompts.
         prompts: Tokens of the text encoders, of a model that takes prompts.
+        text: Sizes of the text encoder, a CLIP text tower, of such a model.
         pixel_range: Decoder's outputs for black and for white.
         training: Settings of the demo model's training.
         solver: The solver that the schedule's times are for, where a family has several; None
@@ -71,6 +73,7 @@ class Recipe(Block):
     schedule: ScheduleSpec
     classes: Classes | None = None
     prompts: Prompts | None = None
+    text: Any = None
     pixel_range: PixelRange
     training: TrainingSection | None = None
     # The last one, so that its validator sees all others.
@@ -106,6 +109,11 @@ class Recipe(Block):
             {n: v for n, v in latents.items() if n in known and v is not None} | given,
         )
 
+    @field_validator("text", mode="before")
+    @classmethod
+    def _parse_text(cls, value: Any) -> Any:
+        return None if value is None else build(TextConfig, _mapping(value))
+
     @field_validator("solver", mode="before")
     @classmethod
     def _fit_together(cls, value: Any, info: ValidationInfo) -> Any:
@@ -114,9 +122,9 @@ class Recipe(Block):
             raise PydanticCustomError(NAMED, "{text}", {"text": "; ".join(faults)})
         return value
 
-    @field_serializer("backbone", "decoder")
+    @field_serializer("backbone", "decoder", "text")
     def _write_sizes(self, value: Any) -> Any:
-        return TypeAdapter(type(value)).dump_python(value, mode="json")
+        return TypeAdapter(type(value)).dump_python(value, mode="json", exclude_none=True)
 
     @property
     def model(self) -> FamilyModel:
@@ -146,13 +154,17 @@ class Recipe(Block):
             raise RecipeError(f"{self.name}: {describe_faults(error)}") from error
 
     def weight_names(self) -> dict[str, str]:
-        """Give the names of the weight files by the networks that are in them."""
+        """Give the names of all files by what is in them; a tokenizer's is its own stem."""
         names: dict[str, str] = self.files.model_dump(exclude_none=True)
-        return names
+        return names | {Path(file).stem: file for file in self.condition.files}
 
     def make_backbone(self) -> nn.Module:
         """Make the generator with fresh weights."""
         return self.model.network(self.backbone)
+
+    def make_text(self) -> nn.Module | None:
+        """Make the text encoder with fresh weights; None for a model of classes."""
+        return None if self.text is None else TextEncoder(self.text)
 
     def make_decoder(self) -> nn.Module:
         """Make the autoencoder with fresh weights."""

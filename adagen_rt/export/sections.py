@@ -82,6 +82,7 @@ class Files(Block):
         fidelity_policy: A second policy, trained for fidelity; None for an engine without one.
         reward: The discriminator that scores the images of best-of; None for an engine without
             one.
+        text: The text encoder, of a model that takes prompts.
         features: A vision transformer's weights, whose features the discriminator judges; None
             takes the built-in classifier, which knows Fashion-MNIST alone.
     """
@@ -92,6 +93,7 @@ class Files(Block):
     critic: FilePath | None = None
     fidelity_policy: FilePath | None = None
     reward: FilePath | None = None
+    text: FilePath | None = None
     features: FilePath | None = None
 
     def named(self) -> tuple[str, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -11,7 +11,7 @@ from adagen_rt.errors import CheckpointError, DownloadError, InputError
 from adagen_rt.export.recipe import Recipe
 from adagen_rt.export.sources import Source
 from adagen_rt.hub.pipelines import MODEL_INDEX, choose_files, parts_of
-from adagen_rt.hub.repository import Listing, Repository, UnreachableError, discard
+from adagen_rt.hub.repository import Listing, Repository, discard
 from adagen_rt.models.located import locate
 
 Tell = Callable[[str], object]
@@ -80,12 +80,13 @@ def _pull_recipe(
 ) -> Pulled:
     sources = {file: recipe.sources[name] for name, file in recipe.weight_names().items()}
     groups = _by_repository(sources, revision)
-    listings, lacking = [], list(_lacking_by_hand(by_hand, sources))
-    for repository, paths in groups:
-        try:
-            listings.append(_listing(repository, list(paths.values())))
-        except UnreachableError as error:
-            lacking.append(str(error))
+    found = [_find(repository, list(paths.values())) for repository, paths in groups]
+    listings = [listing for listing in found if listing is not None]
+    lacking = list(_lacking_by_hand(by_hand, sources))
+    pairs = zip(groups, found, strict=True)
+    absent = [_place(one, paths.values()) for (one, paths), listing in pairs if listing is None]
+    if absent:
+        lacking.append(f"{_unreachable(groups[0][0])}: {', '.join(absent)}")
     if lacking:
         told = f"{recipe.name}: {'; '.join(lacking)}"
         if not dry:
@@ -135,7 +136,10 @@ def _lacking_by_hand(by_hand: Path, sources: dict[str, Source]) -> Iterator[str]
 
 
 def _pull_pipeline(repository: Repository, variant: str | None, dry: bool, tell: Tell) -> Pulled:
-    listing = _listing(repository, [MODEL_INDEX])
+    listing = _find(repository, [MODEL_INDEX])
+    if listing is None:
+        wanted = _place(repository, [f"{MODEL_INDEX} and the weights that it names"])
+        raise DownloadError(f"{_unreachable(repository)}: {wanted}")
     if MODEL_INDEX not in listing.files:
         raise DownloadError(
             f"{repository.page}: it has no {MODEL_INDEX}, so it is no diffusers pipeline; weights "
@@ -150,24 +154,23 @@ def _pull_pipeline(repository: Repository, variant: str | None, dry: bool, tell:
     return Pulled((index.parent,), got)
 
 
-def _listing(repository: Repository, wanted: Sequence[str]) -> Listing:
-    """Ask the hub, or without one, the cache, if it has what is wanted.
-
-    Raises:
-        UnreachableError: Neither has; the message says what would be fetched from where.
-    """
-    listing = repository.ask()
-    if listing is not None:
+def _find(repository: Repository, wanted: Sequence[str]) -> Listing | None:
+    """Ask the hub what it has, or without one, the cache, if that has what is wanted."""
+    if (listing := repository.ask()) is not None:
         return listing
-    listing = repository.cached()
-    if listing is None or any(path not in listing.files for path in wanted):
-        more = " and the weights that it names" if list(wanted) == [MODEL_INDEX] else ""
-        raise UnreachableError(
-            f"the hub cannot be reached (HF_HUB_OFFLINE, or no network), and {repository.cache} "
-            f"lacks what would be fetched: {', '.join(wanted)}{more} from {repository.page} at "
-            f"{repository.revision}"
-        )
-    return listing
+    kept = repository.cached()
+    return kept if kept is not None and all(path in kept.files for path in wanted) else None
+
+
+def _unreachable(repository: Repository) -> str:
+    return (
+        "the hub cannot be reached (HF_HUB_OFFLINE, or no network), and "
+        f"{repository.cache} lacks what would be fetched"
+    )
+
+
+def _place(repository: Repository, paths: Iterable[str]) -> str:
+    return f"{', '.join(paths)} from {repository.page} at {repository.revision}"
 
 
 def _announce(repository: Repository, listing: Listing, paths: list[str], tell: Tell) -> None:

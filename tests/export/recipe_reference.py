@@ -25,6 +25,7 @@ from adagen_rt.engine.family import find_family
 from adagen_rt.export import sections
 from adagen_rt.export.recipe import Recipe
 from adagen_rt.export.sources import Source
+from adagen_rt.models.text import TextConfig
 from adagen_rt.training.policy.settings import AdversaryConfig, PolicyTraining
 
 PAGE = TESTS.parent / "docs" / "recipes.md"
@@ -33,6 +34,7 @@ SECTIONS = {
     "The recipe": Recipe,
     "`policy`": sections.PolicySection,
     "`reward`": sections.RewardSection,
+    "`text`": TextConfig,
     "`files`": sections.Files,
     "An entry of `sources`": Source,
     "`schedule`": schedule.ScheduleSpec,

@@ -14,13 +14,16 @@ from adagen_rt.export.description import describe_image
 from adagen_rt.export.networks import make_policy
 from adagen_rt.export.recipe import load_recipe
 from adagen_rt.families.diffusion.network import DiT, DiTConfig
-from adagen_rt.families.maskgit.network import MaskGIT, MaskGITConfig
+from adagen_rt.families.maskgit.network import MaskGIT, MaskGITConfig, make_maskgit
 from adagen_rt.families.var.network import VAR, VARConfig
 from adagen_rt.models.policy import PolicyConfig, PolicyNetwork
 
 PUBLISHED = json.loads((DATA / "checkpoint_keys.json").read_text())
 NETWORKS = {
     "MaskGIT-L.pth": lambda: MaskGIT(MaskGITConfig()),
+    "cc3m-285000 nnet_ema.pth": lambda: make_maskgit(
+        MaskGITConfig(width=1152, depth=29, heads=16, context=1280)
+    ),
     "DiT-XL-2-256x256.pt": lambda: DiT(DiTConfig()),
     "SiT-XL-2-256.pt": lambda: DiT(DiTConfig(process="linear")),
     "var_d16.pth": lambda: VAR(VARConfig()),

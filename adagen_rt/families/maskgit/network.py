@@ -52,7 +52,8 @@ class MaskGITConfig:
         heads: Attention heads.
         vocabulary: Image tokens; the mask token's id is `vocabulary`.
         tokens: Map of image tokens: how many a square one has, or height and width.
-        classes: Class labels; the null label is `classes`.
+        classes: Class labels; the null label is `classes`. No matter where there is `context`.
+        context: Channels of the text vectors that take the place of a class; None for classes.
         mlp_ratio: Width inside a block's MLP over `width`.
     """
 
@@ -62,6 +63,7 @@ class MaskGITConfig:
     vocabulary: Size = 1024
     tokens: TokenMap = Extent(16, 16)
     classes: Size = 1000
+    context: Size | None = None
     mlp_ratio: Ratio = 4.0
 
     def __post_init__(self) -> None:
@@ -134,13 +136,17 @@ class MaskGIT(nn.Module):
         width, half = config.width, config.depth // 2
         sizes = (width, config.heads, config.mlp_ratio)
         self.token_emb = TokenEmbedding(config.vocabulary + 1, config.tokens.area, width)
-        self.context_embed = TokenEmbedding(config.classes + 1, 1, width)
+        self.context_embed = self.make_context_embed(config)
         self.in_blocks = nn.ModuleList(Block(*sizes) for _ in range(half))
         self.mid_block = Block(*sizes)
         self.out_blocks = nn.ModuleList(Block(*sizes, skip=True) for _ in range(half))
         self.norm = nn.LayerNorm(width)
         self.mlm_layer = TokenHead(width, config.vocabulary)
         self.apply(init_weights)
+
+    def make_context_embed(self, config: MaskGITConfig) -> nn.Module:
+        """Make the embedding of a class."""
+        return TokenEmbedding(config.classes + 1, 1, config.width)
 
     def forward(self, tokens: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         """Predict tokens.
@@ -152,7 +158,11 @@ class MaskGIT(nn.Module):
         Returns:
             Logits (R, N, V) and the policy's features (R, N, C), both float32.
         """
-        x = torch.cat([self.context_embed(labels[:, None]), self.token_emb(tokens)], dim=1)
+        return self.predict(tokens, labels[:, None])
+
+    def predict(self, tokens: Tensor, context: Tensor) -> tuple[Tensor, Tensor]:
+        """Predict tokens behind a context (R, K) or (R, K, D), as for `forward`."""
+        x = torch.cat([self.context_embed(context), self.token_emb(tokens)], dim=1)
         skips = []
         for block in self.in_blocks:
             x = block(x)
@@ -160,6 +170,32 @@ class MaskGIT(nn.Module):
         x = self.mid_block(x)
         for block in self.out_blocks:
             x = block(x, skips.pop())
-        features = self.norm(x)[:, 1:]
+        features = self.norm(x)[:, context.shape[1] :]
         logits = self.mlm_layer(features, self.token_emb.word_embeddings.weight)
         return logits.float(), features.float()
+
+
+class TextMaskGIT(MaskGIT):
+    """The U-ViT with text vectors in the place of a class, as MUSE-PyTorch trained it on CC3M."""
+
+    def make_context_embed(self, config: MaskGITConfig) -> nn.Module:
+        """Make the map of text vectors; there are no positions, for the text has its own."""
+        assert config.context is not None
+        return nn.Linear(config.context, config.width)
+
+    def forward(self, tokens: Tensor, context: Tensor) -> tuple[Tensor, Tensor]:
+        """Predict tokens.
+
+        Args:
+            tokens: (R, N) int64, `vocabulary` where masked.
+            context: (R, L, D) the text's vectors.
+
+        Returns:
+            Logits (R, N, V) and the policy's features (R, N, C), both float32.
+        """
+        return self.predict(tokens, context)
+
+
+def make_maskgit(config: MaskGITConfig) -> MaskGIT:
+    """Make the network of a configuration, for classes or for texts."""
+    return MaskGIT(config) if config.context is None else TextMaskGIT(config)
