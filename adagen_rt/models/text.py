@@ -67,18 +67,18 @@ def _tower(config: TextConfig) -> Any:
         from transformers import CLIPTextConfig, CLIPTextModelWithProjection
     except ImportError as error:
         raise MissingExtraError(error.name or "transformers", "diffusers") from error
-    sizes = CLIPTextConfig(
-        hidden_size=config.width,
-        intermediate_size=config.inner,
-        projection_dim=config.projection,
-        num_hidden_layers=config.depth,
-        num_attention_heads=config.heads,
-        vocab_size=config.words,
-        max_position_embeddings=config.length,
-        hidden_act=config.activation,
+    sizes: dict[str, Any] = {
+        "hidden_size": config.width,
+        "intermediate_size": config.inner,
+        "projection_dim": config.projection,
+        "num_hidden_layers": config.depth,
+        "num_attention_heads": config.heads,
+        "vocab_size": config.words,
+        "max_position_embeddings": config.length,
+        "hidden_act": config.activation,
         # A text is between the last two words of the vocabulary.
-        bos_token_id=max(config.words - 2, 0),
-        eos_token_id=config.words - 1,
-        attn_implementation="eager",
-    )
-    return CLIPTextModelWithProjection(sizes).eval()
+        "bos_token_id": max(config.words - 2, 0),
+        "eos_token_id": config.words - 1,
+        "attn_implementation": "eager",
+    }
+    return CLIPTextModelWithProjection(CLIPTextConfig(**sizes)).eval()
