@@ -6,6 +6,8 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+import numpy as np
+
 from adagen_rt.errors import InputError
 
 #: Largest prompt in bytes of UTF-8; far more than the longest text encoder reads.
@@ -40,8 +42,17 @@ def one_for_each(field: str, given: Any, items: Sequence[Any]) -> Iterator[tuple
     """
     if given is None or isinstance(given, str):
         return ((item, given) for item in items)
-    if not isinstance(given, Sequence) or isinstance(given, bytes):
+    listed = as_list(given)
+    if listed is None:
         raise InputError(field, given, "a text, or a list with one for each prompt")
-    if len(given) != len(items):
-        raise InputError(field, f"{len(given)} texts", f"one for all or for each of {len(items)}")
-    return zip(items, given, strict=True)
+    if len(listed) != len(items):
+        raise InputError(field, f"{len(listed)} texts", f"one for all or for each of {len(items)}")
+    return zip(items, listed, strict=True)
+
+
+def as_list(given: Any) -> list[Any] | None:
+    """Return what a list, tuple or array has; None for anything else, such as a single text."""
+    if isinstance(given, np.ndarray):
+        return given.tolist() if given.ndim == 1 else None
+    single = isinstance(given, (str, bytes)) or not isinstance(given, Sequence)
+    return None if single else list(given)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -11,7 +12,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from pydantic import Field, PrivateAttr, field_validator
 
-from adagen_rt.condition.checks import check_text, one_for_each
+from adagen_rt.condition.checks import as_list, check_text, one_for_each
 from adagen_rt.condition.spec import Asked, ConditionSpec, Guidance, RowSpec
 from adagen_rt.condition.text import SHOWN, TextTokens, Tokenizers, Tokens
 from adagen_rt.errors import InputError, shown
@@ -113,16 +114,23 @@ class Prompts(ConditionSpec):
         for encoder in self.encoders:
             self._tokenizers.find(encoder)
 
+    def read_ahead(self, asked: Iterable[Mapping[str, Any]]) -> None:
+        """Tokenise texts."""
+        given = (one.get(name) for one in asked for name in TEXTS[:2])
+        for text in dict.fromkeys(one for one in given if isinstance(one, str)):
+            with suppress(InputError):
+                self._tokens(check_text("prompt", text))
+
     def given(self, asked: Asked) -> Sequence[Any]:
         """Pair prompts with their negative ones; one negative prompt is for all."""
         if asked.labels is not None:
             raise asked.refusal("labels", "prompts and no labels: this engine takes texts")
         if asked.single and asked.prompts is None:
             raise asked.refusal("prompts", "a text: this engine takes prompts")
-        negatives = asked.negative_prompts
-        if negatives is None or not isinstance(asked.prompts, Sequence):
+        negatives, texts = asked.negative_prompts, as_list(asked.prompts)
+        if negatives is None or texts is None:
             return asked.prompts
-        pairs = one_for_each("negative_prompts", negatives, asked.prompts)
+        pairs = one_for_each("negative_prompts", negatives, texts)
         return [Prompt(text, negative) for text, negative in pairs]
 
     def parse(self, given: Sequence[Any]) -> Arrays:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal, TypeVar
@@ -114,6 +114,13 @@ class ConditionSpec(Spec, ABC):
         Raises:
             EngineError: A file is damaged.
             MissingExtraError: What reads it is not installed.
+        """
+
+    def read_ahead(self, asked: Iterable[Mapping[str, Any]]) -> None:
+        """Do what takes long in `parse`, and remember it; what is wrong is left to `parse`.
+
+        Args:
+            asked: What images are of, by the singular names of `Asked`.
         """
 
     @abstractmethod

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 #: Largest number of tokens that a text encoder reads.
 MAX_TOKENS = 8192
 #: Texts whose tokens are remembered.
-RECENT = 256
+RECENT = 1024
 #: Characters of a cut part that a message has.
 SHOWN = 80
 
@@ -92,6 +92,10 @@ class Tokenizers:
     def __post_init__(self) -> None:
         # A request for several images of a prompt reads it once.
         self.encode = lru_cache(RECENT)(self._encode)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Another process reads the files again.
+        return Tokenizers, (self.folder,)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Tokenizers)

@@ -1,3 +1,5 @@
+import pickle
+
 import numpy as np
 import pytest
 
@@ -112,6 +114,20 @@ def test_negative_prompts_are_one_for_all_or_for_each(spec, negatives, told):
     assert spec.given(asked) == [Prompt("cat", "bird"), Prompt("dog", None)]
     with pytest.raises(InputError, match=told):
         spec.given(Asked(prompts=["cat", "dog"], negative_prompts=negatives))
+
+
+def test_arrays_are_lists_and_a_text_is_none(spec):
+    asked = Asked(prompts=np.array(["cat", "dog"]), negative_prompts=np.array(["sky", "bird"]))
+    assert spec.given(asked) == [Prompt("cat", "sky"), Prompt("dog", "bird")]
+    assert spec.given(Asked(prompts="cat", negative_prompts="dog")) == "cat"
+
+
+def test_a_copy_in_another_process_reads_the_files_again(spec):
+    other = pickle.loads(pickle.dumps(spec))
+    assert other == spec
+    np.testing.assert_array_equal(
+        other.parse(["a red cat"])["long_ids"], spec.parse(["a red cat"])["long_ids"]
+    )
 
 
 def test_labels_are_refused(spec):

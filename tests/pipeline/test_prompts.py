@@ -105,6 +105,10 @@ def test_the_wrong_kind_of_engine(load, tiny_engine):
         load("none").generate()
     with pytest.raises(InputError, match="prompts: got 'a cat', expected a list"):
         load("none").generate(prompts="a cat")
+    with pytest.raises(InputError, match="prompts: got 'a cat', expected a list"):
+        load("classifier-free").generate(prompts="a cat", negative_prompts="dog")
+    with pytest.raises(InputError, match="prompts: got 0, expected an integer from 1"):
+        load("none").generate(prompts=[])
     with pytest.raises(InputError, match=r"prompts: got \['a cat'\], expected labels and no"):
         adagen_rt.load(tiny_engine, threads=1).generate(prompts=["a cat"])
 

@@ -19,7 +19,7 @@ from adagen_rt.ops.structs import check_sizes
 from adagen_rt.system import available_threads, cache_folder, cpu_features
 
 #: Optional packages: for training and export, plots, NVIDIA GPUs, serving.
-OPTIONAL = ("torch", "matplotlib", "onnx-ir", "pycuda", "cuda-bindings", "fastapi")
+OPTIONAL = ("torch", "matplotlib", "onnx-ir", "pycuda", "cuda-bindings", "fastapi", "tokenizers")
 
 
 def examine() -> dict[str, Any]:

@@ -13,15 +13,17 @@ import click
 
 from adagen_rt.cli.support.classes import choose_classes
 from adagen_rt.condition import Asked, ClassLabels
-from adagen_rt.condition.checks import MAX_BYTES, check_text
+from adagen_rt.condition.checks import check_text
 from adagen_rt.engine.manifest import Manifest
 from adagen_rt.errors import InputError
-from adagen_rt.sampling.request import MAX_COUNT, check_count
+from adagen_rt.sampling.request import check_count
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 #: Images of classes, where nobody says how many.
 USUAL_COUNT = 16
+#: Largest file of prompts, in bytes.
+MAX_FILE = 1 << 26
 #: The options' names.
 WANTED = ("labels_given", "prompts", "prompt_file", "negative_prompts", "strict")
 OPTIONS = (
@@ -127,7 +129,10 @@ class Wanted:
             return []
         try:
             with click.open_file(str(path), "rb") as file:
-                content = file.read(MAX_COUNT * MAX_BYTES + 1)
+                content = file.read(MAX_FILE + 1)
+            if len(content) > MAX_FILE:
+                expected = f"at most {MAX_FILE} bytes; bulk is for very many images"
+                raise InputError("prompt-file", f"{path}, which is larger", expected)
             lines = content.decode("utf-8-sig").split("\n")
         except OSError as error:
             expected = f"a readable file ({error.strerror})"

@@ -36,6 +36,7 @@ from adagen_rt.serving.http.work import (
     disconnected,
     in_time,
     outcome,
+    read_ahead,
     release,
     submit,
 )
@@ -73,6 +74,7 @@ def events_router(fleet: Fleet, settings: Settings) -> APIRouter:
         limit = cost_limit(request, settings)
         given = [body.wish(label=body.label, prompt=body.prompt)]
         order = ImageOrder(given, [body.seed], params, seconds, caller, limit)
+        await read_ahead(engine, order)
         feed = Feed()
         with renamed(seeds="seed"):
             (job,) = submit(engine, order, feed.put, body.every)

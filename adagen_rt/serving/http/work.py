@@ -9,8 +9,10 @@ from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+import anyio
 from starlette.requests import Request
 
+from adagen_rt.condition import ClassLabels
 from adagen_rt.errors import DeadlineError, InputError, StoppedError
 from adagen_rt.sampling.params import SamplingParams
 from adagen_rt.sampling.request import SEED_LIMIT
@@ -161,8 +163,16 @@ def release(jobs: Sequence[Job]) -> None:
             job.cancel()
 
 
+async def read_ahead(engine: BatchEngine, order: ImageOrder) -> None:
+    """Tokenise an order's prompts in a thread: many long ones would hold the event loop up."""
+    condition = engine.manifest.condition
+    if not isinstance(condition, ClassLabels):
+        await anyio.to_thread.run_sync(condition.read_ahead, order.given)
+
+
 async def make_images(request: Request, engine: BatchEngine, order: ImageOrder) -> list[Image]:
     """Make the images of an order; all are cancelled when one fails or the client leaves."""
+    await read_ahead(engine, order)
     jobs = submit(engine, order)
     made = asyncio.gather(*(asyncio.wrap_future(job.future) for job in jobs))
     everything = asyncio.ensure_future(in_time(made, order.timeout))
