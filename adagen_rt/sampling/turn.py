@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import threading
+from pickle import PicklingError
 from types import TracebackType
+from typing import NoReturn
 
 from adagen_rt.errors import ForkedError
 
@@ -39,6 +41,12 @@ class Turn:
         """
         if self.forked:
             raise ForkedError(self._what, self._process)
+
+    def __reduce__(self) -> NoReturn:
+        # Pipelines and engines have one, and pickle would name the lock in it.
+        raise PicklingError(
+            f"{self._what}: a loaded engine does not travel to another process; load it there"
+        )
 
     def __enter__(self) -> None:
         self.check()  # first: who held the lock when the process forked is not here to release it
