@@ -67,21 +67,26 @@ def events_router(fleet: Fleet, settings: Settings) -> APIRouter:
     @router.post("/events", response_class=StreamingResponse, responses={200: {"content": CONTENT}})
     async def watch_image(body: EventsRequest, request: Request) -> StreamingResponse:
         """Stream one image, with a preview and the schedule after every ``every`` steps."""
-        engine = fleet.get(body.model)
-        note(request, engine.name, 1)
-        params = body.params()
-        seconds, caller = deadline(request, settings), caller_of(request)
-        limit = cost_limit(request, settings)
-        given = [body.wish(label=body.label, prompt=body.prompt)]
-        order = ImageOrder(given, [body.seed], params, seconds, caller, limit)
-        await read_ahead(engine, order)
-        feed = Feed()
-        with renamed(seeds="seed"):
-            (job,) = submit(engine, order, feed.put, body.every)
-        steps = params.steps or engine.manifest.schedule.steps
-        return EventStream(_stream(request, engine, job, feed, steps, seconds), job)
+        return await fleet.ask(body.model, lambda one: _watch(one, body, request, settings))
 
     return router
+
+
+async def _watch(
+    engine: BatchEngine, body: EventsRequest, request: Request, settings: Settings
+) -> StreamingResponse:
+    note(request, engine.name, 1)
+    params = body.params()
+    seconds, caller = deadline(request, settings), caller_of(request)
+    limit = cost_limit(request, settings)
+    given = [body.wish(label=body.label, prompt=body.prompt)]
+    order = ImageOrder(given, [body.seed], params, seconds, caller, limit)
+    await read_ahead(engine, order)
+    feed = Feed()
+    with renamed(seeds="seed"):
+        (job,) = submit(engine, order, feed.put, body.every)
+    steps = params.steps or engine.manifest.schedule.steps
+    return EventStream(_stream(request, engine, job, feed, steps, seconds), job)
 
 
 class EventStream(StreamingResponse):

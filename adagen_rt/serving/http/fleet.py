@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
+from typing import TypeVar
 
 from adagen_rt.errors import InputError, StoppedError
 from adagen_rt.serving import BatchEngine
 from adagen_rt.serving.http.faults import Fault, HTTPError
+
+T = TypeVar("T")
 
 
 class Fleet:
@@ -39,8 +42,8 @@ class Fleet:
     def add(self, engine: BatchEngine) -> None:
         """Add a warm engine; one of its name finishes its work and is closed.
 
-        Where requests are answered already, this is called on their event loop: a request finds
-        its engine and asks it in one turn of the loop.
+        Where requests are answered already, this is called on their event loop. A request that
+        found the engine before and asks it only now is asked again of the new one, by `ask`.
         """
         before, self._engines[engine.name] = self._engines[engine.name], engine
         self._unloaded.discard(engine.name)
@@ -129,6 +132,25 @@ class Fleet:
             message = f"model: {name} is warming up"
             raise HTTPError(Fault(503, message, "warming_up", "model", retry_after=1))
         return engine
+
+    async def ask(self, name: str | None, work: Callable[[BatchEngine], Awaitable[T]]) -> T:
+        """Do work with the engine of a name, again if another takes its place meanwhile.
+
+        Args:
+            name: The engine's name; None means the only one.
+            work: Asks an engine; reading the request may take several turns of the event loop.
+
+        Raises:
+            HTTPError: As `get`.
+            StoppedError: The server is stopping.
+        """
+        while True:
+            engine = self.get(name)
+            try:
+                return await work(engine)
+            except StoppedError:
+                if self.get(name) is engine:
+                    raise
 
     def withdraw(self) -> None:
         """Be not ready any more, though requests are still admitted."""

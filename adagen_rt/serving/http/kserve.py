@@ -101,12 +101,13 @@ def _add_inference(router: APIRouter, fleet: Fleet, settings: Settings) -> None:
     @router.post("/models/{name}/infer", openapi_extra=body)
     async def infer(name: str, request: Request) -> Response:
         """Generate a batch of images."""
-        return await _infer(_find(fleet, name), request, settings)
+        return await fleet.ask(name, lambda engine: _infer(engine, request, settings))
 
     @router.post("/models/{name}/versions/{number}/infer", openapi_extra=body)
     async def version_infer(name: str, number: str, request: Request) -> Response:
         """The same; an engine has one version, 1."""
-        return await _infer(_find(fleet, name, number), request, settings)
+        _find(fleet, name, number)
+        return await fleet.ask(name, lambda engine: _infer(engine, request, settings))
 
 
 async def _infer(engine: BatchEngine, request: Request, settings: Settings) -> Response:

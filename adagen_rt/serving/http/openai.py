@@ -74,7 +74,7 @@ def openai_router(fleet: Fleet, settings: Settings) -> APIRouter:
     @router.post("/images/generations")
     async def create_images(body: ImagesRequest, request: Request) -> dict[str, Any]:
         """Generate images of one prompt or class."""
-        images = await _images(fleet.get(body.model), body, request, settings)
+        images = await fleet.ask(body.model, lambda one: _images(one, body, request, settings))
         data = await anyio.to_thread.run_sync(lambda: [_datum(image) for image in images])
         return {"created": int(time.time()), "data": data}
 

@@ -106,7 +106,7 @@ def test_an_engine_is_replaced_under_load(served, others, place, caplog):
     over.set()
     for thread in threads:
         thread.join(20)
-    assert not wrong
+    assert not [str(one) for one in wrong]
     np.testing.assert_array_equal(image(client), expected[1])
     wait_until(lambda: not server.fleet._leaving)
 
