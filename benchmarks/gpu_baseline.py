@@ -61,6 +61,7 @@ class CastBackbone(nn.Module):
         super().__init__()
         self.wrapped = backbone
         self.condition = getattr(backbone, "condition", None)
+        self.config = backbone.config
 
     def forward(self, **inputs: Any) -> Any:
         """Logits or prediction, features, and VAR's new cache as it is."""

@@ -15,6 +15,8 @@ _SIZES = {
     },
     "dit": _LATENTS,
     "sit": _LATENTS,
+    "diffusion": _LATENTS,
+    "flow": _LATENTS,
 }
 FAMILIES = tuple(_SIZES)
 

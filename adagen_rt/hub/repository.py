@@ -96,7 +96,9 @@ class Repository:
         """List what the cache has of the revision; None without anything."""
         store = self.cache / f"models--{self.name.replace('/', '--')}"
         reference = store / "refs" / self.revision
-        commit = reference.read_text().strip() if reference.is_file() else self.revision
+        commit = (
+            reference.read_text(encoding="utf-8").strip() if reference.is_file() else self.revision
+        )
         folder = store / "snapshots" / commit
         if not folder.is_dir():
             return None

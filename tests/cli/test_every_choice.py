@@ -25,14 +25,14 @@ def walk(command, path=()):
         yield from walk(command.get_command(context, name), (*path, name))
 
 
-#: An option whose choices `tests/export/test_dtypes.py` runs too.
-TESTED_ELSEWHERE = ("export", "--dtype")
+#: Options whose choices `tests/export/test_dtypes.py` runs too.
+TESTED_ELSEWHERE = (("export", "--dtype"), ("pull", "--dtype"))
 CASES = [
     pytest.param(
         " ".join(path),
         option.opts[0],
         choice,
-        marks=[pytest.mark.slow] if (*path, option.opts[0]) == TESTED_ELSEWHERE else [],
+        marks=[pytest.mark.slow] if (*path, option.opts[0]) in TESTED_ELSEWHERE else [],
     )
     for path, command in walk(main)
     for option in command.params
@@ -61,6 +61,9 @@ def arguments(searched_engine, saved_model, data, tmp_path):
     stages = ("tokenizer", "generator")
     short["training"] = {stage: {"steps": 1, "batch_size": 4} for stage in stages}
     (tmp_path / "short.yaml").write_text(yaml.safe_dump(short), encoding="utf-8")
+    known = yaml.safe_load(recipe.read_text(encoding="utf-8"))
+    known["sources"] = {name: {"link": "https://files.example/"} for name in known["files"]}
+    (tmp_path / "known.yaml").write_text(yaml.safe_dump(known), encoding="utf-8")
     out = ("--out", tmp_path / "out")
     return {
         "generate": ("--engine", searched_engine, *out),
@@ -68,6 +71,7 @@ def arguments(searched_engine, saved_model, data, tmp_path):
         "bench": (searched_engine, "--batch", "1", "--repeats", 1),
         "evaluate": (searched_engine, "--data", data, "--samples", 10),
         "export": (recipe, "--weights", weights, *out),
+        "pull": (tmp_path / "known.yaml", "--weights", weights, *out),
         "build": (searched_engine, "--backend", "tensorrt-rtx"),
         "bundle": (searched_engine, "--out", tmp_path / "one.onnx", "--overwrite"),
         "train classifier": ("--data", data, "--steps", 1, *out),

@@ -20,7 +20,7 @@ def test_all_that_are_built_in_are_tested():
     assert set(FAMILIES) == set(BUILT_IN)
 
 
-@pytest.mark.parametrize("name", ["gan", "", "Maskgit", "diffusion", "x" * 1000])
+@pytest.mark.parametrize("name", ["gan", "", "Maskgit", "unet", "x" * 1000])
 def test_an_unknown_name_lists_those_that_are_known(name):
     with pytest.raises(ValueError, match="expected one of maskgit, var, dit, sit") as caught:
         find_family(name)
@@ -63,7 +63,7 @@ def test_a_family_of_another_package_is_found_by_its_entry_point(installed):
     own = OwnFamily()
     installed(own)
     assert find_family("plugged") is own
-    with pytest.raises(ValueError, match=r"var, dit, sit, plugged$"):
+    with pytest.raises(ValueError, match=r"var, dit, sit, diffusion, flow, plugged$"):
         find_family("gan")
 
 

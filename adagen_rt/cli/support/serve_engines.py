@@ -38,7 +38,7 @@ class GivenEngine:
     threads: int
     opened: EngineFolder | None = None
 
-    def open(self) -> EngineFolder:
+    def find(self) -> EngineFolder:
         """Open the engine that is there now; a damaged one is found out.
 
         Raises:
@@ -55,12 +55,12 @@ class GivenEngine:
 
     def mark(self) -> Hashable:
         """Tell what would be loaded: its place and what is in it."""
-        opened = self.open()
+        opened = self.find()
         return opened.path.resolve(), opened.hash
 
     def load(self) -> BatchEngine:
         """Load and warm up what was opened last."""
-        opened = self.opened or self.open()
+        opened = self.opened or self.find()
         return BatchEngine(StepwisePipeline(opened, threads=self.threads), **self.sizes)
 
 
@@ -85,7 +85,7 @@ def read_engines(
         raise InputError("ENGINE", "none", "at least one")
     engines: dict[str, GivenEngine] = {}
     for engine in found:
-        name = engine.open().manifest.name
+        name = engine.find().manifest.name
         if name in engines:
             raise InputError("ENGINE", name, "different names; NAME=ENGINE gives another one")
         engines[name] = engine

@@ -2,6 +2,7 @@ import pytest
 from tiny_engine import TOKENS, WIDTH
 
 from adagen_rt.backends.tensorrt.profiles import graph_profiles
+from adagen_rt.condition import ClassLabels
 from adagen_rt.engine.folder import open_engine
 from adagen_rt.engine.manifest import GraphSpec, Manifest, TensorSpec
 from adagen_rt.errors import PlanError
@@ -28,7 +29,7 @@ def var():
     family = VARSpec(
         scales=(1, 2, 3), vocabulary=8, code_width=8, layers=2, width=16, phi=(0, 0, 0)
     )
-    return Manifest.model_construct(family=family, graphs=graphs)
+    return Manifest.model_construct(family=family, graphs=graphs, condition=ClassLabels(count=3))
 
 
 def test_a_backbone_sees_two_rows_a_sample(manifest):
