@@ -29,6 +29,7 @@ COMMANDS = (
     "quantize",
     "build",
     "bundle",
+    "triton-repository",
     "data",
     "train",
     "evaluate",
@@ -56,9 +57,9 @@ class LazyGroup(click.Group):
         """Load the command of that name."""
         if cmd_name not in COMMANDS:
             return None
-        module = import_module(f"adagen_rt.cli.{cmd_name}")
+        module = import_module(f"adagen_rt.cli.{cmd_name.replace('-', '_')}")
         # Python has a "list" of its own.
-        command = getattr(module, "list_" if cmd_name == "list" else cmd_name)
+        command = getattr(module, "list_" if cmd_name == "list" else cmd_name.replace("-", "_"))
         assert isinstance(command, click.Command)
         return with_verbosity(command)
 

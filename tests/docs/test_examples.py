@@ -10,6 +10,8 @@ from process import run_python
 ROOT = Path(__file__).parents[2]
 #: Where the examples of a client expect the server.
 ADDRESS = "127.0.0.1:8000"
+#: Where those of Triton do; `pytest -m triton` makes the same calls.
+TRITON = "127.0.0.1:8001"
 
 
 def examples():
@@ -40,6 +42,8 @@ def test_it_runs(code, tmp_path, request):
     for module in re.findall(r"^(?:import|from) (\w+)", code, re.M):
         if find_spec(module) is None:
             pytest.skip(f"needs {module}")
+    if TRITON in code:
+        pytest.skip("needs Triton")
     if ADDRESS in code:
         code = code.replace(ADDRESS, request.getfixturevalue("address"))
     done = run_python(code, cwd=tmp_path)

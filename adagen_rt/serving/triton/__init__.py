@@ -1,0 +1,1 @@
+"""Models of Triton's Python backend, and the repository that names them."""

@@ -1,0 +1,162 @@
+"""A model repository of Triton: two models an engine, and their configurations.
+
+``NAME`` answers with every preview that is asked for and with the image, and joins what is under
+way step by step; ``NAME-batch`` answers once, in batches that the server joins.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from adagen_rt.engine.folder import EngineFolder
+from adagen_rt.engine.manifest import Manifest
+from adagen_rt.errors import InputError
+from adagen_rt.files import check_writable, staged_files
+from adagen_rt.sampling.params import ROWS
+
+CONFIG, BATCH_SUFFIX = "config.pbtxt", "-batch"
+#: Triton's names of the types of options.
+TYPES = {int: "TYPE_INT64", float: "TYPE_FP32", str: "TYPE_STRING"}
+MODEL = '"""{text}"""\n\nfrom adagen_rt.serving.triton.models import {name} as TritonPythonModel\n'
+#: Parameters that the models read.
+ENGINE, THREADS, SLOTS, QUEUE = "engine", "threads", "max_batch", "max_queue"
+
+
+@dataclass(frozen=True)
+class ModelOptions:
+    """What both models of an engine are told; the server's owner may edit it in the files.
+
+    Attributes:
+        threads: CPU threads of an instance; None takes all that its process may use.
+        slots: Samples that an instance has under way at once.
+        queue: Requests that can wait for a slot.
+        instances: Copies of the engine, each a process.
+    """
+
+    threads: int | None = None
+    slots: int = 16
+    queue: int = 64
+    instances: int = 1
+
+    def parameters(self, engine: str) -> dict[str, str]:
+        """List the parameters of a configuration."""
+        given = {ENGINE: engine, SLOTS: str(self.slots), QUEUE: str(self.queue)}
+        return given | ({THREADS: str(self.threads)} if self.threads else {})
+
+
+def condition_inputs(manifest: Manifest) -> tuple[str, ...]:
+    """Name the inputs that say what an image is of; the first is required."""
+    return ("label",) if manifest.condition.noun == "labels" else ("prompt", "negative_prompt")
+
+
+def write_repository(
+    engines: list[tuple[str, EngineFolder]], folder: Path, options: ModelOptions
+) -> list[Path]:
+    """Write the models of engines; models of other names stay.
+
+    Args:
+        engines: What each server process opens, a path or the name of a shipped engine, and the
+            engine that was opened here.
+        folder: The repository.
+        options: What the models are told.
+
+    Returns:
+        The models' folders.
+
+    Raises:
+        InputError: Two engines have one name, or something else lies in a model's place.
+    """
+    names = [engine.manifest.name for _, engine in engines]
+    for name in names:
+        if names.count(name) > 1:
+            raise InputError("engine", name, "engines of different names")
+    models = [
+        (folder / f"{name}{suffix}", text, kind)
+        for (given, engine), name in zip(engines, names, strict=True)
+        for suffix, kind, text in (
+            ("", "StreamModel", stream_config(engine.manifest, given, options)),
+            (BATCH_SUFFIX, "BatchModel", batch_config(engine.manifest, given, options)),
+        )
+    ]
+    for model, _, _ in models:
+        if model.exists() and not (model / CONFIG).is_file():
+            raise InputError("out", str(model), f"a new folder, or a model's, with {CONFIG}")
+        check_writable("out", model, folder=True)
+    for model, text, kind in models:
+        _write(model, text, kind)
+    return [model for model, _, _ in models]
+
+
+def _write(model: Path, config: str, kind: str) -> None:
+    version = model / "1"
+    version.mkdir(parents=True, exist_ok=True)
+    about = f"What Triton's Python backend runs for {model.name}."
+    for folder, name, text in (
+        (version, "model.py", MODEL.format(text=about, name=kind)),
+        (model, CONFIG, config),
+    ):
+        with staged_files(folder) as staging:
+            (staging / name).write_text(text, encoding="utf-8")
+
+
+def stream_config(manifest: Manifest, engine: str, options: ModelOptions) -> str:
+    """Write the configuration of the model that answers step by step."""
+    actions, size = len(manifest.schedule.names), [*manifest.image.size, manifest.image.channels]
+    tensors = [
+        *_inputs(manifest),
+        _tensor("input", "preview_every", "TYPE_INT64", [1], optional=True),
+        _tensor("output", "image", "TYPE_UINT8", size),
+        *(_tensor("output", name, "TYPE_INT64", [1]) for name in ("seed", "step", "steps")),
+        _tensor("output", "schedule", "TYPE_FP32", [-1, actions]),
+    ]
+    policy = "model_transaction_policy { decoupled: true }"
+    return _config(manifest.name, 0, tensors, policy, engine, options)
+
+
+def batch_config(manifest: Manifest, engine: str, options: ModelOptions) -> str:
+    """Write the configuration of the model that answers once."""
+    actions, size = len(manifest.schedule.names), [*manifest.image.size, manifest.image.channels]
+    tensors = [
+        *_inputs(manifest),
+        _tensor("output", "image", "TYPE_UINT8", size),
+        _tensor("output", "seed", "TYPE_INT64", [1]),
+        _tensor("output", "schedule", "TYPE_FP32", [-1, actions]),
+    ]
+    name = manifest.name + BATCH_SUFFIX
+    return _config(name, options.slots, tensors, "dynamic_batching { }", engine, options)
+
+
+def _inputs(manifest: Manifest) -> list[str]:
+    required, *more = condition_inputs(manifest)
+    names = dict.fromkeys(more, "TYPE_STRING") | {"seed": "TYPE_INT64"}
+    names |= {name: TYPES[row.kind] for name, row in ROWS.items()}
+    first = _tensor("input", required, "TYPE_STRING", [1])
+    rest = [_tensor("input", name, kind, [1], optional=True) for name, kind in names.items()]
+    return [first, *rest]
+
+
+def _tensor(side: str, name: str, kind: str, dims: list[int], optional: bool = False) -> str:
+    may_miss = " optional: true" if optional else ""
+    shape = ", ".join(map(str, dims))
+    return f'{side} [ {{ name: "{name}" data_type: {kind} dims: [ {shape} ]{may_miss} }} ]'
+
+
+def _config(
+    name: str, batch: int, tensors: list[str], policy: str, engine: str, options: ModelOptions
+) -> str:
+    parameters = [
+        f"parameters {{ key: {json.dumps(key)} value {{ string_value: {json.dumps(value)} }} }}"
+        for key, value in options.parameters(engine).items()
+    ]
+    lines = [
+        f"name: {json.dumps(name)}",
+        'backend: "python"',
+        f"max_batch_size: {batch}",
+        *tensors,
+        f"instance_group [ {{ count: {options.instances} kind: KIND_CPU }} ]",
+        policy,
+        *parameters,
+    ]
+    return "\n".join(lines) + "\n"
