@@ -99,8 +99,8 @@ class CastDecoder(nn.Module):
         """Pixels of latents."""
         return self._decode(latents.to(self.dtype)).float()
 
-    def decode_tokens(self, tokens: Tensor) -> Tensor:
-        """Pixels of tokens."""
+    def decode_tokens(self, tokens: Tensor, size: Any) -> Tensor:
+        """Pixels of tokens, whose map has the recipe's size."""
         return self._decode_tokens(tokens).float()
 
 

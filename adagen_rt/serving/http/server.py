@@ -13,10 +13,9 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from types import FrameType
-from typing import Any, Protocol
+from typing import Any
 
 import uvicorn
-from starlette.types import ASGIApp
 
 from adagen_rt.errors import AdagenError
 from adagen_rt.serving.http.app import create_app
@@ -40,16 +39,6 @@ LAST_SECONDS = 2.0
 DROPPED = 1
 
 
-class Companion(Protocol):
-    """What answers beside HTTP, on the same event loop."""
-
-    async def start(self, app: ASGIApp) -> dict[str, Any]:
-        """Begin to answer with what the application does; return facts for the log."""
-
-    async def stop(self) -> None:
-        """End, when open calls have had their answers."""
-
-
 class Server(uvicorn.Server):
     """Serves engines until it is told to stop.
 
@@ -65,7 +54,6 @@ class Server(uvicorn.Server):
         drain_delay: Seconds from the first signal until new work is refused, for balancers that
             have to notice.
         reloads: What else is called on SIGHUP; an error is logged.
-        companions: What answers beside HTTP.
     """
 
     def __init__(
@@ -76,7 +64,6 @@ class Server(uvicorn.Server):
         certificate: Certificate | None = None,
         drain_delay: float = 0.0,
         reloads: Sequence[Callable[[], object]] = (),
-        companions: Sequence[Companion] = (),
     ) -> None:
         limits = fitted(limits or ConnectionLimits())
         self.fleet = Fleet(sources)
@@ -92,9 +79,8 @@ class Server(uvicorn.Server):
         self._draining = self._announced = self._hung_up = False
         self._reloads = [*reloads, *([certificate.reload] if certificate else [])]
         self._reload: asyncio.Task[None] | None = None
-        self._companions = companions
-        self._app = create_app(self.fleet, settings, metrics, self._repository)
-        super().__init__(make_config(self._app, limits, certificate))
+        app = create_app(self.fleet, settings, metrics, self._repository)
+        super().__init__(make_config(app, limits, certificate))
 
     def serve_on(self, listener: socket.socket) -> int:
         """Answer on ``listener`` until told to stop; return the exit status.
@@ -134,9 +120,6 @@ class Server(uvicorn.Server):
         """Start, with one line a second in the log however often the system refuses a file."""
         asyncio.get_running_loop().set_exception_handler(self._note)
         await super().startup(sockets)
-        for companion in self._companions:
-            facts = await companion.start(self._app)
-            self._log.info("listening", extra={"fields": facts})
 
     def _note(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         error = context.get("exception")
@@ -179,9 +162,7 @@ class Server(uvicorn.Server):
             self.fleet.cancel()
         if self._reload is not None:
             self._reload.cancel()
-        await asyncio.gather(
-            *(companion.stop() for companion in self._companions), super().shutdown(sockets)
-        )
+        await super().shutdown(sockets)
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
