@@ -76,6 +76,7 @@ class Lasting(nn.Module):
         super().__init__()
         self.wrapped = _compiled(backbone)
         self.condition = backbone.condition
+        self.config = backbone.config
 
     def forward(self, **inputs: Any) -> Any:
         """What the backbone gives, copied."""
