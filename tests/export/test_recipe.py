@@ -10,6 +10,7 @@ import yaml
 from pydantic import ValidationError
 from tiny_recipes import tiny_recipe
 
+from adagen_rt.condition import ClassLabels
 from adagen_rt.engine.validation import describe_faults
 from adagen_rt.errors import RecipeError
 from adagen_rt.export.recipe import Recipe, build, load_recipe
@@ -51,8 +52,12 @@ def test_every_recipe_parses_and_lays_out_its_networks(path):
     recipe = load_recipe(path)
     assert recipe.name == path.stem
     with torch.device("meta"):
-        assert recipe.make_backbone().config.classes == recipe.condition.count
+        config = recipe.make_backbone().config
         recipe.make_decoder()
+    if isinstance(recipe.condition, ClassLabels):
+        assert config.classes == recipe.condition.count
+    else:
+        assert config.context == recipe.text.width
 
 
 def test_there_are_four_demo_recipes():
