@@ -1,6 +1,7 @@
 """Folders of diffusers: schedulers as solvers, and what is refused, each in one line."""
 
 import json
+import logging
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from adagen_rt.cli.export import export
 from adagen_rt.errors import CheckpointError, InputError, RecipeError
 from adagen_rt.export.diffusers import is_pipeline, plan_pipeline
 from adagen_rt.export.diffusers.folder import open_pipeline
+from adagen_rt.export.diffusers.quiet import quiet_libraries
 from adagen_rt.export.diffusers.schedulers import SCHEDULERS, Grid, read_sampler
 from adagen_rt.extent import Extent
 
@@ -187,6 +189,22 @@ def test_a_damaged_index_is_told(folder):
 
 def command(*arguments):
     return CliRunner().invoke(export, [str(argument) for argument in arguments])
+
+
+def test_loading_is_quiet_and_leaves_the_libraries_as_they_were(folder, capfd):
+    import transformers
+
+    switches = [library.utils.logging for library in (diffusers, transformers)]
+
+    def state():
+        return [(one.get_verbosity(), one.is_progress_bar_enabled()) for one in switches]
+
+    before = state()
+    open_pipeline(folder).load("transformer")
+    assert capfd.readouterr() == ("", "")
+    with quiet_libraries(("diffusers", "transformers")):
+        assert state() == [(logging.ERROR, False)] * 2
+    assert state() == before
 
 
 def test_the_command_says_what_a_folder_is(folder):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,6 +15,7 @@ from torch import nn
 
 from adagen_rt.errors import CheckpointError, RecipeError
 from adagen_rt.export.diffusers.adapter import Adapter
+from adagen_rt.export.diffusers.quiet import quiet_libraries
 from adagen_rt.export.diffusers.registry import find_adapter
 from adagen_rt.models.seeded import seeded_fill
 
@@ -102,8 +102,7 @@ class PipelineFolder:
         options: dict[str, Any] = {"use_safetensors": True, "local_files_only": True}
         options |= {"dtype" if self.index[part][0] == "transformers" else "torch_dtype": FLOAT}
         try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
+            with quiet_libraries(LIBRARIES):
                 return kind.from_pretrained(folder, **_variant(folder), **options)
         except (OSError, ValueError, TypeError, RuntimeError, KeyError) as error:
             raise CheckpointError(f"{folder}: {one_line(error)}") from None
