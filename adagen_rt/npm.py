@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-from collections.abc import Mapping
+import tarfile
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from adagen_rt.errors import InputError
+
+#: Folder that every archive has its files in.
+ROOT = "package/"
 
 
 def archive_name(name: str, version: str) -> str:
@@ -41,3 +45,21 @@ def fetch(folder: Path, versions: Mapping[str, str], option: str) -> None:
     if done.returncode:
         said = (done.stderr or done.stdout).strip().splitlines()
         raise InputError("npm", said[-1] if said else "a failure", f"success of: {command}")
+
+
+def read_archive(path: Path, files: Collection[str]) -> dict[str, bytes]:
+    """Read files of an archive, named as in the package; those that it lacks are left out.
+
+    Raises:
+        OSError: The archive cannot be read; so for EOFError and `tarfile.TarError`.
+    """
+    found: dict[str, bytes] = {}
+    # A compressed archive is read once, from the start; nothing is unpacked to disk.
+    with tarfile.open(path, "r:gz") as archive:
+        for member in archive:
+            name = member.name.removeprefix(ROOT)
+            wanted = member.name.startswith(ROOT) and name in files
+            reader = archive.extractfile(member) if wanted else None
+            if reader:
+                found[name] = reader.read()
+    return found

@@ -13,14 +13,15 @@ from adagen_rt.engine.bundle import BundleFacts, files_of
 from adagen_rt.engine.folder import EngineFolder
 from adagen_rt.errors import InputError
 from adagen_rt.files import check_writable, staged_files
-from adagen_rt.npm import archive_name, fetch
+from adagen_rt.npm import archive_name, fetch, read_archive
 from adagen_rt.onegraph.write import write_bundle
 from adagen_rt.sampling.params import SamplingParams
 from adagen_rt.system import cache_folder
 
 #: The package of ONNX Runtime for browsers, and the version that the page was tried with.
 RUNTIME = {"onnxruntime-web": "1.30.0"}
-#: Its files that the page needs, of those in its folder `dist`.
+#: Folder of its files, and those that the page needs.
+DIST = "dist/"
 RUNTIME_FILES = (
     "ort.wasm.min.mjs",
     "ort-wasm-simd-threaded.mjs",
@@ -102,15 +103,11 @@ def read_runtime(folder: Path | None) -> dict[str, bytes]:
 
 
 def _unpack(archive: Path) -> dict[str, bytes]:
-    wanted, found = {f"package/dist/{name}": name for name in RUNTIME_FILES}, {}
     try:
-        with tarfile.open(archive, "r:gz") as opened:
-            for member in opened:
-                reader = opened.extractfile(member) if member.name in wanted else None
-                if reader:
-                    found[wanted[member.name]] = reader.read()
+        found = read_archive(archive, [DIST + name for name in RUNTIME_FILES])
     except (tarfile.TarError, EOFError, OSError) as error:
         raise InputError("runtime", str(archive), f"a whole archive ({error})") from None
-    if missing := set(RUNTIME_FILES) - found.keys():
+    parts = {name.removeprefix(DIST): content for name, content in found.items()}
+    if missing := set(RUNTIME_FILES) - parts.keys():
         raise InputError("runtime", str(archive), f"an archive with {', '.join(sorted(missing))}")
-    return found
+    return parts

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from adagen_rt.errors import InputError
-from adagen_rt.npm import archive_name
+from adagen_rt.npm import archive_name, read_archive
 
 CAPTIONS = "emojibase-data"
 
@@ -72,16 +72,9 @@ class Package:
         Raises:
             InputError: The archive is damaged, or has no such file.
         """
-        wanted = {f"package/{file}": file for file in files}
-        found: dict[str, Any] = {}
         try:
-            # A compressed archive is read once, from the start; nothing is unpacked to disk.
-            with tarfile.open(self._path, "r:gz") as archive:
-                for member in archive:
-                    reader = archive.extractfile(member) if member.name in wanted else None
-                    if reader:
-                        found[wanted[member.name]] = json.load(reader)
-            return [found[file] for file in files]
+            found = read_archive(self._path, files)
+            return [json.loads(found[file]) for file in files]
         except KeyError as error:
             raise InputError(self._path.name, "no such file", error.args[0]) from None
         except (tarfile.TarError, EOFError, OSError, ValueError) as error:
