@@ -17,15 +17,15 @@ USEFUL = {
     "name": {"enum": ["tiny"]},
     "model": {"enum": ["tiny"]},
     "number": {"enum": ["1"]},
-    "prompt": {"type": "integer", "minimum": 0, "maximum": 2},
+    "prompt": {"enum": [0, 1, 2]},
     "label": {"enum": ["circle", 1, "2"]},
     "inputs": {"enum": [[LABEL], [LABEL, SEED], [SEED, LABEL]]},
     "outputs": {"enum": [[{"name": "image"}, {"name": "schedule"}]]},
     "size": {"enum": ["auto", "4x4"]},
-    "n": {"type": "integer", "minimum": 1, "maximum": 8},
-    "steps": {"type": "integer", "minimum": 1, "maximum": 20},
-    "refine": {"type": "integer", "minimum": 1, "maximum": 4},
-    "best_of": {"type": "integer", "minimum": 1, "maximum": 4},
+    "n": {"enum": [1, 4, 8]},
+    "steps": {"enum": [1, 10, 20]},
+    "refine": {"enum": [1, 2, 4]},
+    "best_of": {"enum": [1, 2, 4]},
     "timeout": {"type": "integer", "minimum": 20_000_000},
 }
 
@@ -42,6 +42,9 @@ def narrowed(node):
     if isinstance(copy.get("properties"), dict):
         properties = copy["properties"]
         copy["properties"] = {name: USEFUL.get(name, properties[name]) for name in properties}
+        if {"label", "prompt"} <= properties.keys():  # one of the two, and the engine takes labels
+            copy["required"] = sorted({"label", *copy.get("required", ())})
+            del copy["properties"]["prompt"]
     return copy
 
 
