@@ -6,6 +6,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from adagen_rt.backends.base import Backend
+from adagen_rt.backends.execution import PRECISIONS, Execution
 from adagen_rt.errors import InputError, MissingExtraError
 
 if TYPE_CHECKING:
@@ -17,13 +18,15 @@ __all__ = [
     "BACKENDS",
     "DEVICE_BACKENDS",
     "PLANNED_BACKENDS",
+    "PRECISIONS",
     "Backend",
+    "Execution",
     "make_backend",
     "open_sessions",
 ]
 
 #: Modules of the backends whose graphs run one by one over the host's arrays; each has
-#: `make_backend(threads, provider)`.
+#: `make_backend(threads, provider, precision)`.
 HOST_BACKENDS = {"onnxruntime": "onnxruntime.session", "openvino": "openvino"}
 #: Modules of the backends that run whole generations on a GPU, see `adagen_rt.program`, and the
 #: extra that each needs; a module has `open_sessions(engine, backend)`.
@@ -37,22 +40,29 @@ PLANNED_BACKENDS = ("tensorrt", "tensorrt-rtx")
 BACKENDS = (*HOST_BACKENDS, *DEVICE_BACKENDS)
 
 
-def make_backend(name: str, threads: int, provider: str | None = None) -> Backend:
+def make_backend(
+    name: str, threads: int, provider: str | None = None, precision: str | None = None
+) -> Backend:
     """Make the backend called ``name``, whose graphs run over the host's arrays.
 
     Args:
         name: One of ``HOST_BACKENDS``.
         threads: CPU threads of an operator.
         provider: Execution provider; None is the backend's CPU.
+        precision: Number format of products, one of ``PRECISIONS``; None is float32.
 
     Raises:
-        InputError: There is no backend of that name.
+        InputError: There is no backend of that name, or it has no such provider or precision.
         MissingExtraError: The backend is not installed; there is no silent fallback.
-        DeviceError: The provider is installed and cannot be used.
+        DeviceError: The provider is installed and cannot be used, or the processor has no such
+            precision.
     """
     if name not in HOST_BACKENDS:
         raise InputError("backend", name, f"one of {', '.join(HOST_BACKENDS)}")
-    backend: Backend = _module(HOST_BACKENDS[name]).make_backend(threads, provider)
+    if precision not in (None, *PRECISIONS):
+        raise InputError("precision", precision, f"one of {', '.join(PRECISIONS)}")
+    module = _module(HOST_BACKENDS[name])
+    backend: Backend = module.make_backend(threads, provider, precision)
     return backend
 
 

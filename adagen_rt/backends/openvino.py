@@ -7,23 +7,35 @@ from typing import Any
 
 import numpy as np
 
+from adagen_rt.backends.execution import PRECISIONS
 from adagen_rt.backends.forks import survive_forks
-from adagen_rt.errors import EngineError, InputError, MissingExtraError
+from adagen_rt.errors import DeviceError, EngineError, InputError, MissingExtraError
 from adagen_rt.types import Arrays
 
 #: Entries of a row that share a scale in products with integer weights; divides all widths.
 GROUP = 128
 
 
-def make_backend(threads: int, provider: str | None) -> OpenVINO:
+#: OpenVINO's names of precisions.
+HINTS = {"fp32": "f32", "bf16": "bf16"}
+
+
+def make_backend(threads: int, provider: str | None, precision: str | None) -> OpenVINO:
     """Make the backend; it has no providers.
 
     Raises:
         InputError: One is given.
+        DeviceError: The processor does not compute in this precision.
     """
     if provider is not None:
         raise InputError("provider", provider, "none with the backend openvino")
-    return OpenVINO(threads)
+    return OpenVINO(threads, precision or PRECISIONS[0])
+
+
+def list_precisions(core: Any) -> tuple[str, ...]:
+    """List those of ``PRECISIONS`` in which this processor computes, by OpenVINO's own account."""
+    able = core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    return tuple(name for name in PRECISIONS if name.upper() in able)
 
 
 class OpenVINO:
@@ -31,21 +43,30 @@ class OpenVINO:
 
     Args:
         threads: Threads for one operator.
+        precision: Number format of products, one of ``PRECISIONS``.
+
+    Raises:
+        MissingExtraError: OpenVINO is not installed.
+        DeviceError: The processor does not compute in this precision.
     """
 
     name = "openvino"
 
-    def __init__(self, threads: int) -> None:
+    def __init__(self, threads: int, precision: str = PRECISIONS[0]) -> None:
         try:
             import openvino
         except ImportError:
             raise MissingExtraError("openvino", "openvino") from None
         self._core = openvino.Core()
+        # Without this it would compute in float32 and say nothing.
+        if precision not in list_precisions(self._core):
+            has = "this processor computes in float32 alone"
+            raise DeviceError(f"precision: got {precision}, expected {PRECISIONS[0]}: {has}")
         self._settings = {
             "INFERENCE_NUM_THREADS": threads,
             "PERFORMANCE_HINT": "LATENCY",
             # The default is bfloat16 where the processor has it.
-            "INFERENCE_PRECISION_HINT": "f32",
+            "INFERENCE_PRECISION_HINT": HINTS[precision],
             "DYNAMIC_QUANTIZATION_GROUP_SIZE": str(GROUP),
             # Kernels kept from calls of other shapes get mixed up, and give wrong numbers from
             # VAR's fourth scale on (seen with 2026.4.1).

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from adagen_rt.backends import Execution
 from adagen_rt.bulk.formats import FORMATS
 from adagen_rt.bulk.plan import Plan
 from adagen_rt.bulk.targets import Target, open_target
@@ -26,10 +27,7 @@ class Work:
         out: Where the shards go: a folder or a URL.
         kind: Their format.
         batch_size: Images that are generated together, which changes no image.
-        backend: Who runs the graphs; this and the others as for `adagen_rt.load`.
-        threads: CPU threads.
-        provider: Execution provider.
-        plans: Folder of plans.
+        execution: Who runs the graphs.
     """
 
     engine: str
@@ -38,10 +36,7 @@ class Work:
     out: str
     kind: str
     batch_size: int
-    backend: str
-    threads: int | None
-    provider: str | None = None
-    plans: str | None = None
+    execution: Execution
 
     def __post_init__(self) -> None:
         as_integer("batch-size", self.batch_size, 1, MAX_BATCH)
@@ -84,9 +79,7 @@ class Maker:
             told = f"hash: got {engine.hash[:12]}…, expected {work.digest[:12]}…, as the job has it"
             raise EngineError(f"{engine.path}: {told}")
         self._work, self._target = work, open_target(work.out)
-        self._pipeline = make_pipeline(
-            engine, work.backend, work.threads, work.provider, work.plans
-        )
+        self._pipeline = make_pipeline(engine, work.execution)
 
     def make(self, shard: int, progress: OnStep | None = None) -> Made:
         """Make a shard and put it in its place."""

@@ -10,7 +10,7 @@ from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-from adagen_rt.backends import DEVICE_BACKENDS
+from adagen_rt.backends import DEVICE_BACKENDS, Execution
 from adagen_rt.backends.gpu import compute_capability
 from adagen_rt.bulk.plan import Plan
 from adagen_rt.bulk.targets import Target
@@ -25,9 +25,7 @@ SURROUNDINGS = ("processor", "versions")
 Record = dict[str, Any]
 
 
-def describe_job(
-    engine: EngineFolder, plan: Plan, kind: str, backend: str, provider: str | None
-) -> Record:
+def describe_job(engine: EngineFolder, plan: Plan, kind: str, execution: Execution) -> Record:
     """List everything that decides a job's shards, byte for byte."""
     asked = json.dumps(plan.asked).encode()
     options = {"count": plan.count, "shard-size": plan.size, "seed": plan.seed, "format": kind}
@@ -35,13 +33,14 @@ def describe_job(
     return {
         "engine": engine.manifest.name,
         "engine_hash": engine.hash,
-        "backend": backend,
-        "provider": provider,
+        "backend": execution.backend,
+        "provider": execution.provider,
+        "precision": execution.precision,
         **options,
         **params,
         "asked": f"{len(plan.asked)} in turn, {hashlib.sha256(asked).hexdigest()[:16]}",
-        "processor": _processor(backend, provider),
-        "versions": _versions(backend),
+        "processor": _processor(execution.backend, execution.provider),
+        "versions": _versions(execution.backend),
     }
 
 

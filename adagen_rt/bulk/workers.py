@@ -44,7 +44,9 @@ def make_in_ray(work: Work, shards: Sequence[int], count: int) -> Iterator[Made]
     if not ray.is_initialized():
         # On a cluster RAY_ADDRESS says where it is; here nothing listens beyond this machine.
         ray.init(include_dashboard=False, _node_ip_address="127.0.0.1", log_to_driver=False)
-    actor: Any = ray.remote(num_cpus=work.threads or 1, max_restarts=-1, max_task_retries=-1)(Maker)
+    actor: Any = ray.remote(
+        num_cpus=work.execution.threads or 1, max_restarts=-1, max_task_retries=-1
+    )(Maker)
     pool = ActorPool([actor.remote(work) for _ in range(min(count, len(shards)))])
     yield from pool.map_unordered(lambda one, shard: one.make.remote(shard), shards)
 

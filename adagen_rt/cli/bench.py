@@ -9,7 +9,8 @@ from typing import Any
 
 import click
 
-from adagen_rt.cli.support.backend_options import Execution, backend_options
+from adagen_rt.backends import Execution
+from adagen_rt.cli.support.backend_options import backend_options
 from adagen_rt.cli.support.formats import NamedPath
 from adagen_rt.cli.support.plots import check_plot, save_latencies
 from adagen_rt.cli.support.sampling_options import sampling_options
@@ -18,6 +19,7 @@ from adagen_rt.engine.folder import open_engine
 from adagen_rt.errors import InputError, as_integer
 from adagen_rt.evaluation.latency import HOST, PARTS, PERCENTILES, Measurement, Plan, measure
 from adagen_rt.pipeline.base import Pipeline
+from adagen_rt.pipeline.load import make_pipeline
 from adagen_rt.progress import bar
 from adagen_rt.sampling.params import SamplingParams
 from adagen_rt.sampling.request import MAX_BATCH
@@ -64,7 +66,7 @@ def bench(
     check_plot(plot)
     opened = open_engine(engine)
     plan = Plan(params.check(opened.manifest), WARMUPS, repeats)
-    pipeline = execution.load(opened)
+    pipeline = make_pipeline(opened, execution)
     streams = "profile" if profile else None
     pipeline.capabilities.check(pipeline.backend, plan.params, streams=streams)
     facts = _conditions(pipeline, plan)

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from adagen_rt.backends import PRECISIONS
 from adagen_rt.backends.tensorrt import MODULES
 from adagen_rt.cli.support.checkup import examine
 from adagen_rt.cli.support.tables import table
@@ -28,7 +29,7 @@ def doctor(context: click.Context, as_json: bool) -> None:
 
 def _page(found: dict[str, Any]) -> str:
     cpu, gpu, kernels, backends = (found[key] for key in ("cpu", "gpu", "kernels", "backends"))
-    onnxruntime, others = backends["onnxruntime"], ("openvino", *MODULES)
+    onnxruntime, openvino = backends["onnxruntime"], backends["openvino"]
     providers = ", ".join(onnxruntime["providers"])
     rows = [
         ("python", found["python"]),
@@ -38,7 +39,8 @@ def _page(found: dict[str, Any]) -> str:
         ("GPU", gpu["problem"] or f"compute capability {gpu['compute_capability']}"),
         ("kernels", kernels["problem"] or "built"),
         ("onnxruntime", onnxruntime["problem"] or f"{onnxruntime['version']}: {providers}"),
-        *((name, backends[name]["problem"] or backends[name]["version"]) for name in others),
+        ("openvino", openvino["problem"] or _precise(openvino)),
+        *((name, backends[name]["problem"] or backends[name]["version"]) for name in MODULES),
         ("plugins", _listed(found["plugins"]) or "none of ONNX Runtime's is installed"),
         *((name, version or "not installed") for name, version in found["packages"].items()),
         ("engines", ", ".join(found["engines"]) or "none is shipped"),
@@ -51,6 +53,13 @@ def _page(found: dict[str, Any]) -> str:
         ("generate", "ready" if found["usable"] else "not possible yet, see above"),
     ]
     return table(("part", "state"), rows)
+
+
+def _precise(openvino: dict[str, Any]) -> str:
+    """Name the precisions too; where there is bfloat16, it is what to take for speed."""
+    *_, fastest = openvino["precisions"]
+    hint = f"; fastest with --precision {fastest}" if fastest != PRECISIONS[0] else ""
+    return f"{openvino['version']}: {', '.join(openvino['precisions'])}{hint}"
 
 
 def _listed(versions: dict[str, str]) -> str:

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from adagen_rt.cli.support.backend_options import Execution, backend_options
+from adagen_rt.backends import Execution
+from adagen_rt.cli.support.backend_options import backend_options
 from adagen_rt.cli.support.judges import open_judge
 from adagen_rt.cli.support.sampling_options import sampling_options
 from adagen_rt.cli.support.tables import table
@@ -23,6 +24,7 @@ from adagen_rt.cli.support.training_options import (
 from adagen_rt.engine.folder import open_engine
 from adagen_rt.errors import as_integer
 from adagen_rt.evaluation.images import draw_request, make_images
+from adagen_rt.pipeline.load import make_pipeline
 from adagen_rt.sampling.params import SCHEDULES, SamplingParams, ScheduleName, schedule_names
 from adagen_rt.sampling.request import MAX_BATCH, MAX_COUNT
 
@@ -85,7 +87,7 @@ def evaluate(
         name: draw_request(manifest, samples, seed, replace(params, schedule=name))
         for name in wanted
     }
-    pipeline = execution.load(opened)
+    pipeline = make_pipeline(opened, execution)
     for request in requests.values():
         pipeline.capabilities.check(pipeline.backend, request.params)
     prepare_torch(execution.threads, device)

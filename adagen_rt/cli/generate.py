@@ -9,7 +9,8 @@ from pathlib import Path
 
 import click
 
-from adagen_rt.cli.support.backend_options import Execution, backend_options
+from adagen_rt.backends import Execution
+from adagen_rt.cli.support.backend_options import backend_options
 from adagen_rt.cli.support.classes import choose_seeds
 from adagen_rt.cli.support.config import config_option
 from adagen_rt.cli.support.formats import NamedPath

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from adagen_rt.backends import Execution
 from adagen_rt.condition import Asked
 from adagen_rt.engine.folder import EngineFolder
 from adagen_rt.engine.manifest import Manifest
@@ -75,15 +76,13 @@ class Pipeline(ABC):
 
     Args:
         engine: A checked engine folder.
-        backend: Name of the backend that executes the graphs.
+        execution: Who runs the graphs.
         capabilities: Abilities of the implementation.
-        provider: Execution provider of the backend; None is its CPU.
 
     Attributes:
         engine: The engine folder.
         manifest: The engine's manifest.
-        backend: Name of the backend that executes the graphs.
-        provider: Its execution provider, if it has any.
+        execution: Who runs the graphs.
         capabilities: Abilities of the implementation.
         turn: Held by whoever uses the graphs.
     """
@@ -91,17 +90,20 @@ class Pipeline(ABC):
     def __init__(
         self,
         engine: EngineFolder,
-        backend: str,
+        execution: Execution,
         capabilities: Capabilities,
-        provider: str | None = None,
     ) -> None:
         self.engine = engine
         self.manifest: Manifest = engine.manifest
-        self.backend = backend
-        self.provider = provider
+        self.execution = execution
         self.capabilities = capabilities
         self.turn = Turn(self.manifest.name)
         self._closed = False
+
+    @property
+    def backend(self) -> str:
+        """Name of the backend that runs the graphs."""
+        return self.execution.backend
 
     @property
     def has_policy(self) -> bool:
@@ -210,7 +212,7 @@ class Pipeline(ABC):
         told = None if progress is None else lambda step: progress(self._guard(step))
         with self._at_work():
             result = self._run(request, batch_size, told)
-        facts = run_facts(self.engine, request, self.backend, self.provider)
+        facts = run_facts(self.engine, request, self.execution.facts)
         return replace(result, made_by=Origin.of(request, facts))
 
     @abstractmethod

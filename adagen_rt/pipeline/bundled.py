@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from adagen_rt.backends import Execution
 from adagen_rt.backends.onnxruntime.session import OnnxRuntime
 from adagen_rt.engine.bundle import BundleFile
 from adagen_rt.errors import InputError
@@ -42,7 +43,8 @@ class BundledPipeline(Pipeline):
     """
 
     def __init__(self, bundle: BundleFile, threads: int) -> None:
-        super().__init__(bundle, "onnxruntime", WholeGeneration(streams=False, refines=False))
+        execution = Execution("onnxruntime", threads)
+        super().__init__(bundle, execution, WholeGeneration(streams=False, refines=False))
         self.bundle = bundle.facts
         self.model: Session = OnnxRuntime(threads).load(Path(bundle.path))
 

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from adagen_rt.backends import Execution
 from adagen_rt.backends.base import DeviceSessions
 from adagen_rt.condition import count_rows
 from adagen_rt.cuda import Driver
@@ -65,7 +66,7 @@ class CapturedPipeline(Pipeline):
         self, engine: EngineFolder, graphs: GenerationSessions, driver: Driver, stream: int
     ) -> None:
         lacks = Capabilities(streams=False, refines=False, batches=graphs.batches)
-        super().__init__(engine, graphs.backend, lacks)
+        super().__init__(engine, Execution(graphs.backend), lacks)
         self._graphs = graphs
         self._driver = driver
         self._stream = stream

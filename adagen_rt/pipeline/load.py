@@ -5,7 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, overload
 
-from adagen_rt.backends import BACKENDS, DEVICE_BACKENDS, PLANNED_BACKENDS, open_sessions
+from adagen_rt.backends import (
+    BACKENDS,
+    DEVICE_BACKENDS,
+    PLANNED_BACKENDS,
+    PRECISIONS,
+    Execution,
+    open_sessions,
+)
 from adagen_rt.engine.bundle import BundleFile
 from adagen_rt.engine.folder import EngineFolder, open_engine
 from adagen_rt.errors import InputError, as_integer
@@ -24,6 +31,7 @@ def load(
     backend: Literal["onnxruntime", "openvino"] = "onnxruntime",
     threads: int | None = None,
     provider: str | None = None,
+    precision: str | None = None,
 ) -> StepwisePipeline: ...
 
 
@@ -34,6 +42,7 @@ def load(
     backend: str,
     threads: int | None = None,
     provider: str | None = None,
+    precision: str | None = None,
     plans: str | Path | None = None,
 ) -> Pipeline: ...
 
@@ -44,6 +53,7 @@ def load(
     backend: str = "onnxruntime",
     threads: int | None = None,
     provider: str | None = None,
+    precision: str | None = None,
     plans: str | Path | None = None,
 ) -> Pipeline:
     """Load an engine from a folder, one of the shipped ones by name, or a whole generation.
@@ -59,34 +69,37 @@ def load(
         provider: Execution provider, with ``onnxruntime``: ``cpu`` (None is the same), ``cuda``,
             or a plugin by the end of its package's name, such as ``nv-tensorrt-rtx`` for
             ``onnxruntime-ep-nv-tensorrt-rtx``.
+        precision: Number format of the backbone's products on the host: ``fp32`` (None is the
+            same) or, with ``openvino`` on processors that have it, ``bf16``.
         plans: Folder that ``adagen-rt build --out`` wrote; None finds plans beside the engine
             and in the user's cache.
 
     Raises:
         AdagenError: The engine or its backend is missing or unusable.
     """
-    return make_pipeline(open_engine(engine), backend, threads, provider, plans)
+    execution = Execution(backend, threads, provider, precision, plans)
+    return make_pipeline(open_engine(engine), execution)
 
 
-def make_pipeline(
-    engine: EngineFolder,
-    backend: str,
-    threads: int | None,
-    provider: str | None,
-    plans: str | Path | None = None,
-) -> Pipeline:
-    """Make a pipeline over an engine that is open; arguments as for `load`."""
+def make_pipeline(engine: EngineFolder, execution: Execution) -> Pipeline:
+    """Make a pipeline over an engine that is open."""
+    backend, plans = execution.backend, execution.plans
     if not isinstance(backend, str):
         raise InputError("backend", backend, f"one of {', '.join(BACKENDS)}")
     if plans is not None and backend not in PLANNED_BACKENDS:
         raise InputError("plans", str(plans), f"none with the backend {backend}")
     if isinstance(engine, BundleFile):
-        return _bundled(engine, backend, threads, provider)
+        return _bundled(engine, execution)
     if backend not in DEVICE_BACKENDS:
-        count = check_threads(threads)
-        return StepwisePipeline(engine, backend=backend, threads=count, provider=provider)
-    for field, value in (("threads", threads), ("provider", provider)):
-        if value is not None:
+        return StepwisePipeline(
+            engine,
+            backend=backend,
+            threads=check_threads(execution.threads),
+            provider=execution.provider,
+            precision=execution.precision,
+        )
+    for field in ("threads", "provider", "precision"):
+        if (value := getattr(execution, field)) is not None:
             raise InputError(field, value, f"none with the backend {backend}")
     # Imported here, so that generating on the CPU does not wait for a GPU's modules.
     from adagen_rt.pipeline.captured import CapturedPipeline
@@ -97,15 +110,14 @@ def make_pipeline(
     return CapturedPipeline(engine, *sessions)
 
 
-def _bundled(
-    bundle: BundleFile, backend: str, threads: int | None, provider: str | None
-) -> Pipeline:
+def _bundled(bundle: BundleFile, execution: Execution) -> Pipeline:
     from adagen_rt.pipeline.bundled import BundledPipeline
 
-    for field, value, only in (("backend", backend, "onnxruntime"), ("provider", provider, "cpu")):
-        if value not in (only, None):
-            raise InputError(field, value, f"{only} for a whole generation in one file")
-    return BundledPipeline(bundle, check_threads(threads))
+    only = {"backend": "onnxruntime", "provider": "cpu", "precision": PRECISIONS[0]}
+    for field, name in only.items():
+        if (value := getattr(execution, field)) not in (name, None):
+            raise InputError(field, value, f"{name} for a whole generation in one file")
+    return BundledPipeline(bundle, check_threads(execution.threads))
 
 
 def check_threads(threads: int | None) -> int:

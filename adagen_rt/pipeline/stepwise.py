@@ -9,7 +9,7 @@ import array_api_compat.numpy  # noqa: F401
 import numpy as np
 import numpy.typing as npt
 
-from adagen_rt.backends import Backend, make_backend
+from adagen_rt.backends import PRECISIONS, Backend, Execution, make_backend
 from adagen_rt.engine.folder import EngineFolder
 from adagen_rt.errors import EngineError, StoppedError
 from adagen_rt.ops import Ops
@@ -32,6 +32,7 @@ class StepwisePipeline(Pipeline):
         backend: Name of the backend that executes the graphs.
         threads: CPU threads.
         provider: Execution provider of the backend; None is its CPU.
+        precision: Number format of the backbone's products; None is float32.
         ops: The numeric steps; None takes the C++ kernels.
         noise: Noise of a step; tests inject their own.
     """
@@ -43,15 +44,22 @@ class StepwisePipeline(Pipeline):
         backend: str | Backend = "onnxruntime",
         threads: int = 1,
         provider: str | None = None,
+        precision: str | None = None,
         ops: Ops | None = None,
         noise: NoiseSource = Philox,
     ) -> None:
         _check_actions(engine)
         if isinstance(backend, str):
-            backend = make_backend(backend, threads, provider)
-        super().__init__(engine, backend.name, Capabilities(), provider)
+            backend, fast = _backends(backend, threads, provider, precision)
+        else:
+            fast = backend
+        execution = Execution(backend.name, threads, provider, precision)
+        super().__init__(engine, execution, Capabilities())
         self.threads = threads
-        sessions = {name: backend.load(engine.graph_file(name)) for name in self.manifest.graphs}
+        sessions = {
+            name: (fast if name == "backbone" else backend).load(engine.graph_file(name))
+            for name in self.manifest.graphs
+        }
         self.manifest.condition.load()
         engine.check_unchanged()
         assembly = Assembly(self.manifest, sessions, ops or CpuOps(threads), noise)
@@ -76,8 +84,19 @@ class StepwisePipeline(Pipeline):
 
     def facts(self) -> dict[str, Any]:
         """See `Pipeline`."""
-        provider = {"provider": self.provider} if self.provider else {}
-        return {"backend": self.backend, "threads": self.threads, **provider}
+        return {"threads": self.threads, **self.execution.facts}
+
+
+def _backends(
+    name: str, threads: int, provider: str | None, precision: str | None
+) -> tuple[Backend, Backend]:
+    """Make the backend of all graphs, and that of the backbone.
+
+    The policy, the decoder and the judges are small, and what they say is seen at once.
+    """
+    fast = make_backend(name, threads, provider, precision)
+    plain = precision in (None, PRECISIONS[0])
+    return (fast if plain else make_backend(name, threads, provider)), fast
 
 
 def _check_actions(engine: EngineFolder) -> None:

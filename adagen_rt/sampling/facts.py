@@ -24,7 +24,10 @@ SOFTWARE, EXIF, USER_COMMENT = 0x0131, 0x8769, 0x9286
 #: How a user's comment says its encoding.
 ASCII = b"ASCII\0\0\0"
 #: What all images of a run have in common besides its engine's name and the version.
-SHARED = ("engine_hash", "backend", "provider", "steps", "schedule", "refine", "best_of")
+SHARED = (
+    *("engine_hash", "backend", "provider", "precision"),
+    *("steps", "schedule", "refine", "best_of"),
+)
 #: What a summary calls all samples' values of something.
 COLUMNS = {
     **{"index": "indices", "label": "labels", "seed": "seeds", "fidelity": "fidelity"},

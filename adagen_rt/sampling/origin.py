@@ -57,15 +57,20 @@ class Origin:
         return cls(parts[0].facts, **joined)
 
 
-def run_facts(engine: EngineFolder, request: Request, backend: str, provider: str | None) -> Facts:
-    """List what all images of a run have in common."""
+def run_facts(engine: EngineFolder, request: Request, execution: Facts) -> Facts:
+    """List what all images of a run have in common.
+
+    Args:
+        engine: The engine.
+        request: The samples.
+        execution: What files say of who runs the graphs, see `Execution.facts`.
+    """
     params = request.params
     return {
         KEY: version("adagen-rt"),
         "engine": engine.manifest.name,
         "engine_hash": engine.hash,
-        "backend": backend,
-        **({"provider": provider} if provider else {}),
+        **execution,
         "steps": params.steps,
         "schedule": params.schedule,
         "refine": params.refine,

@@ -5,7 +5,7 @@ import pytest
 
 from adagen_rt import load
 from adagen_rt.backends import make_backend
-from adagen_rt.errors import EngineError, MissingExtraError
+from adagen_rt.errors import DeviceError, EngineError, InputError, MissingExtraError
 
 
 def test_without_the_package_the_extra_is_named(monkeypatch):
@@ -36,6 +36,73 @@ def test_a_second_batch_of_another_size_is_right_too():
     first = pipeline.generate([1, 2], [3, 4]).images
     pipeline.generate([5], [6])
     np.testing.assert_array_equal(pipeline.generate([1, 2], [3, 4]).images, first)
+
+
+@pytest.fixture
+def fast(tiny_engine):
+    """A pipeline in bfloat16, where the processor has it."""
+    try:
+        return load(tiny_engine, backend="openvino", threads=1, precision="bf16")
+    except DeviceError:
+        pytest.skip("this processor has no bfloat16")
+
+
+def test_the_backbone_alone_is_in_bfloat16(fast, tiny_engine):
+    """Every graph is given what it was given in float32."""
+    plain = load(tiny_engine, backend="openvino", threads=1).sampler.assembly.sessions
+    given, computed = {}, {}
+
+    class Keeping:
+        def __init__(self, name):
+            self.name = name
+
+        def run(self, inputs):
+            given.setdefault(self.name, {name: np.array(x) for name, x in inputs.items()})
+            return plain_runs[self.name](inputs)
+
+    plain_runs = {name: session.run for name, session in plain.items()}
+    pipeline = load(tiny_engine, backend="openvino", threads=1)
+    sessions = pipeline.sampler.assembly.sessions
+    for name in sessions:
+        sessions[name] = Keeping(name)
+    pipeline.generate([0, 1, 2], [3, 4, 5])
+    assert {"backbone", "policy", "decoder"} <= given.keys()
+    for name, inputs in given.items():
+        fast_outputs = fast.sampler.assembly.sessions[name].run(inputs)
+        computed[name] = max(
+            np.abs(values - plain_runs[name](inputs)[output]).max()
+            for output, values in fast_outputs.items()
+        )
+    assert {name for name, error in computed.items() if error > 1e-4} == {"backbone"}
+
+
+def test_what_was_made_in_bfloat16_says_so(fast, tiny_engine):
+    assert fast.generate([0], [1]).origin.facts["precision"] == "bf16"
+    assert fast.facts()["precision"] == "bf16"
+    plain = load(tiny_engine, backend="openvino", threads=1)
+    assert "precision" not in plain.generate([0], [1]).origin.facts
+
+
+def test_a_processor_without_bfloat16_is_told(monkeypatch):
+    import openvino
+
+    monkeypatch.setattr(openvino.Core, "get_property", lambda core, device, name: ["FP32", "INT8"])
+    with pytest.raises(DeviceError, match="precision: got bf16, expected fp32: this processor"):
+        make_backend("openvino", 1, None, "bf16")
+    make_backend("openvino", 1)
+
+
+@pytest.mark.parametrize(
+    ("backend", "precision", "told"),
+    [
+        ("onnxruntime", "bf16", "expected fp32 with the backend onnxruntime; openvino has bf16"),
+        ("openvino", "fp8", "expected one of fp32, bf16"),
+        ("torch", "bf16", "expected none with the backend torch"),
+    ],
+)
+def test_who_has_no_such_precision_says_so(tiny_engine, backend, precision, told):
+    with pytest.raises(InputError, match=f"precision: got '{precision}', {told}"):
+        load(tiny_engine, backend=backend, precision=precision)
 
 
 def test_a_file_that_is_no_graph_is_refused(tmp_path):

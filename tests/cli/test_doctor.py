@@ -97,4 +97,4 @@ def test_everything_optional_is_listed(run, monkeypatch):
     assert "nv-tensorrt-rtx 0.5" in page
     found = json.loads(run("doctor", "--json").stdout)
     assert found["plugins"] == {"nv-tensorrt-rtx": "0.5"}
-    assert set(found["backends"]["openvino"]) == {"version", "problem"}
+    assert set(found["backends"]["openvino"]) == {"version", "precisions", "problem"}

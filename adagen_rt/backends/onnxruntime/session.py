@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 import onnx
 
+from adagen_rt.backends.execution import PRECISIONS
 from adagen_rt.backends.forks import survive_forks
 from adagen_rt.backends.onnxruntime.bfloat16 import widen_products
 from adagen_rt.backends.onnxruntime.int8 import integer_products
 from adagen_rt.backends.onnxruntime.providers import CPU, find_provider
-from adagen_rt.errors import AdagenError, EngineError, MissingExtraError
+from adagen_rt.errors import AdagenError, EngineError, InputError, MissingExtraError
 from adagen_rt.system import has_vnni, return_freed_memory
 from adagen_rt.types import Arrays
 
@@ -58,8 +59,15 @@ def import_onnxruntime() -> Any:
     return onnxruntime
 
 
-def make_backend(threads: int, provider: str | None) -> OnnxRuntime:
-    """Make the backend; ``provider`` None is the CPU."""
+def make_backend(threads: int, provider: str | None, precision: str | None) -> OnnxRuntime:
+    """Make the backend; ``provider`` None is the CPU.
+
+    Raises:
+        InputError: The precision is not that of the graphs.
+    """
+    if precision not in (None, PRECISIONS[0]):
+        expected = f"{PRECISIONS[0]} with the backend onnxruntime; openvino has {PRECISIONS[1]}"
+        raise InputError("precision", precision, expected)
     return OnnxRuntime(threads, provider=provider or CPU)
 
 

@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import wraps
-from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
-from adagen_rt.backends import BACKENDS
+from adagen_rt.backends import BACKENDS, PRECISIONS, Execution
 from adagen_rt.cli.support.formats import NamedPath
-from adagen_rt.engine.folder import EngineFolder
-from adagen_rt.pipeline.base import Pipeline
-from adagen_rt.pipeline.load import check_threads, make_pipeline
+from adagen_rt.pipeline.load import check_threads
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -35,32 +31,17 @@ OPTIONS = (
         "nv-tensorrt-rtx.",
     ),
     click.option(
+        "--precision",
+        type=click.Choice(PRECISIONS),
+        help="Number format of the backbone's products: fp32 (the default), or bf16 with the "
+        "backend openvino on processors that have it.",
+    ),
+    click.option(
         "--plans",
         type=NamedPath(),
         help="Folder that adagen-rt build --out wrote; default: beside the engine, or the cache.",
     ),
 )
-
-
-@dataclass(frozen=True)
-class Execution:
-    """Who runs an engine's graphs.
-
-    Attributes:
-        threads: CPU threads; None takes all that this process may use.
-        backend: The backend.
-        provider: Its execution provider.
-        plans: Folder of plans that are neither beside the engine nor in the cache.
-    """
-
-    threads: int | None
-    backend: str
-    provider: str | None
-    plans: Path | None
-
-    def load(self, engine: EngineFolder) -> Pipeline:
-        """Load an engine; see `adagen_rt.load`."""
-        return make_pipeline(engine, self.backend, self.threads, self.provider, self.plans)
 
 
 def backend_options(command: Command) -> Command:

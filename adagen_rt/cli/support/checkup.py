@@ -10,6 +10,7 @@ from typing import Any
 from adagen_rt.backends.gpu import compute_capability
 from adagen_rt.backends.onnxruntime.providers import installed_plugins
 from adagen_rt.backends.onnxruntime.session import import_onnxruntime, installed_packages
+from adagen_rt.backends.openvino import list_precisions
 from adagen_rt.backends.tensorrt.modules import MODULES, Module
 from adagen_rt.cli.support.plans import describe_plans
 from adagen_rt.engine.folder import open_engine, shipped_engines
@@ -73,10 +74,16 @@ def examine_onnxruntime() -> dict[str, Any]:
 
 
 def examine_openvino() -> dict[str, Any]:
-    """Examine which OpenVINO there is."""
-    found = version("openvino")
-    problem = None if found else str(MissingExtraError("openvino", "openvino"))
-    return {"version": found, "problem": problem}
+    """Examine which OpenVINO there is, and what it computes in."""
+    found: dict[str, Any] = {"version": version("openvino"), "precisions": []}
+    if not found["version"]:
+        return {**found, "problem": str(MissingExtraError("openvino", "openvino"))}
+    try:
+        from openvino import Core
+
+        return {**found, "precisions": list(list_precisions(Core())), "problem": None}
+    except Exception as error:  # a damaged install can fail in any way
+        return {**found, "problem": " ".join(str(error).split())}
 
 
 def examine_gpu() -> dict[str, Any]:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from adagen_rt.backends import Execution
 from adagen_rt.bulk.formats import FORMATS, check_format
 from adagen_rt.bulk.making import Made, Maker, Work
 from adagen_rt.bulk.merge import SUFFIX
@@ -17,7 +18,6 @@ from adagen_rt.bulk.record import RECORD, describe_job, settle
 from adagen_rt.bulk.targets import open_target
 from adagen_rt.bulk.workers import make_here, make_in_processes, make_in_ray
 from adagen_rt.cli.support.asked import read_lines
-from adagen_rt.cli.support.backend_options import Execution
 from adagen_rt.cli.support.classes import expand_labels
 from adagen_rt.engine.folder import EngineFolder, open_engine
 from adagen_rt.errors import InputError, as_integer
@@ -114,9 +114,10 @@ class JobOptions:
     def work(self, engine: EngineFolder, plan: Plan) -> Work:
         """Say what every worker has to know."""
         by_path = engine.path == Path(self.engine)
-        execution, threads = self.execution, self.execution.threads
-        if self.workers > 1 and threads is None and self.launcher == "processes":
+        execution = self.execution
+        if self.workers > 1 and execution.threads is None and self.launcher == "processes":
             threads = max(1, check_threads(None) // self.workers)
+            execution = replace(execution, threads=threads)
         return Work(
             engine=str(engine.path.resolve()) if by_path else self.engine,
             digest=engine.hash,
@@ -124,10 +125,7 @@ class JobOptions:
             out=self.out,
             kind=self.kind,
             batch_size=self.batch_size,
-            backend=execution.backend,
-            threads=threads,
-            provider=execution.provider,
-            plans=str(execution.plans) if execution.plans else None,
+            execution=execution,
         )
 
 
@@ -151,9 +149,7 @@ class Job:
         alone = options.launcher == "processes" and options.workers == 1
         self.shards = self.place.share(self.work.plan.shards)
         self._maker = Maker(self.work) if alone and self.missing() else None
-        execution = options.execution
-        who = execution.backend, execution.provider
-        record = describe_job(engine, self.work.plan, options.kind, *who)
+        record = describe_job(engine, self.work.plan, options.kind, options.execution)
         settle(self.target, record, options.mixed)
 
     def missing(self) -> list[int]:

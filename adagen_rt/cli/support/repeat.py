@@ -10,8 +10,7 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
-from adagen_rt.backends import BACKENDS
-from adagen_rt.cli.support.backend_options import Execution
+from adagen_rt.backends import BACKENDS, Execution
 from adagen_rt.cli.support.wanted import WANTED
 from adagen_rt.engine.folder import EngineFolder, find_engine, open_engine
 from adagen_rt.errors import InputError
@@ -48,7 +47,7 @@ def ask_again(
         context: Tells which options were given.
         path: The file.
         engine: The engine to take, whatever its hash; None takes the one of that name.
-        execution: Its backend and provider are taken where they were given; otherwise the file's.
+        execution: Its backend and the like are taken where they were given; otherwise the file's.
 
     Raises:
         InputError: The file tells too little, the engine is another, or an option contradicts.
@@ -58,8 +57,9 @@ def ask_again(
     opened = _open(path, facts, engine)
     if context.get_parameter_source("backend") is ParameterSource.DEFAULT:
         backend = _word(path, facts, "backend", BACKENDS)
-        provider = execution.provider or facts.get("provider")
-        execution = replace(execution, backend=backend, provider=provider)
+        asked = {name: facts.get(name) for name in ("provider", "precision")}
+        given = {name: value for name in asked if (value := getattr(execution, name))}
+        execution = replace(execution, backend=backend, **(asked | given))
     try:
         return Asked(opened, _request(opened, facts), execution)
     except (KeyError, TypeError) as error:

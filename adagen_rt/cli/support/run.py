@@ -18,6 +18,7 @@ from adagen_rt.cli.support.resume import Earlier
 from adagen_rt.cli.support.verbosity import LOGGER
 from adagen_rt.engine.manifest import Manifest
 from adagen_rt.pipeline.base import Pipeline
+from adagen_rt.pipeline.load import make_pipeline
 from adagen_rt.progress import bar
 from adagen_rt.sampling.facts import count_words
 from adagen_rt.sampling.loop import Timings
@@ -43,8 +44,7 @@ class Run:
         self.manifest, self._outputs = asked.engine.manifest, outputs
         request = asked.request
         self._total = len(request)
-        who = asked.execution.backend, asked.execution.provider
-        self._facts = run_facts(asked.engine, request, *who)
+        self._facts = run_facts(asked.engine, request, asked.execution.facts)
         words = count_words(self.manifest.condition, request.rows)
         outputs.check(self._total, request.steps, self.manifest.image, words)
         self._numbers = np.arange(self._total)
@@ -82,7 +82,7 @@ class Run:
         return join_results(parts or [_nothing(self.manifest, self._request, self._facts)])
 
     def _load(self, asked: Asked) -> Pipeline:
-        pipeline = asked.execution.load(asked.engine)
+        pipeline = make_pipeline(asked.engine, asked.execution)
         facts = ", ".join(f"{name} {value}" for name, value in pipeline.facts().items())
         manifest = self.manifest
         if self._request.params.schedule == "policy" and not manifest.trained:
