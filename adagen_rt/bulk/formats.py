@@ -15,9 +15,10 @@ import numpy as np
 from PIL import Image
 
 from adagen_rt.errors import MissingExtraError
+from adagen_rt.sampling.encoding import encode
 from adagen_rt.sampling.facts import file_facts, sample_facts
 from adagen_rt.sampling.origin import KEY
-from adagen_rt.sampling.pictures import good_arrays, save_arrays, to_picture
+from adagen_rt.sampling.pictures import good_arrays, save_arrays
 from adagen_rt.sampling.result import Images, Result
 from adagen_rt.sampling.saving import save_folder
 
@@ -63,7 +64,7 @@ def _write_tar(path: Path, result: Result, total: int) -> None:
         for place in result.good:
             facts = file_facts(result, [place])
             asked = result.condition.describe(result.rows, place)
-            parts = {"png": _encoded(result, place), "json": json.dumps(facts).encode()}
+            parts = {"png": encode(result.images[place]), "json": json.dumps(facts).encode()}
             if "label" in asked:
                 parts["cls"] = str(asked["label"]).encode()
             else:
@@ -89,7 +90,7 @@ def _write_table(path: Path, result: Result, total: int) -> None:
     pa, parquet = _pyarrow()
     rows = [sample_facts(result, place) for place in result.good]
     pictures = [
-        {"bytes": _encoded(result, place), "path": f"{row['index']:012}{PICTURE}"}
+        {"bytes": encode(result.images[place]), "path": f"{row['index']:012}{PICTURE}"}
         for place, row in zip(result.good, rows, strict=True)
     ]
     columns = {name: [row.get(name) for row in rows] for name in sample_facts_names(result)}
@@ -123,12 +124,6 @@ def _read_folder(path: Path) -> Iterator[Images]:
     for picture in sorted(path.glob(f"*{PICTURE}")):
         with picture.open("rb") as content:
             yield _pixels(content)
-
-
-def _encoded(result: Result, place: int) -> bytes:
-    content = io.BytesIO()
-    to_picture(result.images[place]).save(content, format="png")
-    return content.getvalue()
 
 
 def _pixels(content: Any) -> Images:

@@ -190,6 +190,11 @@ class Prompts(ConditionSpec):
         """Return the beginning of the prompt."""
         return shown(str(rows["prompt"][place]), SHOWN)
 
+    def count_tokens(self, described: Mapping[str, Any]) -> int:
+        """Count the tokens of the prompt and the negative one, of the encoder that reads most."""
+        texts = [str(described[name]) for name in TEXTS[:2] if name in described]
+        return sum(max(one.count for one in self._tokens(text).values()) for text in texts)
+
     def slug(self, rows: Arrays, place: int) -> str:
         """Return the first words of the prompt, in letters that every system has."""
         words = re.findall("[a-z0-9]+", str(rows["prompt"][place])[:MAX_SLUG].lower())

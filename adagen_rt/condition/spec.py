@@ -184,6 +184,10 @@ class ConditionSpec(Spec, ABC):
         asked = self.describe(rows, place)
         return ", ".join(f"{name} {value}" for name, value in asked.items())
 
+    def count_tokens(self, described: Mapping[str, Any]) -> int:
+        """Count the tokens of the text in what `describe` gave; 0 where there is none."""
+        return 0
+
     def slug(self, rows: Arrays, place: int) -> str:
         """Name one sample's condition in a file's name; empty where nothing can be said."""
         return "-".join(f"{name}{value}" for name, value in self.describe(rows, place).items())

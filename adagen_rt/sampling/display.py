@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from base64 import b64encode
 from html import escape
 from typing import TYPE_CHECKING
@@ -13,8 +12,6 @@ import numpy.typing as npt
 from adagen_rt.sampling.pictures import to_grid
 
 if TYPE_CHECKING:
-    from PIL.Image import Image
-
     from adagen_rt.sampling.result import Result
 
 #: Samples named in one line, and images in a notebook's picture.
@@ -35,25 +32,23 @@ def one_line(result: Result) -> str:
 
 def as_png(result: Result) -> bytes:
     """Encode the first images as one picture."""
-    return _encode(to_grid(result.images[:SHOWN]))
+    from adagen_rt.sampling.encoding import encode_picture
+
+    return encode_picture(to_grid(result.images[:SHOWN]))
 
 
 def as_html(result: Result) -> str:
     """Show the first images, and the median of the samples' actions at each policy call."""
+    from adagen_rt.sampling.encoding import encode_picture
+
     grid, line = to_grid(result.images[:SHOWN]), one_line(result)
-    picture = b64encode(_encode(grid)).decode("ascii")
+    picture = b64encode(encode_picture(grid)).decode("ascii")
     width = grid.width * max(1, SIDE // grid.width)
     return (
         f'<img width="{width}" style="image-rendering: pixelated" '
         f'src="data:image/png;base64,{picture}" alt="{escape(line)}">'
         f"<p>{escape(line[1:-1])}</p>{_table(result)}"
     )
-
-
-def _encode(picture: Image) -> bytes:
-    buffer = io.BytesIO()
-    picture.save(buffer, format="png")
-    return buffer.getvalue()
 
 
 def _table(result: Result) -> str:

@@ -6,13 +6,13 @@ import json
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 from adagen_rt.errors import InputError, SampleError
 from adagen_rt.files import check_writable, replace_file, staged_files
 from adagen_rt.sampling.captions import WHITE, caption_of, with_captions
-from adagen_rt.sampling.facts import MAX_JPEG_IMAGES, MAX_JPEG_WORDS, file_facts, picture_options
-from adagen_rt.sampling.formats import ARRAYS, PICTURES, QUALITY, check_suffix
+from adagen_rt.sampling.encoding import write_picture
+from adagen_rt.sampling.facts import MAX_JPEG_IMAGES, MAX_JPEG_WORDS, file_facts
+from adagen_rt.sampling.formats import ARRAYS, PICTURES, check_suffix
 from adagen_rt.sampling.origin import KEY, Facts
 from adagen_rt.sampling.pictures import (
     check_grid,
@@ -129,8 +129,3 @@ def save_folder(folder: Path, result: Result, total: int, suffix: str) -> list[P
             picture = to_picture(result.images[place])
             write_picture(staging / names[-1], picture, PICTURES[suffix], facts)
     return [folder / name for name in names]
-
-
-def write_picture(path: Path, picture: Image.Image, kind: str, facts: Facts) -> None:
-    """Write a picture in place, in a format as Pillow calls it."""
-    picture.save(path, format=kind, **QUALITY.get(kind, {}), **picture_options(kind, facts))

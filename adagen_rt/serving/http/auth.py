@@ -32,7 +32,8 @@ class BearerToken:
         if scope["type"] != "http" or own_path(scope) in OPEN_PATHS or self._admits(scope):
             await self._app(scope, receive, send)
             return
-        fault = Fault(401, "Authorization: expected 'Bearer' and the server's token", "no_token")
+        message = "Authorization: expected 'Bearer' and the server's token"
+        fault = Fault(401, message, "invalid_api_key")
         response = respond(own_path(scope), fault)
         response.headers["WWW-Authenticate"] = "Bearer"
         await response(scope, receive, send)

@@ -27,6 +27,16 @@ from adagen_rt.errors import (
 MAX_MESSAGE = 500
 #: Faults of one body that are described; the others are counted.
 MAX_FAULTS = 5
+#: OpenAI's codes of faults of a body, by pydantic's types of them.
+CODES = {
+    "missing": "missing_required_parameter",
+    "extra_forbidden": "unknown_parameter",
+    "greater_than": "integer_below_min_value",
+    "greater_than_equal": "integer_below_min_value",
+    "less_than": "integer_above_max_value",
+    "less_than_equal": "integer_above_max_value",
+    "string_too_long": "string_above_max_length",
+}
 INTERNAL = "internal error; the server's log has it under this request's id"
 
 
@@ -37,7 +47,7 @@ class Fault:
     Attributes:
         status: HTTP status.
         message: One line that names the field; no path of the server.
-        code: A word for programs.
+        code: A word for programs; OpenAI's where it has one.
         field: The field as the caller sent it.
         retry_after: Seconds after which to try again.
         close: Whether the connection closes because the rest of the body is not read.
@@ -79,7 +89,7 @@ def _conduct(error: Exception) -> Fault:
     """Return the fault of an error that the server's load or health caused."""
     match error:
         case QueueFullError():
-            return Fault(429, str(error), "queue_full", retry_after=error.retry_after)
+            return Fault(429, str(error), "rate_limit_exceeded", retry_after=error.retry_after)
         case DeadlineError():
             return Fault(504, str(error), "deadline_exceeded")
         case StoppedError():
@@ -90,7 +100,7 @@ def _conduct(error: Exception) -> Fault:
             return Fault(500, str(error), "sample_failed")
         case EngineError():
             # All that a request can provoke: it names a graph that this engine lacks.
-            return Fault(400, str(error), "unsupported")
+            return Fault(400, str(error), "unsupported_parameter")
     return Fault(500, INTERNAL, "internal_error")
 
 
@@ -98,9 +108,13 @@ def _invalid(error: RequestValidationError) -> Fault:
     """Describe the first faults of a body on one line, each with its field and value."""
     faults = error.errors()
     told = [_describe(fault) for fault in faults[:MAX_FAULTS]]
-    unknown = faults[0]["type"] == "extra_forbidden"
-    code = "unknown_parameter" if unknown else "invalid_value"
+    code = _code(str(faults[0]["type"]))
     return Fault(400, join_faults(told, len(faults)), code, _field(faults[0]) or None)
+
+
+def _code(kind: str) -> str:
+    """Return the API's code of a fault of validation."""
+    return CODES.get(kind, "invalid_type" if kind.endswith("_type") else "invalid_value")
 
 
 def _field(fault: dict[str, object]) -> str:
@@ -124,18 +138,30 @@ def _describe(fault: dict[str, object]) -> str:
 
 def respond(path: str, fault: Fault) -> JSONResponse:
     """Make the error response of ``path``: OpenAI's shape under /v1, KServe's under /v2."""
-    message = " ".join(fault.message.split())[:MAX_MESSAGE]
     headers = dict(fault.headers)
     if fault.retry_after is not None:
         headers["Retry-After"] = str(max(1, math.ceil(fault.retry_after)))
     if fault.close:
         headers["Connection"] = "close"
     if path.startswith("/v2"):
-        return JSONResponse({"error": message}, fault.status, headers)
-    body = {
-        "message": message,
-        "type": "invalid_request_error" if fault.status < 500 else "server_error",
-        "param": fault.field,
-        "code": fault.code,
+        return JSONResponse({"error": one_line(fault.message)}, fault.status, headers)
+    return JSONResponse(openai_error(fault), fault.status, headers)
+
+
+def openai_error(fault: Fault) -> dict[str, dict[str, str | None]]:
+    """Describe a fault as OpenAI's API does, which its clients read."""
+    limited = fault.status == 429
+    kind = "invalid_request_error" if fault.status < 500 else "server_error"
+    return {
+        "error": {
+            "message": one_line(fault.message),
+            "type": "rate_limit_error" if limited else kind,
+            "param": fault.field,
+            "code": fault.code,
+        }
     }
-    return JSONResponse({"error": body}, fault.status, headers)
+
+
+def one_line(message: str) -> str:
+    """Bound a message, which quotes a caller's values."""
+    return " ".join(message.split())[:MAX_MESSAGE]

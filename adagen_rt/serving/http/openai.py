@@ -1,25 +1,30 @@
-"""The images API of OpenAI, with a prompt or a class, and PNG as base64."""
+"""The images API of OpenAI, with a prompt or a class."""
 
 from __future__ import annotations
 
 import logging
 import time
-from typing import Any, Literal
+from typing import Any
 
 import anyio
-from fastapi import APIRouter, Request
-from pydantic import Field
+from fastapi import APIRouter, Request, Response
 
 from adagen_rt.condition import ClassLabels
-from adagen_rt.errors import InputError
-from adagen_rt.sampling.request import SEED_LIMIT
-from adagen_rt.serving import BatchEngine, Image
+from adagen_rt.serving import BatchEngine
 from adagen_rt.serving.http.describe import describe_engine
 from adagen_rt.serving.http.fleet import Fleet
-from adagen_rt.serving.http.options import Options
-from adagen_rt.serving.http.png import png_base64
+from adagen_rt.serving.http.openai_bodies import (
+    CompletedEvent,
+    ImagesRequest,
+    ImagesResponse,
+    Model,
+    ModelList,
+    PartialImageEvent,
+)
+from adagen_rt.serving.http.openai_images import Answers, check_size, watch_every
 from adagen_rt.serving.http.renamed import renamed
 from adagen_rt.serving.http.settings import Settings
+from adagen_rt.serving.http.streams import stream_image
 from adagen_rt.serving.http.telemetry import LOGGER, note
 from adagen_rt.serving.http.work import (
     ImageOrder,
@@ -32,61 +37,40 @@ from adagen_rt.serving.http.work import (
 )
 
 
-class ImagesRequest(Options):
-    """Body of ``/v1/images/generations``; other fields are refused."""
-
-    prompt: str | int = Field(
-        description="A text; of an engine that takes classes, a class name or number."
-    )
-    model: str | None = Field(None, description="The engine; may be left out if there is one.")
-    n: int | None = Field(None, ge=1, description="Images; 1 unless told otherwise.")
-    size: str | None = Field(None, description="The engine's own, as 32x32, width first, or auto.")
-    response_format: Literal["b64_json"] | None = None
-    output_format: Literal["png"] | None = None
-    seed: int | None = Field(
-        None, ge=0, lt=SEED_LIMIT, description="Of the first image; the others count up."
-    )
-    # What clients send whether or not somebody chose it; only the values that change nothing.
-    user: str | None = Field(None, max_length=256, description="Ignored.")
-    stream: Literal[False] | None = None
-    partial_images: Literal[0] | None = None
-    quality: Literal["auto"] | None = None
-    background: Literal["auto"] | None = None
-    moderation: Literal["auto"] | None = None
-    output_compression: Literal[100] | None = None
-
-
 def openai_router(fleet: Fleet, settings: Settings) -> APIRouter:
     """Make the routes under ``/v1``."""
     router = APIRouter(prefix="/v1", tags=["OpenAI images"])
     started = int(time.time())
 
-    @router.get("/models")
+    @router.get("/models", responses={200: {"model": ModelList}})
     async def list_models() -> dict[str, Any]:
         """List the engines that are ready."""
         return {"object": "list", "data": _models(fleet, started)}
 
-    @router.get("/models/{model}")
+    @router.get("/models/{model}", responses={200: {"model": Model}})
     async def retrieve_model(model: str) -> dict[str, Any]:
         """Describe one engine."""
         return _model(fleet.get(model), started)
 
-    @router.post("/images/generations")
-    async def create_images(body: ImagesRequest, request: Request) -> dict[str, Any]:
-        """Generate images of one prompt or class."""
-        images = await fleet.ask(body.model, lambda one: _images(one, body, request, settings))
-        data = await anyio.to_thread.run_sync(lambda: [_datum(image) for image in images])
-        return {"created": int(time.time()), "data": data}
+    @router.post(
+        "/images/generations",
+        response_class=Response,
+        responses={200: {"model": ImagesResponse, "content": _stream_content()}},
+    )
+    async def create_images(body: ImagesRequest, request: Request) -> Response:
+        """Generate images of one prompt or class, all at once or with previews in a stream."""
+        return await fleet.ask(body.model, lambda one: _answer(one, body, request, settings))
 
     return router
 
 
-async def _images(
+async def _answer(
     engine: BatchEngine, body: ImagesRequest, request: Request, settings: Settings
-) -> list[Image]:
+) -> Response:
+    body.check()
     count = body.n or 1
     check_images("n", count, engine, settings)
-    check_size(body.size, engine)
+    check_size(body.size, engine.manifest)
     note(request, engine.name, count)
     order = ImageOrder(
         given=[body.wish(**{_field(engine): body.prompt})] * count,
@@ -96,8 +80,16 @@ async def _images(
         caller=caller_of(request),
         cost_limit=cost_limit(request, settings),
     )
+    answers = Answers(engine.manifest, body)
     with renamed(label="prompt", seeds="seed"):
-        return await make_images(request, engine, order)
+        if body.stream:
+            steps = order.params.steps or engine.manifest.schedule.steps
+            every = watch_every(steps, body.partial_images or 0)
+            return await stream_image(request, engine, order, every, answers, settings)
+        images = await make_images(request, engine, order)
+    # In a thread: large pictures would hold up the event loop.
+    content = await anyio.to_thread.run_sync(answers.all_at_once, images)
+    return Response(content, media_type="application/json")
 
 
 def _field(engine: BatchEngine) -> str:
@@ -105,13 +97,11 @@ def _field(engine: BatchEngine) -> str:
     return "label" if isinstance(engine.manifest.condition, ClassLabels) else "prompt"
 
 
-def check_size(size: str | None, engine: BatchEngine) -> None:
-    """Refuse any size but the engine's own."""
-    image = engine.manifest.image.size
-    own = f"{image.width}x{image.height}"
-    if size not in (None, "auto", own):
-        order = "" if image.square else ", width by height,"
-        raise InputError("size", size, f"{own}{order} or auto")
+def _stream_content() -> dict[str, Any]:
+    """Describe the events of a stream."""
+    events = [one.model_json_schema() for one in (PartialImageEvent, CompletedEvent)]
+    names = ", ".join(one["properties"]["type"]["const"] for one in events)
+    return {"text/event-stream": {"schema": {"type": "string", "description": f"Events {names}"}}}
 
 
 def _model(engine: BatchEngine, created: int) -> dict[str, Any]:
@@ -134,12 +124,3 @@ def _models(fleet: Fleet, created: int) -> list[dict[str, Any]]:
             fields = {"fields": {"model": engine.name}}
             logging.getLogger(LOGGER).exception("cannot be described", extra=fields)
     return found
-
-
-def _datum(image: Image) -> dict[str, Any]:
-    return {
-        "b64_json": png_base64(image.pixels),
-        "seed": image.seed,
-        **image.condition,
-        "steps": image.steps,
-    }

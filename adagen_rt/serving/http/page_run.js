@@ -75,7 +75,7 @@ async function* events(response) {
     text = parts.pop();
     for (const one of parts) {
       const fields = Object.fromEntries(one.split("\n").map((line) => line.split(/: (.*)/s)));
-      yield { name: fields.event, data: JSON.parse(fields.data) };
+      if (fields.data) yield { name: fields.event, data: JSON.parse(fields.data) };
     }
   }
 }

@@ -26,6 +26,8 @@ class Settings:
         model_control: Whether clients may load and unload engines.
         body_bytes: Largest body, as sent and as decompressed.
         body_seconds: Time that a client has to send its body.
+        event_keep_alive: Seconds of silence after which a stream of events shows that it lives;
+            None leaves it silent.
     """
 
     token: str | None = None
@@ -39,6 +41,7 @@ class Settings:
     model_control: bool = False
     body_bytes: int = 1 << 20
     body_seconds: float = 20.0
+    event_keep_alive: float | None = 15.0
 
     @property
     def accepted(self) -> Tokens:

@@ -39,7 +39,7 @@ def test_a_full_queue(gated, offline):
     refused = service.ask("POST", GENERATE, {"prompt": 2})
     assert refused.status == 429
     assert int(refused.headers["retry-after"]) >= 1
-    assert refused.json()["error"]["code"] == "queue_full"
+    assert refused.json()["error"]["code"] == "rate_limit_exceeded"
     triton = service.ask("POST", "/v2/models/tiny/infer", INFER)
     assert triton.status == 429
     service.gate.open()

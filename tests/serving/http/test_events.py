@@ -5,7 +5,7 @@ import io
 
 import numpy as np
 import pytest
-from http_server import events, wait_until
+from http_server import begin, events, wait_until
 from PIL import Image
 
 pytest.importorskip("fastapi")
@@ -93,7 +93,7 @@ def test_a_sample_that_fails_says_so(tmp_path):
 def test_a_client_that_left_before_the_stream_began(service):
     import asyncio
 
-    from adagen_rt.serving.http.events import EventStream
+    from adagen_rt.serving.http.streams import EventStream
 
     job = service.engine.submit(0, steps=1000)
 
@@ -111,3 +111,16 @@ def test_a_client_that_left_before_the_stream_began(service):
         asyncio.run(EventStream(never(), job)(scope, gone, send))
     wait_until(job.future.done)
     assert job.future.cancelled()
+
+
+def test_a_silent_stream_shows_that_it_lives(gated):
+    service = gated(event_keep_alive=0.05)
+    service.gate.shut()
+    with begin(service.port, "/events", {"label": 0}) as opened:
+        text = b""
+        while text.count(b": keep-alive\n\n") < 2:
+            text += opened.recv(4096)
+        service.gate.open()
+        while b"event: done" not in text:
+            text += opened.recv(4096)
+    assert text.index(b"event: queued") < text.index(b": keep-alive")

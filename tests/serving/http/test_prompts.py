@@ -198,3 +198,12 @@ def test_the_wrong_kind_of_engine(service, path, body, told):
     answer = service("POST", path, body)
     assert answer.status == 400
     assert answer.json()["error"]["message"].startswith(told)
+
+
+def test_usage_counts_the_tokens_of_prompts(service, pipeline):
+    body = {"model": "tiny-prompts", "prompt": "a cat", "n": 2}
+    done = service("POST", "/v1/images/generations", body).json()
+    asked = {"prompt": "a cat", "negative_prompt": done["data"][0]["negative_prompt"]}
+    one = pipeline.manifest.condition.count_tokens(asked)
+    assert done["usage"]["input_tokens"] == 2 * one > 4
+    assert "revised_prompt" not in done["data"][0]
