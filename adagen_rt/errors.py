@@ -14,6 +14,7 @@ AdagenError
 ├── PlanError           a TensorRT plan cannot be built, or is damaged or made for something else
 ├── QueueFullError      no more requests can wait; another try makes sense later
 ├── DeadlineError       a request's time was over before its image was made
+├── ServerError         a server refuses a request, or fails again and again
 ├── SampleError         a sample met a non-finite number
 ├── ForkedError         what was loaded before a fork is used in the child
 └── StoppedError        a pipeline, scheduler or server takes no more requests
@@ -127,6 +128,19 @@ class DeadlineError(AdagenError):
 
     def __init__(self, timeout: float) -> None:
         super().__init__(f"timeout: the image was not made within {timeout:g} s")
+
+
+class ServerError(AdagenError):
+    """A server refuses a request, or fails again and again.
+
+    Args:
+        message: What it says.
+        status: HTTP status of its answer; None where there was none.
+    """
+
+    def __init__(self, message: str, status: int | None = None) -> None:
+        super().__init__(message)
+        self.status = status
 
 
 class SampleError(AdagenError):

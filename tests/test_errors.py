@@ -13,6 +13,7 @@ ERRORS = [
     errors.KernelsError("no kernels"),
     errors.QueueFullError(4, 0.5),
     errors.DeadlineError(2.0),
+    errors.ServerError("500: oh", 500),
     errors.SampleError(3),
     errors.ForkedError("tiny", 12),
     errors.StoppedError("closed"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import signal
 import sys
 from collections.abc import Iterator, Sequence
@@ -13,6 +14,8 @@ from typing import Any
 from adagen_rt.bulk.making import Made, Maker, Work
 from adagen_rt.errors import AdagenError, MissingExtraError, StoppedError
 
+#: Options of Ray on this machine alone, which then listens nowhere else.
+LOCAL = {"address": "local", "include_dashboard": False, "_node_ip_address": "127.0.0.1"}
 #: Seconds that a worker has to end after it was told to.
 LAST_SECONDS = 5.0
 
@@ -36,14 +39,17 @@ def make_in_processes(work: Work, shards: Sequence[int], count: int) -> Iterator
 
 def make_in_ray(work: Work, shards: Sequence[int], count: int) -> Iterator[Made]:
     """Make shards in actors of Ray, which it places on the machines of its cluster."""
+    here = "RAY_ADDRESS" not in os.environ
+    if here:
+        # Read at the import: Ray replaces 127.0.0.1 by an address that other machines reach.
+        os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
     try:
         import ray
         from ray.util import ActorPool
     except ImportError as error:
         raise MissingExtraError("ray", "ray") from error
     if not ray.is_initialized():
-        # On a cluster RAY_ADDRESS says where it is; here nothing listens beyond this machine.
-        ray.init(include_dashboard=False, _node_ip_address="127.0.0.1", log_to_driver=False)
+        ray.init(log_to_driver=False, **(LOCAL if here else {}))
     actor: Any = ray.remote(
         num_cpus=work.execution.threads or 1, max_restarts=-1, max_task_retries=-1
     )(Maker)

@@ -7,7 +7,7 @@ import json
 import os
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -53,6 +53,10 @@ class EngineFolder:
     def sizes(self) -> dict[str, int]:
         """Bytes of each file by name."""
         return {name: (self.path / name).stat().st_size for name in self.manifest.files}
+
+    def named(self, name: str | None) -> EngineFolder:
+        """Return the same engine under another name; None leaves it its own."""
+        return self if name is None else replace(self, manifest=self.manifest.with_name(name))
 
     def check_unchanged(self) -> None:
         """Refuse files that changed since they were checked; called when all have been read.

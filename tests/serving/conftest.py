@@ -33,6 +33,17 @@ class Gate:
         self._open.set()
 
 
+@pytest.fixture(scope="session")
+def offline(judged_engine):
+    """Returns a function from labels, seeds and options to the images without a server."""
+    pipeline = load(judged_engine, threads=1)
+
+    def generate(labels, seeds, **options):
+        return pipeline.generate(labels, seeds, **options)
+
+    return generate
+
+
 @pytest.fixture
 def gated(tmp_path):
     """Returns a context manager that gives an engine and its gate, shut in its first step."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -44,9 +44,7 @@ class GivenEngine:
         Raises:
             InputError: Requests would have to ask for it by another name than before.
         """
-        opened = open_engine(self.place)
-        if self.name is not None:
-            opened = replace(opened, manifest=opened.manifest.with_name(self.name))
+        opened = open_engine(self.place).named(self.name)
         before = self.opened
         if before is not None and before.manifest.name != opened.manifest.name:
             raise InputError("name", opened.manifest.name, f"{before.manifest.name}, as before")

@@ -35,10 +35,7 @@ class Metrics:
         )
         self.step_seconds = self._histogram("step_seconds", "One step of all slots.", "model")
         self.slot_steps = self._counter("slot_steps", "Slots used, summed over steps.", "model")
-        self._gauges = {
-            name: Gauge(f"adagen_{name}", text, ["model"], registry=self.registry)
-            for name, text in GAUGES.items()
-        }
+        self.gauges = {name: self._gauge(name, text, "model") for name, text in GAUGES.items()}
 
     def _counter(self, name: str, text: str, *names: str) -> Counter:
         return Counter(f"adagen_{name}", text, names, registry=self.registry)
@@ -46,11 +43,14 @@ class Metrics:
     def _histogram(self, name: str, text: str, *names: str) -> Histogram:
         return Histogram(f"adagen_{name}", text, names, buckets=SECONDS, registry=self.registry)
 
+    def _gauge(self, name: str, text: str, *names: str) -> Gauge:
+        return Gauge(f"adagen_{name}", text, names, registry=self.registry)
+
     def watch(self, engine: BatchEngine) -> None:
         """Show an engine from now on."""
         engine.observers.append(EngineObserver(self, engine.name))
-        for name, gauge in self._gauges.items():
-            gauge.labels(engine.name).set_function(partial(_read, engine, name))
+        for name, gauge in self.gauges.items():
+            gauge.labels(engine.name).set_function(partial(read_gauge, engine, name))
 
     def answered(self, route: str, status: int, seconds: float) -> None:
         """Count an HTTP request."""
@@ -62,7 +62,8 @@ class Metrics:
         return generate_latest(self.registry)
 
 
-def _read(engine: BatchEngine, name: str) -> float:
+def read_gauge(engine: BatchEngine, name: str) -> float:
+    """Read one of the gauges of an engine."""
     return float(getattr(engine.stats(), name))
 
 

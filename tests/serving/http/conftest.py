@@ -6,7 +6,6 @@ from typing import Any
 import pytest
 from http_server import Gate, ask, running
 
-from adagen_rt import load
 from adagen_rt.engine.folder import open_engine
 from adagen_rt.pipeline.stepwise import StepwisePipeline
 
@@ -23,17 +22,6 @@ class Service:
 
     def ask(self, method, path, body=None, headers=(), **options):
         return ask(self.port, method, path, body, headers, **options)
-
-
-@pytest.fixture(scope="session")
-def offline(judged_engine):
-    """Returns a function from labels, seeds and options to the images without a server."""
-    pipeline = load(judged_engine, threads=1)
-
-    def generate(labels, seeds, **options):
-        return pipeline.generate(labels, seeds, **options)
-
-    return generate
 
 
 @pytest.fixture(scope="module")

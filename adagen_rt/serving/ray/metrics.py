@@ -1,0 +1,71 @@
+"""The server's metrics as those of Ray, which gathers them from all replicas and nodes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ray.serve import metrics as ray_metrics
+
+from adagen_rt.serving import BatchEngine
+from adagen_rt.serving.http.faults import Fault, HTTPError
+from adagen_rt.serving.http.metrics import GAUGES, SECONDS, EngineObserver, Metrics, read_gauge
+
+
+class RayMetrics(Metrics):
+    """Metrics of a replica; Ray adds the names of the application and the replica.
+
+    To be made in a replica.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._engines: list[BatchEngine] = []
+
+    def _counter(self, name: str, text: str, *names: str) -> Any:
+        return _Labelled(ray_metrics.Counter(f"adagen_{name}", text, tag_keys=names), names)
+
+    def _histogram(self, name: str, text: str, *names: str) -> Any:
+        bounds = list(SECONDS)
+        made = ray_metrics.Histogram(f"adagen_{name}", text, boundaries=bounds, tag_keys=names)
+        return _Labelled(made, names)
+
+    def _gauge(self, name: str, text: str, *names: str) -> Any:
+        return _Labelled(ray_metrics.Gauge(f"adagen_{name}", text, tag_keys=names), names)
+
+    def watch(self, engine: BatchEngine) -> None:
+        """Count what an engine does from now on."""
+        engine.observers.append(EngineObserver(self, engine.name))
+        self._engines.append(engine)
+
+    def sample(self) -> None:
+        """Tell how things stand; Ray asks for no gauge, so this is called every few seconds."""
+        for engine in self._engines:
+            for name in GAUGES:
+                self.gauges[name].labels(engine.name).set(read_gauge(engine, name))
+
+    def text(self) -> bytes:
+        """Refuse to show one replica's metrics for those of all."""
+        message = "metrics: Ray has those of all replicas, at the metrics port of each node"
+        raise HTTPError(Fault(404, message, "not_found"))
+
+
+class _Labelled:
+    """A metric of Ray with the interface of the library prometheus-client."""
+
+    def __init__(self, metric: Any, names: tuple[str, ...], *values: str) -> None:
+        self._metric = metric
+        self._names = names
+        self._tags = dict(zip(names, values, strict=False))
+
+    def labels(self, *values: str) -> _Labelled:
+        return _Labelled(self._metric, self._names, *values)
+
+    def inc(self, amount: float = 1) -> None:
+        if amount:  # Ray takes no zero
+            self._metric.inc(amount, self._tags)
+
+    def observe(self, value: float) -> None:
+        self._metric.observe(value, self._tags)
+
+    def set(self, value: float) -> None:
+        self._metric.set(value, self._tags)
