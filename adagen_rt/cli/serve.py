@@ -6,7 +6,7 @@ import logging
 import os
 import socket
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -19,11 +19,13 @@ from adagen_rt.cli.support.serve_options import ENGINES, check_numbers, serve_op
 from adagen_rt.cli.support.serve_tokens import read_tokens
 from adagen_rt.errors import InputError, MissingExtraError
 from adagen_rt.pipeline.load import check_threads
+from adagen_rt.system import available_threads
 
 if TYPE_CHECKING:
     from adagen_rt.serving.http.connections import ConnectionLimits
     from adagen_rt.serving.http.server import Server
     from adagen_rt.serving.http.tls import Certificate
+    from adagen_rt.serving.http.workers import Workers
 
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
@@ -44,19 +46,19 @@ def serve(context: click.Context, /, engines: tuple[str, ...], **given: Any) -> 
     check_threads(given["threads"])
     check_extra()
     from adagen_rt.serving.http.logs import log_json
+    from adagen_rt.serving.http.server import Server
     from adagen_rt.serving.http.telemetry import LOGGER
 
     tokens = read_tokens(given["token_file"])
-    # Damaged engines are found before anything listens.
-    opened = read_engines(engines, given_apart(context).get(ENGINES, ()), given)
-    server = make_server(opened, given)
+    written = given_apart(context).get(ENGINES, ())
+    server = make_workers(engines, written, given) or make_alone(engines, written, given)
     with listen(given) as listener:
         log_json()
         local = given["unix_socket"] is not None or given["host"] in LOOPBACK
         if not tokens and not local:
             logging.getLogger(LOGGER).warning("open to whoever reaches it: there is no token")
         status = server.serve_on(listener)
-    if server.loading:
+    if isinstance(server, Server) and server.loading:
         leave(status)
     context.exit(status)
 
@@ -69,7 +71,47 @@ def check_extra() -> None:
         raise MissingExtraError(str(error.name), "serve") from None
 
 
-def make_server(engines: dict[str, GivenEngine], given: dict[str, Any]) -> Server:
+def make_alone(typed: Sequence[str], written: Any, given: dict[str, Any]) -> Server:
+    """Make a server in this process; damaged engines are found before anything listens."""
+    return make_server(read_engines(typed, written, given), given)
+
+
+def make_workers(typed: Sequence[str], written: Any, given: dict[str, Any]) -> Workers | None:
+    """Make what keeps several processes, with their share of the threads; None for one.
+
+    Raises:
+        InputError: Options that only one process can have.
+    """
+    count = given["workers"]
+    if count == 1:
+        return None
+    if given["model_control"]:
+        raise InputError("model-control", "set", f"one of --workers, not {count}")
+    from adagen_rt.serving.http.workers import Workers
+
+    threads = given["threads"] or max(1, available_threads() // count)
+    connections = max(1, given["max_connections"] // count)
+    shares = {**given, "threads": threads, "max_connections": connections}
+    read_engines(typed, written, shares)
+    return Workers(serve_in_worker, (typed, written, shares), count)
+
+
+def serve_in_worker(
+    typed: Sequence[str], written: Any, given: dict[str, Any]
+) -> Callable[[socket.socket, Callable[[], None]], int]:
+    """Make what serves in a worker, and tells every second that it does."""
+    from adagen_rt.serving.http.logs import log_json
+
+    log_json()
+    opened = read_engines(typed, written, given)
+    return lambda listener, beat: make_server(opened, given, beat).serve_on(listener)
+
+
+def make_server(
+    engines: dict[str, GivenEngine],
+    given: dict[str, Any],
+    beat: Callable[[], None] | None = None,
+) -> Server:
     """Make the server that the options describe."""
     from adagen_rt.serving.http.repository import Source
     from adagen_rt.serving.http.server import Server
@@ -95,6 +137,7 @@ def make_server(engines: dict[str, GivenEngine], given: dict[str, Any]) -> Serve
         certificate(given),
         given["drain_delay"],
         reloads=[reload_tokens],
+        beat=beat,
     )
 
 

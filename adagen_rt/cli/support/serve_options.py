@@ -62,8 +62,9 @@ LEAST_SECONDS, FOREVER = 1e-6, float("inf")
 #: Every option that is a number, in the order of the help.
 NUMBERS = (
     Number("port", 8000, 0, 65535, "0 takes a free one."),
-    Number("max-batch", 16, 1, 1024, "Images under way at once."),
-    Number("max-queue", 64, 1, MANY, "Images that may wait."),
+    Number("workers", 1, 1, 256, "Processes, each with all engines and a share of the threads."),
+    Number("max-batch", 16, 1, 1024, "Images under way at once, in each process."),
+    Number("max-queue", 64, 1, MANY, "Images that may wait, in each process."),
     Number(
         "max-cost", 8192, 1, MOST_COST, "Cost of one request: images x best-of x refine x steps."
     ),

@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
-from functools import partial
+import os
+from typing import Any
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    generate_latest,
+    multiprocess,
+)
 
 from adagen_rt.serving import BatchEngine, Job
 
@@ -16,6 +24,14 @@ GAUGES = {
     "running": "Images under way.",
     "slots": "Images that can be under way at once.",
 }
+
+#: Where prometheus-client keeps the numbers of several processes; it reads that when imported.
+FOLDER = "PROMETHEUS_MULTIPROC_DIR"
+
+
+def multiprocess_folder() -> str | None:
+    """Where this process counts together with others, if it does."""
+    return os.environ.get(FOLDER)
 
 
 class Metrics:
@@ -35,6 +51,7 @@ class Metrics:
         )
         self.step_seconds = self._histogram("step_seconds", "One step of all slots.", "model")
         self.slot_steps = self._counter("slot_steps", "Slots used, summed over steps.", "model")
+        self._engines: dict[str, BatchEngine] = {}
         self.gauges = {name: self._gauge(name, text, "model") for name, text in GAUGES.items()}
 
     def _counter(self, name: str, text: str, *names: str) -> Counter:
@@ -44,13 +61,20 @@ class Metrics:
         return Histogram(f"adagen_{name}", text, names, buckets=SECONDS, registry=self.registry)
 
     def _gauge(self, name: str, text: str, *names: str) -> Gauge:
-        return Gauge(f"adagen_{name}", text, names, registry=self.registry)
+        mode: Any = "livesum" if multiprocess_folder() else "all"
+        return Gauge(f"adagen_{name}", text, names, registry=self.registry, multiprocess_mode=mode)
 
     def watch(self, engine: BatchEngine) -> None:
         """Show an engine from now on."""
         engine.observers.append(EngineObserver(self, engine.name))
-        for name, gauge in self.gauges.items():
-            gauge.labels(engine.name).set_function(partial(read_gauge, engine, name))
+        self._engines[engine.name] = engine
+
+    def sample(self) -> None:
+        """Read the gauges of all engines."""
+        for engine in list(self._engines.values()):
+            stats = engine.stats()
+            for name, gauge in self.gauges.items():
+                gauge.labels(engine.name).set(getattr(stats, name))
 
     def answered(self, route: str, status: int, seconds: float) -> None:
         """Count an HTTP request."""
@@ -58,13 +82,13 @@ class Metrics:
         self._request_seconds.labels(route).observe(seconds)
 
     def text(self) -> bytes:
-        """Return the metrics in Prometheus' text format."""
-        return generate_latest(self.registry)
-
-
-def read_gauge(engine: BatchEngine, name: str) -> float:
-    """Read one of the gauges of an engine."""
-    return float(getattr(engine.stats(), name))
+        """Return the metrics in Prometheus' text format; of all workers, where there are more."""
+        self.sample()
+        registry = self.registry
+        if multiprocess_folder():
+            registry = CollectorRegistry()
+            multiprocess.MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+        return generate_latest(registry)
 
 
 class EngineObserver:

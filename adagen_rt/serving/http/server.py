@@ -35,6 +35,8 @@ SIGNALS = (signal.SIGTERM, signal.SIGINT)
 HANG_UP: int | None = getattr(signal, "SIGHUP", None)
 #: Seconds from a second signal to the end of the process, even with running work.
 LAST_SECONDS = 2.0
+#: How often a second uvicorn calls `Server.on_tick`.
+TICKS = 10
 #: Exit status after a second signal: work was dropped.
 DROPPED = 1
 
@@ -54,6 +56,7 @@ class Server(uvicorn.Server):
         drain_delay: Seconds from the first signal until new work is refused, for balancers that
             have to notice.
         reloads: What else is called on SIGHUP; an error is logged.
+        beat: Called every second, as long as requests are answered.
     """
 
     def __init__(
@@ -64,13 +67,14 @@ class Server(uvicorn.Server):
         certificate: Certificate | None = None,
         drain_delay: float = 0.0,
         reloads: Sequence[Callable[[], object]] = (),
+        beat: Callable[[], object] | None = None,
     ) -> None:
         limits = fitted(limits or ConnectionLimits())
         self.fleet = Fleet(sources)
         self.failure: BaseException | None = None
         self.dropped = False
-        metrics = Metrics()
-        self._repository = Repository(sources, self.fleet, metrics)
+        self._metrics, self._beat = Metrics(), beat
+        self._repository = Repository(sources, self.fleet, self._metrics)
         self._loader = threading.Thread(target=self._load, name="load", daemon=True)
         self._log = logging.getLogger(LOGGER)
         self._refused = Repeated(self._log, "the system accepts no connection")
@@ -79,7 +83,7 @@ class Server(uvicorn.Server):
         self._draining = self._announced = self._hung_up = False
         self._reloads = [*reloads, *([certificate.reload] if certificate else [])]
         self._reload: asyncio.Task[None] | None = None
-        app = create_app(self.fleet, settings, metrics, self._repository)
+        app = create_app(self.fleet, settings, self._metrics, self._repository)
         super().__init__(make_config(app, limits, certificate))
 
     def serve_on(self, listener: socket.socket) -> int:
@@ -130,6 +134,9 @@ class Server(uvicorn.Server):
 
     async def on_tick(self, counter: int) -> bool:
         """Tell whether to end; uvicorn calls this ten times a second."""
+        if self._beat is not None and counter % TICKS == 0:
+            self._metrics.sample()
+            self._beat()
         if self._hung_up and (self._reload is None or self._reload.done()):
             self._hung_up = False
             self._reload = asyncio.create_task(self._load_anew())

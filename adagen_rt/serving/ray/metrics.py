@@ -6,20 +6,15 @@ from typing import Any
 
 from ray.serve import metrics as ray_metrics
 
-from adagen_rt.serving import BatchEngine
 from adagen_rt.serving.http.faults import Fault, HTTPError
-from adagen_rt.serving.http.metrics import GAUGES, SECONDS, EngineObserver, Metrics, read_gauge
+from adagen_rt.serving.http.metrics import SECONDS, Metrics
 
 
 class RayMetrics(Metrics):
     """Metrics of a replica; Ray adds the names of the application and the replica.
 
-    To be made in a replica.
+    To be made in a replica, whose health check reads the gauges.
     """
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._engines: list[BatchEngine] = []
 
     def _counter(self, name: str, text: str, *names: str) -> Any:
         return _Labelled(ray_metrics.Counter(f"adagen_{name}", text, tag_keys=names), names)
@@ -31,17 +26,6 @@ class RayMetrics(Metrics):
 
     def _gauge(self, name: str, text: str, *names: str) -> Any:
         return _Labelled(ray_metrics.Gauge(f"adagen_{name}", text, tag_keys=names), names)
-
-    def watch(self, engine: BatchEngine) -> None:
-        """Count what an engine does from now on."""
-        engine.observers.append(EngineObserver(self, engine.name))
-        self._engines.append(engine)
-
-    def sample(self) -> None:
-        """Tell how things stand; Ray asks for no gauge, so this is called every few seconds."""
-        for engine in self._engines:
-            for name in GAUGES:
-                self.gauges[name].labels(engine.name).set(read_gauge(engine, name))
 
     def text(self) -> bytes:
         """Refuse to show one replica's metrics for those of all."""
