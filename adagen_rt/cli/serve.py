@@ -98,13 +98,17 @@ def make_workers(typed: Sequence[str], written: Any, given: dict[str, Any]) -> W
 
 def serve_in_worker(
     typed: Sequence[str], written: Any, given: dict[str, Any]
-) -> Callable[[socket.socket, Callable[[], None]], int]:
+) -> Callable[[socket.socket, Callable[[], None], bool], int]:
     """Make what serves in a worker, and tells every second that it does."""
     from adagen_rt.serving.http.logs import log_json
 
     log_json()
     opened = read_engines(typed, written, given)
-    return lambda listener, beat: make_server(opened, given, beat).serve_on(listener)
+
+    def serve_on(listener: socket.socket, beat: Callable[[], None], warm_first: bool) -> int:
+        return make_server(opened, given, beat).serve_on(listener, warm_first)
+
+    return serve_on
 
 
 def make_server(

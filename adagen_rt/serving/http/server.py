@@ -35,8 +35,8 @@ SIGNALS = (signal.SIGTERM, signal.SIGINT)
 HANG_UP: int | None = getattr(signal, "SIGHUP", None)
 #: Seconds from a second signal to the end of the process, even with running work.
 LAST_SECONDS = 2.0
-#: How often a second uvicorn calls `Server.on_tick`.
-TICKS = 10
+#: How often in as many seconds uvicorn calls `Server.on_tick`.
+BEAT_SECONDS, TICKS = 1.0, 10
 #: Exit status after a second signal: work was dropped.
 DROPPED = 1
 
@@ -86,8 +86,12 @@ class Server(uvicorn.Server):
         app = create_app(self.fleet, settings, self._metrics, self._repository)
         super().__init__(make_config(app, limits, certificate))
 
-    def serve_on(self, listener: socket.socket) -> int:
+    def serve_on(self, listener: socket.socket, warm_first: bool = False) -> int:
         """Answer on ``listener`` until told to stop; return the exit status.
+
+        Args:
+            listener: A socket that listens.
+            warm_first: Whether to accept nothing before all engines are warm, where others do.
 
         Raises:
             AdagenError: An engine cannot be loaded.
@@ -98,6 +102,9 @@ class Server(uvicorn.Server):
             self._log.info("listening", extra={"fields": where})
             # A large engine takes minutes to load, during which the process must be able to end.
             self._loader.start()
+            while warm_first and self._loader.is_alive() and not self._draining:
+                self._loader.join(BEAT_SECONDS)
+                self._tell_beat()
             self.run(sockets=[listener])
             self._loader.join(LAST_SECONDS)
             self.fleet.close(drain=not self.dropped)
@@ -134,9 +141,8 @@ class Server(uvicorn.Server):
 
     async def on_tick(self, counter: int) -> bool:
         """Tell whether to end; uvicorn calls this ten times a second."""
-        if self._beat is not None and counter % TICKS == 0:
-            self._metrics.sample()
-            self._beat()
+        if counter % TICKS == 0:
+            self._tell_beat()
         if self._hung_up and (self._reload is None or self._reload.done()):
             self._hung_up = False
             self._reload = asyncio.create_task(self._load_anew())
@@ -150,6 +156,11 @@ class Server(uvicorn.Server):
             if self.fleet.draining and self.fleet.idle:
                 self.should_exit = True
         return await super().on_tick(counter)
+
+    def _tell_beat(self) -> None:
+        if self._beat is not None:
+            self._metrics.sample()
+            self._beat()
 
     async def _load_anew(self) -> None:
         """Load what has changed; what is wrong leaves what is there."""

@@ -20,16 +20,17 @@ from typing import Any
 
 from adagen_rt.errors import AdagenError, StoppedError
 from adagen_rt.serving.http.metrics import FOLDER
-from adagen_rt.serving.http.server import DROPPED, HANG_UP, SIGNALS
+from adagen_rt.serving.http.server import BEAT_SECONDS, DROPPED, HANG_UP, SIGNALS
 from adagen_rt.serving.http.telemetry import LOGGER
 
-#: Seconds between two signs of life of a worker, and without one until it is replaced.
-BEAT_SECONDS, SILENT_SECONDS = 1.0, 30.0
+#: Seconds without a sign of life until a worker is replaced.
+SILENT_SECONDS = 30.0
 #: Seconds until a worker is started again that ended soon after its start.
 PAUSE_SECONDS = 1.0
 
-#: Serves on a socket, with a function that is called every second; returns the exit status.
-Serve = Callable[[socket.socket, Callable[[], None]], int]
+#: Serves on a socket, with a function that is called every second, and perhaps only when it is
+#: warm; returns the exit status.
+Serve = Callable[[socket.socket, Callable[[], None], bool], int]
 
 
 class Workers:
@@ -61,20 +62,20 @@ class Workers:
         with _metrics_folder(), self._handle_signals():
             try:
                 for _ in range(self._count):
-                    self._start(listener)
+                    self._start(listener, warm_first=False)
                 self._keep(listener)
             finally:
                 self._kill()
         return DROPPED if self._dropped else 0
 
-    def _start(self, listener: socket.socket) -> None:
+    def _start(self, listener: socket.socket, warm_first: bool) -> None:
         spawn = multiprocessing.get_context("spawn")
         here, there = spawn.Pipe(duplex=False)
-        arguments = (self._make, self._given, listener, there)
+        arguments = (self._make, self._given, listener, there, warm_first)
         process = spawn.Process(target=_serve, args=arguments, name="adagen-worker")
         process.start()
         there.close()  # so that its end is noticed
-        self._workers[here] = _Worker(process, time.monotonic())
+        self._workers[here] = _Worker(process, replaces=warm_first)
 
     def _keep(self, listener: socket.socket) -> None:
         """Replace workers until all have ended that were told to."""
@@ -89,7 +90,11 @@ class Workers:
                     self._lose(pipe, listener)
                     continue
                 if isinstance(told, AdagenError):
-                    raise told
+                    if not worker.replaces:
+                        raise told
+                    # The others go on with what they have loaded.
+                    told = {"fields": {"reason": str(told)}}
+                    self._log.error("a worker cannot load what it serves", extra=told)
                 worker.seen = time.monotonic()
             for worker in self._workers.values():
                 if time.monotonic() - worker.seen > SILENT_SECONDS:
@@ -110,7 +115,8 @@ class Workers:
         self._log.error("a worker has ended; another takes its place", extra=told)
         if time.monotonic() - worker.began < PAUSE_SECONDS:
             time.sleep(PAUSE_SECONDS)
-        self._start(listener)
+        # Until it is warm, the others answer.
+        self._start(listener, warm_first=True)
 
     @contextmanager
     def _handle_signals(self) -> Iterator[None]:
@@ -141,9 +147,9 @@ class Workers:
 
 
 class _Worker:
-    def __init__(self, process: SpawnProcess, now: float) -> None:
-        self.process = process
-        self.began = now
+    def __init__(self, process: SpawnProcess, replaces: bool) -> None:
+        self.process, self.replaces = process, replaces
+        self.began = time.monotonic()
         # Nobody knows how long the imports of the first second take.
         self.seen = math.inf
 
@@ -167,7 +173,9 @@ def _forget_metrics(process: int | None) -> None:
     multiprocess.mark_process_dead(process, os.environ[FOLDER])  # type: ignore[no-untyped-call]
 
 
-def _serve(make: Callable[..., Serve], given: tuple[Any, ...], listener: Any, pipe: Any) -> None:
+def _serve(
+    make: Callable[..., Serve], given: tuple[Any, ...], listener: Any, pipe: Any, warm_first: bool
+) -> None:
     """Serve, in a worker."""
     if hasattr(os, "setpgrp"):
         os.setpgrp()  # Ctrl-C comes from who keeps the workers, and only once
@@ -179,7 +187,7 @@ def _serve(make: Callable[..., Serve], given: tuple[Any, ...], listener: Any, pi
             os.kill(os.getpid(), signal.SIGTERM)
 
     try:
-        status = make(*given)(listener, beat)
+        status = make(*given)(listener, beat, warm_first)
     except AdagenError as error:
         pipe.send(error)
         status = 2
