@@ -1,7 +1,9 @@
 """Which compiled kernels are used: in a checkout, those of the installed build."""
 
+import platform
 import re
 import shutil
+import struct
 import subprocess
 import sys
 from pathlib import Path
@@ -88,3 +90,32 @@ def test_shipped_engines_are_those_of_the_installed_build(checkout, site, tiny_e
     shutil.copytree(tiny_engine, site / "adagen_rt" / "engines" / "tiny")
     done = run(checkout, site, f"exec({GENERATE.format(engine='tiny')!r})")
     assert done.stdout.startswith("(1, 4, 4, 1)"), done.stderr
+
+
+@pytest.mark.skipif(
+    (sys.platform, platform.machine(), platform.libc_ver()[0]) != ("linux", "x86_64", "glibc"),
+    reason="needs indirect functions of glibc on x86-64",
+)
+def test_copies_for_newer_processors_are_in_the_build():
+    """A compiler that knows no `target_clones` of levels leaves them out without a word."""
+    drivers = sum(
+        path.read_text().count("ADAGEN_CLONES ")
+        for path in (Path(__file__).parents[1] / "cpp_ext").glob("*.cpp")
+    )
+    assert drivers >= 4
+    assert choices(Path(load_kernels().__file__).read_bytes()) >= drivers
+
+
+def choices(library):
+    """Count the functions of an ELF library that it chooses among when it is loaded."""
+    irelative, rela, entry = 37, 4, struct.Struct("<QQq")
+    (table,) = struct.unpack_from("<Q", library, 40)
+    size, count = struct.unpack_from("<HH", library, 58)
+    found = 0
+    for number in range(count):
+        kind = struct.unpack_from("<I", library, table + size * number + 4)[0]
+        begin, length = struct.unpack_from("<QQ", library, table + size * number + 24)
+        if kind == rela:
+            rows = entry.iter_unpack(library[begin : begin + length])
+            found += sum(info & 0xFFFFFFFF == irelative for _, info, _ in rows)
+    return found
