@@ -13,7 +13,7 @@ from adagen_rt.cli.support.tables import quantity
 from adagen_rt.cli.support.verbosity import LOGGER
 from adagen_rt.engine.bundle import SUFFIX, BundleFile, Form
 from adagen_rt.engine.folder import EngineFolder, open_engine
-from adagen_rt.errors import InputError, MissingExtraError
+from adagen_rt.errors import EngineError, InputError, MissingExtraError
 from adagen_rt.pipeline.load import check_threads
 from adagen_rt.sampling.params import SamplingParams
 
@@ -60,9 +60,9 @@ def bundle(
 ) -> None:
     """Write a whole generation of ENGINE as one ONNX model, for any host of ONNX Runtime.
 
-    It takes labels and seeds, and gives images, the chosen schedule and which samples failed, with
-    standard operators alone: noise, policy, backbone, sampling and decoder are all in it. Its
-    images are compared with the runtime's before it appears.
+    It takes labels, or the token ids of prompts, and seeds. It gives images, the chosen schedule
+    and which samples failed, with standard operators alone: noise, policy, backbone, sampling and
+    decoder are all in it. Its images are compared with the runtime's before it appears.
     """
     try:
         from adagen_rt.onegraph.targets import WRITERS
@@ -98,6 +98,6 @@ def _check_free(name: str, path: Path, overwrite: bool) -> None:
         return
     try:
         open_engine(path)
-    except Exception:
+    except EngineError:
         expected = "a new file, a bundle, or --overwrite"
         raise InputError(name, str(path), expected) from None

@@ -90,11 +90,13 @@ class Conditioner:
         run: The graph `condition`, where an engine has one; without it the backbone reads the
             rows themselves.
         axes: Axis of the rows in the graph's outputs, where it is not the first.
+        together: Whether the graph runs for all samples at once, whatever the kind says.
     """
 
     spec: ConditionSpec
     run: Run | None = None
     axes: Mapping[str, int] | None = None
+    together: bool = False
     _recent: Recent = field(default_factory=Recent, repr=False, compare=False)
 
     def __call__(self, rows: Arrays) -> Condition:
@@ -103,7 +105,7 @@ class Conditioner:
         if self.run is None:
             return Condition(given, {}, guidance)
         axes = self.axes or {}
-        if self.spec.one_by_one:
+        if self.spec.one_by_one and not self.together:
             return Condition(self._recent.outputs(self.run, given, axes), axes, guidance)
         xp = array_namespace(*given.values())
         # Graphs reuse their output buffers; these have to last for all steps.

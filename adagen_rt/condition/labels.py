@@ -46,6 +46,11 @@ class ClassLabels(ConditionSpec):
         return {"labels": RowSpec("int64")}
 
     @property
+    def ranges(self) -> dict[str, tuple[int, int]]:
+        """All classes."""
+        return {"labels": (0, self.count - 1)}
+
+    @property
     def variety(self) -> int:
         """The number of classes."""
         return self.count

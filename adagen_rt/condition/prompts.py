@@ -83,6 +83,21 @@ class Prompts(ConditionSpec):
         return {name: row for one in self.encoders for name, row in one.tensors.items()}
 
     @property
+    def asked_tensors(self) -> dict[str, RowSpec]:
+        """The same, and under classifier-free guidance those of the negative prompt."""
+        twins = {NEGATIVE + name: row for name, row in self.tensors.items()}
+        return self.tensors | (twins if self.copies == 2 else {})
+
+    @property
+    def ranges(self) -> dict[str, tuple[int, int]]:
+        """The ids that each tokenizer has, and 0 and 1 of masks."""
+        found: dict[str, tuple[int, int]] = {}
+        for encoder in self.encoders:
+            last = max(encoder.padding_id, *self._tokenizers.find(encoder).get_vocab().values())
+            found |= {f"{encoder.name}_ids": (0, last), f"{encoder.name}_mask": (0, 1)}
+        return {name: found[name.removeprefix(NEGATIVE)] for name in self.asked_tensors}
+
+    @property
     def variety(self) -> int:
         """The number of prompts that show what the engine does; there is no end of others."""
         return len(self.samples or EXAMPLES)
@@ -103,10 +118,10 @@ class Prompts(ConditionSpec):
         """The tokenizers' files."""
         return tuple(dict.fromkeys(one.file for one in self.encoders))
 
-    def within(self, folder: Path) -> Prompts:
+    def within(self, files: Path | Mapping[str, str]) -> Prompts:
         """See `ConditionSpec`."""
         copy = self.model_copy()
-        copy._tokenizers = Tokenizers(folder)
+        copy._tokenizers = Tokenizers(files)
         return copy
 
     def load(self) -> None:

@@ -104,8 +104,23 @@ class ConditionSpec(Spec, ABC):
         """Names of the engine folder's files that it reads."""
         return ()
 
-    def within(self: C, folder: Path) -> C:
-        """Copy it with the folder in which its files lie."""
+    @property
+    def asked_tensors(self) -> dict[str, RowSpec]:
+        """Arrays that `inputs` gives: the condition's, and those of null twins if asked for."""
+        return self.tensors
+
+    @property
+    @abstractmethod
+    def ranges(self) -> dict[str, tuple[int, int]]:
+        """Smallest and largest number of each of `asked_tensors`.
+
+        Raises:
+            EngineError: A file that says so is damaged.
+            MissingExtraError: What reads it is not installed.
+        """
+
+    def within(self: C, files: Path | Mapping[str, str]) -> C:
+        """Copy it with the folder in which its files lie, or with their contents by name."""
         return self
 
     def load(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -82,11 +83,12 @@ class Tokenizers:
     All are equal: what they do is in files whose hashes a manifest has.
 
     Attributes:
-        folder: Where the files lie; None before an engine's folder is known.
+        files: The folder in which they lie, or their contents by name; None before an engine is
+            known.
         encode: Gives the tokens of a text for an encoder.
     """
 
-    folder: Path | None = None
+    files: Path | Mapping[str, str] | None = None
     _read: dict[str, Tokenizer] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
@@ -95,7 +97,7 @@ class Tokenizers:
 
     def __reduce__(self) -> tuple[Any, ...]:
         # Another process reads the files again.
-        return Tokenizers, (self.folder,)
+        return Tokenizers, (self.files,)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Tokenizers)
@@ -118,19 +120,23 @@ class Tokenizers:
             MissingExtraError: The library is not installed.
         """
         if spec.name not in self._read:
-            if self.folder is None:
+            if self.files is None:
                 raise EngineError(f"{spec.file}: open the engine's folder, where the file lies")
-            self._read[spec.name] = _read_tokenizer(self.folder / spec.file, spec)
+            self._read[spec.name] = _read_tokenizer(self.files, spec)
         return self._read[spec.name]
 
 
-def _read_tokenizer(path: Path, spec: TextTokens) -> Tokenizer:
+def _read_tokenizer(files: Path | Mapping[str, str], spec: TextTokens) -> Tokenizer:
     try:
         from tokenizers import Tokenizer
     except ImportError:
         raise MissingExtraError("tokenizers", "text") from None
+    path = files / spec.file if isinstance(files, Path) else spec.file
     try:
-        tokenizer = Tokenizer.from_file(str(path))
+        if isinstance(files, Path):
+            tokenizer = Tokenizer.from_file(str(path))
+        else:
+            tokenizer = Tokenizer.from_str(files[spec.file])
     except Exception as error:  # the library raises nothing more exact
         raise EngineError(f"{path}: not a tokenizer ({' '.join(str(error).split())})") from None
     tokenizer.no_padding()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -20,7 +21,7 @@ from adagen_rt.types import Spec
 SUFFIX = ".onnx"
 #: ``loop`` repeats one step, ``unrolled`` has every step.
 Form = Literal["loop", "unrolled"]
-#: Key of the model's metadata that has the rest as JSON.
+#: Key of the model's metadata that has the rest as JSON; the condition's files follow it.
 KEY = "adagen_rt"
 
 
@@ -92,9 +93,28 @@ def open_bundle(path: Path) -> BundleFile:
         manifest = Manifest.model_validate(facts.manifest)
     except ValidationError as error:
         raise EngineError(f"{path}: metadata: {describe_faults(error)}") from None
-    return BundleFile(path, manifest, sha256(path), facts=facts)
+    files = {name: texts.get(file_key(name), "") for name in manifest.condition.files}
+    return BundleFile(path, manifest.within(files), sha256(path), facts=facts)
 
 
-def to_text(facts: BundleFacts) -> str:
-    """Write facts as the metadata has them."""
-    return json.dumps(facts.model_dump(mode="json"))
+def file_key(name: str) -> str:
+    """Return the key of the metadata that has a file of the condition, such as a tokenizer."""
+    return f"{KEY}/{name}"
+
+
+def append_facts(path: Path, facts: BundleFacts, files: Mapping[str, str]) -> None:
+    """Add metadata to a model that has none, without a look at its weights.
+
+    Args:
+        path: The model.
+        facts: What it says of itself.
+        files: Contents of the condition's files, by name.
+    """
+    texts = {KEY: json.dumps(facts.model_dump(mode="json"))}
+    texts |= {file_key(name): content for name, content in files.items()}
+    added = onnx.ModelProto()
+    for key, value in texts.items():
+        added.metadata_props.add(key=key, value=value)
+    # Protobuf joins the lists of messages that follow each other.
+    with path.open("ab") as file:
+        file.write(added.SerializeToString())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
@@ -262,9 +262,9 @@ class Manifest(Spec):
             raise InputError("name", name, expected)
         return self.model_copy(update={"name": name})
 
-    def within(self, folder: Path) -> Manifest:
-        """Copy it with the folder in which its condition's files lie."""
-        return self.model_copy(update={"condition": self.condition.within(folder)})
+    def within(self, files: Path | Mapping[str, str]) -> Manifest:
+        """Copy it with the folder of its condition's files, or with their contents by name."""
+        return self.model_copy(update={"condition": self.condition.within(files)})
 
     def with_schedule(self, schedule: ScheduleSpec) -> Manifest:
         """Copy it with another schedule."""

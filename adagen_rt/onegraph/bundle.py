@@ -10,26 +10,22 @@ from typing import Any
 import numpy as np
 import onnx_ir as ir
 
-from adagen_rt.condition import ClassLabels
 from adagen_rt.engine.bundle import Form
 from adagen_rt.engine.folder import EngineFolder
 from adagen_rt.errors import InputError
 from adagen_rt.onegraph.best import best_of
 from adagen_rt.onegraph.generation import Write, repeat, unroll
-from adagen_rt.onegraph.inline import TracedAssembly, traced_sessions
+from adagen_rt.onegraph.inline import TracedAssembly, once, traced_sessions
+from adagen_rt.onegraph.inputs import BAD_INPUT, in_range, make_inputs
 from adagen_rt.onegraph.namespace import Namespace
-from adagen_rt.onegraph.size import Shape, Size
+from adagen_rt.onegraph.size import Size
 from adagen_rt.onegraph.traced import Traced
-from adagen_rt.onegraph.writer import OPSET, Writer, symbolic
+from adagen_rt.onegraph.writer import Writer
 from adagen_rt.ops.reference import ReferenceOps, to_pixels
 from adagen_rt.sampling.params import SamplingParams
 from adagen_rt.types import Arrays
 
 FORMS: dict[Form, Write] = {"loop": repeat, "unrolled": unroll}
-#: The version of ONNX's file format that belongs to the operators.
-IR_VERSION = 10
-#: What `failed` says of a label or seed out of its range.
-BAD_INPUT = -1
 
 
 @dataclass(frozen=True)
@@ -53,9 +49,6 @@ def choose_form(engine: EngineFolder, params: SamplingParams, form: Form | None)
     Raises:
         InputError: One model cannot do this.
     """
-    if not isinstance(engine.manifest.condition, ClassLabels):
-        expected = "an engine of classes: a tokenizer is no ONNX model, so prompts stay outside"
-        raise InputError("engine", engine.manifest.name, expected)
     if params.refine > 1:
         expected = "1 in one model: how many candidates go on is known when it runs"
         raise InputError("refine", params.refine, expected)
@@ -68,49 +61,38 @@ def choose_form(engine: EngineFolder, params: SamplingParams, form: Form | None)
 def trace(engine: EngineFolder, options: BundleOptions) -> ir.Model:
     """Write the model of an engine.
 
-    Inputs are ``labels`` (batch,) int64, ``seeds`` (batch,) int64 and, if asked for, ``fidelity``
-    (batch,) float32. Outputs are ``images`` (batch, height, width, channels) uint8, ``schedule``
-    (batch, calls, actions) float32 with NaN for calls that were not needed, ``failed`` (batch,)
-    int64, and with best-of ``rewards`` (batch,) float32 and ``kept_seeds`` (batch,) int64.
+    Inputs are those of the condition, such as ``labels`` (batch,) int64, ``seeds`` (batch,) int64
+    and, if asked for, ``fidelity`` (batch,) float32. Outputs are ``images`` (batch, height, width,
+    channels) uint8, ``schedule`` (batch, calls, actions) float32 with NaN for calls that were not
+    needed, ``failed`` (batch,) int64, and with best-of ``rewards`` (batch,) float32 and
+    ``kept_seeds`` (batch,) int64.
     ``failed`` is 0 for a good image. Otherwise the image is black, and it is the step at which a
-    number was not finite, or -1 where a label or seed was out of its range.
+    number was not finite, or -1 where an input was out of its range.
 
     Raises:
         InputError: A graph of the engine is not of standard operators.
     """
     writer = Writer()
     xp = Namespace(writer)
-    inputs = _inputs(xp, engine, options)
+    more = {"fidelity": "float32"} if options.fidelity_input else {}
+    inputs = make_inputs(xp, engine.manifest.condition, more)
     writer.measure_batch(inputs["seeds"].value)
-    return _model(writer, inputs, _outputs(xp, engine, options, inputs))
-
-
-def _inputs(xp: Namespace, engine: EngineFolder, options: BundleOptions) -> dict[str, Traced]:
-    tensors = engine.manifest.condition.tensors
-    given: dict[str, tuple[Shape, str]] = {
-        name: ((Size(1), *row.shape), row.dtype) for name, row in tensors.items()
-    }
-    given["seeds"] = ((Size(1),), "int64")
-    if options.fidelity_input:
-        given["fidelity"] = ((Size(1),), "float32")
-    made = {}
-    for name, (shape, dtype) in given.items():
-        value = ir.val(name, ir.DataType.from_numpy(np.dtype(dtype)), symbolic(shape))
-        made[name] = Traced(xp, shape, dtype, value=value)
-    return made
+    return writer.model("generation", inputs, _outputs(xp, engine, options, inputs))
 
 
 def _outputs(
     xp: Namespace, engine: EngineFolder, options: BundleOptions, inputs: dict[str, Traced]
 ) -> dict[str, Traced]:
     manifest, params = engine.manifest, options.params
-    rows, bad = _in_range(xp, engine, inputs)
+    rows, seeds, bad = in_range(manifest.condition, inputs)
     assembly = TracedAssembly(manifest, traced_sessions(xp, engine), ReferenceOps())
     sessions, write = assembly.sessions, FORMS[options.form]
+    conditioner = once(assembly.loop(params).conditioner, rows)
 
     def generate(seeds: Traced) -> dict[str, Traced]:
         # Rules may keep memory, which must not be another body's.
         loop = replace(assembly, _rules={}).loop(params, inputs.get("fidelity"))
+        loop.conditioner = conditioner
         made = write(loop, xp.arange(Size(1)), rows, seeds)
         ended = replace(made.state, step=xp.full_like(seeds, loop.rule.steps))
         image = sessions["decoder"].run(loop.rule.latents(ended))["image"]
@@ -119,7 +101,6 @@ def _outputs(
         pixels = xp.where((failed == 0)[:, None, None, None], pixels, 0)
         return {"images": pixels, "schedule": made.schedule, "failed": failed}
 
-    seeds = xp.clip(inputs["seeds"], 0, None)
     if params.best_of == 1:
         return generate(seeds)
     size, calls = manifest.image.size, manifest.family.calls(params.steps or 0)
@@ -129,7 +110,7 @@ def _outputs(
         "schedule": xp.zeros((Size(1), calls, len(manifest.schedule.actions))),
         "failed": xp.zeros(Size(1), dtype=np.int64),
     }
-    score = partial(_score, sessions, rows)
+    score = partial(_score, sessions, {name: rows[name] for name in manifest.condition.tensors})
     return best_of(params.best_of, seeds, blank, generate, score)
 
 
@@ -139,26 +120,3 @@ def _score(sessions: Mapping[str, Any], rows: Arrays, images: Traced) -> Traced:
     image = xp.permute_dims(xp.astype(images, np.float32) / 255.0, (0, 3, 1, 2))
     rewards: Traced = sessions["reward"].run({"image": image, **rows})["reward"]
     return rewards
-
-
-def _in_range(
-    xp: Namespace, engine: EngineFolder, inputs: dict[str, Traced]
-) -> tuple[Arrays, Traced]:
-    """Bring labels into their range, and tell which samples ask for what there is not."""
-    last = engine.manifest.condition.variety - 1
-    labels, seeds = inputs["labels"], inputs["seeds"]
-    bad = (labels < 0) | (labels > last) | (seeds < 0)
-    return {"labels": xp.clip(labels, 0, last)}, bad
-
-
-def _model(writer: Writer, inputs: dict[str, Traced], outputs: dict[str, Traced]) -> ir.Model:
-    named = [writer.output(name, array.value, array.shape) for name, array in outputs.items()]
-    graph = ir.Graph(
-        [array.value for array in inputs.values()],
-        named,
-        nodes=writer.nodes,
-        initializers=list(writer.weights.values()),
-        name="generation",
-        opset_imports={"": OPSET},
-    )
-    return ir.Model(graph, ir_version=IR_VERSION, producer_name="adagen-rt")

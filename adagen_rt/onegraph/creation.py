@@ -58,6 +58,10 @@ class Creation:
         """Make an array of zeros, of another's shape and dtype."""
         return self.full_like(array, 0)
 
+    def ones_like(self, array: Traced) -> Traced:
+        """Make an array of ones, of another's shape and dtype."""
+        return self.full_like(array, 1)
+
     def arange(self, *bounds: Any, dtype: Any = np.int64, device: Any = None) -> Traced:
         """Make the numbers of a range."""
         if not builtins.any(isinstance(bound, Size) for bound in bounds):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import onnx_ir as ir
 
 from adagen_rt.backends.onnxruntime.int8 import integer_products
 from adagen_rt.backends.onnxruntime.session import OnnxRuntime
+from adagen_rt.condition import Conditioner
 from adagen_rt.engine.contracts import GraphContract
 from adagen_rt.engine.folder import EngineFolder
 from adagen_rt.errors import InputError
@@ -162,8 +164,22 @@ def _dtype(value: ir.Value) -> Any:
     return value.dtype.numpy()
 
 
+def once(conditioner: Conditioner, rows: Arrays) -> Any:
+    """Write the conditions of samples here, and not in every step or for every candidate."""
+    condition = conditioner(rows)
+    for array in condition.arrays.values():
+        assert array.value
+    return lambda rows: condition
+
+
 class TracedAssembly(Assembly):
     """Parts of a loop whose graphs are copied into a model."""
+
+    @cached_property
+    def _conditioner(self) -> Conditioner:
+        """Compute the conditions of all samples at once: none is remembered."""
+        conditioner: Conditioner = super()._conditioner
+        return replace(conditioner, together=True)
 
     @cached_property
     def _backbone(self) -> Run:

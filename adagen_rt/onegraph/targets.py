@@ -15,6 +15,7 @@ from adagen_rt.files import check_writable, staged_files
 from adagen_rt.onegraph.web import write_web
 from adagen_rt.onegraph.write import write_bundle
 from adagen_rt.sampling.params import SamplingParams
+from adagen_rt.triton_config import CONFIG, JOINED, model_config, tensor_line
 
 #: Writes an engine's model to a path and returns the files.
 Writer = Callable[..., list[Path]]
@@ -41,46 +42,40 @@ def write_triton(
     """Write a model of a repository for Triton's onnxruntime backend: ``NAME/1`` and its config.
 
     Args:
-        engine: The engine, whose name is the model's.
+        engine: The engine, whose name is the model's. Tokenizers of one of prompts lie beside the
+            configuration, for clients: the model takes token ids.
         folder: The repository; models of other names stay.
         params: Sampling parameters.
         **options: Those of `write_bundle`.
     """
     model = folder / engine.manifest.name
-    if model.exists() and not (model / "config.pbtxt").is_file():
-        raise InputError("triton", str(model), "a new folder, or a model's, with config.pbtxt")
+    if model.exists() and not (model / CONFIG).is_file():
+        raise InputError("triton", str(model), f"a new folder, or a model's, with {CONFIG}")
     check_writable("triton", model, folder=True)
     version = model / "1"
     version.mkdir(parents=True, exist_ok=True)
     path = version / "model.onnx"
     write_bundle(engine, path, params, **options)
+    beside = {name: (engine.path / name).read_bytes() for name in engine.manifest.condition.files}
+    beside[CONFIG] = triton_config(engine.manifest.name, ir.load(path).graph).encode()
     with staged_files(model) as staging:
-        text = triton_config(engine.manifest.name, ir.load(path).graph)
-        (staging / "config.pbtxt").write_text(text, encoding="utf-8")
-    return [*files_of(path), model / "config.pbtxt"]
+        for file, content in beside.items():
+            (staging / file).write_bytes(content)
+    return [*files_of(path), *(model / file for file in beside)]
 
 
 def triton_config(name: str, graph: ir.Graph) -> str:
     """Write the configuration of a model: its tensors, and batches that the server joins."""
-    lines = [
-        f'name: "{name}"',
-        'backend: "onnxruntime"',
-        f"max_batch_size: {MAX_BATCH}",
-        *(_triton_tensor("input", value) for value in graph.inputs),
-        *(_triton_tensor("output", value) for value in graph.outputs),
-        "dynamic_batching { }",
-    ]
-    return "\n".join(lines) + "\n"
+    sides = (("input", graph.inputs), ("output", graph.outputs))
+    tensors = [_triton_tensor(side, value) for side, values in sides for value in values]
+    return model_config(name, "onnxruntime", MAX_BATCH, [*tensors, JOINED])
 
 
-def _triton_tensor(kind: str, value: ir.Value) -> str:
+def _triton_tensor(side: str, value: ir.Value) -> str:
     assert value.shape is not None
     assert value.dtype is not None
-    sample = [str(dim) for dim in value.shape[1:]]
-    # Triton knows no tensor without an axis besides the batch.
-    bare = "" if sample else " reshape { shape: [ ] }"
-    dims, dtype = ", ".join(sample or ["1"]), TRITON_TYPES[value.dtype]
-    return f'{kind} [ {{ name: "{value.name}" data_type: {dtype} dims: [ {dims} ]{bare} }} ]'
+    dims = [str(dim) for dim in value.shape[1:]]
+    return tensor_line(side, str(value.name), TRITON_TYPES[value.dtype], dims)
 
 
 WRITERS: dict[str, Writer] = {"out": write_file, "triton": write_triton, "web": write_web}

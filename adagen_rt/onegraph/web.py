@@ -54,7 +54,8 @@ def write_web(
             else, or ONNX Runtime's files are not to be had.
     """
     if not isinstance(engine.manifest.condition, ClassLabels):
-        raise InputError("web", engine.manifest.name, "an engine whose images are of classes")
+        expected = "an engine of classes: the page has no tokenizer"
+        raise InputError("web", engine.manifest.name, expected)
     if folder.is_dir() and any(folder.iterdir()) and not (folder / FACTS).is_file():
         raise InputError("web", str(folder), f"a new folder, or a page's, with {FACTS}")
     check_writable("web", folder, folder=True)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import onnx_ir as ir
 
-from adagen_rt.engine.bundle import KEY, SUFFIX, BundleFacts, Form, open_bundle, to_text
+from adagen_rt.engine.bundle import SUFFIX, BundleFacts, BundleFile, Form, append_facts
 from adagen_rt.engine.folder import EngineFolder
 from adagen_rt.engine.manifest import Manifest
 from adagen_rt.errors import ExportError, InputError
@@ -68,15 +68,22 @@ def write_bundle(
     with staged_files(out.parent) as staging:
         path = staging / out.name
         facts = _facts(engine, options, {})
-        _save(model, path, facts)
+        save(model, path)
         progress("checking its images against the runtime's")
-        facts = facts.model_copy(update={"checked": _check(engine, path, options, threads)})
-        _save(model, path, facts)
+        manifest = Manifest.model_validate(facts.manifest).within(engine.path)
+        bundle = BundleFile(path, manifest, "", facts=facts)
+        facts = facts.model_copy(update={"checked": _check(engine, bundle, options, threads)})
+        append_facts(path, facts, _condition_files(engine))
     return facts
 
 
-def _save(model: ir.Model, path: Path, facts: BundleFacts) -> None:
-    model.metadata_props[KEY] = to_text(facts)
+def _condition_files(engine: EngineFolder) -> dict[str, str]:
+    names = engine.manifest.condition.files
+    return {name: (engine.path / name).read_text(encoding="utf-8") for name in names}
+
+
+def save(model: ir.Model, path: Path) -> None:
+    """Save a model; many weights lie in a file beside it."""
     tensors = [value.const_value for value in model.graph.initializers.values()]
     weights = sum(tensor.nbytes for tensor in tensors if tensor is not None)
     ir.save(model, path, external_data=f"{path.name}.data" if weights > LARGE else None)
@@ -113,20 +120,20 @@ def bundled_manifest(manifest: Manifest, options: BundleOptions) -> Manifest:
 
 
 def _check(
-    engine: EngineFolder, path: Path, options: BundleOptions, threads: int
+    engine: EngineFolder, bundle: BundleFile, options: BundleOptions, threads: int
 ) -> dict[str, Any]:
     """Compare a model's images with the runtime's.
 
     Raises:
         ExportError: They differ by more than rounding does.
     """
-    labels = engine.manifest.condition.examples(SAMPLES)
+    given = engine.manifest.condition.examples(SAMPLES)
     shares = np.linspace(0, 1, SAMPLES).tolist() if options.fidelity_input else 0.0
     params = replace(options.params, fidelity=shares)
-    request = make_request(engine.manifest, labels, range(SAMPLES), params)
+    request = make_request(engine.manifest, given, range(SAMPLES), params)
     with StepwisePipeline(engine, threads=threads) as runtime:
         expected = runtime.run(request, batch_size=SAMPLES).images.astype(int)
-    with BundledPipeline(open_bundle(path), threads) as bundled:
+    with BundledPipeline(bundle, threads) as bundled:
         got = bundled.run(request, batch_size=SAMPLES).images.astype(int)
     off = np.abs(got - expected)
     error = relative_error(got, expected)

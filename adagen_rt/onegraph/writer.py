@@ -13,6 +13,8 @@ from adagen_rt.onegraph.size import Dim, Size
 
 #: Version of the default operator domain, the first with bitwise operators being 18.
 OPSET = 20
+#: The version of ONNX's file format that belongs to the operators.
+IR_VERSION = 10
 BATCH = "batch"
 
 
@@ -121,6 +123,19 @@ class Writer:
         value.name, value.type, value.shape = name, source.type, ir.Shape(symbolic(shape))
         self.add(node)
         return value
+
+    def model(self, name: str, inputs: Mapping[str, Any], outputs: Mapping[str, Any]) -> ir.Model:
+        """Make the model, of traced arrays by name."""
+        named = [self.output(key, array.value, array.shape) for key, array in outputs.items()]
+        graph = ir.Graph(
+            [array.value for array in inputs.values()],
+            named,
+            nodes=self.nodes,
+            initializers=list(self.weights.values()),
+            name=name,
+            opset_imports={"": OPSET},
+        )
+        return ir.Model(graph, ir_version=IR_VERSION, producer_name="adagen-rt")
 
     def measure_batch(self, rows: ir.Value) -> None:
         """Take the batch from the first axis of an input of the model."""

@@ -45,6 +45,7 @@ class BundledPipeline(Pipeline):
     def __init__(self, bundle: BundleFile, threads: int) -> None:
         execution = Execution("onnxruntime", threads)
         super().__init__(bundle, execution, WholeGeneration(streams=False, refines=False))
+        bundle.manifest.condition.load()
         self.bundle = bundle.facts
         self.model: Session = OnnxRuntime(threads).load(Path(bundle.path))
 
@@ -82,7 +83,7 @@ class BundledPipeline(Pipeline):
             raise InputError("fidelity", asked.fidelity, "0: this file has no such input")
 
     def _inputs(self, request: Request) -> Arrays:
-        inputs = {**request.rows, "seeds": request.seeds}
+        inputs = {**self.manifest.condition.inputs(request.rows), "seeds": request.seeds}
         if self.bundle.fidelity_input:
             inputs["fidelity"] = np.ascontiguousarray(request.fidelity)
         return inputs

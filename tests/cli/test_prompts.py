@@ -198,10 +198,6 @@ def test_quantize_keeps_the_tokenizer(run, generate, prompt_engine, tmp_path):
 
 
 def test_what_knows_no_prompts_says_so(refuse, prompt_engine, tmp_path):
-    out = tmp_path / "whole.onnx"
-    line = refuse("bundle", prompt_engine(), "--out", out)
-    assert "engine: got 'tiny-prompts', expected an engine of classes" in line
-    assert not out.exists()
     pytest.importorskip("torch")
     line = refuse("evaluate", prompt_engine(), "--data", tmp_path, "--samples", 10)
     assert "engine: got 'tiny-prompts', expected a generator of classes" in line

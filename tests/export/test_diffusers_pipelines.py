@@ -13,6 +13,7 @@ from once import engine_once, shared_folder
 from short_form import slow
 from tiny_pipelines import SIDE, pipeline_run, save_pipeline
 
+import adagen_rt
 from adagen_rt.backends import make_backend
 from adagen_rt.backends.tensorrt.build import build_plans
 from adagen_rt.backends.tensorrt.record import read_record
@@ -98,6 +99,21 @@ def test_what_is_asked_for_and_guidance_matter(tiny):
 def test_a_sample_alone_is_the_one_in_a_batch(tiny):
     together, alone = ours(tiny, tiny.asked, 4)[0], ours(tiny, tiny.asked[:1], 4)[0]
     np.testing.assert_allclose(alone[0], together[0], rtol=0, atol=1e-4 * together.std())
+
+
+def test_one_model_has_the_whole_pipeline(tiny, tmp_path):
+    pytest.importorskip("onnx_ir", reason="needs the extra bundle")
+    from adagen_rt.onegraph import write_bundle
+
+    params = SamplingParams(steps=2)
+    out = tmp_path / "one.onnx"
+    assert write_bundle(tiny.engine, out, params).checked["largest"] <= 1
+    asked = {tiny.engine.manifest.condition.noun: tiny.asked}
+    with adagen_rt.load(out, threads=1) as model, adagen_rt.load(tiny.engine.path) as runtime:
+        got, expected = (
+            one.generate(seeds=[1, 2, 3], params=params, **asked) for one in (model, runtime)
+        )
+    assert np.abs(got.images.astype(int) - expected.images.astype(int)).max() <= 1
 
 
 def test_plans_build(tiny, tmp_path):

@@ -119,6 +119,7 @@ CASES = {
         SMALL[:, :4],
         np.abs(SMALL),
     ),
+    "ones": (lambda a: xp_of(a).ones_like(a) + a, SMALL),
     "take": (lambda a: xp_of(a).take(a, xp_of(a).asarray(np.array([2, 0, 2])), axis=1), FLOATS),
     "sum": (lambda a: xp_of(a).sum(a, axis=-1, keepdims=True), FLOATS),
     "max": (lambda a: xp_of(a).max(a, axis=(1, 2)), FLOATS),

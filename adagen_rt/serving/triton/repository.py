@@ -6,7 +6,6 @@ way step by step; ``NAME-batch`` answers once, in batches that the server joins.
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,8 +14,9 @@ from adagen_rt.engine.manifest import Manifest
 from adagen_rt.errors import InputError
 from adagen_rt.files import check_writable, staged_files
 from adagen_rt.sampling.params import ROWS
+from adagen_rt.triton_config import CONFIG, JOINED, model_config, tensor_line
 
-CONFIG, BATCH_SUFFIX = "config.pbtxt", "-batch"
+BATCH_SUFFIX = "-batch"
 #: Triton's names of the types of options.
 TYPES = {int: "TYPE_INT64", float: "TYPE_FP32", str: "TYPE_STRING"}
 MODEL = '"""{text}"""\n\nfrom adagen_rt.serving.triton.models import {name} as TritonPythonModel\n'
@@ -106,10 +106,10 @@ def stream_config(manifest: Manifest, engine: str, options: ModelOptions) -> str
     actions, size = len(manifest.schedule.names), [*manifest.image.size, manifest.image.channels]
     tensors = [
         *_inputs(manifest),
-        _tensor("input", "preview_every", "TYPE_INT64", [1], optional=True),
-        _tensor("output", "image", "TYPE_UINT8", size),
-        *(_tensor("output", name, "TYPE_INT64", [1]) for name in ("seed", "step", "steps")),
-        _tensor("output", "schedule", "TYPE_FP32", [-1, actions]),
+        tensor_line("input", "preview_every", "TYPE_INT64", [1], optional=True),
+        tensor_line("output", "image", "TYPE_UINT8", size),
+        *(tensor_line("output", name, "TYPE_INT64", [1]) for name in ("seed", "step", "steps")),
+        tensor_line("output", "schedule", "TYPE_FP32", [-1, actions]),
     ]
     policy = "model_transaction_policy { decoupled: true }"
     return _config(manifest.name, 0, tensors, policy, engine, options)
@@ -120,43 +120,26 @@ def batch_config(manifest: Manifest, engine: str, options: ModelOptions) -> str:
     actions, size = len(manifest.schedule.names), [*manifest.image.size, manifest.image.channels]
     tensors = [
         *_inputs(manifest),
-        _tensor("output", "image", "TYPE_UINT8", size),
-        _tensor("output", "seed", "TYPE_INT64", [1]),
-        _tensor("output", "schedule", "TYPE_FP32", [-1, actions]),
+        tensor_line("output", "image", "TYPE_UINT8", size),
+        tensor_line("output", "seed", "TYPE_INT64", [1]),
+        tensor_line("output", "schedule", "TYPE_FP32", [-1, actions]),
     ]
     name = manifest.name + BATCH_SUFFIX
-    return _config(name, options.slots, tensors, "dynamic_batching { }", engine, options)
+    return _config(name, options.slots, tensors, JOINED, engine, options)
 
 
 def _inputs(manifest: Manifest) -> list[str]:
     required, *more = condition_inputs(manifest)
     names = dict.fromkeys(more, "TYPE_STRING") | {"seed": "TYPE_INT64"}
     names |= {name: TYPES[row.kind] for name, row in ROWS.items()}
-    first = _tensor("input", required, "TYPE_STRING", [1])
-    rest = [_tensor("input", name, kind, [1], optional=True) for name, kind in names.items()]
+    first = tensor_line("input", required, "TYPE_STRING", [1])
+    rest = [tensor_line("input", name, kind, [1], optional=True) for name, kind in names.items()]
     return [first, *rest]
-
-
-def _tensor(side: str, name: str, kind: str, dims: list[int], optional: bool = False) -> str:
-    may_miss = " optional: true" if optional else ""
-    shape = ", ".join(map(str, dims))
-    return f'{side} [ {{ name: "{name}" data_type: {kind} dims: [ {shape} ]{may_miss} }} ]'
 
 
 def _config(
     name: str, batch: int, tensors: list[str], policy: str, engine: str, options: ModelOptions
 ) -> str:
-    parameters = [
-        f"parameters {{ key: {json.dumps(key)} value {{ string_value: {json.dumps(value)} }} }}"
-        for key, value in options.parameters(engine).items()
-    ]
-    lines = [
-        f"name: {json.dumps(name)}",
-        'backend: "python"',
-        f"max_batch_size: {batch}",
-        *tensors,
-        f"instance_group [ {{ count: {options.instances} kind: KIND_CPU }} ]",
-        policy,
-        *parameters,
-    ]
-    return "\n".join(lines) + "\n"
+    copies = f"instance_group [ {{ count: {options.instances} kind: KIND_CPU }} ]"
+    told = options.parameters(engine)
+    return model_config(name, "python", batch, [*tensors, copies, policy], told)
