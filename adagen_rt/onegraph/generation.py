@@ -10,6 +10,7 @@ import numpy as np
 from array_api_compat import array_namespace
 
 from adagen_rt.onegraph.looping import write_loop
+from adagen_rt.onegraph.null_rows import known_null, spared
 from adagen_rt.onegraph.traced import Traced
 from adagen_rt.sampling.loop import Decision, Loop
 from adagen_rt.sampling.rule import State
@@ -57,9 +58,12 @@ def repeat(loop: Loop, index: Traced, rows: Arrays, seeds: Traced) -> Made:
         "failed_at": xp.zeros_like(seeds),
     }
 
+    null = known_null(loop, state)
+
     def body(number: Traced, now: dict[str, Any]) -> tuple[Traced, dict[str, Traced]]:
         schedule, failed = now.pop("schedule"), now.pop("failed_at")
-        after, column, failed = _step(loop, replace(state, **now), failed)
+        stepped = loop if null is None else spared(loop, null, number == 0)
+        after, column, failed = _step(stepped, replace(state, **now), failed)
         here = xp.arange(steps)[None, :, None] == number
         schedule = xp.where(here, column, schedule)
         goes_on = xp.any(~(loop.rule.finished(after) | after.failed))

@@ -9,7 +9,8 @@ import numpy as np
 from adagen_rt.onegraph.size import Dim, Size
 from adagen_rt.onegraph.traced import Traced
 
-_END = np.iinfo(np.int64).max
+#: No array has so many rows.
+LAST = np.iinfo(np.int64).max
 
 
 def get(array: Traced, key: Any) -> Traced:
@@ -80,7 +81,7 @@ def _slice(array: Traced, axis: int, key: slice) -> Traced:
             known = known[before + (rows,)]  # noqa: RUF005 (Python 3.10 unpacks none in an index)
         return Traced(array.xp, shape, array.dtype, known=known)
     writer = array.xp.writer
-    end = [_END] if stop == dim else [stop]
+    end = [LAST] if stop == dim else [stop]
     inputs = [array.value, *(writer.dims(d) for d in ([start], end, [axis], [step]))]
     (value,) = writer.emit("Slice", inputs, array.dtype)
     return Traced(array.xp, shape, array.dtype, value=value)

@@ -14,12 +14,12 @@ import onnx_ir as ir
 
 from adagen_rt.backends.onnxruntime.int8 import integer_products
 from adagen_rt.backends.onnxruntime.session import OnnxRuntime
-from adagen_rt.condition import Conditioner
+from adagen_rt.condition import Conditioner, take_rows
 from adagen_rt.engine.contracts import GraphContract
 from adagen_rt.engine.folder import EngineFolder
 from adagen_rt.errors import InputError
 from adagen_rt.onegraph.namespace import Namespace
-from adagen_rt.onegraph.size import Dim, Shape
+from adagen_rt.onegraph.size import Dim, Shape, Size
 from adagen_rt.onegraph.traced import Traced
 from adagen_rt.onegraph.writer import OPSET
 from adagen_rt.sampling.assembly import Assembly
@@ -183,16 +183,18 @@ class TracedAssembly(Assembly):
 
     @cached_property
     def _backbone(self) -> Run:
-        """Copy the backbone; what a family remembers of known inputs is computed now."""
+        """Copy the backbone; null rows that are known are computed now."""
         run = self.sessions["backbone"].run
-        remembering = self.manifest.plugin.backbone(
-            self.manifest.family, self.manifest.condition, run
-        )
-        condition = self.manifest.condition.tensors
+        agreed = self.manifest.contracts["backbone"]
 
         def copied(inputs: Arrays) -> Arrays:
-            free = [array for name, array in inputs.items() if name not in condition]
-            known = all(array.known is not None for array in free)
-            return remembering(inputs) if known else run(inputs)
+            paired = not agreed.axes and all(x.shape[0] == Size(2) for x in inputs.values())
+            if not paired:
+                return run(inputs)
+            null = take_rows(inputs, slice(Size(1), None))
+            if not all(array.known is not None for array in null.values()):
+                return run(inputs)
+            given, known = run(take_rows(inputs, slice(0, Size(1)))), run(null)
+            return {name: x.xp.concat([x, known[name]]) for name, x in given.items()}
 
         return copied

@@ -29,6 +29,8 @@ class Order(Elementwise):
 
     def take_along_axis(self, a: Traced, places: Traced, *, axis: int = -1) -> Traced:
         """Take one place of an axis for each element of ``places``."""
+        if places.order_of is not None and places.order_of[0] is a:
+            return self._ranked(a, places.order_of[1])[0]
         values = [a.value, places.value]
         (value,) = self.writer.emit("GatherElements", values, a.dtype, {"axis": axis % a.ndim})
         return Traced(self, places.shape, a.dtype, value=value)
@@ -45,7 +47,20 @@ class Order(Elementwise):
 
     def argsort(self, a: Traced, *, axis: int = -1, stable: builtins.bool = True) -> Traced:
         """Find the order; equal ones stay in theirs."""
-        return self._ranked(a, axis)[1]
+        if a.order_of is not None:
+            return self._inverse(a, axis)
+        order = self._ranked(a, axis)[1]
+        order.order_of = (a, axis)
+        return order
+
+    def _inverse(self, order: Traced, axis: int) -> Traced:
+        """Sort an order, which is to write each number's rank to its place."""
+        place, size = axis % order.ndim, order.shape[axis]
+        column = (size, *[1] * (order.ndim - 1 - place))
+        ranks = self.broadcast_to(self.reshape(self.arange(size), column), order.shape)
+        values = [self.zeros_like(order).value, order.value, ranks.value]
+        (value,) = self.writer.emit("ScatterElements", values, np.int64, {"axis": place})
+        return Traced(self, order.shape, np.int64, value=value)
 
     def _ranked(self, a: Traced, axis: int) -> tuple[Traced, Traced]:
         size = self.writer.dims([a.shape[axis]])

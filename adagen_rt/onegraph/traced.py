@@ -24,6 +24,7 @@ class Traced:
         known: The array if it is known; of size 1 along an axis where all is the same, which it
             always is along those that follow from the batch.
         parts: Arrays of which it is the concatenation along the first axis, if it is one.
+        order_of: The array whose order along an axis it is, if it is one.
     """
 
     device = None
@@ -43,6 +44,7 @@ class Traced:
         self.shape: tuple[Any, ...] = tuple(shape)
         self.dtype = np.dtype(dtype)
         self.known, self.parts = known, list(parts)
+        self.order_of: tuple[Traced, int] | None = None
         self._value = value
 
     def __array_namespace__(self, api_version: str | None = None) -> Namespace:
