@@ -20,7 +20,9 @@ from adagen_rt.sampling.params import SamplingParams
 
 @click.command()
 @click.argument("engine")
-@click.option("--out", type=NamedPath(), help="The model to write: NAME.onnx.")
+@click.option(
+    "--out", type=NamedPath(), help="The model to write: NAME.onnx; a folder with --form step."
+)
 @click.option(
     "--triton",
     type=NamedPath(),
@@ -36,14 +38,20 @@ from adagen_rt.sampling.params import SamplingParams
 @click.option(
     "--form",
     type=click.Choice(get_args(Form)),
-    help="loop has one step, which the model repeats; unrolled has them all. Default: loop, where "
-    "the family's steps are alike.",
+    help="loop has one step, which the model repeats; unrolled has them all; step has one that the "
+    "host repeats, and --out is a folder. Default: loop, where the family's steps are alike.",
 )
 @sampling_options("steps", "schedule", "best_of")
 @click.option(
     "--fidelity-input",
     is_flag=True,
     help="Have an input `fidelity`: each sample's share of the policy trained for fidelity.",
+)
+@click.option(
+    "--steps-input",
+    type=int,
+    metavar="MAX",
+    help="Have an input `steps`: each sample's number of steps, at most this.",
 )
 @click.option("--threads", type=int, help="CPU threads of the check; default: all.")
 @click.option("--overwrite", is_flag=True, help="Write over what others made.")

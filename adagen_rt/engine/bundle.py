@@ -19,8 +19,8 @@ from adagen_rt.errors import EngineError
 from adagen_rt.types import Spec
 
 SUFFIX = ".onnx"
-#: ``loop`` repeats one step, ``unrolled`` has every step.
-Form = Literal["loop", "unrolled"]
+#: ``loop`` repeats one step, ``unrolled`` has every step, ``step`` has one that the host repeats.
+Form = Literal["loop", "unrolled", "step"]
 #: Key of the model's metadata that has the rest as JSON; the condition's files follow it.
 KEY = "adagen_rt"
 
@@ -31,11 +31,12 @@ class BundleFacts(Spec):
     Attributes:
         version: Version of the package that wrote it.
         engine_hash: SHA-256 of the engine's manifest.
-        form: ``loop`` or ``unrolled``.
-        steps: Backbone evaluations.
+        form: ``loop``, ``unrolled`` or ``step``.
+        steps: Backbone evaluations; the most, where each sample's number is an input.
         schedule: Who chooses the parameters of a step.
         best_of: Images made of each sample.
         fidelity_input: Whether ``fidelity`` is an input.
+        steps_input: Whether ``steps`` is an input.
         actions: Columns of the output ``schedule``.
         checked: How far its images are from the runtime's, as measured when it was written.
         manifest: The engine's manifest, of the graphs and the schedule that the file has.
@@ -48,6 +49,7 @@ class BundleFacts(Spec):
     schedule: str
     best_of: int = Field(ge=1)
     fidelity_input: bool
+    steps_input: bool = False
     actions: tuple[str, ...]
     checked: dict[str, Any]
     manifest: dict[str, Any]

@@ -209,6 +209,11 @@ class Schedule:
         residual[1:] = (target[1:] - s * target[:-1]) / (1 - s)
         return residual
 
+    def residual_at(self, call: Array) -> Array:
+        """Return the rows (B, A) of policy calls (B,) int64."""
+        xp = array_namespace(call)
+        return xp.take(xp.asarray(self.residual, device=device(call)), call, axis=0)
+
     def decide(self, raw: Array, step: Array, previous: Array) -> tuple[dict[str, Array], Array]:
         """Compute the actions of one policy call.
 
@@ -224,8 +229,7 @@ class Schedule:
             (B, A) to pass to the next call.
         """
         xp = array_namespace(raw)
-        residual = xp.asarray(self.residual, device=device(raw))
-        unsmoothed = raw + xp.take(residual, step, axis=0)
+        unsmoothed = raw + self.residual_at(step)
         s = self.spec.smoothing
         smoothed = xp.where((step > 0)[:, None], s * previous + (1 - s) * unsmoothed, unsmoothed)
         actions = {a.name: a.activate(smoothed[:, i]) for i, a in enumerate(self.spec.actions)}

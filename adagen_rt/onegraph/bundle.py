@@ -13,6 +13,7 @@ import onnx_ir as ir
 from adagen_rt.engine.bundle import Form
 from adagen_rt.engine.folder import EngineFolder
 from adagen_rt.errors import InputError
+from adagen_rt.onegraph.any_steps import whole_steps
 from adagen_rt.onegraph.best import best_of
 from adagen_rt.onegraph.generation import Write, repeat, unroll
 from adagen_rt.onegraph.inline import TracedAssembly, once, traced_sessions
@@ -34,27 +35,61 @@ class BundleOptions:
 
     Attributes:
         params: Sampling parameters, complete and checked.
-        form: ``loop`` repeats one step, ``unrolled`` has every step.
+        form: ``loop`` repeats one step, ``unrolled`` has every step, ``step`` has one, which the
+            host repeats.
         fidelity_input: Whether each sample's share of the fidelity policy is an input.
+        steps_input: Whether each sample's number of steps is an input; those of ``params`` are
+            the largest.
     """
 
     params: SamplingParams
     form: Form
     fidelity_input: bool = False
+    steps_input: bool = False
+
+    @property
+    def more_inputs(self) -> dict[str, str]:
+        """Dtypes of inputs (batch,) besides condition and seeds, by name."""
+        asked = {"fidelity": self.fidelity_input, "steps": self.steps_input}
+        dtypes = {"fidelity": "float32", "steps": "int64"}
+        return {name: dtypes[name] for name, wanted in asked.items() if wanted}
 
 
-def choose_form(engine: EngineFolder, params: SamplingParams, form: Form | None) -> Form:
-    """Return the form, by default the smaller one that the family can have.
+def make_options(
+    engine: EngineFolder,
+    params: SamplingParams,
+    form: Form | None,
+    fidelity_input: bool,
+    steps_input: int | None,
+) -> BundleOptions:
+    """Check what a model is asked to do.
 
     Raises:
-        InputError: One model cannot do this.
+        InputError: It is out of its range, or no model can do it.
     """
+    given = replace(params, fidelity=1.0) if fidelity_input else params
+    if steps_input is not None:
+        if params.steps is not None:
+            raise InputError("steps_input", steps_input, "none beside steps, which fixes them")
+        if not engine.manifest.family.mixes_steps:
+            expected = "none: the steps of this family are its scales"
+            raise InputError("steps_input", steps_input, expected)
+        given = replace(given, steps=steps_input)
+    checked = given.check(engine.manifest)
+    chosen = _choose_form(engine, checked, form)
+    return BundleOptions(checked, chosen, fidelity_input, steps_input is not None)
+
+
+def _choose_form(engine: EngineFolder, params: SamplingParams, form: Form | None) -> Form:
+    """Return the form, by default the smaller one that the family can have."""
     if params.refine > 1:
         expected = "1 in one model: how many candidates go on is known when it runs"
         raise InputError("refine", params.refine, expected)
     mixes = engine.manifest.family.mixes_steps
-    if form == "loop" and not mixes:
+    if form not in (None, "unrolled") and not mixes:
         raise InputError("form", form, "unrolled: the steps of this family differ in shape")
+    if form == "step" and params.best_of > 1:
+        raise InputError("best_of", params.best_of, "1 in the form step, whose host may choose")
     return form or ("loop" if mixes else "unrolled")
 
 
@@ -74,8 +109,7 @@ def trace(engine: EngineFolder, options: BundleOptions) -> ir.Model:
     """
     writer = Writer()
     xp = Namespace(writer)
-    more = {"fidelity": "float32"} if options.fidelity_input else {}
-    inputs = make_inputs(xp, engine.manifest.condition, more)
+    inputs = make_inputs(xp, engine.manifest.condition, options.more_inputs)
     writer.measure_batch(inputs["seeds"].value)
     return writer.model("generation", inputs, _outputs(xp, engine, options, inputs))
 
@@ -83,18 +117,18 @@ def trace(engine: EngineFolder, options: BundleOptions) -> ir.Model:
 def _outputs(
     xp: Namespace, engine: EngineFolder, options: BundleOptions, inputs: dict[str, Traced]
 ) -> dict[str, Traced]:
-    manifest, params = engine.manifest, options.params
+    manifest, most = engine.manifest, options.params.steps or 0
     rows, seeds, bad = in_range(manifest.condition, inputs)
+    params, bad = own_steps(engine, options, inputs, bad)
     assembly = TracedAssembly(manifest, traced_sessions(xp, engine), ReferenceOps())
     sessions, write = assembly.sessions, FORMS[options.form]
     conditioner = once(assembly.loop(params).conditioner, rows)
 
     def generate(seeds: Traced) -> dict[str, Traced]:
-        # Rules may keep memory, which must not be another body's.
-        loop = replace(assembly, _rules={}).loop(params, inputs.get("fidelity"))
+        loop = assembly.loop(params, inputs.get("fidelity"))
         loop.conditioner = conditioner
-        made = write(loop, xp.arange(Size(1)), rows, seeds)
-        ended = replace(made.state, step=xp.full_like(seeds, loop.rule.steps))
+        made = write(loop, most, xp.arange(Size(1)), rows, seeds)
+        ended = replace(made.state, step=xp.zeros_like(seeds) + loop.rule.steps)
         image = sessions["decoder"].run(loop.rule.latents(ended))["image"]
         failed = xp.where(bad, BAD_INPUT, made.failed)
         pixels = to_pixels(image, *manifest.image.pixel_range)
@@ -103,7 +137,7 @@ def _outputs(
 
     if params.best_of == 1:
         return generate(seeds)
-    size, calls = manifest.image.size, manifest.family.calls(params.steps or 0)
+    size, calls = manifest.image.size, manifest.family.calls(most)
     shape = (Size(1), *size, manifest.image.channels)
     blank = {
         "images": xp.zeros(shape, dtype=np.uint8),
@@ -112,6 +146,18 @@ def _outputs(
     }
     score = partial(_score, sessions, {name: rows[name] for name in manifest.condition.tensors})
     return best_of(params.best_of, seeds, blank, generate, score)
+
+
+def own_steps(
+    engine: EngineFolder, options: BundleOptions, inputs: Mapping[str, Traced], bad: Any
+) -> tuple[SamplingParams, Any]:
+    """Take each sample's number of steps where it is an input; others are bad (batch,)."""
+    if not options.steps_input:
+        return options.params, bad
+    most = options.params.steps or 0
+    steps, wrong = whole_steps(engine.manifest.family, inputs["steps"], most)
+    taken: Any = steps
+    return replace(options.params, steps=taken), bad | wrong
 
 
 def _score(sessions: Mapping[str, Any], rows: Arrays, images: Traced) -> Traced:

@@ -17,12 +17,15 @@ from adagen_rt.backends.onnxruntime.session import OnnxRuntime
 from adagen_rt.condition import Conditioner, take_rows
 from adagen_rt.engine.contracts import GraphContract
 from adagen_rt.engine.folder import EngineFolder
+from adagen_rt.engine.schedule import Schedule, ScheduleSpec
 from adagen_rt.errors import InputError
+from adagen_rt.onegraph.any_steps import OpenSchedule
 from adagen_rt.onegraph.namespace import Namespace
 from adagen_rt.onegraph.size import Dim, Shape, Size
 from adagen_rt.onegraph.traced import Traced
 from adagen_rt.onegraph.writer import OPSET
 from adagen_rt.sampling.assembly import Assembly
+from adagen_rt.sampling.rule import StepRule
 from adagen_rt.types import Arrays, Run
 
 
@@ -173,7 +176,20 @@ def once(conditioner: Conditioner, rows: Arrays) -> Any:
 
 
 class TracedAssembly(Assembly):
-    """Parts of a loop whose graphs are copied into a model."""
+    """Parts of a loop whose graphs are copied into a model.
+
+    A loop's number of steps may be an array (batch,): each sample's own.
+    """
+
+    def rule(self, steps: Any) -> StepRule[Any]:
+        """Make a rule; it may keep memory, which must not be another body's."""
+        plugin, spec = self.manifest.plugin, self.manifest.family
+        return plugin.rule(spec, steps, self.ops, self.noise, self.sessions)
+
+    def _schedule(self, spec: ScheduleSpec, steps: Any, calls: Any) -> Schedule:
+        if isinstance(steps, Traced):
+            return OpenSchedule(spec, steps, calls, self.manifest.family)
+        return super()._schedule(spec, steps, calls)
 
     @cached_property
     def _conditioner(self) -> Conditioner:

@@ -1,6 +1,6 @@
 """Null rows of a loop's first step that are known when the model is written.
 
-Before MaskGIT's first step all tokens are masked, so that its null rows are the same for every image.
+Before MaskGIT's first step all tokens are masked: its null rows are the same for every image.
 """
 
 from __future__ import annotations

@@ -31,9 +31,9 @@ TRITON_TYPES = {
 def write_file(
     engine: EngineFolder, out: Path, params: SamplingParams, **options: Any
 ) -> list[Path]:
-    """Write ``NAME.onnx``; options are those of `write_bundle`."""
+    """Write ``NAME.onnx``, or a folder of three; options are those of `write_bundle`."""
     write_bundle(engine, out, params, **options)
-    return files_of(out)
+    return sorted(out.iterdir()) if out.is_dir() else files_of(out)
 
 
 def write_triton(

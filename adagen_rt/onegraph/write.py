@@ -15,15 +15,20 @@ from adagen_rt.engine.bundle import SUFFIX, BundleFacts, BundleFile, Form, appen
 from adagen_rt.engine.folder import EngineFolder
 from adagen_rt.engine.manifest import Manifest
 from adagen_rt.errors import ExportError, InputError
-from adagen_rt.files import check_writable, staged_files
-from adagen_rt.onegraph.bundle import BundleOptions, choose_form, trace
+from adagen_rt.files import check_target, check_writable, staged_files, staged_folder
+from adagen_rt.onegraph.apart import trace_apart
+from adagen_rt.onegraph.bundle import BundleOptions, make_options, trace
+from adagen_rt.onegraph.host import NAMES, StepHost
 from adagen_rt.pipeline.bundled import BundledPipeline
 from adagen_rt.pipeline.stepwise import StepwisePipeline
 from adagen_rt.sampling.params import SamplingParams
-from adagen_rt.sampling.request import make_request
+from adagen_rt.sampling.request import Request, make_request
+from adagen_rt.sampling.result import Images
 
 #: Bytes of weights from which on they lie in a file of their own; protobuf's limit is 2 GiB.
 LARGE = 1_900_000_000
+Tell = Callable[[str], object]
+CHECKING = "checking its images against the runtime's"
 #: Samples of the check, and the largest difference of a pixel that passes.
 SAMPLES, TOLERANCE = 4, 1
 
@@ -35,6 +40,7 @@ def write_bundle(
     *,
     form: Form | None = None,
     fidelity_input: bool = False,
+    steps_input: int | None = None,
     threads: int = 1,
     progress: Callable[[str], object] = lambda text: None,
 ) -> BundleFacts:
@@ -43,10 +49,13 @@ def write_bundle(
     Args:
         engine: The engine.
         out: The file, whose name ends in ``.onnx``; weights of 2 GB lie in ``NAME.onnx.data``.
+            For the form ``step``, a folder.
         params: Sampling parameters: steps, schedule and best-of are those of the model.
-        form: ``loop`` repeats one step, ``unrolled`` has them all; None takes the loop where the
-            family's steps are alike.
+        form: ``loop`` repeats one step, ``unrolled`` has them all, ``step`` has one that the host
+            repeats, between a model that starts and one that decodes; None takes the loop where
+            the family's steps are alike.
         fidelity_input: Whether each sample's share of the fidelity policy is an input.
+        steps_input: Largest number of steps, where each sample's is an input.
         threads: CPU threads of the check.
         progress: Is told what is being done.
 
@@ -55,25 +64,57 @@ def write_bundle(
         ExportError: The model's images are not the runtime's.
     """
     out = Path(out)
-    if out.suffix.lower() != SUFFIX:
+    if form != "step" and out.suffix.lower() != SUFFIX:
         raise InputError("out", str(out), f"a name that ends in {SUFFIX}")
+    options = make_options(engine, params or SamplingParams(), form, fidelity_input, steps_input)
+    write = _write_apart if form == "step" else _write_one
+    return write(engine, out, options, threads, progress)
+
+
+def _write_one(
+    engine: EngineFolder, out: Path, options: BundleOptions, threads: int, progress: Tell
+) -> BundleFacts:
     check_writable("out", out)
-    given = params or SamplingParams()
-    if fidelity_input:
-        given = replace(given, fidelity=1.0)
-    checked = given.check(engine.manifest)
-    options = BundleOptions(checked, choose_form(engine, checked, form), fidelity_input)
     progress(f"{engine.manifest.name}: writing its steps")
     model = trace(engine, options)
     with staged_files(out.parent) as staging:
         path = staging / out.name
-        facts = _facts(engine, options, {})
+        facts = _facts(engine, options)
         save(model, path)
-        progress("checking its images against the runtime's")
+        del model
+        progress(CHECKING)
         manifest = Manifest.model_validate(facts.manifest).within(engine.path)
-        bundle = BundleFile(path, manifest, "", facts=facts)
-        facts = facts.model_copy(update={"checked": _check(engine, bundle, options, threads)})
+        with BundledPipeline(BundleFile(path, manifest, "", facts=facts), threads) as bundled:
+            checked = check_images(engine, options, threads, lambda one: bundled.run(one).images)
+        facts = facts.model_copy(update={"checked": checked})
         append_facts(path, facts, _condition_files(engine))
+    return facts
+
+
+def _write_apart(
+    engine: EngineFolder, out: Path, options: BundleOptions, threads: int, progress: Tell
+) -> BundleFacts:
+    marker = f"step{SUFFIX}"
+    check_target(out, marker)
+    progress(f"{engine.manifest.name}: writing a step")
+    models = trace_apart(engine, options)
+    with staged_folder(out, marker) as staging:
+        for name in list(models):
+            save(models.pop(name), staging / f"{name}{SUFFIX}")
+        progress(CHECKING)
+        host = StepHost(staging, threads)
+        inputs = engine.manifest.condition.inputs
+
+        def run(asked: Request) -> Images:
+            given = {**inputs(asked.rows), "seeds": asked.seeds, "fidelity": asked.fidelity}
+            given["steps"] = np.full(len(asked), asked.steps)
+            images: Images = host.run(given)["images"]
+            return images
+
+        checked = check_images(engine, options, threads, run)
+        facts = _facts(engine, options).model_copy(update={"checked": checked})
+        for name in NAMES:
+            append_facts(staging / f"{name}{SUFFIX}", facts, _condition_files(engine))
     return facts
 
 
@@ -89,7 +130,7 @@ def save(model: ir.Model, path: Path) -> None:
     ir.save(model, path, external_data=f"{path.name}.data" if weights > LARGE else None)
 
 
-def _facts(engine: EngineFolder, options: BundleOptions, checked: dict[str, Any]) -> BundleFacts:
+def _facts(engine: EngineFolder, options: BundleOptions) -> BundleFacts:
     params, manifest = options.params, bundled_manifest(engine.manifest, options)
     return BundleFacts(
         version=version("adagen-rt"),
@@ -100,7 +141,8 @@ def _facts(engine: EngineFolder, options: BundleOptions, checked: dict[str, Any]
         best_of=params.best_of,
         fidelity_input=options.fidelity_input,
         actions=manifest.schedule.names,
-        checked=checked,
+        steps_input=options.steps_input,
+        checked={},
         manifest=manifest.model_dump(mode="json", exclude_none=True),
     )
 
@@ -110,7 +152,7 @@ def bundled_manifest(manifest: Manifest, options: BundleOptions) -> Manifest:
     params, schedule = options.params, manifest.schedule
     if params.schedule == "tuned":
         schedule = schedule.tuned_spec()
-    schedule = schedule.model_copy(update={"steps": params.steps, "tuned": None})
+    schedule = schedule.model_copy(update={"steps": usual_steps(manifest, options), "tuned": None})
     dropped = {"critic"}
     dropped |= {"reward"} if params.best_of == 1 else set()
     dropped |= {"fidelity_policy"} if not options.fidelity_input else set()
@@ -119,8 +161,17 @@ def bundled_manifest(manifest: Manifest, options: BundleOptions) -> Manifest:
     return manifest.model_copy(update={"schedule": schedule, "graphs": graphs})
 
 
-def _check(
-    engine: EngineFolder, bundle: BundleFile, options: BundleOptions, threads: int
+def usual_steps(manifest: Manifest, options: BundleOptions) -> int:
+    """Return the number of steps of who asks for none: the model's, or the engine's own."""
+    most, own = options.params.steps or 0, manifest.schedule.steps
+    return min(own, most) if options.steps_input else most
+
+
+def check_images(
+    engine: EngineFolder,
+    options: BundleOptions,
+    threads: int,
+    run: Callable[[Request], Images],
 ) -> dict[str, Any]:
     """Compare a model's images with the runtime's.
 
@@ -129,12 +180,12 @@ def _check(
     """
     given = engine.manifest.condition.examples(SAMPLES)
     shares = np.linspace(0, 1, SAMPLES).tolist() if options.fidelity_input else 0.0
-    params = replace(options.params, fidelity=shares)
+    steps = usual_steps(engine.manifest, options)
+    params = replace(options.params, fidelity=shares, steps=steps)
     request = make_request(engine.manifest, given, range(SAMPLES), params)
     with StepwisePipeline(engine, threads=threads) as runtime:
         expected = runtime.run(request, batch_size=SAMPLES).images.astype(int)
-    with BundledPipeline(bundle, threads) as bundled:
-        got = bundled.run(request, batch_size=SAMPLES).images.astype(int)
+    got = run(request).astype(int)
     off = np.abs(got - expected)
     error = relative_error(got, expected)
     if engine.manifest.dtype == "int8":

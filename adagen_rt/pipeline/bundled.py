@@ -75,7 +75,10 @@ class BundledPipeline(Pipeline):
             InputError: Which one it is.
         """
         asked, facts = request.params, self.bundle
-        for name in ("steps", "best_of"):
+        if facts.steps_input and request.steps > facts.steps:
+            expected = f"at most {facts.steps}, as this file was written"
+            raise InputError("steps", request.steps, expected)
+        for name in ("best_of",) if facts.steps_input else ("steps", "best_of"):
             if getattr(asked, name) != getattr(facts, name):
                 expected = f"{getattr(facts, name)}, as this file was written"
                 raise InputError(name, getattr(asked, name), expected)
@@ -86,19 +89,21 @@ class BundledPipeline(Pipeline):
         inputs = {**self.manifest.condition.inputs(request.rows), "seeds": request.seeds}
         if self.bundle.fidelity_input:
             inputs["fidelity"] = np.ascontiguousarray(request.fidelity)
+        if self.bundle.steps_input:
+            inputs["steps"] = np.full(len(request), request.steps)
         return inputs
 
     def _result(
         self, request: Request, images: Images, found: dict[str, np.ndarray], timings: Timings
     ) -> Result:
         failed = found["failed"]
-        names = self.manifest.schedule.names
+        names, calls = self.manifest.schedule.names, self.manifest.family.calls(request.steps)
         return Result(
             condition=self.manifest.condition,
             images=images,
             rows=request.rows,
             seeds=found.get("kept_seeds", request.seeds),
-            schedule={name: found["schedule"][:, :, i].T for i, name in enumerate(names)},
+            schedule={name: found["schedule"][:, :calls, i].T for i, name in enumerate(names)},
             failures={int(place): int(failed[place]) for place in np.flatnonzero(failed)},
             timings=timings,
             rewards=found.get("rewards"),

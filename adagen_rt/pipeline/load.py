@@ -117,6 +117,9 @@ def _bundled(bundle: BundleFile, execution: Execution) -> Pipeline:
     for field, name in only.items():
         if (value := getattr(execution, field)) not in (name, None):
             raise InputError(field, value, f"{name} for a whole generation in one file")
+    if bundle.facts.form == "step":
+        expected = "one file with a whole generation: this is one of three, for hosts of their own"
+        raise InputError("engine", str(bundle.path), expected)
     return BundledPipeline(bundle, check_threads(execution.threads))
 
 

@@ -60,7 +60,7 @@ class Assembly:
             adaptive = params.schedule == "policy"
             policy = self._ask("policy", calls) if adaptive else static_policy(spec)
             spec = spec if adaptive else spec.static_spec()
-        schedule = Schedule(spec, rule.steps, calls)
+        schedule = self._schedule(spec, rule.steps, calls)
         loop = Loop(rule, schedule, self._conditioner, self._backbone, policy)
         if fidelity is not None:
             loop.fidelity = Fidelity(self._ask("fidelity_policy", calls), fidelity)
@@ -70,6 +70,9 @@ class Assembly:
         assert std is not None  # an engine with a critic has it
         critic = self._ask("critic", calls)
         return RefinedLoop.of(loop, Refinement(params.refine, std, critic))
+
+    def _schedule(self, spec: ScheduleSpec, steps: int, calls: int) -> Schedule:
+        return Schedule(spec, steps, calls)
 
     def rule(self, steps: int) -> StepRule[Any]:
         """Return the step rule at a number of steps, always the same object: it may keep memory."""
