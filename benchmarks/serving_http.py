@@ -8,6 +8,11 @@ waiting; its answers are PNG in base64. The clients run on the same cores, so th
 the server's; it is stated. Contenders run in turns, A B C A B C; medians.
 
     python benchmarks/serving_http.py [--engine fashion-maskgit] [--threads 2]
+    python benchmarks/serving_http.py --soak 10     # minutes of hostile load beside good clients
+    python benchmarks/serving_http.py --criteria    # fairness, and a storm of cancellations
+
+The last two end with status 1 where a criterion does not hold; what they ask is in `soak.py` and
+`criteria.py`. With `--json`, only the line of JSON is printed.
 """
 
 from __future__ import annotations
@@ -15,16 +20,14 @@ from __future__ import annotations
 import asyncio
 import json
 import statistics
-import subprocess
-import sys
-import threading
 import time
-from collections import deque
 from collections.abc import Iterator
-from contextlib import contextmanager
-from urllib.parse import urlparse
+from typing import Any
 
 import click
+from criteria import criteria
+from server_process import server_process
+from soak import soak
 from timing import conditions, interleaved_seconds, print_report
 
 from adagen_rt.pipeline.load import check_threads, load
@@ -35,33 +38,6 @@ HEAD = (
     "POST /v1/images/generations HTTP/1.1\r\nHost: localhost\r\n"
     "Content-Type: application/json\r\nContent-Length: {}\r\n\r\n"
 )
-
-
-@contextmanager
-def server(engine: str, threads: int, images: int) -> Iterator[tuple[str, int]]:
-    """A warm server process; gives its host and port."""
-    command = [sys.executable, "-m", "adagen_rt", "serve", engine, "--port", "0"]
-    sizes = ["--threads", str(threads), "--max-batch", str(BATCH), "--max-queue", str(images)]
-    process = subprocess.Popen([*command, *sizes], stderr=subprocess.PIPE, text=True)
-    assert process.stderr is not None
-    try:
-        url = None
-        for text in process.stderr:
-            line = json.loads(text)
-            url = line.get("url", url)
-            if line["message"] == "ready":
-                break
-        # Its log goes nowhere from here on, but has to be read.
-        reader = threading.Thread(target=deque, args=(process.stderr, 0))
-        reader.start()
-        place = urlparse(url)
-        assert place.hostname is not None
-        assert place.port is not None
-        yield place.hostname, place.port
-    finally:
-        process.terminate()
-        process.wait()
-    reader.join()
 
 
 class Clients:
@@ -100,22 +76,43 @@ class Clients:
         await writer.wait_closed()
 
 
+def options(threads: int, queue: int) -> list[str]:
+    """Make the options of a server."""
+    sizes = {"threads": threads, "max-batch": BATCH, "max-queue": queue}
+    return [text for name, value in sizes.items() for text in (f"--{name}", str(value))]
+
+
 @click.command()
 @click.option("--engine", default="fashion-maskgit", show_default=True)
 @click.option("--images", default=256, show_default=True)
 @click.option("--clients", default=2 * BATCH, show_default=True)
 @click.option("--threads", type=int, help="Default: all that are available.")
 @click.option("--repeats", default=5, show_default=True)
-def main(engine: str, images: int, clients: int, threads: int | None, repeats: int) -> None:
-    """Print milliseconds of an image by each way to get it."""
+@click.option("--soak", "minutes", type=float, help="Minutes of hostile load, and nothing else.")
+@click.option("--criteria", "judged", is_flag=True, help="Fairness and a storm, and nothing else.")
+@click.option("--json", "as_json", is_flag=True, help="Print the figures as JSON.")
+def main(
+    engine: str,
+    images: int,
+    clients: int,
+    threads: int | None,
+    repeats: int,
+    minutes: float | None,
+    judged: bool,
+    as_json: bool,
+) -> None:
+    """Print milliseconds of an image by each way to get it, or hold a server against criteria."""
     workers = check_threads(threads)
     generator = load(engine, threads=workers)
+    if minutes is not None or judged:
+        judge(engine, workers, generator, minutes, as_json)
+        return
     labels = generator.manifest.condition.examples(images)
     with (
         BatchEngine(engine, max_batch=BATCH, max_queue=images, threads=workers) as core,
-        server(engine, workers, images) as place,
+        server_process(engine, options(workers, images)) as server,
     ):
-        asking = Clients(place, labels, clients)
+        asking = Clients(server.place, labels, clients)
 
         def submit() -> None:
             jobs = [core.submit(label, seed) for seed, label in enumerate(labels)]
@@ -141,7 +138,23 @@ def main(engine: str, images: int, clients: int, threads: int | None, repeats: i
     client_ms = 1e3 * statistics.median(asking.cpu_seconds[WARMUPS:]) / images
     facts = {"engine": engine, "images": images, "clients": clients, "batch": BATCH}
     facts |= {"client_cpu_ms": round(client_ms, 3), **conditions(workers)}
-    print_report("serving_http", ("way", "image_ms", "overhead_percent"), rows, facts)
+    header = ("way", "image_ms", "overhead_percent")
+    print_report("serving_http", header, rows, facts, only_json=as_json)
+
+
+def judge(engine: str, threads: int, generator: Any, minutes: float | None, as_json: bool) -> None:
+    """Print criteria with what was found; the exit status is 1 where one does not hold."""
+    facts = {"engine": engine, **conditions(threads)}
+    with server_process(engine, options(threads, 64)) as server:
+        if minutes is not None:
+            facts["minutes"] = minutes
+            rows, seen = soak(server, engine, generator, minutes)
+        else:
+            rows, seen = criteria(server)
+    name = "serving_http_criteria" if minutes is None else "serving_http_soak"
+    header = ("criterion", "found", "limit", "holds")
+    print_report(name, header, rows, {**facts, **seen}, only_json=as_json)
+    raise SystemExit(not all(row[-1] for row in rows))
 
 
 if __name__ == "__main__":

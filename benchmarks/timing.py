@@ -56,7 +56,11 @@ def conditions(threads: int) -> dict[str, Any]:
 
 
 def print_report(
-    name: str, header: Sequence[str], rows: Sequence[Sequence[Any]], facts: Mapping[str, Any]
+    name: str,
+    header: Sequence[str],
+    rows: Sequence[Sequence[Any]],
+    facts: Mapping[str, Any],
+    only_json: bool = False,
 ) -> None:
     """Print the conditions, a table for people, and one line of JSON last.
 
@@ -65,15 +69,23 @@ def print_report(
         header: One title a column; the JSON's keys.
         rows: One sequence a line; floats are printed with three digits.
         facts: Conditions and settings that hold for all rows.
+        only_json: Whether to print the last line alone.
     """
+    if not only_json:
+        _print_table(header, rows, facts)
+    rounded = [[_rounded(value) for value in row] for row in rows]
+    results = [dict(zip(header, row, strict=True)) for row in rounded]
+    print(json.dumps({"benchmark": name, **facts, "results": results}))
+
+
+def _print_table(
+    header: Sequence[str], rows: Sequence[Sequence[Any]], facts: Mapping[str, Any]
+) -> None:
     print(", ".join(f"{key} {value}" for key, value in facts.items()))
     cells = [list(header)] + [[_cell(value) for value in row] for row in rows]
     widths = [max(len(row[column]) for row in cells) for column in range(len(header))]
     for row in cells:
         print("  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)))
-    rounded = [[_rounded(value) for value in row] for row in rows]
-    results = [dict(zip(header, row, strict=True)) for row in rounded]
-    print(json.dumps({"benchmark": name, **facts, "results": results}))
 
 
 def _cell(value: Any) -> str:
