@@ -1,7 +1,7 @@
 """Clients that a server has to bear: slow, idle, huge, unfair, aborted, mistaken.
 
-Each is a coroutine that does its harm once; `soak.py` runs all of them again and again. None of them
-expects anything of the answer.
+Each is a coroutine that does its harm once; `soak.py` runs all of them again and again, and expects
+nothing of the answers.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Fairness and a storm of cancellations, measured against an idle server.
 
-Used by ``serving_http.py --criteria``. An n=1 client is timed alone, beside a client of another address
-that asks for 64 images at a time without a pause (at most 3 times as slow), and after a thousand
-requests that were aborted within ten seconds (at most twice as slow).
+Used by ``serving_http.py --criteria``. An n=1 client is timed alone, beside a client of another
+address that asks for 64 images at a time without a pause (at most 3 times as slow), and after a
+thousand requests that were aborted within ten seconds (at most twice as slow).
 """
 
 from __future__ import annotations

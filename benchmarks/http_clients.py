@@ -9,7 +9,7 @@ import io
 import json
 import random
 from collections.abc import Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -38,10 +38,8 @@ async def connected(place: Place, address: str | None = None):
         yield reader, writer
     finally:
         writer.close()
-        try:
+        with suppress(OSError):  # the server may be quicker
             await writer.wait_closed()
-        except OSError:
-            pass  # the server was quicker
 
 
 def message(

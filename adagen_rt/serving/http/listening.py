@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import Iterable
 from functools import partial
 from typing import Any
 
@@ -12,8 +13,9 @@ from starlette.types import ASGIApp
 from adagen_rt.serving.http.connections import Connection, ConnectionLimits, Door
 from adagen_rt.serving.http.tls import Certificate, Porch
 
-#: Connections that the system keeps until they are accepted.
-BACKLOG = 512
+#: Connections that the system keeps until they are accepted, and that are accepted in one turn of
+#: the event loop: all of them at once would hold it for longer than a probe may wait.
+BACKLOG, ACCEPTED = 512, 16
 #: Seconds that finished responses have to reach slow clients after all engines' work.
 FAREWELL_SECONDS = 10
 
@@ -37,11 +39,18 @@ def make_config(
         # Of uvloop, reads could not be made small.
         loop="asyncio",
         timeout_keep_alive=limits.keep_alive_seconds,  # type: ignore[arg-type]
-        backlog=BACKLOG,
+        # Of asyncio, the number of those in one turn; `listen_longer` keeps more waiting.
+        backlog=ACCEPTED,
         ws="none",
         lifespan="off",
         timeout_graceful_shutdown=FAREWELL_SECONDS,
     )
+
+
+def listen_longer(sockets: Iterable[socket.socket]) -> None:
+    """Let the system keep more connections waiting than are accepted at once."""
+    for listener in sockets:
+        listener.listen(BACKLOG)
 
 
 def url_of(listener: socket.socket, tls: bool) -> str:

@@ -22,7 +22,7 @@ from adagen_rt.serving.http.app import create_app
 from adagen_rt.serving.http.connections import ConnectionLimits
 from adagen_rt.serving.http.files_limit import fitted
 from adagen_rt.serving.http.fleet import Fleet
-from adagen_rt.serving.http.listening import make_config, url_of
+from adagen_rt.serving.http.listening import listen_longer, make_config, url_of
 from adagen_rt.serving.http.logs import Repeated
 from adagen_rt.serving.http.metrics import Metrics
 from adagen_rt.serving.http.repository import Repository, Source
@@ -131,6 +131,7 @@ class Server(uvicorn.Server):
         """Start, with one line a second in the log however often the system refuses a file."""
         asyncio.get_running_loop().set_exception_handler(self._note)
         await super().startup(sockets)
+        listen_longer(sockets or ())
 
     def _note(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         error = context.get("exception")

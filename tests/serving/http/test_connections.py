@@ -238,3 +238,45 @@ def test_refused_connections_are_one_line_in_the_log(caplog):
             server._note(None, context)
     assert len(caplog.records) == 1
     assert "Too many open files" in caplog.records[0].fields["error"]
+
+
+def test_a_crowd_is_let_in_a_few_at_a_time(opened, monkeypatch):
+    """All of a crowd in one turn of the event loop would keep a probe waiting."""
+    import asyncio
+
+    from adagen_rt.serving.http.connections import Connection
+    from adagen_rt.serving.http.listening import ACCEPTED
+
+    held, go, turns = threading.Event(), threading.Event(), []
+
+    class Counted(Connection):
+        def connection_made(self, transport):
+            super().connection_made(transport)
+            turns[-1] += 1
+
+    def hold():
+        held.set()
+        assert go.wait(20)
+
+    run_once = asyncio.base_events.BaseEventLoop._run_once
+
+    def counted(loop):
+        turns.append(0)
+        run_once(loop)
+
+    monkeypatch.setattr("adagen_rt.serving.http.listening.Connection", Counted)
+    monkeypatch.setattr(asyncio.base_events.BaseEventLoop, "_run_once", counted)
+
+    async def app(scope, receive, send):
+        hold()
+
+    with serving(app) as port:
+        (first,) = opened(port)
+        first.sendall(f"{HEAD}\r\n".encode())
+        assert held.wait(20)
+        # The system keeps them waiting: none of them is turned away.
+        opened(port, 200)
+        before = len(turns)
+        go.set()
+        wait_until(lambda: sum(turns[before:]) >= 200)
+    assert max(turns[before:]) <= 2 * ACCEPTED
