@@ -137,8 +137,9 @@ class BatchEngine:
         with self._ledger.changed:
             self._admit(order)
             self._worker.wake()
+            # Before the thread can take it, so that observers hear of its start after this.
+            self.observers.tell("queued", job)
             self._ledger.add(order)
-        self.observers.tell("queued", job)
         job.future.add_done_callback(partial(self._noticed, order))
         return job
 
@@ -149,13 +150,18 @@ class BatchEngine:
         queue = self._ledger.queue
         free = max(0, self.max_batch - self._scheduler.running)
         if len(queue) >= self.max_queue + free:
-            raise QueueFullError(self.max_queue, self._wait())
+            raise QueueFullError(self.max_queue, self._retry_after)
         if len(queue) and queue.cost + order.cost > self.max_queue_cost:
-            raise QueueFullError(self.max_queue_cost, self._wait(), "backbone rows")
+            raise QueueFullError(self.max_queue_cost, self._retry_after, "backbone rows")
 
-    def _wait(self) -> float:
+    @property
+    def _retry_after(self) -> float:
+        return max(self._wait_seconds, 0.1)
+
+    @property
+    def _wait_seconds(self) -> float:
         """Estimate the seconds until all that waits or is under way is done."""
-        return max(self._scheduler.pace * (self._ledger.queue.cost + self._scheduler.left), 0.1)
+        return self._scheduler.pace * (self._ledger.queue.cost + self._scheduler.left)
 
     def _noticed(self, order: Order, future: Future[Image]) -> None:
         """Free the places of an order whose owner cancelled the future."""
@@ -178,7 +184,8 @@ class BatchEngine:
             return Stats(0, 0, self.max_batch, {})
         with self._ledger.changed:
             queued, running = self._ledger.queue.untouched, self._scheduler.running
-            return Stats(running, queued, self.max_batch, dict(self._ledger.finished))
+            finished, wait = dict(self._ledger.finished), self._wait_seconds
+            return Stats(running, queued, self.max_batch, finished, wait)
 
     def cancel(self) -> None:
         """Cancel all that waits or is under way."""

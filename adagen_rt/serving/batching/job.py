@@ -80,12 +80,15 @@ class Stats:
         queued: Jobs that wait for their first slot.
         slots: Number of slots.
         finished: Jobs that have ended, by outcome.
+        wait_seconds: Seconds that all that waits or is under way takes, at the pace of the last
+            steps; 0 before the first one.
     """
 
     running: int
     queued: int
     slots: int
     finished: Mapping[Outcome, int]
+    wait_seconds: float = 0.0
 
 
 @dataclass(eq=False)

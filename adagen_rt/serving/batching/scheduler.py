@@ -43,17 +43,14 @@ class Scheduler:
         self._groups: list[Group] = []
         #: Seconds that a backbone row takes, averaged over recent steps.
         self.pace = 0.0
+        #: Backbone rows that the samples under way still need. Other threads read it, which cannot
+        #: go through groups that change meanwhile.
+        self.left = 0
 
     @property
     def running(self) -> int:
         """Slots in use."""
         return self.seats.taken
-
-    @property
-    def left(self) -> int:
-        """Backbone rows that the samples under way still need."""
-        tasks = [task for group in self._groups for task in group.tasks.values()]
-        return sum((task.order.request.steps - task.step) * task.order.weight for task in tasks)
 
     def next_task(self, order: Order) -> Task:
         """Take a slot for an order's next candidate."""
@@ -63,6 +60,7 @@ class Scheduler:
         """Add candidates to groups."""
         for task in tasks:
             self._group(task.order.key).admit(task)
+        self._count_left()
 
     def _group(self, key: Key) -> Group:
         for group in self._groups:
@@ -78,6 +76,7 @@ class Scheduler:
             Number of the slots that made it, and the seconds that it took.
         """
         self._drop_dead()
+        self._count_left()
         if not self._groups:
             return 0, 0.0
         begin = time.monotonic()
@@ -89,9 +88,15 @@ class Scheduler:
         # The turn passes to other options; the sort is stable for groups with the same options.
         self._groups.sort(key=lambda other: other.key == group.key)
         self._forget_empty()
+        self._count_left()
         seconds = time.monotonic() - begin
         self._measure(tasks, seconds)
         return len(tasks), seconds
+
+    def _count_left(self) -> None:
+        tasks = [task for group in self._groups for task in group.tasks.values()]
+        left = [(task.order.request.steps - task.step) * task.order.weight for task in tasks]
+        self.left = sum(left)
 
     def _measure(self, tasks: Sequence[Task], seconds: float) -> None:
         if tasks:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from importlib.metadata import version
 
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
+from fastapi.responses import PlainTextResponse
 from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.exceptions import HTTPException
 from starlette.middleware.gzip import GZipMiddleware
@@ -21,6 +23,7 @@ from adagen_rt.serving.http.heads import Heads
 from adagen_rt.serving.http.kserve import kserve_router
 from adagen_rt.serving.http.metrics import Metrics
 from adagen_rt.serving.http.openai import openai_router
+from adagen_rt.serving.http.openapi import describe
 from adagen_rt.serving.http.page import page_router
 from adagen_rt.serving.http.paths import own_path
 from adagen_rt.serving.http.repository import Repository
@@ -66,6 +69,8 @@ def create_app(
     app.include_router(openai_router(fleet, settings))
     app.include_router(events_router(fleet, settings))
     _add_metrics(app, metrics)
+    describe(app, settings.accepted)
+    metrics.expect(fleet.states, _answers(app))
     for kind in (AdagenError, HTTPError, HTTPException, RequestValidationError):
         app.add_exception_handler(kind, _answer)
     # The middleware added last is the outermost.
@@ -78,8 +83,16 @@ def create_app(
     return app
 
 
+def _answers(app: FastAPI) -> Iterator[tuple[str, int]]:
+    """Yield the paths of all routes with the statuses that their descriptions name."""
+    for path, methods in app.openapi()["paths"].items():
+        for method in methods.values():
+            for status in method["responses"]:
+                yield path, int(status)
+
+
 def _add_metrics(app: FastAPI, metrics: Metrics) -> None:
-    @app.get("/metrics", tags=["Operation"])
+    @app.get("/metrics", tags=["Operation"], response_class=PlainTextResponse)
     async def show_metrics() -> Response:
         """Return the metrics in Prometheus' text format."""
         return Response(metrics.text(), headers={"Content-Type": CONTENT_TYPE_LATEST})

@@ -19,6 +19,7 @@ from adagen_rt.serving.http.clients import client_of
 from adagen_rt.serving.http.faults import Fault, respond
 from adagen_rt.serving.http.logs import Repeated
 from adagen_rt.serving.http.paths import PROBES
+from adagen_rt.serving.http.starts import HELD_BYTES, Starts, is_probe
 from adagen_rt.serving.http.telemetry import LOGGER
 
 #: Bytes that are parsed in one turn of the loop: small chunks take a thousand times their bytes.
@@ -80,10 +81,15 @@ class Door:
 
     Args:
         limits: The limits.
+
+    Attributes:
+        limits: The limits.
+        starts: Those whose requests wait to begin.
     """
 
     def __init__(self, limits: ConnectionLimits) -> None:
         self.limits = limits
+        self.starts = Starts()
         self._crowds: dict[str, set[Guest]] = {}
         # In the order in which they came.
         self._reserve: dict[Guest, None] = {}
@@ -157,6 +163,7 @@ class Connection(H11Protocol):
     Attributes:
         address: Address of the client.
         since: Time at which it began to wait for a request.
+        held: What it has sent of a request that waits to begin.
     """
 
     def __init__(self, door: Door, **options: Any) -> None:
@@ -164,12 +171,13 @@ class Connection(H11Protocol):
         self._door = door
         self._stuck: float | None = None
         self.address = ""
+        self.held: bytearray | None = None
         self.since = self.loop.time()
 
     @property
     def waiting(self) -> bool:
         """Whether it has no request that is not answered."""
-        return self.cycle is None or self.cycle.response_complete
+        return self.held is None and (self.cycle is None or self.cycle.response_complete)
 
     def overdue(self, now: float, head_seconds: float, limits: ConnectionLimits) -> bool:
         """Tell whether it sends no request, or reads no answer, for too long."""
@@ -193,8 +201,29 @@ class Connection(H11Protocol):
         if not self._door.enter(self):
             self.app = only_probes(self.app)
 
+    def data_received(self, data: bytes) -> None:
+        """Begin a request when it is its turn; a health check has it at once."""
+        if self.held is not None:
+            self.held += data
+            if len(self.held) > HELD_BYTES:
+                self.flow.pause_reading()
+        elif not self.waiting or is_probe(data):
+            super().data_received(data)
+        else:
+            self.held = bytearray(data)
+            self._unset_keepalive_if_required()
+            self._door.starts.add(self)
+
+    def begin(self) -> None:
+        """Begin the request that was held."""
+        assert self.held is not None  # who has left does not begin
+        held, self.held = bytes(self.held), None
+        self.flow.resume_reading()
+        super().data_received(held)
+
     def connection_lost(self, exc: Exception | None) -> None:
         """Go."""
+        self.held = None
         self._door.leave(self)
         super().connection_lost(exc)
 

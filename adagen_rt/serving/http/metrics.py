@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import os
-from typing import Any
+from collections.abc import Iterable
+from importlib.metadata import version
+from typing import Any, get_args
 
 from prometheus_client import (
     CollectorRegistry,
     Counter,
     Gauge,
     Histogram,
+    Info,
+    PlatformCollector,
+    ProcessCollector,
     generate_latest,
     multiprocess,
 )
 
-from adagen_rt.serving import BatchEngine, Job
+from adagen_rt.serving import BatchEngine, Job, Outcome
+from adagen_rt.serving.http.spans import JobSpans
 
 #: Bucket bounds in seconds: a small engine's step takes a millisecond, a large image minutes.
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
@@ -23,10 +29,14 @@ GAUGES = {
     "queued": "Images that wait.",
     "running": "Images under way.",
     "slots": "Images that can be under way at once.",
+    "wait_seconds": "What waits or is under way takes so long, at the pace of the last steps.",
 }
-
+#: Of several processes, the largest of these counts, and of the others the sum.
+SLOWEST = ("wait_seconds",)
 #: Where prometheus-client keeps the numbers of several processes; it reads that when imported.
 FOLDER = "PROMETHEUS_MULTIPROC_DIR"
+#: Packages whose versions are told, by their labels.
+BUILD = {"version": "adagen-rt", "fastapi": "fastapi", "numpy": "numpy"}
 
 
 def multiprocess_folder() -> str | None:
@@ -34,11 +44,21 @@ def multiprocess_folder() -> str | None:
     return os.environ.get(FOLDER)
 
 
+def tell_process(registry: CollectorRegistry) -> None:
+    """Show what this process runs and takes; of several, the one that answers."""
+    ProcessCollector(registry=registry)
+    PlatformCollector(registry=registry)
+    build = Info("adagen_build", "What is running.", registry=registry)
+    build.info({name: version(package) for name, package in BUILD.items()})
+
+
 class Metrics:
     """Metrics that ``/metrics`` shows."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
+        if not multiprocess_folder():
+            tell_process(self.registry)
         self._requests = self._counter("http_requests", "HTTP requests.", "route", "status")
         self._request_seconds = self._histogram("http_request_seconds", "HTTP latency.", "route")
         self.images = self._counter("images", "Images by how they ended.", "model", "outcome")
@@ -61,12 +81,30 @@ class Metrics:
         return Histogram(f"adagen_{name}", text, names, buckets=SECONDS, registry=self.registry)
 
     def _gauge(self, name: str, text: str, *names: str) -> Gauge:
-        mode: Any = "livesum" if multiprocess_folder() else "all"
+        together: Any = "livemax" if name in SLOWEST else "livesum"
+        mode: Any = together if multiprocess_folder() else "all"
         return Gauge(f"adagen_{name}", text, names, registry=self.registry, multiprocess_mode=mode)
 
+    def expect(self, models: Iterable[str], routes: Iterable[tuple[str, int]]) -> None:
+        """Show counters at 0 from the start, for rates to see the first of each.
+
+        Args:
+            models: Engines that are or will be served.
+            routes: Paths with statuses that they are known to answer.
+        """
+        for model in models:
+            for counter in (self.submitted, self.slot_steps):
+                counter.labels(model)
+            for outcome in get_args(Outcome):
+                self.images.labels(model, outcome)
+        for path, status in routes:
+            self._requests.labels(path, str(status))
+
     def watch(self, engine: BatchEngine) -> None:
-        """Show an engine from now on."""
+        """Show an engine from now on, and give its images spans."""
+        self.expect([engine.name], ())
         engine.observers.append(EngineObserver(self, engine.name))
+        engine.observers.append(JobSpans())
         self._engines[engine.name] = engine
 
     def sample(self) -> None:
@@ -88,6 +126,7 @@ class Metrics:
         if multiprocess_folder():
             registry = CollectorRegistry()
             multiprocess.MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+            tell_process(registry)
         return generate_latest(registry)
 
 

@@ -8,10 +8,18 @@ schemathesis = pytest.importorskip("schemathesis")
 
 #: Of each operation, valid and invalid.
 CASES = 25
+#: What an answer has to have in common with its description.
+CHECKS = (
+    schemathesis.checks.status_code_conformance,
+    schemathesis.checks.content_type_conformance,
+    schemathesis.checks.response_schema_conformance,
+)
 
 
 LABEL = {"name": "label", "shape": [2], "datatype": "INT64", "data": [0, 2]}
 SEED = {"name": "seed", "shape": [2], "datatype": "INT64", "data": [1, 2]}
+#: What describes answers, and stays as it is.
+ANSWERS = ("responses", "ImageDatum", "ImagesResponse")
 #: Values under which a request reaches the engine and does not keep it long.
 USEFUL = {
     "name": {"enum": ["tiny"]},
@@ -38,7 +46,7 @@ def narrowed(node):
         return node
     if node.get("in") in ("path", "query") and node["name"] in USEFUL:
         return {**node, "schema": USEFUL[node["name"]]}
-    copy = {key: narrowed(value) for key, value in node.items()}
+    copy = {k: value if k in ANSWERS else narrowed(value) for k, value in node.items()}
     if isinstance(copy.get("properties"), dict):
         properties = copy["properties"]
         copy["properties"] = {name: USEFUL.get(name, properties[name]) for name in properties}
@@ -58,10 +66,11 @@ def test_no_server_error(service, mode):
     def check(case):
         response = case.call(base_url=f"http://127.0.0.1:{service.port}")
         tried.setdefault(case.operation.label, set()).add(response.status_code)
-        assert response.status_code < 500, response.text
-        assert "/tmp" not in response.text
-        assert "Traceback" not in response.text
+        assert response.status_code < 500, response.content
+        assert b"/tmp" not in response.content
+        assert b"Traceback" not in response.content
         assert response.headers["x-request-id"]
+        case.validate_response(response, checks=CHECKS)
 
     for found in description.get_all_operations():
         # Nothing is wrong with any name in a path, nor can a request without a body be wrong.

@@ -2,6 +2,8 @@
 
 import json
 import logging
+from dataclasses import dataclass
+from importlib.metadata import version
 
 import pytest
 from http_server import wait_until
@@ -10,6 +12,7 @@ pytest.importorskip("fastapi")
 parser = pytest.importorskip("prometheus_client.parser")
 
 GENERATE = "/v1/images/generations"
+CHILDREN = ("adagen.queue", "adagen.compute")
 
 
 def samples(service):
@@ -44,7 +47,56 @@ def test_metrics_follow_what_happens(gated):
 
 def test_apps_share_no_metrics(service, gated):
     service.ask("POST", GENERATE, {"prompt": 0})
-    assert ("adagen_http_requests_total", GENERATE, "200") not in samples(gated())
+    assert samples(gated())["adagen_http_requests_total", GENERATE, "200"] == 0
+
+
+def test_counters_begin_at_nothing(service):
+    from http_server import ask, running
+
+    from adagen_rt.serving.http import Fleet, create_app
+
+    with running(create_app(Fleet(["later"]))) as port:
+        found = samples(Asked(port, ask))
+    for outcome in ("ok", "failed", "cancelled", "deadline", "error"):
+        assert found[("adagen_images_total", *sorted(("later", outcome)))] == 0
+    assert found["adagen_images_submitted_total", "later"] == 0
+    for status in ("200", "400", "429", "503", "504"):
+        assert found["adagen_http_requests_total", GENERATE, status] == 0
+        assert found["adagen_http_requests_total", "/events", status] == 0
+
+
+@dataclass
+class Asked:
+    port: int
+    how: object
+
+    def ask(self, *given):
+        return self.how(self.port, *given)
+
+
+def test_what_runs_and_what_it_takes(service):
+    found = samples(service)
+    (build,) = [key for key in found if key[0] == "adagen_build_info"]
+    assert version("adagen-rt") in build
+    assert found["process_resident_memory_bytes",] > 1e6
+    assert found["process_open_fds",] > 3
+    assert found["process_cpu_seconds_total",] > 0
+
+
+def test_the_time_to_wait_is_that_of_retry_after(gated):
+    service = gated(max_batch=1, max_queue=2)
+    assert samples(service)["adagen_wait_seconds", "tiny"] == 0
+    service.gate.shut()
+    jobs = [service.engine.submit(0, 0, steps=500)]
+    wait_until(lambda: service.engine.stats().running == 1)
+    jobs += [service.engine.submit(0, seed, steps=500) for seed in range(2)]
+    service.engine._scheduler.pace = 0.1
+    refused = service.ask("POST", GENERATE, {"prompt": 0})
+    told = samples(service)["adagen_wait_seconds", "tiny"]
+    assert told == pytest.approx(150, abs=2)
+    assert int(refused.headers["retry-after"]) == pytest.approx(told, abs=1)
+    for job in jobs:
+        job.cancel()
 
 
 @pytest.mark.parametrize("path", ["/v2", GENERATE, "/nowhere"])
@@ -130,3 +182,8 @@ def test_spans(service, monkeypatch):
     }
     assert expected.items() <= dict(good.attributes).items()
     assert bad.attributes["http.response.status_code"] == 400
+    children = [span for span in exporter.get_finished_spans() if span.name in CHILDREN]
+    assert [span.name for span in children] == list(CHILDREN)
+    assert {span.context.trace_id for span in children} == {good.context.trace_id}
+    assert children[0].end_time <= children[1].end_time <= good.end_time
+    assert children[1].attributes["adagen.outcome"] == "ok"

@@ -109,3 +109,19 @@ def test_a_file_is_read_again(file, caplog):
 def test_files_that_are_wrong(refuse, tiny_engine, file, text, told):
     file.write_text(text)
     assert told in refuse("serve", tiny_engine, "--token-file", file)
+
+
+def test_the_description_says_where_a_token_is_needed(service):
+    from adagen_rt.serving.http import Settings, create_app
+
+    described = create_app(service.fleet, Settings(token="secret")).openapi()
+    assert described["components"]["securitySchemes"] == {
+        "bearer": {"type": "http", "scheme": "bearer"}
+    }
+    paths = described["paths"]
+    images = paths["/v1/images/generations"]["post"]
+    assert images["security"] == [{"bearer": []}]
+    assert {"200", "400", "401", "413", "415", "429", "503", "504"} <= images["responses"].keys()
+    assert "422" not in str(described["paths"])
+    assert "security" not in paths["/v2/health/live"]["get"]
+    assert "security" not in create_app(service.fleet).openapi()["paths"]["/v2"]["get"]
