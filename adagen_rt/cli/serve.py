@@ -129,6 +129,7 @@ def make_server(
         request_cost=given["max_cost"],
         allowed_hosts=(*given["allowed_hosts"], given["host"]),
         model_control=given["model_control"],
+        event_keep_alive=given["event_keep_alive"] or None,
     )
 
     def reload_tokens() -> None:

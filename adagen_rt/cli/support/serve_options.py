@@ -85,6 +85,13 @@ NUMBERS = (
         "Seconds until an image that is not done is given up.",
     ),
     Number(
+        "event-keep-alive",
+        15.0,
+        0,
+        3600,
+        "Seconds of silence after which a stream of events shows that it lives; 0 leaves it silent.",
+    ),
+    Number(
         "drain-delay",
         0.0,
         0,
