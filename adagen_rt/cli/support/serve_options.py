@@ -89,7 +89,7 @@ NUMBERS = (
         15.0,
         0,
         3600,
-        "Seconds of silence after which a stream of events shows that it lives; 0 leaves it silent.",
+        "Seconds of silence after which a stream of events shows that it lives; 0 never.",
     ),
     Number(
         "drain-delay",
