@@ -36,13 +36,22 @@ def cache_folder() -> Path:
 
 
 def available_threads() -> int:
-    """Count the CPU threads that this process may use: by its affinity and its cgroup's quota."""
+    """Count the CPU threads that this process may use.
+
+    By its affinity, its cgroup's quota, and ``OMP_NUM_THREADS``, in which launchers such as Ray
+    and torchrun say its share.
+    """
     if hasattr(os, "sched_getaffinity"):
         threads = len(os.sched_getaffinity(0))
     else:
         threads = os.cpu_count() or 1
     quota = cpu_quota()
-    return threads if quota is None else max(1, min(threads, math.ceil(quota)))
+    limits = [] if quota is None else [math.ceil(quota)]
+    # One number a level of nesting.
+    asked = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0].strip()
+    if asked.isdecimal():
+        limits.append(int(asked))
+    return max(1, min([threads, *limits]))
 
 
 def cpu_quota(process: Path = Path("/proc/self/cgroup"), root: Path = CGROUPS) -> float | None:

@@ -60,4 +60,15 @@ def test_no_such_system(tmp_path):
 def test_threads(monkeypatch, quota, expected):
     monkeypatch.setattr(os, "sched_getaffinity", lambda process: set(range(8)), raising=False)
     monkeypatch.setattr(system, "cpu_quota", lambda: quota)
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    assert available_threads() == expected
+
+
+@pytest.mark.parametrize(
+    ("told", "expected"), [("3", 3), (" 2,4", 2), ("64", 8), ("0", 1), ("", 8), ("dynamic", 8)]
+)
+def test_threads_that_a_launcher_grants(monkeypatch, told, expected):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: set(range(8)), raising=False)
+    monkeypatch.setattr(system, "cpu_quota", lambda: None)
+    monkeypatch.setenv("OMP_NUM_THREADS", told)
     assert available_threads() == expected

@@ -11,6 +11,8 @@ from contextlib import suppress
 from multiprocessing import connection
 from typing import Any
 
+from adagen_rt.backends import DEVICE_BACKENDS
+from adagen_rt.bulk.devices import see_only
 from adagen_rt.bulk.making import Made, Maker, Work
 from adagen_rt.errors import AdagenError, MissingExtraError, StoppedError
 
@@ -25,15 +27,18 @@ def make_here(maker: Maker, shards: Sequence[int]) -> Iterator[Made]:
     return map(maker.make, shards)
 
 
-def make_in_processes(work: Work, shards: Sequence[int], count: int) -> Iterator[Made]:
+def make_in_processes(
+    work: Work, shards: Sequence[int], count: int, devices: Sequence[int] = ()
+) -> Iterator[Made]:
     """Make shards in processes of this machine, each with the engine loaded.
 
-    The shard of one that dies is given to another.
+    The shard of one that dies is given to another. With ``devices``, each sees one of these GPUs,
+    in turn.
 
     Raises:
         AdagenError: A worker cannot work; or all have died.
     """
-    with _Pool(work, min(count, len(shards))) as pool:
+    with _Pool(work, min(count, len(shards)), devices) as pool:
         yield from pool.make(list(shards))
 
 
@@ -51,7 +56,10 @@ def make_in_ray(work: Work, shards: Sequence[int], count: int) -> Iterator[Made]
     if not ray.is_initialized():
         ray.init(log_to_driver=False, **(LOCAL if here else {}))
     actor: Any = ray.remote(
-        num_cpus=work.execution.threads or 1, max_restarts=-1, max_task_retries=-1
+        num_cpus=work.execution.threads or 1,
+        num_gpus=int(work.execution.backend in DEVICE_BACKENDS),
+        max_restarts=-1,
+        max_task_retries=-1,
     )(Maker)
     pool = ActorPool([actor.remote(work) for _ in range(min(count, len(shards)))])
     yield from pool.map_unordered(lambda one, shard: one.make.remote(shard), shards)
@@ -60,13 +68,14 @@ def make_in_ray(work: Work, shards: Sequence[int], count: int) -> Iterator[Made]
 class _Pool:
     """Processes, each with a pipe through which it gets shards and tells what became of them."""
 
-    def __init__(self, work: Work, count: int) -> None:
+    def __init__(self, work: Work, count: int, devices: Sequence[int]) -> None:
         spawn = multiprocessing.get_context("spawn")
         self._processes: dict[Any, Any] = {}
         self._under_way: dict[Any, int] = {}
-        for _ in range(count):
+        for number in range(count):
             here, there = spawn.Pipe()
-            process = spawn.Process(target=_work, args=(work, there), daemon=True)
+            device = devices[number % len(devices)] if devices else None
+            process = spawn.Process(target=_work, args=(work, there, device), daemon=True)
             process.start()
             there.close()  # so that its end is noticed
             self._processes[here] = process
@@ -135,11 +144,13 @@ def _death(status: int | None) -> str:
     return f"with the exit status {status}"
 
 
-def _work(work: Work, pipe: Any) -> None:
+def _work(work: Work, pipe: Any, device: int | None) -> None:
     """Make shards as they come, until the pipe is closed; a worker process runs this."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # who started it ends it
     try:
         shard = pipe.recv()
+        if device is not None:
+            see_only(device, os.environ)
         maker = Maker(work)
         while True:
             pipe.send(maker.make(shard))

@@ -56,6 +56,9 @@ from adagen_rt.cli.support.verbosity import LOGGER
     "--workers", type=int, default=1, show_default=True, help="Workers that this process starts."
 )
 @click.option(
+    "--devices", help="Numbers of GPUs, such as 0,1: a worker for each, which sees no other."
+)
+@click.option(
     "--launcher",
     type=click.Choice(("processes", "ray")),
     default="processes",

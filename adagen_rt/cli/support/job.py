@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from adagen_rt.backends import Execution
+from adagen_rt.backends import DEVICE_BACKENDS, Execution
+from adagen_rt.bulk.devices import read_devices
 from adagen_rt.bulk.formats import FORMATS, check_format
 from adagen_rt.bulk.making import Made, Maker, Work
 from adagen_rt.bulk.merge import SUFFIX
@@ -47,6 +48,7 @@ class JobOptions:
         world: Number of processes.
         workers: Workers that this process starts.
         launcher: What they are.
+        devices: Numbers of GPUs, of which each worker has one.
         merge: A file for all images.
         mixed: Whether shards may be of other processors and versions.
         params: Sampling parameters.
@@ -66,6 +68,7 @@ class JobOptions:
     world: int | None
     workers: int
     launcher: str
+    devices: str | None
     merge: Path | None
     mixed: bool
     params: SamplingParams
@@ -93,6 +96,16 @@ class JobOptions:
         params = self.params.check(engine.manifest)
         return Plan(asked, count, self.shard_size, self.seed, params)
 
+    @property
+    def gpus(self) -> tuple[int, ...]:
+        """Numbers of the GPUs that workers have."""
+        return read_devices(self.devices, self.execution)
+
+    @property
+    def processes(self) -> int:
+        """Workers: at least one for each GPU."""
+        return max(self.workers, len(self.gpus))
+
     def place(self) -> Rank:
         """Find which part of the job this process has.
 
@@ -101,6 +114,8 @@ class JobOptions:
         """
         place = find_rank(self.rank, self.world, os.environ)
         as_integer("workers", self.workers, 1, MAX_WORKERS)
+        if self.gpus and self.launcher == "ray":
+            raise InputError("devices", self.devices, "none with --launcher ray, which places GPUs")
         if self.launcher == "ray" and place.world > 1:
             raise InputError("launcher", f"ray in {place.world} processes", "--rank 0 --world 1")
         if self.merge is not None:
@@ -115,7 +130,8 @@ class JobOptions:
         """Say what every worker has to know."""
         by_path = engine.path == Path(self.engine)
         execution = self.execution
-        if self.workers > 1 and execution.threads is None and self.launcher == "processes":
+        on_host = execution.backend not in DEVICE_BACKENDS and self.launcher == "processes"
+        if self.workers > 1 and execution.threads is None and on_host:
             threads = max(1, check_threads(None) // self.workers)
             execution = replace(execution, threads=threads)
         return Work(
@@ -144,9 +160,10 @@ class Job:
         self.work = options.work(engine, options.plan(engine))
         self.target = open_target(options.out)
         self._check_strangers()
-        self._workers, self._launcher = options.workers, options.launcher
+        self._workers, self._launcher = options.processes, options.launcher
+        self._devices = options.gpus
         # A backend that is not there is found before anything is written.
-        alone = options.launcher == "processes" and options.workers == 1
+        alone = options.launcher == "processes" and self._workers == 1 and not self._devices
         self.shards = self.place.share(self.work.plan.shards)
         self._maker = Maker(self.work) if alone and self.missing() else None
         record = describe_job(engine, self.work.plan, options.kind, options.execution)
@@ -163,8 +180,9 @@ class Job:
             return iter(())
         if self._maker is not None:
             return make_here(self._maker, missing)
-        make = make_in_ray if self._launcher == "ray" else make_in_processes
-        return make(self.work, missing, self._workers)
+        if self._launcher == "ray":
+            return make_in_ray(self.work, missing, self._workers)
+        return make_in_processes(self.work, missing, self._workers, self._devices)
 
     def _check_strangers(self) -> None:
         """Refuse shards without a record: nobody knows what they are."""
