@@ -74,9 +74,11 @@ class Job:
 
     def fill_the_disk(self) -> bool:
         """Let no file grow beyond half a shard: it ends with an error, and goes on later."""
+        shards = (self._folder / "whole").glob("shard-*")
+        most = min(path.stat().st_size for path in shards) // 2
 
         def limit() -> None:
-            resource.setrlimit(resource.RLIMIT_FSIZE, (self._size * 512, self._size * 512))
+            resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
 
         refused = self._finish("full", preexec_fn=limit) != 0
         left = list((self._folder / "full").glob("shard-*"))
