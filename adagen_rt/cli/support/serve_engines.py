@@ -15,7 +15,7 @@ from adagen_rt.pipeline.stepwise import StepwisePipeline
 from adagen_rt.serving import BatchEngine
 
 #: Options that one engine may have for itself, as its file's names of them.
-OWN = ("max-batch", "max-queue", "max-queue-cost", "threads")
+OWN = ("max-batch", "max-queue", "max-queue-cost", "cache-mb", "threads")
 #: Name of an engine's place, beside these.
 PLACE = "engine"
 
@@ -115,5 +115,5 @@ def _row(name: str, row: Any, common: Mapping[str, Any]) -> GivenEngine:
 
 def _make(name: str | None, place: str, options: Mapping[str, Any]) -> GivenEngine:
     check_numbers(options)
-    sizes = {key: options[key] for key in ("max_batch", "max_queue", "max_queue_cost")}
+    sizes = {key: options[key] for key in ("max_batch", "max_queue", "max_queue_cost", "cache_mb")}
     return GivenEngine(place, name, sizes, check_threads(options["threads"]))

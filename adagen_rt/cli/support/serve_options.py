@@ -69,6 +69,13 @@ NUMBERS = (
         "max-cost", 8192, 1, MOST_COST, "Cost of one request: images x best-of x refine x steps."
     ),
     Number("max-queue-cost", 32768, 1, MOST_COST, "Cost of all that may wait."),
+    Number(
+        "cache-mb",
+        0,
+        0,
+        1 << 20,
+        "Megabytes of images that each engine keeps for who asks for the same again; 0 keeps none.",
+    ),
     Number("max-connections", 1000, 1, MANY, "Connections at once."),
     Number(
         "max-connections-per-address",

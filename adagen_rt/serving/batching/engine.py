@@ -13,7 +13,8 @@ from adagen_rt.errors import InputError, QueueFullError, StoppedError, as_intege
 from adagen_rt.pipeline.base import Pipeline
 from adagen_rt.pipeline.load import load
 from adagen_rt.sampling.params import SamplingParams
-from adagen_rt.sampling.request import MAX_BATCH, make_request
+from adagen_rt.sampling.request import MAX_BATCH, Request, make_request
+from adagen_rt.serving.batching.cache import ResultCache, key_of
 from adagen_rt.serving.batching.caller import Caller
 from adagen_rt.serving.batching.job import Image, Job, Stats, Watch
 from adagen_rt.serving.batching.last import end_with_program
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
 MAX_QUEUE = 1_000_000
 MAX_COST = 1 << 40
+MAX_CACHE_MB = 1 << 20
 #: Seconds that a thread has to end its step when the process ends.
 LAST_SECONDS = 30.0
 
@@ -51,6 +53,7 @@ class BatchEngine:
         max_queue_cost: Backbone rows of the requests that can wait: candidates, times actions that
             refinement tries, times steps. One alone may always wait.
         threads: CPU threads; None takes all that this process may use.
+        cache_mb: Megabytes of images that are kept for who asks for the same again; 0 keeps none.
 
     Attributes:
         name: The engine's name.
@@ -58,6 +61,7 @@ class BatchEngine:
         max_batch: Slots.
         max_queue: Requests that can wait.
         max_queue_cost: Backbone rows of these.
+        cache: Images that are kept.
         observers: Observers of all jobs and steps.
     """
 
@@ -69,6 +73,7 @@ class BatchEngine:
         max_queue: int = 64,
         max_queue_cost: int = MAX_COST,
         threads: int | None = None,
+        cache_mb: int = 0,
     ) -> None:
         self.max_batch = as_integer("max_batch", max_batch, 1, MAX_BATCH)
         self.max_queue = as_integer("max_queue", max_queue, 1, MAX_QUEUE)
@@ -76,6 +81,8 @@ class BatchEngine:
         opened = load(engine, threads=threads) if isinstance(engine, (str, Path)) else engine
         self.manifest, self._turn = opened.manifest, opened.turn
         self.name = self.manifest.name
+        self.cache = ResultCache(as_integer("cache_mb", cache_mb, 0, MAX_CACHE_MB) * 10**6)
+        self._hash = opened.engine.hash
         self.observers = Observers()
         self._ledger = Ledger(self.observers)
         self._scheduler = Scheduler(opened.sampler, self.max_batch, self._ledger.end)
@@ -133,6 +140,8 @@ class BatchEngine:
         as_integer("watch_every", watch_every, 1, 1 << 31)
         asked = self.manifest.condition.describe(request.rows, 0)
         job = Job(asked, int(request.seeds[0]))
+        if self._kept(job, request, watched=watch is not None):
+            return job
         order = Order(job, request, caller or Caller(), timeout, watch, watch_every)
         with self._ledger.changed:
             self._admit(order)
@@ -142,6 +151,25 @@ class BatchEngine:
             self._ledger.add(order)
         job.future.add_done_callback(partial(self._noticed, order))
         return job
+
+    def _kept(self, job: Job, request: Request, watched: bool) -> bool:
+        """Give a job the image that was made before, or see that its own is kept.
+
+        Who watches an image wants to see its steps, which are not kept.
+        """
+        if not self.cache:
+            return False
+        if not self._worker.takes:
+            raise StoppedError(f"{self.name} takes no more requests")
+        key = key_of(self._hash, job.condition, job.seed, request.params)
+        found = None if watched else self.cache.find(key)
+        if not watched:
+            self.observers.tell("looked_up", job, found is not None)
+        if found is not None:
+            job.future.set_result(found)
+            return True
+        job.future.add_done_callback(partial(self.cache.keep, key))
+        return False
 
     def _admit(self, order: Order) -> None:
         """Refuse an order for which there is no room, or no thread."""
@@ -185,7 +213,7 @@ class BatchEngine:
         with self._ledger.changed:
             queued, running = self._ledger.queue.untouched, self._scheduler.running
             finished, wait = dict(self._ledger.finished), self._wait_seconds
-            return Stats(running, queued, self.max_batch, finished, wait)
+            return Stats(running, queued, self.max_batch, finished, wait, self.cache.bytes)
 
     def cancel(self) -> None:
         """Cancel all that waits or is under way."""

@@ -30,6 +30,7 @@ class Image:
         queued_seconds: Seconds from the request to its first step.
         seconds: Seconds from the request to its end.
         backbone_rows: Backbone rows that were evaluated for it.
+        cached: Whether it was made before and kept.
     """
 
     pixels: Pixels
@@ -40,6 +41,7 @@ class Image:
     queued_seconds: float
     seconds: float
     backbone_rows: int
+    cached: bool = False
 
     @property
     def label(self) -> int:
@@ -82,6 +84,7 @@ class Stats:
         finished: Jobs that have ended, by outcome.
         wait_seconds: Seconds that all that waits or is under way takes, at the pace of the last
             steps; 0 before the first one.
+        cache_bytes: Bytes of the images that are kept.
     """
 
     running: int
@@ -89,6 +92,7 @@ class Stats:
     slots: int
     finished: Mapping[Outcome, int]
     wait_seconds: float = 0.0
+    cache_bytes: int = 0
 
 
 @dataclass(eq=False)
@@ -134,7 +138,11 @@ Watch = Callable[[Progress], object]
 
 
 class Observer(Protocol):
-    """Listens to an engine's jobs and steps; called on any thread, and must not block."""
+    """Listens to an engine's jobs and steps; called on any thread, and must not block.
+
+    It may also have a method ``looked_up(job, hit)``, which notes whether an image was kept from
+    before; a job of one that was has no other event.
+    """
 
     def queued(self, job: Job) -> None:
         """Note that a job waits."""

@@ -17,7 +17,12 @@ class Observers(list[Observer]):
         """Tell every observer of an event."""
         for observer in list(self):
             try:
-                getattr(observer, event)(*facts)
+                # Not every observer notes looks into the cache.
+                getattr(observer, event, _ignore)(*facts)
             except BaseException:
                 # Whatever an observer raises, SystemExit too, must not stop the engine.
                 _log.exception("an observer failed at %s", event)
+
+
+def _ignore(*facts: Any) -> None:
+    pass

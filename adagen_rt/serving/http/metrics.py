@@ -29,8 +29,10 @@ GAUGES = {
     "queued": "Images that wait.",
     "running": "Images under way.",
     "slots": "Images that can be under way at once.",
+    "cache_bytes": "Bytes of images that are kept.",
     "wait_seconds": "What waits or is under way takes so long, at the pace of the last steps.",
 }
+LOOKUPS = {True: "hit", False: "miss"}
 #: Of several processes, the largest of these counts, and of the others the sum.
 SLOWEST = ("wait_seconds",)
 #: Where prometheus-client keeps the numbers of several processes; it reads that when imported.
@@ -71,6 +73,7 @@ class Metrics:
         )
         self.step_seconds = self._histogram("step_seconds", "One step of all slots.", "model")
         self.slot_steps = self._counter("slot_steps", "Slots used, summed over steps.", "model")
+        self.lookups = self._counter("cache_lookups", "Images looked for.", "model", "result")
         self._engines: dict[str, BatchEngine] = {}
         self.gauges = {name: self._gauge(name, text, "model") for name, text in GAUGES.items()}
 
@@ -97,6 +100,8 @@ class Metrics:
                 counter.labels(model)
             for outcome in get_args(Outcome):
                 self.images.labels(model, outcome)
+            for result in LOOKUPS.values():
+                self.lookups.labels(model, result)
         for path, status in routes:
             self._requests.labels(path, str(status))
 
@@ -140,6 +145,7 @@ class EngineObserver:
 
     def __init__(self, metrics: Metrics, model: str) -> None:
         self._images = metrics.images
+        self._lookups = metrics.lookups
         self._model = model
         self._submitted = metrics.submitted.labels(model)
         self._image_seconds = metrics.image_seconds.labels(model)
@@ -165,3 +171,7 @@ class EngineObserver:
         self._images.labels(self._model, outcome).inc()
         if outcome == "ok":
             self._image_seconds.observe(seconds)
+
+    def looked_up(self, job: Job, hit: bool) -> None:
+        """Count an image that was looked for among those that are kept."""
+        self._lookups.labels(self._model, LOOKUPS[hit]).inc()

@@ -71,7 +71,10 @@ class Telemetry:
         async def watched(message: Message) -> None:
             if message["type"] == "http.response.start":
                 seen["status"] = message["status"]
-                MutableHeaders(scope=message)[REQUEST_ID] = number
+                headers = MutableHeaders(scope=message)
+                headers[REQUEST_ID] = number
+                if "cached" in scope["adagen"]:
+                    headers["Cache-Status"] = cache_status(scope["adagen"])
             await send(message)
 
         try:
@@ -104,6 +107,13 @@ class Telemetry:
         }
         told = {**scope["adagen"], **fields, "seconds": round(seconds, 6)}
         self._log.info("request", extra={"fields": told})
+
+
+def cache_status(facts: dict[str, Any]) -> str:
+    """Say as RFC 9211 does how many of a request's images were kept from before."""
+    kept = facts["cached"]
+    how = "fwd=miss" if not kept else "hit" if kept == facts["images"] else "fwd=partial"
+    return f"adagen-rt; {how}"
 
 
 def _request_id(scope: Scope) -> str:

@@ -22,6 +22,7 @@ from adagen_rt.serving.http.auth import TOKEN
 from adagen_rt.serving.http.clients import client_of
 from adagen_rt.serving.http.faults import Fault, HTTPError
 from adagen_rt.serving.http.settings import Settings
+from adagen_rt.serving.http.telemetry import tell
 from adagen_rt.serving.http.tokens import Token
 
 TIMEOUT_HEADER = "X-Request-Timeout"
@@ -182,7 +183,10 @@ async def make_images(request: Request, engine: BatchEngine, order: ImageOrder) 
         await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
         if not everything.done():
             raise HTTPError(Fault(499, "the client left", "client_gone"))
-        return outcome(everything)
+        images = outcome(everything)
+        if engine.cache:
+            tell(request.scope, {"cached": sum(image.cached for image in images)})
+        return images
     finally:
         gone.cancel()
         release(jobs)
