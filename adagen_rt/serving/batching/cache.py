@@ -7,10 +7,12 @@ from collections import OrderedDict
 from collections.abc import Hashable, Mapping
 from concurrent.futures import Future
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from adagen_rt.sampling.params import SamplingParams
-from adagen_rt.serving.batching.job import Image
+from adagen_rt.serving.batching.job import Image, Job
+from adagen_rt.serving.batching.observers import Observers
 
 #: Bytes that an image takes besides its pixels, schedule and texts.
 OVERHEAD = 2048
@@ -48,6 +50,23 @@ class ResultCache:
 
     def __bool__(self) -> bool:
         return self._limit > 0
+
+    def answer(self, key: Hashable, job: Job, observers: Observers, watched: bool) -> bool:
+        """Give a job the image that is kept, or keep the one that it will have.
+
+        Who watches an image wants to see its steps, which are not kept.
+
+        Returns:
+            Whether the job is done.
+        """
+        found = None if watched else self.find(key)
+        if not watched:
+            observers.tell("looked_up", job, found is not None)
+        if found is None:
+            job.future.add_done_callback(partial(self.keep, key))
+            return False
+        job.future.set_result(found)
+        return True
 
     def find(self, key: Hashable) -> Image | None:
         """Find an image; its arrays are the caller's own."""

@@ -13,7 +13,7 @@ from adagen_rt.errors import InputError, QueueFullError, StoppedError, as_intege
 from adagen_rt.pipeline.base import Pipeline
 from adagen_rt.pipeline.load import load
 from adagen_rt.sampling.params import SamplingParams
-from adagen_rt.sampling.request import MAX_BATCH, Request, make_request
+from adagen_rt.sampling.request import MAX_BATCH, make_request
 from adagen_rt.serving.batching.cache import ResultCache, key_of
 from adagen_rt.serving.batching.caller import Caller
 from adagen_rt.serving.batching.job import Image, Job, Stats, Watch
@@ -140,7 +140,7 @@ class BatchEngine:
         as_integer("watch_every", watch_every, 1, 1 << 31)
         asked = self.manifest.condition.describe(request.rows, 0)
         job = Job(asked, int(request.seeds[0]))
-        if self._kept(job, request, watched=watch is not None):
+        if self._kept(job, request.params, watched=watch is not None):
             return job
         order = Order(job, request, caller or Caller(), timeout, watch, watch_every)
         with self._ledger.changed:
@@ -152,24 +152,14 @@ class BatchEngine:
         job.future.add_done_callback(partial(self._noticed, order))
         return job
 
-    def _kept(self, job: Job, request: Request, watched: bool) -> bool:
-        """Give a job the image that was made before, or see that its own is kept.
-
-        Who watches an image wants to see its steps, which are not kept.
-        """
+    def _kept(self, job: Job, params: SamplingParams, watched: bool) -> bool:
+        """Give a job the image that was made before, or see that its own is kept."""
         if not self.cache:
             return False
         if not self._worker.takes:
             raise StoppedError(f"{self.name} takes no more requests")
-        key = key_of(self._hash, job.condition, job.seed, request.params)
-        found = None if watched else self.cache.find(key)
-        if not watched:
-            self.observers.tell("looked_up", job, found is not None)
-        if found is not None:
-            job.future.set_result(found)
-            return True
-        job.future.add_done_callback(partial(self.cache.keep, key))
-        return False
+        key = key_of(self._hash, job.condition, job.seed, params)
+        return self.cache.answer(key, job, self.observers, watched)
 
     def _admit(self, order: Order) -> None:
         """Refuse an order for which there is no room, or no thread."""
