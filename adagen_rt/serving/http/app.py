@@ -10,29 +10,28 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import PlainTextResponse
 from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.exceptions import HTTPException
-from starlette.middleware.gzip import GZipMiddleware
 
 from adagen_rt.errors import AdagenError
 from adagen_rt.serving.http.auth import BearerToken
 from adagen_rt.serving.http.body import BodyLimit
 from adagen_rt.serving.http.browsers import Browsers
+from adagen_rt.serving.http.compress import Compressed
 from adagen_rt.serving.http.events import events_router
 from adagen_rt.serving.http.faults import HTTPError, fault_of, respond
 from adagen_rt.serving.http.fleet import Fleet
+from adagen_rt.serving.http.generate import generate_router
 from adagen_rt.serving.http.heads import Heads
 from adagen_rt.serving.http.kserve import kserve_router
 from adagen_rt.serving.http.metrics import Metrics
 from adagen_rt.serving.http.openai import openai_router
 from adagen_rt.serving.http.openapi import describe
+from adagen_rt.serving.http.operation import operation_router
 from adagen_rt.serving.http.page import page_router
 from adagen_rt.serving.http.paths import own_path
 from adagen_rt.serving.http.repository import Repository
 from adagen_rt.serving.http.repository_routes import repository_router
 from adagen_rt.serving.http.settings import Settings
 from adagen_rt.serving.http.telemetry import Telemetry
-
-#: Smallest answer that is compressed for whom accepts that.
-COMPRESSED_BYTES = 1024
 
 
 def create_app(
@@ -64,7 +63,9 @@ def create_app(
         redirect_slashes=False,
     )
     app.include_router(page_router())
+    app.include_router(operation_router(fleet, settings, metrics.statistics))
     app.include_router(kserve_router(fleet, settings))
+    app.include_router(generate_router(fleet, settings))
     app.include_router(repository_router(fleet, settings, repository))
     app.include_router(openai_router(fleet, settings))
     app.include_router(events_router(fleet, settings))
@@ -74,7 +75,7 @@ def create_app(
     for kind in (AdagenError, HTTPError, HTTPException, RequestValidationError):
         app.add_exception_handler(kind, _answer)
     # The middleware added last is the outermost.
-    app.add_middleware(GZipMiddleware, minimum_size=COMPRESSED_BYTES, compresslevel=1)
+    app.add_middleware(Compressed)
     app.add_middleware(BodyLimit, settings=settings)
     app.add_middleware(BearerToken, tokens=settings.accepted)
     app.add_middleware(Browsers, allowed=settings.allowed_hosts)

@@ -10,12 +10,12 @@ import numpy as np
 from adagen_rt.condition import ClassLabels
 from adagen_rt.engine.manifest import Manifest
 from adagen_rt.errors import InputError
-from adagen_rt.serving import BatchEngine, Image
+from adagen_rt.serving import BatchEngine, Image, Progress
 from adagen_rt.serving.http.tensors import InferRequest
 
 MODEL_VERSION = "1"
 #: Outputs that come only on request.
-SPECIAL_OUTPUTS = ("steps", "schedule")
+SPECIAL_OUTPUTS = ("step", "steps", "schedule")
 
 
 def condition_name(manifest: Manifest) -> str:
@@ -92,12 +92,24 @@ def output_arrays(
         "image": lambda: np.stack([image.pixels for image in images]),
         "label": lambda: np.array([image.label for image in images], np.int64),
         "seed": lambda: np.array([image.seed for image in images], np.int64),
+        "step": lambda: np.array([image.steps for image in images], np.int32),
         "steps": lambda: np.array([image.steps for image in images], np.int32),
         "schedule": lambda: np.stack(
             [np.stack([image.schedule[name] for name in actions], axis=-1) for image in images]
         ),
     }
     return {name: make[name]() for name in names}
+
+
+def preview_arrays(manifest: Manifest, progress: Progress) -> dict[str, np.ndarray]:
+    """Make the arrays of an image under way, as of a batch of one."""
+    actions = [progress.schedule[name] for name in manifest.schedule.names]
+    return {
+        "image": progress.preview[None],
+        "step": np.array([progress.step], np.int32),
+        "steps": np.array([progress.steps], np.int32),
+        "schedule": np.stack(actions, axis=-1)[None],
+    }
 
 
 def describe_model(engine: BatchEngine) -> dict[str, Any]:
@@ -116,6 +128,7 @@ def describe_model(engine: BatchEngine) -> dict[str, Any]:
             _tensor("image", "UINT8", [-1, *image.size, image.channels]),
             *([label] if by_class else []),
             seed,
+            _tensor("step", "INT32", [-1]),
             _tensor("steps", "INT32", [-1]),
             _tensor("schedule", "FP32", [-1, -1, actions]),
         ],

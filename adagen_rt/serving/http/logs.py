@@ -26,6 +26,30 @@ class JSONFormatter(logging.Formatter):
         return json.dumps(line, default=str)
 
 
+class Levels(logging.Filter):
+    """Levels that a log has, under Triton's names of them; one may be left out.
+
+    Attributes:
+        chosen: Whether lines of each are written.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.chosen = {"log_info": True, "log_warning": True, "log_error": True}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Tell whether a record is written."""
+        if record.levelno >= logging.ERROR:
+            return self.chosen["log_error"]
+        return self.chosen["log_warning" if record.levelno >= logging.WARNING else "log_info"]
+
+
+def own_levels() -> Levels | None:
+    """Find the levels of the log that `log_json` has set up; None where it has not."""
+    filters = [one for handler in logging.getLogger().handlers for one in handler.filters]
+    return next((one for one in filters if isinstance(one, Levels)), None)
+
+
 class Repeated:
     """A message that may come thousands of times a second, and is logged once a second.
 
@@ -55,4 +79,5 @@ def log_json() -> None:
     """Send the logs of the whole process to stderr as JSON."""
     handler = logging.StreamHandler()
     handler.setFormatter(JSONFormatter())
+    handler.addFilter(Levels())
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)

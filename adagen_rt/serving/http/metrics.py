@@ -21,6 +21,7 @@ from prometheus_client import (
 
 from adagen_rt.serving import BatchEngine, Job, Outcome
 from adagen_rt.serving.http.spans import JobSpans
+from adagen_rt.serving.http.statistics import Statistics
 
 #: Bucket bounds in seconds: a small engine's step takes a millisecond, a large image minutes.
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
@@ -55,9 +56,14 @@ def tell_process(registry: CollectorRegistry) -> None:
 
 
 class Metrics:
-    """Metrics that ``/metrics`` shows."""
+    """Metrics that ``/metrics`` shows.
+
+    Attributes:
+        statistics: What KServe's calls show of the same.
+    """
 
     def __init__(self) -> None:
+        self.statistics = Statistics()
         self.registry = CollectorRegistry()
         if not multiprocess_folder():
             tell_process(self.registry)
@@ -110,6 +116,7 @@ class Metrics:
         self.expect([engine.name], ())
         engine.observers.append(EngineObserver(self, engine.name))
         engine.observers.append(JobSpans())
+        self.statistics.watch(engine)
         self._engines[engine.name] = engine
 
     def sample(self) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import logging
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import suppress
@@ -16,9 +15,9 @@ from fastapi.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from adagen_rt.serving import BatchEngine, Image, Job, Progress
-from adagen_rt.serving.http.faults import Fault, fault_of
+from adagen_rt.serving.http.faults import Fault
 from adagen_rt.serving.http.settings import Settings
-from adagen_rt.serving.http.telemetry import LOGGER
+from adagen_rt.serving.http.telemetry import fault_under_way
 from adagen_rt.serving.http.work import (
     ImageOrder,
     disconnected,
@@ -165,18 +164,9 @@ async def _stream(
         try:
             (image,) = outcome(done)
         except Exception as error:
-            yield messages.error(_fault(request, error))
+            yield messages.error(fault_under_way(request, error))
             return
         yield await in_thread(messages.done, image)
     finally:
         gone.cancel()
         done.add_done_callback(lambda future: future.cancelled() or future.exception())
-
-
-def _fault(request: Request, error: Exception) -> Fault:
-    """Return the fault of an error; one that nobody expected is logged."""
-    fault = fault_of(error)
-    if fault.status == 500:
-        fields = {"fields": request.scope["adagen"]}
-        logging.getLogger(LOGGER).error("failed", exc_info=error, extra=fields)
-    return fault

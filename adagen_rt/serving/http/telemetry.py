@@ -18,7 +18,7 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from adagen_rt.errors import StoppedError
-from adagen_rt.serving.http.faults import fault_of, respond
+from adagen_rt.serving.http.faults import Fault, fault_of, respond
 from adagen_rt.serving.http.metrics import Metrics
 from adagen_rt.serving.http.paths import PROBES, own_path
 
@@ -42,6 +42,15 @@ def tell(scope: Scope, facts: dict[str, Any]) -> None:
     scope["adagen"] |= facts
     for name, value in facts.items():
         scope["adagen.span"].set_attribute(f"adagen.{name}", value)
+
+
+def fault_under_way(request: Request, error: Exception) -> Fault:
+    """Return the fault of an error after an answer has begun; what nobody expected is logged."""
+    fault = fault_of(error)
+    if fault.status == 500:
+        fields = {"fields": request.scope["adagen"]}
+        logging.getLogger(LOGGER).error("failed", exc_info=error, extra=fields)
+    return fault
 
 
 class Telemetry:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import math
 import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Annotated, Any, TypeVar
 
 import numpy as np
@@ -12,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from adagen_rt.engine.validation import describe_faults
 from adagen_rt.errors import InputError
+from adagen_rt.sampling.params import MAX_STEPS
 from adagen_rt.serving.http.faults import MAX_FAULTS, Fault, HTTPError
 from adagen_rt.serving.http.options import Options
 
@@ -79,6 +82,12 @@ class InferParameters(Options):
     timeout: int | None = Field(None, ge=1, lt=1 << 63, description="Microseconds.")
     binary_data_output: bool = False
     priority: int | None = Field(None, ge=0, le=3, description="1 (high) to 3 (low); 0 is 2.")
+    preview_every: int = Field(
+        0, ge=0, le=MAX_STEPS, description="Steps between previews, where answers stream; 0: none."
+    )
+    triton_enable_empty_final_response: bool = Field(
+        False, description="Changes nothing: the final answer of a stream is never empty."
+    )
 
 
 RequestedOutputs = Annotated[list[RequestedOutput], Field(max_length=MAX_TENSORS, fail_fast=True)]
@@ -118,13 +127,24 @@ def parse_json(model: type[Parsed], text: bytes, expected: str) -> Parsed:
         text: The JSON.
         expected: The same in words.
     """
-    try:
+    with _described(expected):
         return model.model_validate_json(text)
+
+
+def check_as(model: type[Parsed], content: dict[str, Any], expected: str) -> Parsed:
+    """Check what was parsed before; arguments as of `parse_json`."""
+    with _described(expected):
+        return model.model_validate(content)
+
+
+@contextmanager
+def _described(expected: str) -> Iterator[None]:
+    try:
+        yield
     except ValidationError as error:
         told = describe_faults(error, MAX_FAULTS)
-        raise HTTPError(
-            Fault(400, f"body: got {told}, expected {expected}", field="body")
-        ) from None
+        fault = Fault(400, f"body: got {told}, expected {expected}", field="body")
+        raise HTTPError(fault) from None
 
 
 def read_inputs(request: InferRequest, binary: bytes, most: int) -> dict[str, list[Any]]:
@@ -172,10 +192,12 @@ def _from_json(field: str, tensor: InputTensor) -> list[Any]:
     data = tensor.data or []
     flat = [item for row in data for item in (row if isinstance(row, list) else [row])]
     expected: type = str if tensor.datatype == "BYTES" else int
+    bounds = None
     if tensor.datatype != "BYTES":
-        _integers(field, tensor.datatype)
+        bounds = np.iinfo(_integers(field, tensor.datatype))
     for item in flat:
-        if not isinstance(item, expected) or isinstance(item, bool):
+        fits = isinstance(item, expected) and not isinstance(item, bool)
+        if not fits or not (bounds is None or bounds.min <= item <= bounds.max):
             raise InputError(field, item, f"values of datatype {tensor.datatype}")
     return flat
 
@@ -233,13 +255,13 @@ def pack_response(
             tensor["parameters"] = {"binary_data_size": array.nbytes}
             blobs.append(np.ascontiguousarray(array).tobytes())
         else:
-            tensor["data"] = _to_json(array)
+            tensor["data"] = to_json(array)
         tensors.append(tensor)
     text = json.dumps({**head, "outputs": tensors}, separators=(",", ":")).encode()
     return b"".join([text, *blobs]), len(text) if blobs else None
 
 
-def _to_json(array: np.ndarray) -> list[Any]:
+def to_json(array: np.ndarray) -> list[Any]:
     """Flatten an array for JSON, which has no NaN: null instead."""
     flat = array.ravel()
     if array.dtype.kind != "f":

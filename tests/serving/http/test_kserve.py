@@ -88,7 +88,7 @@ def test_health_and_metadata(client):
     assert client.is_model_ready("tiny", "1")
     assert not client.is_model_ready("tiny", "2")
     assert not client.is_model_ready("other")
-    assert client.get_server_metadata()["extensions"] == ["binary_tensor_data"]
+    assert "binary_tensor_data" in client.get_server_metadata()["extensions"]
     metadata = client.get_model_metadata("tiny")
     assert metadata["outputs"][0] == {
         "name": "image",
@@ -107,6 +107,12 @@ def test_health_and_metadata(client):
         ([("label", [0], "INT64"), ("seed", [-1], "INT64")], {}, "inputs.seed: got -1"),
         ([("label", [0], "INT64"), ("seed", [1, 2], "INT64")], {}, "inputs.seed: got '2 values'"),
         ([("label", [[0, 1]], "INT64")], {}, "inputs.label: got 'shape [1, 2]'"),
+        (
+            [("label", [0], "INT64"), ("seed", ["5"], "BYTES")],
+            {},
+            "inputs.seed: got '5'",
+        ),
+        ([("label", [0], "INT64")], {"preview_every": 2}, "preview_every: got 2, expected 0"),
         ([("label", [0], "INT64")], {"refine": 65}, "refine"),
         ([("label", [0], "INT64")], {"colour": "red"}, "colour"),
         ([("label", [0], "INT64")], {"static": True, "refine": 2}, "refine: got 2"),
@@ -159,6 +165,11 @@ HEAD = {"name": "label", "shape": [1], "datatype": "INT64"}
         ({**HEAD, "parameters": {"shared_memory_region": "x"}}, b"", None),
         ({**HEAD, "data": [True]}, b"", None),
         ({**HEAD, "data": [0.5]}, b"", None),
+        ({**HEAD, "datatype": "INT8", "data": [256]}, b"", None),
+        ({**HEAD, "datatype": "UINT64", "data": [-1]}, b"", None),
+        ({**HEAD, "datatype": "INT64", "data": [1 << 63]}, b"", None),
+        ({**HEAD, "datatype": "BOOL", "data": [True]}, b"", None),
+        ({**HEAD, "datatype": "INT63", "data": [0]}, b"", None),
         ({**HEAD, "data": []}, b"", None),
         ({**HEAD, "shape": [1 << 40], "data": [0]}, b"", None),
         ({**HEAD, "shape": [0], "data": []}, b"", None),

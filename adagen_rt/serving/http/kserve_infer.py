@@ -1,0 +1,147 @@
+"""What KServe's calls for images have in common: the order, and its answers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from starlette.requests import Request
+
+from adagen_rt.engine.manifest import Manifest
+from adagen_rt.errors import InputError
+from adagen_rt.serving import BatchEngine, Image, Progress
+from adagen_rt.serving.http.kserve_images import (
+    MODEL_VERSION,
+    choose_outputs,
+    condition_name,
+    output_arrays,
+    preview_arrays,
+    read_wishes,
+)
+from adagen_rt.serving.http.renamed import renamed
+from adagen_rt.serving.http.settings import Settings
+from adagen_rt.serving.http.telemetry import note
+from adagen_rt.serving.http.tensors import InferRequest, read_inputs, to_json
+from adagen_rt.serving.http.work import (
+    ImageOrder,
+    caller_of,
+    cost_limit,
+    deadline,
+    most_images,
+)
+
+MICROSECOND = 1e-6
+
+
+@dataclass(frozen=True)
+class Inference:
+    """A checked request for images.
+
+    Attributes:
+        engine: Who makes them.
+        order: What is made.
+        every: Steps between previews; 0 gives none.
+        names: Outputs that are asked for.
+        binary: Those of them that go in binary.
+        head: What every answer begins with.
+    """
+
+    engine: BatchEngine
+    order: ImageOrder
+    every: int
+    names: tuple[str, ...]
+    binary: set[str]
+    head: dict[str, Any]
+
+    @property
+    def manifest(self) -> Manifest:
+        """The engine's manifest."""
+        return self.engine.manifest
+
+    def preview(self, progress: Progress) -> dict[str, np.ndarray]:
+        """Make the outputs of an image under way."""
+        return preview_arrays(self.manifest, progress)
+
+    def final(self, images: Sequence[Image]) -> dict[str, np.ndarray]:
+        """Make the outputs of what is done."""
+        return output_arrays(self.manifest, images, self.names)
+
+
+def read_inference(
+    engine: BatchEngine,
+    asked: InferRequest,
+    binary: bytes,
+    settings: Settings,
+    request: Request,
+    streams: bool = False,
+) -> Inference:
+    """Check a request and read what it asks for.
+
+    Args:
+        engine: Who is asked.
+        asked: The JSON part.
+        binary: The binary part.
+        settings: The limits.
+        request: Who asks, until when.
+        streams: Whether there may be several answers.
+
+    Raises:
+        InputError: Something is wrong with it.
+    """
+    names, in_binary = choose_outputs(engine.manifest, asked)
+    order = _order(engine, asked, binary, settings, request)
+    every = asked.parameters.preview_every
+    if every and not streams:
+        raise InputError("preview_every", every, "0, where there is one answer")
+    if every and len(order.given) > 1:
+        got = f"{every} for {len(order.given)} images"
+        raise InputError("preview_every", got, "one image in a request with previews")
+    note(request, engine.name, len(order.given))
+    head = {"model_name": engine.name, "model_version": MODEL_VERSION}
+    if asked.id is not None:
+        head["id"] = asked.id
+    return Inference(engine, order, every, names, in_binary, head)
+
+
+def input_names() -> AbstractContextManager[None]:
+    """Make input errors of the block name KServe's inputs."""
+    tensors = {name: f"inputs.{name}" for name in ("label", "prompt", "negative_prompt")}
+    return renamed(seeds="inputs.seed", **tensors)
+
+
+def _order(
+    engine: BatchEngine,
+    asked: InferRequest,
+    binary: bytes,
+    settings: Settings,
+    request: Request,
+) -> ImageOrder:
+    values = read_inputs(asked, binary, most_images(engine, settings))
+    seeds = values.pop("seed", None)
+    given = read_wishes(engine.manifest, asked, values)
+    if seeds is not None and len(seeds) != len(given):
+        what = condition_name(engine.manifest)
+        raise InputError("inputs.seed", f"{len(seeds)} values", f"{len(given)}, as of {what}")
+    microseconds = asked.parameters.timeout
+    seconds = None if microseconds is None else microseconds * MICROSECOND
+    seeds = seeds or [None] * len(given)
+    return ImageOrder(
+        given,
+        seeds,
+        asked.parameters.params(),
+        deadline(request, settings, seconds),
+        caller_of(request, asked.parameters.priority),
+        cost_limit(request, settings),
+    )
+
+
+def fields(head: dict[str, Any], arrays: dict[str, np.ndarray]) -> dict[str, Any]:
+    """Make an answer of the generate extension: each output flat, or alone if it is one value."""
+    made = dict(head)
+    for name, array in arrays.items():
+        values = to_json(array)
+        made[name] = values[0] if len(values) == 1 else values
+    return made
