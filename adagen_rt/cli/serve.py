@@ -22,8 +22,10 @@ from adagen_rt.pipeline.load import check_threads
 from adagen_rt.system import available_threads
 
 if TYPE_CHECKING:
+    from adagen_rt.serving.grpc.server import GrpcServer
     from adagen_rt.serving.http.connections import ConnectionLimits
     from adagen_rt.serving.http.server import Server
+    from adagen_rt.serving.http.settings import Settings
     from adagen_rt.serving.http.tls import Certificate
     from adagen_rt.serving.http.workers import Workers
 
@@ -35,7 +37,7 @@ LOOPBACK = ("127.0.0.1", "::1", "localhost")
 @serve_options
 @click.pass_context
 def serve(context: click.Context, /, engines: tuple[str, ...], **given: Any) -> None:
-    """Serve engines over HTTP: KServe v2, OpenAI images, events, metrics, and a page.
+    """Serve engines over HTTP and gRPC: KServe v2, OpenAI images, events, metrics, and a page.
 
     ENGINE is an engine folder or the name of a shipped engine; requests ask for it by its own
     name, or by NAME. The first SIGTERM or SIGINT
@@ -44,7 +46,7 @@ def serve(context: click.Context, /, engines: tuple[str, ...], **given: Any) -> 
     """
     check_numbers(given)
     check_threads(given["threads"])
-    check_extra()
+    check_extra(given["grpc_port"] is not None)
     from adagen_rt.serving.http.logs import log_json
     from adagen_rt.serving.http.server import Server
     from adagen_rt.serving.http.telemetry import LOGGER
@@ -63,12 +65,15 @@ def serve(context: click.Context, /, engines: tuple[str, ...], **given: Any) -> 
     context.exit(status)
 
 
-def check_extra() -> None:
+def check_extra(grpc: bool) -> None:
     """Refuse to serve without the packages that it takes."""
     try:
-        import adagen_rt.serving.http.server  # noqa: F401
+        import adagen_rt.serving.http.server
+
+        if grpc:
+            import adagen_rt.serving.grpc.server  # noqa: F401
     except ModuleNotFoundError as error:
-        raise MissingExtraError(str(error.name), "serve") from None
+        raise MissingExtraError(str(error.name), "grpc" if grpc else "serve") from None
 
 
 def make_alone(typed: Sequence[str], written: Any, given: dict[str, Any]) -> Server:
@@ -85,8 +90,9 @@ def make_workers(typed: Sequence[str], written: Any, given: dict[str, Any]) -> W
     count = given["workers"]
     if count == 1:
         return None
-    if given["model_control"]:
-        raise InputError("model-control", "set", f"one of --workers, not {count}")
+    for option in ("model-control", "grpc-port"):
+        if given[option.replace("-", "_")] not in (None, False):
+            raise InputError(option, "set", f"one of --workers, not {count}")
     from adagen_rt.serving.http.workers import Workers
 
     threads = given["threads"] or max(1, available_threads() // count)
@@ -135,15 +141,39 @@ def make_server(
     def reload_tokens() -> None:
         tokens.replace(read_tokens(given["token_file"]))
 
+    limits, found = connection_limits(given), certificate(given)
     return Server(
         {name: Source(engine.load, engine.mark) for name, engine in engines.items()},
         settings,
-        connection_limits(given),
-        certificate(given),
+        limits,
+        found,
         given["drain_delay"],
         reloads=[reload_tokens],
         beat=beat,
+        besides=grpc_servers(given, settings, limits, found),
     )
+
+
+def grpc_servers(
+    given: dict[str, Any],
+    settings: Settings,
+    limits: ConnectionLimits,
+    certificate: Certificate | None,
+) -> list[GrpcServer]:
+    """Make the server of gRPC, if the options name its port.
+
+    Raises:
+        OSError: The port is not free.
+    """
+    host, port = given["host"], given["grpc_port"]
+    if port is None:
+        return []
+    from adagen_rt.serving.grpc.server import GrpcServer
+
+    # gRPC would say so only after the engines have begun to load.
+    with open_port(host, port):
+        pass
+    return [GrpcServer(host, port, settings, limits, certificate)]
 
 
 def connection_limits(given: dict[str, Any]) -> ConnectionLimits:
@@ -179,10 +209,14 @@ def listen(given: dict[str, Any]) -> Iterator[socket.socket]:
         with listen_at(path) as listener:
             yield listener
         return
-    host = given["host"]
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.create_server((host, given["port"]), family=family) as listener:
+    with open_port(given["host"], given["port"]) as listener:
         yield listener
+
+
+def open_port(host: str, port: int) -> socket.socket:
+    """Listen at an address."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    return socket.create_server((host, port), family=family)
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import onnx
-from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
+from google.protobuf.message import DecodeError
 from pydantic import Field, ValidationError
 
 from adagen_rt.engine.folder import EngineFolder, sha256

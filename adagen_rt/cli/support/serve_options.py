@@ -63,6 +63,7 @@ LEAST_SECONDS, FOREVER = 1e-6, float("inf")
 NUMBERS = (
     Number("port", 8000, 0, 65535, "0 takes a free one."),
     Number("workers", 1, 1, 256, "Processes, each with all engines and a share of the threads."),
+    Number("grpc-port", None, 0, 65535, "Also speak gRPC there; 0 takes a free one."),
     Number("max-batch", 16, 1, 1024, "Images under way at once, in each process."),
     Number("max-queue", 64, 1, MANY, "Images that may wait, in each process."),
     Number(

@@ -13,9 +13,10 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from types import FrameType
-from typing import Any
+from typing import Any, Protocol
 
 import uvicorn
+from starlette.types import ASGIApp
 
 from adagen_rt.errors import AdagenError
 from adagen_rt.serving.http.app import create_app
@@ -41,6 +42,16 @@ BEAT_SECONDS, TICKS = 1.0, 10
 DROPPED = 1
 
 
+class Beside(Protocol):
+    """Another server of the application."""
+
+    async def start(self, app: ASGIApp) -> None:
+        """Listen."""
+
+    async def stop(self, drop: bool) -> None:
+        """End, with ``drop`` at once."""
+
+
 class Server(uvicorn.Server):
     """Serves engines until it is told to stop.
 
@@ -57,6 +68,7 @@ class Server(uvicorn.Server):
             have to notice.
         reloads: What else is called on SIGHUP; an error is logged.
         beat: Called every second, as long as requests are answered.
+        besides: Other servers of the same application, on the same event loop.
     """
 
     def __init__(
@@ -68,6 +80,7 @@ class Server(uvicorn.Server):
         drain_delay: float = 0.0,
         reloads: Sequence[Callable[[], object]] = (),
         beat: Callable[[], object] | None = None,
+        besides: Sequence[Beside] = (),
     ) -> None:
         limits = fitted(limits or ConnectionLimits())
         self.fleet = Fleet(sources)
@@ -83,8 +96,9 @@ class Server(uvicorn.Server):
         self._draining = self._announced = self._hung_up = False
         self._reloads = [*reloads, *([certificate.reload] if certificate else [])]
         self._reload: asyncio.Task[None] | None = None
-        app = create_app(self.fleet, settings, self._metrics, self._repository)
-        super().__init__(make_config(app, limits, certificate))
+        self._besides = besides
+        self._app = create_app(self.fleet, settings, self._metrics, self._repository)
+        super().__init__(make_config(self._app, limits, certificate))
 
     def serve_on(self, listener: socket.socket, warm_first: bool = False) -> int:
         """Answer on ``listener`` until told to stop; return the exit status.
@@ -130,6 +144,12 @@ class Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start, with one line a second in the log however often the system refuses a file."""
         asyncio.get_running_loop().set_exception_handler(self._note)
+        try:
+            for other in self._besides:
+                await other.start(self._app)
+        except AdagenError as error:
+            self.failure = error
+            self.should_exit = True
         await super().startup(sockets)
         listen_longer(sockets or ())
 
@@ -181,7 +201,8 @@ class Server(uvicorn.Server):
             self.fleet.cancel()
         if self._reload is not None:
             self._reload.cancel()
-        await super().shutdown(sockets)
+        others = [other.stop(self.dropped) for other in self._besides]
+        await asyncio.gather(super().shutdown(sockets), *others)
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:

@@ -26,6 +26,7 @@ class Certificate:
 
     Attributes:
         context: What handshakes use.
+        pem: Content of both files, the key's first, as they were last loaded.
 
     Raises:
         InputError: The files are no certificate and its key.
@@ -34,6 +35,7 @@ class Certificate:
     def __init__(self, certificate: Path, key: Path | None = None) -> None:
         self._files = certificate, key
         self.context = self._load()
+        self.pem = self._read()
 
     def reload(self) -> None:
         """Take what the files are now; where they are wrong, what was loaded stays.
@@ -43,6 +45,11 @@ class Certificate:
         """
         self._load()
         self.context.load_cert_chain(*self._files)
+        self.pem = self._read()
+
+    def _read(self) -> tuple[bytes, bytes]:
+        certificate, key = self._files
+        return (key or certificate).read_bytes(), certificate.read_bytes()
 
     def _load(self) -> ssl.SSLContext:
         context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)

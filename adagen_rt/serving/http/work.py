@@ -105,17 +105,19 @@ def count_up(seed: int | None, count: int) -> list[int | None]:
 
 
 def deadline(request: Request, settings: Settings, asked: float | None = None) -> float:
-    """Return a request's limit in seconds: its own, at most the server's."""
+    """Return a request's limit in seconds: the least of its own and the server's."""
     header = request.headers.get(TIMEOUT_HEADER)
-    if header is not None:
-        try:
-            asked = float(header)
-        except ValueError:
-            asked = math.nan
-        if not 0 < asked < math.inf:
-            message = f"{TIMEOUT_HEADER}: got {header!r:.40}, expected seconds above 0"
-            raise HTTPError(Fault(400, message, field=TIMEOUT_HEADER))
-    return settings.timeout if asked is None else min(asked, settings.timeout)
+    longest = settings.timeout if asked is None else min(asked, settings.timeout)
+    if header is None:
+        return longest
+    try:
+        told = float(header)
+    except ValueError:
+        told = math.nan
+    if not 0 < told < math.inf:
+        message = f"{TIMEOUT_HEADER}: got {header!r:.40}, expected seconds above 0"
+        raise HTTPError(Fault(400, message, field=TIMEOUT_HEADER))
+    return min(told, longest)
 
 
 def most_images(engine: BatchEngine, settings: Settings) -> int:

@@ -1,0 +1,1 @@
+"""The open inference protocol over gRPC: calls that ask the HTTP side's application."""
