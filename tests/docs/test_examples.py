@@ -10,6 +10,8 @@ from process import run_python
 ROOT = Path(__file__).parents[2]
 #: Where the examples of a client expect the server.
 ADDRESS = "127.0.0.1:8000"
+#: Where those that speak gRPC do.
+GRPC_ADDRESS = "127.0.0.1:9000"
 #: Where those of Triton do; `pytest -m triton` makes the same calls.
 TRITON = "127.0.0.1:8001"
 
@@ -37,6 +39,19 @@ def address():
             yield f"127.0.0.1:{port}"
 
 
+@pytest.fixture(scope="module")
+def grpc_address():
+    """The address of a server that speaks gRPC."""
+    for module in ("fastapi", "grpc", "google.protobuf"):
+        pytest.importorskip(module, reason="needs the extra grpc")
+    from contextlib import ExitStack
+
+    from grpc_server import started
+
+    with ExitStack() as stack:
+        yield started(stack, "fashion-maskgit").address
+
+
 @pytest.mark.parametrize("code", list(examples()))
 def test_it_runs(code, tmp_path, request):
     for module in re.findall(r"^(?:import|from) (\w+)", code, re.M):
@@ -44,6 +59,8 @@ def test_it_runs(code, tmp_path, request):
             pytest.skip(f"needs {module}")
     if TRITON in code:
         pytest.skip("needs Triton")
+    if GRPC_ADDRESS in code:
+        code = code.replace(GRPC_ADDRESS, request.getfixturevalue("grpc_address"))
     if ADDRESS in code:
         code = code.replace(ADDRESS, request.getfixturevalue("address"))
     done = run_python(code, cwd=tmp_path)

@@ -133,7 +133,11 @@ OTHERS = (
         type=NamedPath(),
         help=f"File with a bearer token that requests must carry; or set {TOKEN_VARIABLE}.",
     ),
-    click.option("--model-control", is_flag=True, help="Let clients load and unload the engines."),
+    click.option(
+        "--model-control",
+        is_flag=True,
+        help="Let clients load and unload the engines, and choose the log's levels.",
+    ),
     click.option("--threads", type=int, help="CPU threads; default: all that are available."),
 )
 

@@ -23,7 +23,7 @@ class Settings:
         live_seconds: Seconds after which the process is not alive either, and should be replaced.
         allowed_hosts: Names by which requests may call this server, besides ``localhost`` and
             addresses; ``*`` allows any.
-        model_control: Whether clients may load and unload engines.
+        model_control: Whether clients may load and unload engines, and choose the log's levels.
         body_bytes: Largest body, as sent and as decompressed.
         body_seconds: Time that a client has to send its body.
         event_keep_alive: Seconds of silence after which a stream of events shows that it lives;
