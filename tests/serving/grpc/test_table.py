@@ -20,12 +20,19 @@ BODIES = {
     "generate": {"label": 0},
     "generate_stream": {"label": 0},
 }
-OF_MODEL = ("ModelReady", "ModelMetadata", "ModelConfig", "ModelStatistics")
-CONTENTS = {"inputs": [{**LABEL, "contents": {"int64_contents": [0]}}]}
+INFERENCE = {
+    "model_name": "tiny",
+    "inputs": [{**LABEL, "contents": {"int64_contents": [0]}}],
+}
 FIELDS = {
-    **dict.fromkeys(OF_MODEL, {"name": "tiny"}),
-    **dict.fromkeys(("ModelInfer", "ModelStreamInfer"), {"model_name": "tiny", **CONTENTS}),
-    **dict.fromkeys(("RepositoryModelLoad", "RepositoryModelUnload"), {"model_name": "tiny"}),
+    "ModelReady": {"name": "tiny"},
+    "ModelMetadata": {"name": "tiny"},
+    "ModelConfig": {"name": "tiny"},
+    "ModelStatistics": {"name": "tiny"},
+    "ModelInfer": INFERENCE,
+    "ModelStreamInfer": INFERENCE,
+    "RepositoryModelLoad": {"model_name": "tiny"},
+    "RepositoryModelUnload": {"model_name": "tiny"},
 }
 
 
