@@ -30,7 +30,7 @@ class Service:
         return ask(self.http, method, path, body, headers, **options)
 
 
-def started(stack, engine, limits=None, certificate=None, sizes=(), **settings):
+def started(stack, engine, name="tiny", limits=None, certificate=None, sizes=(), **settings):
     """Starts a server, which the stack ends."""
     from adagen_rt.serving import BatchEngine
     from adagen_rt.serving.grpc.server import GrpcServer
@@ -45,7 +45,7 @@ def started(stack, engine, limits=None, certificate=None, sizes=(), **settings):
         pipeline = StepwisePipeline(open_engine(engine), noise=gate, threads=1)
         return BatchEngine(pipeline, **dict(sizes))
 
-    sources = {"tiny": Source(make)}
+    sources = {name: Source(make)}
     running = serving(sources, made, certificate=certificate, besides=[grpc])
     server, port = stack.enter_context(running)
     stack.callback(gate.open)

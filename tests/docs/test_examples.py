@@ -49,7 +49,7 @@ def grpc_address():
     from grpc_server import started
 
     with ExitStack() as stack:
-        yield started(stack, "fashion-maskgit").address
+        yield started(stack, "fashion-maskgit", "fashion-maskgit").address
 
 
 @pytest.mark.parametrize("code", list(examples()))
