@@ -9,10 +9,12 @@ import click
 
 from adagen_rt.backends.tensorrt import MODULES
 from adagen_rt.backends.tensorrt.build import build_plans
+from adagen_rt.backends.tensorrt.whole import build_whole
 from adagen_rt.cli.export import DTYPES
 from adagen_rt.cli.support.formats import NamedPath
 from adagen_rt.cli.support.tables import quantity
 from adagen_rt.cli.support.verbosity import LOGGER
+from adagen_rt.engine.bundle import BundleFile
 from adagen_rt.engine.folder import open_engine
 from adagen_rt.errors import InputError
 from adagen_rt.progress import bar
@@ -41,6 +43,9 @@ from adagen_rt.progress import bar
 def build(engine: str, backend: str, batch: str, dtype: str | None, out: Path | None) -> None:
     """Build TensorRT plans of ENGINE (a folder, or the name of a shipped engine).
 
+    Of a file that adagen-rt bundle --for tensorrt wrote, it builds one plan of the whole
+    generation, --out or NAME.BACKEND.plan beside it.
+
     They go to ENGINE/plans/BACKEND, or to the user's cache for an engine that came with the
     package or cannot be written to; both are looked at when plans are used. Those of an earlier
     build stay as they are until all is done. tensorrt builds for the GPU of this machine;
@@ -49,18 +54,23 @@ def build(engine: str, backend: str, batch: str, dtype: str | None, out: Path | 
     batches = parse_batches(batch)
     opened = open_engine(engine)
     begin = time.perf_counter()
+    if isinstance(opened, BundleFile) and dtype is not None:
+        raise InputError("dtype", dtype, "none: the precision of a whole generation is its file's")
     with Display() as display:
-        folder = build_plans(
-            opened,
-            backend,
-            batches=batches,
-            dtype=DTYPES[dtype] if dtype else None,
-            out=out,
-            progress=display.show,
-        )
+        if isinstance(opened, BundleFile):
+            made = build_whole(opened, backend, batches=batches, out=out, progress=display.show)
+        else:
+            made = build_plans(
+                opened,
+                backend,
+                batches=batches,
+                dtype=DTYPES[dtype] if dtype else None,
+                out=out,
+                progress=display.show,
+            )
     seconds = time.perf_counter() - begin
-    size = sum(path.stat().st_size for path in folder.iterdir())
-    click.echo(f"written: {folder} ({quantity(size)}B, {seconds:.1f} s)")
+    size = sum(path.stat().st_size for path in (made.iterdir() if made.is_dir() else [made]))
+    click.echo(f"written: {made} ({quantity(size)}B, {seconds:.1f} s)")
 
 
 def parse_batches(text: str) -> list[int]:

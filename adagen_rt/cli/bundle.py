@@ -11,7 +11,7 @@ from adagen_rt.cli.support.formats import NamedPath
 from adagen_rt.cli.support.sampling_options import sampling_options
 from adagen_rt.cli.support.tables import quantity
 from adagen_rt.cli.support.verbosity import LOGGER
-from adagen_rt.engine.bundle import SUFFIX, BundleFile, Form
+from adagen_rt.engine.bundle import SUFFIX, BundleFile, Dialect, Form
 from adagen_rt.engine.folder import EngineFolder, open_engine
 from adagen_rt.errors import EngineError, InputError, MissingExtraError
 from adagen_rt.pipeline.load import check_threads
@@ -52,6 +52,14 @@ from adagen_rt.sampling.params import SamplingParams
     type=int,
     metavar="MAX",
     help="Have an input `steps`: each sample's number of steps, at most this.",
+)
+@click.option(
+    "--for",
+    "dialect",
+    type=click.Choice(get_args(Dialect)),
+    default="onnxruntime",
+    show_default=True,
+    help="Who runs it: tensorrt has other operators, and is far slower elsewhere.",
 )
 @click.option("--threads", type=int, help="CPU threads of the check; default: all.")
 @click.option("--overwrite", is_flag=True, help="Write over what others made.")

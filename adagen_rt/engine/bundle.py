@@ -21,6 +21,8 @@ from adagen_rt.types import Spec
 SUFFIX = ".onnx"
 #: ``loop`` repeats one step, ``unrolled`` has every step, ``step`` has one that the host repeats.
 Form = Literal["loop", "unrolled", "step"]
+#: ``onnxruntime`` has the fewest operators, ``tensorrt`` those that TensorRT has.
+Dialect = Literal["onnxruntime", "tensorrt"]
 #: Key of the model's metadata that has the rest as JSON; the condition's files follow it.
 KEY = "adagen_rt"
 
@@ -35,6 +37,7 @@ class BundleFacts(Spec):
         steps: Backbone evaluations; the most, where each sample's number is an input.
         schedule: Who chooses the parameters of a step.
         best_of: Images made of each sample.
+        dialect: What it was written for.
         fidelity_input: Whether ``fidelity`` is an input.
         steps_input: Whether ``steps`` is an input.
         actions: Columns of the output ``schedule``.
@@ -48,6 +51,7 @@ class BundleFacts(Spec):
     steps: int = Field(ge=1)
     schedule: str
     best_of: int = Field(ge=1)
+    dialect: Dialect = "onnxruntime"
     fidelity_input: bool
     steps_input: bool = False
     actions: tuple[str, ...]

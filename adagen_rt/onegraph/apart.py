@@ -14,15 +14,14 @@ import onnx_ir as ir
 
 from adagen_rt.condition import Condition
 from adagen_rt.engine.folder import EngineFolder
-from adagen_rt.onegraph.bundle import BundleOptions, own_steps
+from adagen_rt.onegraph.bundle import BundleOptions, blackened, own_steps
 from adagen_rt.onegraph.generation import advance, changing, column_of
 from adagen_rt.onegraph.inline import TracedAssembly, traced_sessions
 from adagen_rt.onegraph.inputs import BAD_INPUT, in_range, make_input, make_inputs
 from adagen_rt.onegraph.namespace import Namespace
 from adagen_rt.onegraph.size import Shape, Size
 from adagen_rt.onegraph.traced import Traced
-from adagen_rt.onegraph.writer import Writer
-from adagen_rt.ops.reference import ReferenceOps, to_pixels
+from adagen_rt.ops.reference import ReferenceOps
 from adagen_rt.sampling.rule import State
 
 #: Names of the null twin's arrays begin so.
@@ -68,7 +67,7 @@ def _assembly(xp: Namespace, engine: EngineFolder) -> TracedAssembly:
 
 
 def _start(engine: EngineFolder, options: BundleOptions) -> tuple[ir.Model, Carried]:
-    xp = Namespace(Writer())
+    xp = options.namespace()
     condition = engine.manifest.condition
     inputs = make_inputs(xp, condition, options.more_inputs)
     xp.writer.measure_batch(inputs["seeds"].value)
@@ -103,7 +102,7 @@ def _halves(condition: Condition) -> tuple[dict[str, Any], dict[str, Any]]:
 
 
 def _step(engine: EngineFolder, options: BundleOptions, carried: Carried) -> ir.Model:
-    xp, inputs, state = _resume(engine, carried)
+    xp, inputs, state = _resume(engine, options, carried)
     params, _ = own_steps(engine, options, inputs, state.failed)
     loop = _assembly(xp, engine).loop(params, inputs.get("fidelity"))
     after, column, failed = advance(loop, state, inputs["failed"], apart=True)
@@ -113,19 +112,20 @@ def _step(engine: EngineFolder, options: BundleOptions, carried: Carried) -> ir.
 
 
 def _decode(engine: EngineFolder, options: BundleOptions, carried: Carried) -> ir.Model:
-    xp, inputs, state = _resume(engine, carried)
+    xp, inputs, state = _resume(engine, options, carried)
     params, _ = own_steps(engine, options, inputs, state.failed)
-    assembly, image = _assembly(xp, engine), engine.manifest.image
+    assembly = _assembly(xp, engine)
     latents = assembly.loop(params).rule.latents(state)
-    pixels = to_pixels(assembly.sessions["decoder"].run(latents)["image"], *image.pixel_range)
-    good = (inputs["failed"] == 0)[:, None, None, None]
-    outputs = {"images": xp.where(good, pixels, 0)}
+    image = assembly.sessions["decoder"].run(latents)["image"]
+    outputs = {"images": blackened(image, inputs["failed"], engine.manifest.image)}
     return xp.writer.model("decode", _used(inputs, outputs), outputs)
 
 
-def _resume(engine: EngineFolder, carried: Carried) -> tuple[Namespace, dict[str, Traced], State]:
+def _resume(
+    engine: EngineFolder, options: BundleOptions, carried: Carried
+) -> tuple[Namespace, dict[str, Traced], State]:
     """Make a state of what a host hands on."""
-    xp = Namespace(Writer())
+    xp = options.namespace()
     inputs = {name: make_input(xp, name, *size) for name, size in carried.sizes.items()}
     xp.writer.measure_batch(inputs["step"].value)
     arrays = {}

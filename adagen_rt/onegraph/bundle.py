@@ -10,11 +10,13 @@ from typing import Any
 import numpy as np
 import onnx_ir as ir
 
-from adagen_rt.engine.bundle import Form
+from adagen_rt.engine.bundle import Dialect, Form
 from adagen_rt.engine.folder import EngineFolder
+from adagen_rt.engine.manifest import ImageSpec
 from adagen_rt.errors import InputError
 from adagen_rt.onegraph.any_steps import whole_steps
 from adagen_rt.onegraph.best import best_of
+from adagen_rt.onegraph.dialects import DIALECTS
 from adagen_rt.onegraph.generation import Write, repeat, unroll
 from adagen_rt.onegraph.inline import TracedAssembly, once, traced_sessions
 from adagen_rt.onegraph.inputs import BAD_INPUT, in_range, make_inputs
@@ -40,12 +42,18 @@ class BundleOptions:
         fidelity_input: Whether each sample's share of the fidelity policy is an input.
         steps_input: Whether each sample's number of steps is an input; those of ``params`` are
             the largest.
+        dialect: What it is written for.
     """
 
     params: SamplingParams
     form: Form
     fidelity_input: bool = False
     steps_input: bool = False
+    dialect: Dialect = "onnxruntime"
+
+    def namespace(self) -> Namespace:
+        """Make a namespace of a new model."""
+        return DIALECTS[self.dialect](Writer())
 
     @property
     def more_inputs(self) -> dict[str, str]:
@@ -61,6 +69,7 @@ def make_options(
     form: Form | None,
     fidelity_input: bool,
     steps_input: int | None,
+    dialect: Dialect,
 ) -> BundleOptions:
     """Check what a model is asked to do.
 
@@ -77,7 +86,10 @@ def make_options(
         given = replace(given, steps=steps_input)
     checked = given.check(engine.manifest)
     chosen = _choose_form(engine, checked, form)
-    return BundleOptions(checked, chosen, fidelity_input, steps_input is not None)
+    if dialect == "tensorrt" and checked.best_of > 1:
+        expected = "1 for tensorrt, whose loops carry no bytes from one candidate to the next"
+        raise InputError("best_of", checked.best_of, expected)
+    return BundleOptions(checked, chosen, fidelity_input, steps_input is not None, dialect)
 
 
 def _choose_form(engine: EngineFolder, params: SamplingParams, form: Form | None) -> Form:
@@ -107,11 +119,10 @@ def trace(engine: EngineFolder, options: BundleOptions) -> ir.Model:
     Raises:
         InputError: A graph of the engine is not of standard operators.
     """
-    writer = Writer()
-    xp = Namespace(writer)
+    xp = options.namespace()
     inputs = make_inputs(xp, engine.manifest.condition, options.more_inputs)
-    writer.measure_batch(inputs["seeds"].value)
-    return writer.model("generation", inputs, _outputs(xp, engine, options, inputs))
+    xp.writer.measure_batch(inputs["seeds"].value)
+    return xp.writer.model("generation", inputs, _outputs(xp, engine, options, inputs))
 
 
 def _outputs(
@@ -131,8 +142,7 @@ def _outputs(
         ended = replace(made.state, step=xp.zeros_like(seeds) + loop.rule.steps)
         image = sessions["decoder"].run(loop.rule.latents(ended))["image"]
         failed = xp.where(bad, BAD_INPUT, made.failed)
-        pixels = to_pixels(image, *manifest.image.pixel_range)
-        pixels = xp.where((failed == 0)[:, None, None, None], pixels, 0)
+        pixels = blackened(image, failed, manifest.image)
         return {"images": pixels, "schedule": made.schedule, "failed": failed}
 
     if params.best_of == 1:
@@ -146,6 +156,15 @@ def _outputs(
     }
     score = partial(_score, sessions, {name: rows[name] for name in manifest.condition.tensors})
     return best_of(params.best_of, seeds, blank, generate, score)
+
+
+def blackened(image: Any, failed: Traced, spec: ImageSpec) -> Traced:
+    """Make pixels (batch, height, width, channels) uint8, black where a sample failed."""
+    low, high = spec.pixel_range
+    good = (failed == 0)[:, None, None, None]
+    # Hosts that know no arithmetic of bytes want the conversion to be the last node.
+    pixels: Any = to_pixels(image.xp.where(good, image, low), low, high)
+    return pixels
 
 
 def own_steps(

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import onnx_ir as ir
 
-from adagen_rt.engine.bundle import SUFFIX, BundleFacts, BundleFile, Form, append_facts
+from adagen_rt.engine.bundle import SUFFIX, BundleFacts, BundleFile, Dialect, Form, append_facts
 from adagen_rt.engine.folder import EngineFolder
 from adagen_rt.engine.manifest import Manifest
 from adagen_rt.errors import ExportError, InputError
@@ -41,6 +41,7 @@ def write_bundle(
     form: Form | None = None,
     fidelity_input: bool = False,
     steps_input: int | None = None,
+    dialect: Dialect = "onnxruntime",
     threads: int = 1,
     progress: Callable[[str], object] = lambda text: None,
 ) -> BundleFacts:
@@ -56,6 +57,8 @@ def write_bundle(
             the family's steps are alike.
         fidelity_input: Whether each sample's share of the fidelity policy is an input.
         steps_input: Largest number of steps, where each sample's is an input.
+        dialect: ``tensorrt`` writes it in operators that TensorRT has, which are far slower
+            elsewhere.
         threads: CPU threads of the check.
         progress: Is told what is being done.
 
@@ -66,7 +69,9 @@ def write_bundle(
     out = Path(out)
     if form != "step" and out.suffix.lower() != SUFFIX:
         raise InputError("out", str(out), f"a name that ends in {SUFFIX}")
-    options = make_options(engine, params or SamplingParams(), form, fidelity_input, steps_input)
+    options = make_options(
+        engine, params or SamplingParams(), form, fidelity_input, steps_input, dialect
+    )
     write = _write_apart if form == "step" else _write_one
     return write(engine, out, options, threads, progress)
 
@@ -142,6 +147,7 @@ def _facts(engine: EngineFolder, options: BundleOptions) -> BundleFacts:
         fidelity_input=options.fidelity_input,
         actions=manifest.schedule.names,
         steps_input=options.steps_input,
+        dialect=options.dialect,
         checked={},
         manifest=manifest.model_dump(mode="json", exclude_none=True),
     )

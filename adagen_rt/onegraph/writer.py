@@ -23,6 +23,7 @@ class Scope:
 
     def __init__(self) -> None:
         self.nodes: list[ir.Node] = []
+        self.outputs: list[ir.Value] = []
         # A value of a body does not exist outside of it, so each scope remembers its own.
         self.known: dict[Any, tuple[ir.Value, ...]] = {}
 
@@ -117,11 +118,15 @@ class Writer:
         return value
 
     def output(self, name: str, source: ir.Value, shape: Sequence[Dim]) -> ir.Value:
-        """Give an output a node of its own: the value may be from outside, or another's too."""
-        node = ir.node("Identity", [source], name=self.name("Identity"))
-        (value,) = node.outputs
+        """Name an output; a value from outside, or another's too, gets a node of its own."""
+        scope, value = self._scopes[-1], source
+        here = any(source in node.outputs for node in scope.nodes)
+        if not here or source in scope.outputs:
+            node = ir.node("Identity", [source], name=self.name("Identity"))
+            (value,) = node.outputs
+            self.add(node)
         value.name, value.type, value.shape = name, source.type, ir.Shape(symbolic(shape))
-        self.add(node)
+        scope.outputs.append(value)
         return value
 
     def model(self, name: str, inputs: Mapping[str, Any], outputs: Mapping[str, Any]) -> ir.Model:

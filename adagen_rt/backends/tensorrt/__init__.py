@@ -5,6 +5,7 @@ profiles.py   the fixed shapes that each graph is called with
 record.py     the record of a set of plans, and the checks against it
 places.py     where the plans of an engine lie
 build.py      builds a set of plans of an engine, whole or not at all
+whole.py      builds one plan of a whole generation in one file
 network.py    builds one plan of one graph
 runtime.py    a set of plans on a GPU
 graph.py      one plan at one set of shapes, as a device graph

@@ -114,9 +114,7 @@ def _check(
     out: Path | None,
 ) -> BuildOrder:
     module = find_module(backend)
-    if not 1 <= len(batches) <= MAX_BATCHES:
-        raise InputError("batch", list(batches), f"1 to {MAX_BATCHES} numbers")
-    checked = {as_integer("batch", batch, 1, MAX_BATCH) for batch in batches}
+    checked = check_batches(batches)
     own = engine.manifest.dtype
     if "int8" in (own, dtype):
         raise InputError("dtype", "int8", "another: integer weights are for CPUs")
@@ -125,7 +123,18 @@ def _check(
     module.load()
     target = module.target()
     folder = check_target_folder(engine, module.name, out)
-    return BuildOrder(engine, module, target, dtype or own, tuple(sorted(checked)), folder)
+    return BuildOrder(engine, module, target, dtype or own, checked, folder)
+
+
+def check_batches(batches: Sequence[int]) -> tuple[int, ...]:
+    """Return numbers of samples, ascending and each once.
+
+    Raises:
+        InputError: One is out of its range, or there are too many.
+    """
+    if not 1 <= len(batches) <= MAX_BATCHES:
+        raise InputError("batch", list(batches), f"1 to {MAX_BATCHES} numbers")
+    return tuple(sorted({as_integer("batch", batch, 1, MAX_BATCH) for batch in batches}))
 
 
 def _older_timings(order: BuildOrder) -> bytes:
