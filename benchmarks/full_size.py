@@ -33,6 +33,7 @@ def measured(*arguments: str) -> tuple[float, float]:
     began = time.perf_counter()
     process = subprocess.Popen([sys.executable, "-m", "adagen_rt", *arguments])
     _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = status  # it has been waited for
     if status:
         raise click.ClickException(f"adagen-rt {' '.join(arguments)}: status {status}")
     return time.perf_counter() - began, usage.ru_maxrss * 1024 / 1e9
