@@ -20,6 +20,7 @@ from adagen_rt.serving.http.tensors import InferRequest, pack_response, parse_re
 from adagen_rt.serving.http.work import make_images
 
 HEADER_LENGTH = "Inference-Header-Content-Length"
+BINARY: dict[int | str, dict[str, Any]] = {200: {"content": {"application/octet-stream": {}}}}
 #: Extensions of Triton's that are here.
 EXTENSIONS = (
     "binary_tensor_data",
@@ -87,12 +88,12 @@ def _add_inference(router: APIRouter, fleet: Fleet, settings: Settings) -> None:
     content = {**json_content(InferRequest), "application/octet-stream": {}}
     body = {"requestBody": {"content": content, "required": True}}
 
-    @router.post("/models/{name}/infer", openapi_extra=body)
+    @router.post("/models/{name}/infer", openapi_extra=body, responses=BINARY)
     async def infer(name: str, request: Request) -> Response:
         """Generate a batch of images."""
         return await fleet.ask(name, lambda engine: _infer(engine, request, settings))
 
-    @router.post("/models/{name}/versions/{number}/infer", openapi_extra=body)
+    @router.post("/models/{name}/versions/{number}/infer", openapi_extra=body, responses=BINARY)
     async def version_infer(name: str, number: str, request: Request) -> Response:
         """The same; an engine has one version, 1."""
         find_engine(fleet, name, number)
