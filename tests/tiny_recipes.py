@@ -1,5 +1,10 @@
 """Recipes of all four families, small enough to train on and export within seconds."""
 
+from pathlib import Path
+
+from safetensors.torch import save_file
+from tiny_prompts import SPECIAL, WORDS, make_tokenizer
+
 from adagen_rt.export.description import describe_model
 from adagen_rt.export.networks import Networks, seed_networks
 from adagen_rt.export.recipe import Recipe
@@ -61,6 +66,39 @@ def tiny_recipe(family: str, image_channels: int = 1) -> Recipe:
             "latent_scale": decoder.get("latent_scale"),
         }
     )
+
+
+TEXT_LENGTH, TEXT_WIDTH = 6, 12
+#: Sizes of a text encoder but its vocabulary.
+TEXT = {
+    "width": TEXT_WIDTH,
+    "depth": 2,
+    "heads": 2,
+    "inner": 16,
+    "projection": 4,
+    "length": TEXT_LENGTH,
+}
+
+
+def text_recipe(**changes):
+    """The tiny recipe with prompts in the place of classes."""
+    content = tiny_recipe("maskgit").model_dump(mode="json", exclude_none=True)
+    del content["classes"], content["backbone"]["classes"]
+    content["backbone"]["context"] = TEXT_WIDTH
+    content["text"] = {**TEXT, "words": len(SPECIAL) + len(WORDS)}
+    encoder = {"name": "clip", "file": "words.json", "length": TEXT_LENGTH, "padding_id": 0}
+    content["prompts"] = {"encoders": [encoder]}
+    content["files"] |= {"policy": "policy.safetensors", "text": "text/model.safetensors"}
+    return Recipe.model_validate({**content, **changes})
+
+
+def save_text_model(recipe: Recipe, folder: Path) -> None:
+    """Write a text recipe's weights and tokenizer."""
+    networks = tiny_networks(recipe)
+    for name, file in recipe.files.model_dump(exclude_none=True).items():
+        (folder / file).parent.mkdir(parents=True, exist_ok=True)
+        save_file(getattr(networks, name).state_dict(), folder / file)
+    make_tokenizer().save(str(folder / "words.json"))
 
 
 #: What makes a recipe's images 24 high and 40 wide.

@@ -18,10 +18,10 @@ from adagen_rt.cli.support.bundle import (
     with_judges,
     without_policy_file,
 )
-from adagen_rt.cli.support.judges import Judging, make_judges
+from adagen_rt.cli.support.judges import Judging, check_rewards, make_judges
+from adagen_rt.cli.support.policy_settings import policy_settings
 from adagen_rt.cli.support.run_folder import RunFolder, records
 from adagen_rt.cli.support.training_options import (
-    data_option,
     device_option,
     features_option,
     minutes_option,
@@ -33,24 +33,28 @@ from adagen_rt.cli.support.training_options import (
     threads_option,
 )
 from adagen_rt.engine.folder import RECIPE_FILE
-from adagen_rt.errors import InputError, RecipeError
 from adagen_rt.training.records import LOG
 
 if TYPE_CHECKING:
+    from adagen_rt.data.captioned import Captioned
     from adagen_rt.engine.manifest import Manifest
     from adagen_rt.export.recipe import Recipe
     from adagen_rt.training.policy.evaluator import Watcher
     from adagen_rt.training.policy.parallel import Workers
     from adagen_rt.training.policy.run import PolicyTrainer
-    from adagen_rt.training.policy.settings import AdversaryConfig, PolicyTraining
 
-SECTIONS = ("policy", "discriminator")
 MADE = (POLICY_FILE, CRITIC_FILE, DISCRIMINATOR_FILE)
 
 
 @click.command()
 @recipe_options
-@data_option
+@click.option(
+    "--data",
+    type=click.Path(path_type=Path),
+    help="Real images: a folder of the Fashion-MNIST IDX files; with --features, of class folders; "
+    "for prompts a captioned set: metadata.jsonl and pictures, or webdataset's tars. "
+    "Without it, for rewards by files alone, the recipe's own conditions are asked for.",
+)
 @click.option(
     "--reward",
     "rewards",
@@ -58,7 +62,8 @@ MADE = (POLICY_FILE, CRITIC_FILE, DISCRIMINATOR_FILE)
     default=("adversarial",),
     show_default=True,
     metavar="NAME[=WEIGHT]",
-    help="adversarial, classifier or fid; given several times, their weighted sum.",
+    help="adversarial, classifier, fid, or onnx:FILE, a graph that gives images a number; given "
+    "several times, their weighted sum.",
 )
 @features_option
 @click.option("--steps", type=click.IntRange(1, 1000), help="Steps; default: the recipe's.")
@@ -142,22 +147,33 @@ def _make_trainer(
 
     from adagen_rt.export.description import describe_model
     from adagen_rt.export.networks import load_networks
+    from adagen_rt.export.tokenizers import find_tokenizers
     from adagen_rt.training.policy.environment import Environment
     from adagen_rt.training.policy.evaluator import Evaluator
     from adagen_rt.training.policy.rewards import parse_rewards
     from adagen_rt.training.policy.run import PolicyTrainer
 
-    config, adversary = _configs(recipe, options["settings"])
+    config, adversary = policy_settings(recipe, options["settings"])
     parts = parse_rewards(options["rewards"])
+    data, device = options["data"], options["device"]
     manifest = describe_model(recipe)
-    given = (options[name] for name in ("features", "data", "device"))
-    judging = Judging(manifest, parts, recipe.reward, adversary, workers, *given)
-    reward, judge = make_judges(judging)
+    check_rewards(manifest, parts, options["features"])
+    captioned = _captioned(recipe, data)
     torch.manual_seed(config.seed)
     networks = load_networks(without_policy_file(recipe), weights)
     assert networks.policy is not None
-    generator = manifest, networks.backbone, networks.decoder
-    environment = Environment(*generator, options["device"], bf16=config.bf16)
+    find_tokenizers(recipe.condition, [weights])
+    condition = recipe.condition.within(weights)
+    environment = Environment(
+        manifest.model_copy(update={"condition": condition}),
+        *(networks.backbone, networks.decoder, device),
+        bf16=config.bf16,
+        text=None if networks.text is None else (networks.text, recipe.model.told(recipe)),
+        asked=None if captioned is None else captioned.captions,
+    )
+    settings = parts, recipe.reward, adversary, workers
+    judging = Judging(environment, *settings, options["features"], data, captioned, device)
+    reward, judge = make_judges(judging)
     trainer = PolicyTrainer(
         environment,
         networks.policy,
@@ -173,38 +189,15 @@ def _make_trainer(
     return trainer
 
 
-def _configs(recipe: Recipe, settings: tuple[str, ...]) -> tuple[PolicyTraining, AdversaryConfig]:
-    """Join the settings of policy and discriminator: defaults, recipe, then command line."""
-    from adagen_rt.export.recipe import build
-    from adagen_rt.training.policy.settings import AdversaryConfig, PolicyTraining
+def _captioned(recipe: Recipe, data: Path | None) -> Captioned | None:
+    """Open the captioned set of a generator of prompts, if one was given."""
+    from adagen_rt.data.captioned import load_captioned
+    from adagen_rt.export.description import describe_image
 
-    given: dict[str, dict[str, Any]] = {
-        name: dict(getattr(recipe.training, name, {})) for name in SECTIONS
-    }
-    for text in settings:
-        key, found, value = text.partition("=")
-        section, _, name = key.rpartition(".")
-        if not found or (section or "policy") not in given:
-            raise InputError("--set", text, "KEY=VALUE or discriminator.KEY=VALUE")
-        given[section or "policy"][name] = _value(value)
-    try:
-        section = "policy"
-        policy_config = build(PolicyTraining, given[section])
-        section = "discriminator"
-        return policy_config, build(AdversaryConfig, given[section])
-    except ValueError as error:
-        raise RecipeError(f"training.{section}.{error}") from error
-
-
-def _value(text: str) -> Any:
-    """Read a list of numbers such as `[100, 200]`; leave other texts to the setting's type."""
-    import yaml
-
-    try:
-        value = yaml.safe_load(text) if text.startswith("[") else text
-    except yaml.YAMLError:
-        return text
-    return value
+    if recipe.prompts is None or data is None:
+        return None
+    image = describe_image(recipe)
+    return load_captioned(data, image.size, image.channels)
 
 
 def _painter(manifest: Manifest) -> Watcher | None:

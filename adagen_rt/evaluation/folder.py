@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import copy
+import io
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -24,16 +27,39 @@ FILTER = "box-bicubic"
 READERS = 8
 
 
+@dataclass(frozen=True)
+class TarMember:
+    """A file inside of a tar that is not compressed, read where it lies.
+
+    Attributes:
+        tar: The tar.
+        name: The file's name in it.
+        offset: Where its first byte is.
+        size: Number of its bytes.
+    """
+
+    tar: Path
+    name: str
+    offset: int
+    size: int
+
+    def read(self) -> bytes:
+        """Read the file."""
+        with self.tar.open("rb") as opened:
+            opened.seek(self.offset)
+            return opened.read(self.size)
+
+
 class FolderPixels:
     """Images of a folder as if they were a tensor (N, channels, height, width) uint8.
 
     Args:
-        paths: The images.
+        paths: The images, which may lie in tars.
         size: Height and width to which they are brought, as `cover` does.
         channels: 1 for grey, 3 for colour.
     """
 
-    def __init__(self, paths: list[Path], size: Extent, channels: int = 3) -> None:
+    def __init__(self, paths: Sequence[Path | TarMember], size: Extent, channels: int = 3) -> None:
         self.paths, self.size, self.channels = paths, size, channels
         self.device = torch.device("cpu")
 
@@ -53,12 +79,14 @@ class FolderPixels:
         other.device = torch.device(device)
         return other
 
-    def _read(self, path: Path) -> np.ndarray:
+    def _read(self, path: Path | TarMember) -> np.ndarray:
         try:
-            with Image.open(path) as opened:
+            source = path if isinstance(path, Path) else io.BytesIO(path.read())
+            with Image.open(source) as opened:
                 image = opened.convert("RGB" if self.channels == 3 else "L")
         except OSError as error:
-            raise InputError("--data", str(path), f"an image ({error})") from error
+            name = str(path) if isinstance(path, Path) else f"{path.tar}: {path.name}"
+            raise InputError("--data", name, f"an image ({error})") from error
         return np.asarray(cover(image, self.size))
 
 

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from torch import nn
 
 from adagen_rt.evaluation.data import Images
-from adagen_rt.evaluation.folder import FILTER, FolderPixels
+from adagen_rt.evaluation.folder import FILTER, FolderPixels, TarMember
 from adagen_rt.files import replace_file
 from adagen_rt.system import cache_folder
 
@@ -53,10 +53,10 @@ def fingerprint_images(real: Images | FolderPixels) -> str:
         return hashlib.sha256(real.pixels.tobytes()).hexdigest()[:12]
     digest = hashlib.sha256(f"{FILTER} {real.size.plain} {real.channels}".encode())
     # A million images lie in a thousand folders, and to resolve a path takes many system calls.
-    folders = {folder: folder.resolve() for folder in {path.parent for path in real.paths}}
-    for path in real.paths:
-        facts = path.stat()
-        digest.update(
-            f"{folders[path.parent] / path.name} {facts.st_size} {facts.st_mtime_ns}\n".encode()
-        )
+    files = [path.tar if isinstance(path, TarMember) else path for path in real.paths]
+    folders = {folder: folder.resolve() for folder in {file.parent for file in files}}
+    for path, file in zip(real.paths, files, strict=True):
+        facts, name = file.stat(), folders[file.parent] / file.name
+        inside = f" {path.name}" if isinstance(path, TarMember) else ""
+        digest.update(f"{name}{inside} {facts.st_size} {facts.st_mtime_ns}\n".encode())
     return digest.hexdigest()[:12]

@@ -26,17 +26,22 @@ from adagen_rt.models.known_images import KNOWN_IMAGES, are_known
 from adagen_rt.models.projected import ProjectedDiscriminator
 from adagen_rt.models.reward_model import RewardModel
 
-#: Discriminators by their names in recipes.
-DISCRIMINATORS = {
-    "projected": ProjectedDiscriminator,
-    "convolutional": ConvolutionalDiscriminator,
-}
 
+def make_discriminator(
+    section: RewardSection, features: Features, classes: int, vectors: bool = False
+) -> Discriminator:
+    """Make a fresh discriminator over features.
 
-def make_discriminator(section: RewardSection, features: Features, classes: int) -> Discriminator:
-    """Make a fresh discriminator over features."""
-    network = DISCRIMINATORS[section.network]
-    return network(features.widths, classes, section.width, section.average)
+    Args:
+        section: Its architecture.
+        features: What it looks at.
+        classes: Number of classes, or width of the vectors that it is told in their place.
+        vectors: Whether it is told vectors.
+    """
+    sizes = features.widths, classes, section.width, section.average
+    if section.network == "convolutional":
+        return ConvolutionalDiscriminator(*sizes, vectors)
+    return ProjectedDiscriminator(*sizes)
 
 
 def load_reward_features(section: RewardSection, path: Path) -> ViTFeatures:

@@ -23,18 +23,20 @@ class Head(nn.Module):
     Args:
         channels: Channels of the map.
         width: Channels of the hidden layer.
-        classes: Number of classes.
+        classes: Number of classes, or width of the vectors in their place.
+        vectors: Whether there are vectors.
     """
 
     mean: Tensor
     scale: Tensor
 
-    def __init__(self, channels: int, width: int, classes: int) -> None:
+    def __init__(self, channels: int, width: int, classes: int, vectors: bool = False) -> None:
         super().__init__()
         self.enter = spectral_norm(nn.Conv2d(channels, width, 1))
         self.mix = spectral_norm(nn.Conv2d(width, width, 3, padding=1))
         self.leave = spectral_norm(nn.Conv2d(width, 1, 1))
-        self.classes = spectral_norm(nn.Embedding(classes, width))
+        embedding = nn.Linear(classes, width) if vectors else nn.Embedding(classes, width)
+        self.classes = spectral_norm(embedding)
         self.register_buffer("mean", torch.zeros(1, channels, 1, 1))
         self.register_buffer("scale", torch.ones(1, channels, 1, 1))
 
@@ -46,7 +48,7 @@ class Head(nn.Module):
         self.scale.copy_(1 / deviation.clamp(min=1e-3))
 
     def forward(self, features: Tensor, classes: Tensor) -> Tensor:
-        """Compute logits (N, h * w) of a map (N, C, h, w) under classes (N,)."""
+        """Compute logits (N, h * w) of a map (N, C, h, w) under classes (N,) or vectors (N, D)."""
         x = F.leaky_relu(self.enter((features - self.mean) * self.scale), SLOPE)
         x = x + F.leaky_relu(self.mix(x), SLOPE)
         x = x / math.sqrt(2)
@@ -60,9 +62,10 @@ class ConvolutionalDiscriminator(Discriminator):
 
     Args:
         widths: Channels of each map.
-        classes: Number of classes.
+        classes: Number of classes, or width of the vectors in their place.
         width: Channels of each head's hidden layer.
         average: What a reward averages over all heads and places.
+        vectors: Whether there are vectors.
     """
 
     calibrated = True
@@ -73,9 +76,11 @@ class ConvolutionalDiscriminator(Discriminator):
         classes: int,
         width: int = 64,
         average: Average = "probabilities",
+        vectors: bool = False,
     ) -> None:
         super().__init__(average)
-        self.heads = nn.ModuleList(Head(channels, width, classes) for channels in widths)
+        heads = (Head(channels, width, classes, vectors) for channels in widths)
+        self.heads = nn.ModuleList(heads)
 
     def calibrate(self, maps: tuple[Tensor, ...]) -> None:
         """Take each head's input statistics from feature maps of real images."""
@@ -83,7 +88,7 @@ class ConvolutionalDiscriminator(Discriminator):
             assert isinstance(head, Head)
             head.calibrate(features)
 
-    def forward(self, maps: tuple[Tensor, ...], classes: Tensor) -> list[Tensor]:
+    def forward(self, maps: tuple[Tensor, ...], told: Tensor) -> list[Tensor]:
         """Compute logits (N, h * w) of each map (N, C, h, w)."""
         heads = zip(self.heads, maps, strict=True)
-        return [head(features, classes) for head, features in heads]
+        return [head(features, told) for head, features in heads]

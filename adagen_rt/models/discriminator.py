@@ -12,7 +12,7 @@ Average = Literal["logits", "probabilities"]
 
 
 class Discriminator(nn.Module):
-    """Scores feature maps of an image, given its class.
+    """Scores feature maps of an image, given its class or a vector that sums up its prompt.
 
     Attributes:
         calibrated: Whether it wants to see real images before its training.
@@ -33,8 +33,13 @@ class Discriminator(nn.Module):
     def fix(self) -> None:
         """Make the scores of an image independent of the images beside it, for good."""
 
-    def forward(self, maps: tuple[Tensor, ...], classes: Tensor) -> list[Tensor]:
-        """Compute logits (N, places) of each map (N, C, h, w) under classes (N,)."""
+    def forward(self, maps: tuple[Tensor, ...], told: Tensor) -> list[Tensor]:
+        """Compute logits (N, places) of each map (N, C, h, w).
+
+        Args:
+            maps: The feature maps.
+            told: Classes (N,) int64, or vectors (N, D) float32.
+        """
         raise NotImplementedError
 
     def reward(self, logits: list[Tensor]) -> Tensor:

@@ -124,7 +124,7 @@ class ScaledLinear(nn.Module):
 
 
 class ClassMapping(nn.Module):
-    """StyleGAN2's mapping of a one-hot class, (N,) to (N, 512)."""
+    """StyleGAN2's mapping of a one-hot class (N,) or of a vector (N, classes), to (N, 512)."""
 
     def __init__(self, classes: int) -> None:
         super().__init__()
@@ -134,8 +134,9 @@ class ClassMapping(nn.Module):
         )
 
     def forward(self, classes: Tensor) -> Tensor:
-        """Embed classes (N,) int64."""
-        x = self.embed.columns(classes)
+        """Embed classes (N,) int64, or vectors (N, D) float32."""
+        vectors = classes.is_floating_point()
+        x = self.embed(classes) if vectors else self.embed.columns(classes)
         x = x * torch.rsqrt(x.square().mean(dim=1, keepdim=True) + 1e-8)
         for layer in self.layers:
             # The gain keeps the variance through the activation.
@@ -148,7 +149,7 @@ class ProjectedDiscriminator(Discriminator):
 
     Args:
         widths: Channels of each map.
-        classes: Number of classes.
+        classes: Number of classes, or width of the vectors in their place.
         width: Numbers a token that the class is compared with.
         average: What a reward averages over all heads and places.
     """
@@ -170,8 +171,8 @@ class ProjectedDiscriminator(Discriminator):
             if isinstance(module, LocalBatchNorm):
                 module.fixed = True
 
-    def forward(self, maps: tuple[Tensor, ...], classes: Tensor) -> list[Tensor]:
+    def forward(self, maps: tuple[Tensor, ...], told: Tensor) -> list[Tensor]:
         """Compute logits (N, h * w) of each map (N, C, h, w)."""
-        embedded = self.mapping(classes)
+        embedded = self.mapping(told)
         heads = zip(self.heads, maps, strict=True)
         return [head(features.flatten(2), embedded) for head, features in heads]

@@ -8,33 +8,16 @@ pytest.importorskip("tokenizers")
 pytest.importorskip("transformers")
 
 from once import engine_once
-from safetensors.torch import save_file
-from tiny_prompts import SPECIAL, WORDS, make_tokenizer
-from tiny_recipes import tiny_networks, tiny_recipe
+from tiny_recipes import TEXT, TEXT_WIDTH, save_text_model, text_recipe, tiny_networks
 
 from adagen_rt.backends.onnxruntime.session import OnnxRuntime
 from adagen_rt.engine.folder import open_engine
 from adagen_rt.errors import RecipeError
 from adagen_rt.export import export_engine
-from adagen_rt.export.recipe import Recipe
 from adagen_rt.models.text import TextConfig, TextEncoder
 from adagen_rt.pipeline.stepwise import StepwisePipeline
 
-LENGTH, WIDTH = 6, 12
-SIZES = {"width": WIDTH, "depth": 2, "heads": 2, "inner": 16, "projection": 4, "length": LENGTH}
 PROMPTS = ["a red cat sits", "a bird"]
-
-
-def text_recipe(**changes):
-    """The tiny recipe with prompts in the place of classes."""
-    content = tiny_recipe("maskgit").model_dump(mode="json", exclude_none=True)
-    del content["classes"], content["backbone"]["classes"]
-    content["backbone"]["context"] = WIDTH
-    content["text"] = {**SIZES, "words": len(SPECIAL) + len(WORDS)}
-    encoder = {"name": "clip", "file": "words.json", "length": LENGTH, "padding_id": 0}
-    content["prompts"] = {"encoders": [encoder]}
-    content["files"] |= {"policy": "policy.safetensors", "text": "text/model.safetensors"}
-    return Recipe.model_validate({**content, **changes})
 
 
 @pytest.fixture(scope="module")
@@ -44,11 +27,7 @@ def engine(tmp_path_factory):
 
 def _export(out):
     folder, recipe = out.parent / f"{out.name}-weights", text_recipe()
-    networks = tiny_networks(recipe)
-    for name, file in recipe.files.model_dump(exclude_none=True).items():
-        (folder / file).parent.mkdir(parents=True, exist_ok=True)
-        save_file(getattr(networks, name).state_dict(), folder / file)
-    make_tokenizer().save(str(folder / "words.json"))
+    save_text_model(recipe, folder)
     return export_engine(recipe, out, weights=folder)
 
 
@@ -88,12 +67,12 @@ def test_names_are_those_of_the_published_tower():
     ("changes", "told"),
     [
         ({"files": {}}, "files.text: expected a file with a section text"),
-        ({"text": None, "files": {}}, f"backbone.context: got {WIDTH}, expected None"),
+        ({"text": None, "files": {}}, f"backbone.context: got {TEXT_WIDTH}, expected None"),
         (
-            {"text": {**SIZES, "length": 7}},
+            {"text": {**TEXT, "length": 7}},
             r"prompts.encoders: got the lengths \[6\], expected one",
         ),
-        ({"text": {**SIZES, "heads": 5}}, "heads: got 5, expected a divisor of 12"),
+        ({"text": {**TEXT, "heads": 5}}, "heads: got 5, expected a divisor of 12"),
         ({"sources": {"words": {"repository": "a/b"}, "x": {"link": "https://a"}}}, "sources.x: "),
     ],
 )

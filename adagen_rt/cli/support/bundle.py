@@ -63,7 +63,8 @@ def with_judges(
     changed: dict[str, object] = {
         "policy": recipe.policy.model_copy(update={"refinement_std": std})
     }
-    if adversarial:
+    # A graph that scores prompts' images would have to hold the text encoder, too.
+    if adversarial and recipe.prompts is None:
         named["reward"] = DISCRIMINATOR_FILE
         named["features"] = None if features is None else f"features{features.suffix}"
     changed["files"] = recipe.files.model_copy(update=named)
@@ -91,6 +92,8 @@ def prepare_export(
     """
     import yaml
 
+    from adagen_rt.export.tokenizers import find_tokenizers
+
     text = yaml.safe_dump(recipe.model_dump(mode="json", exclude_none=True), sort_keys=False)
     replace_file(folder / RECIPE_FILE, lambda path: path.write_text(text, encoding="utf-8"))
     for name in recipe.files.named():
@@ -99,6 +102,8 @@ def prepare_export(
         given = features if name == recipe.files.features else None
         for source, target in _sources(weights, name, given).items():
             _link(source, folder / target)
+    for tokenizer in find_tokenizers(recipe.condition, [weights]):
+        _link(tokenizer, folder / tokenizer.name)
 
 
 def _sources(weights: Path, name: str, given: Path | None) -> dict[Path, str]:

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from adagen_rt.condition import ClassLabels, class_rows
+from adagen_rt.condition import ClassLabels, class_rows, take_rows
 from adagen_rt.engine.manifest import ImageSpec, Manifest
 from adagen_rt.errors import InputError
 from adagen_rt.models.known_images import KNOWN_IMAGES, are_known
 
 if TYPE_CHECKING:
+    from adagen_rt.data.captioned import Captioned
+    from adagen_rt.evaluation.folder import FolderPixels
     from adagen_rt.evaluation.judge import Judge
     from adagen_rt.export.sections import RewardSection
+    from adagen_rt.training.policy.environment import Environment, Tensors
     from adagen_rt.training.policy.parallel import Workers
-    from adagen_rt.training.policy.rewards import Reward
+    from adagen_rt.training.policy.reward import Reward, SumReward
     from adagen_rt.training.policy.settings import AdversaryConfig
 
 
@@ -40,36 +43,80 @@ class Judging:
     """Settings of reward and judge.
 
     Attributes:
-        manifest: The generator.
+        environment: The generator.
         parts: Weights of the rewards by name.
         section: The discriminator's architecture.
         adversary: Settings of the discriminator's training.
         workers: The processes that train together.
         features: Weights of a vision transformer that computes the features; None takes the
             built-in networks.
-        data: Folder of the real images.
+        data: Folder of the real images, if one was given.
+        captioned: The real images of a generator of prompts.
         device: PyTorch's name of the device.
     """
 
-    manifest: Manifest
+    environment: Environment
     parts: Mapping[str, float]
     section: RewardSection
     adversary: AdversaryConfig
     workers: Workers
     features: Path | None
-    data: Path
+    data: Path | None
+    captioned: Captioned | None
     device: str
+
+    @property
+    def manifest(self) -> Manifest:
+        """The generator's."""
+        return self.environment.manifest
+
+    @property
+    def real(self) -> Path:
+        """Folder of the real images.
+
+        Raises:
+            InputError: None was given.
+        """
+        if self.data is None:
+            raise InputError("--data", None, f"the real images, for {', '.join(self.parts)}")
+        return self.data
+
+
+def check_rewards(manifest: Manifest, parts: Mapping[str, float], features: Path | None) -> None:
+    """Refuse rewards that cannot score a generator's images, before its weights are read.
+
+    Raises:
+        InputError: One cannot.
+    """
+    from adagen_rt.training.policy.onnx_reward import PREFIX
+
+    named = {name for name in parts if not name.startswith(PREFIX)}
+    if named and features is not None and named != {"adversarial"}:
+        expected = f"adversarial and {PREFIX}FILE alone, with --features"
+        raise InputError("--reward", ", ".join(parts), expected)
+    if not named or features is not None:
+        return
+    if not isinstance(manifest.condition, ClassLabels):
+        expected = f"{PREFIX}FILE for prompts, or adversarial with --features"
+        raise InputError("--reward", ", ".join(parts), expected)
+    check_judged("--engine-recipe", manifest.image)
 
 
 def make_judges(judging: Judging) -> tuple[Reward, Judge | None]:
     """Make the reward of a policy, and the judge of its evaluations, or None."""
-    check_classes("--engine-recipe", judging.manifest)
-    if judging.features is None:
-        return _demo(judging)
-    return _vision_transformer(judging, judging.features)
+    from adagen_rt.training.policy.reward import SumReward
+    from adagen_rt.training.policy.rewards import onnx_rewards
+
+    files = onnx_rewards(judging.parts, judging.environment).parts
+    others = {n: weight for n, weight in judging.parts.items() if n not in files}
+    if not others:
+        return SumReward(files), None
+    rest, features = replace(judging, parts=others), judging.features
+    reward, judge = _demo(rest) if features is None else _vision_transformer(rest, features)
+    return SumReward({**reward.parts, **files}), judge
 
 
-def _demo(judging: Judging) -> tuple[Reward, Judge | None]:
+def _demo(judging: Judging) -> tuple[SumReward, Judge | None]:
     """Make the built-in rewards and, in the process that writes the log, a judge."""
     import torch
 
@@ -79,8 +126,7 @@ def _demo(judging: Judging) -> tuple[Reward, Judge | None]:
     from adagen_rt.models.classifier import load_classifier
     from adagen_rt.training.policy.rewards import RewardContext, make_reward
 
-    check_judged("--engine-recipe", judging.manifest.image)
-    images = load_fashion_mnist(judging.data, "train")
+    images = load_fashion_mnist(judging.real, "train")
     rows = class_rows(torch.from_numpy(images.classes))
     real = torch.from_numpy(images.pixels)[:, None], rows
     where = judging.device, judging.workers
@@ -91,29 +137,47 @@ def _demo(judging: Judging) -> tuple[Reward, Judge | None]:
     return make_reward(judging.parts, context), judge
 
 
-def _vision_transformer(judging: Judging, weights: Path) -> tuple[Reward, Judge | None]:
+def _vision_transformer(judging: Judging, weights: Path) -> tuple[SumReward, Judge | None]:
     """Make an adversarial reward over a vision transformer's features, and a judge over them."""
-    from adagen_rt.evaluation.folder import load_image_folder
+    from adagen_rt.condition import classes_of
     from adagen_rt.evaluation.judge import Judge, PooledFeatures
     from adagen_rt.export.reward import load_reward_features, make_discriminator
     from adagen_rt.models.features import ViTFeatures
     from adagen_rt.training.policy.adversarial import Adversary
-    from adagen_rt.training.policy.rewards import AdversarialReward, SumReward
+    from adagen_rt.training.policy.reward import SumReward
+    from adagen_rt.training.policy.rewards import AdversarialReward
 
-    parts, manifest = judging.parts, judging.manifest
-    if set(parts) != {"adversarial"}:
-        raise InputError("--reward", ", ".join(parts), "adversarial alone, with --features")
-    section, image, classes = judging.section, manifest.image, manifest.condition.variety
+    parts, environment = judging.parts, judging.environment
+    section = judging.section
     features = load_reward_features(section, weights).to(judging.device)
-    real = load_image_folder(judging.data, classes, image.size, image.channels)
-    network, where = make_discriminator(section, features, classes), (judging.device,)
-    learner = Adversary(network, features, *real, judging.adversary, *where, judging.workers)
+    pixels, rows = _real_images(judging)
+    prompts = judging.captioned is not None
+    told = environment.pooled if prompts else classes_of
+    width = (
+        told(take_rows(rows, slice(1))).shape[-1] if prompts else judging.manifest.condition.variety
+    )
+    network, where = make_discriminator(section, features, width, prompts), (judging.device,)
+    learner = Adversary(
+        *(network, features, pixels, rows, judging.adversary),
+        *(*where, judging.workers, told),
+    )
     reward = SumReward({"adversarial": (parts["adversarial"], AdversarialReward(learner))})
     if not judging.workers.leads:
         return reward, None
     # Scores are those of `evaluate`, whatever the discriminator looks at.
     plain = PooledFeatures(ViTFeatures(features.network).to(judging.device))
-    return reward, Judge(plain, real[0], *where)
+    return reward, Judge(plain, pixels, *where)
+
+
+def _real_images(judging: Judging) -> tuple[FolderPixels, Tensors]:
+    """Open the real images, and their conditions."""
+    from adagen_rt.evaluation.folder import load_image_folder
+
+    captioned, manifest = judging.captioned, judging.manifest
+    if captioned is not None:
+        return captioned.pixels, judging.environment.parse(captioned.captions)
+    image, classes = manifest.image, manifest.condition.variety
+    return load_image_folder(judging.real, classes, image.size, image.channels)
 
 
 def check_classes(field: str, manifest: Manifest) -> None:

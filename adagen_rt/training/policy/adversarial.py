@@ -36,6 +36,7 @@ class Adversary:
         config: Settings of the discriminator's training.
         device: PyTorch's name of the device.
         workers: The processes that learn together.
+        told: Gives what the network is told of rows (B, ...): classes (B,), or vectors (B, D).
     """
 
     def __init__(
@@ -47,8 +48,9 @@ class Adversary:
         config: AdversaryConfig,
         device: str = "cpu",
         workers: Workers = Workers(),  # noqa: B008 (frozen)
+        told: Callable[[Tensors], Tensor] = classes_of,
     ) -> None:
-        self.features = features
+        self.features, self.told = features, told
         self.pixels, self.rows = pixels.to(device), _to(rows, device)
         self.config, self.workers, self.device = config, workers, device
         self.network = network.to(device)
@@ -137,7 +139,7 @@ class Adversary:
         self, images: Tensor, rows: Tensors, generator: torch.Generator | None
     ) -> list[Tensor]:
         viewed = self._cropped(images, generator)
-        return self.network(self.features(viewed), classes_of(rows))
+        return self.network(self.features(viewed), self.told(rows))
 
     def _cropped(self, images: Tensor, generator: torch.Generator | None) -> Tensor:
         """Cut a random square of the features' size out of a share of the batches."""

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from adagen_rt.backends.torch.sessions import device_memory, torch_sessions
+from adagen_rt.backends.torch.sessions import TorchSession, device_memory, torch_sessions
 from adagen_rt.engine.manifest import Manifest
 from adagen_rt.engine.schedule import StaticSchedule
 from adagen_rt.evaluation.judge import to_unit
@@ -44,6 +45,10 @@ class Environment:
             and no longer exactly what an engine of another precision generates.
         ops: Implementation of the numeric steps; the specification by default.
         noise: Noise of a step; by default the noise that an engine's kernels draw.
+        text: What encodes prompts, where the generator takes them, and the names of what it
+            gives the backbone.
+        asked: Conditions that samples are made of, as `ConditionSpec.parse` reads them; by
+            default those that show what the generator does.
     """
 
     def __init__(
@@ -56,6 +61,8 @@ class Environment:
         bf16: bool = False,
         ops: Ops | None = None,
         noise: NoiseSource = Philox,
+        text: tuple[nn.Module, tuple[str, ...]] | None = None,
+        asked: Sequence[Any] | None = None,
     ) -> None:
         self.manifest = manifest
         self.bf16 = bf16
@@ -67,7 +74,12 @@ class Environment:
         functions = dict(self._model.functions(self.backbone, self.decoder))
         self._evaluate, functions["backbone"] = functions["backbone"], self._backbone
         sessions = torch_sessions(manifest, functions)
+        if text is not None:
+            encoder = text[0].eval().requires_grad_(False).to(self.device)
+            sessions["condition"] = TorchSession(partial(_encode, encoder), text[1])
         self.assembly = Assembly(manifest, sessions, ops or ReferenceOps(), noise)
+        spec = manifest.condition
+        self.asked = spec.examples(spec.variety) if asked is None else asked
         self.params = SamplingParams(schedule="static").check(manifest)
 
     @property
@@ -98,16 +110,41 @@ class Environment:
 
     def rows(self, order: Tensor) -> Tensors:
         """Choose conditions for samples: all kinds in turn, in an order (B,) int64."""
-        spec = self.manifest.condition
-        rows = spec.inputs(spec.parse(spec.examples(len(order))))
-        return {name: torch.from_numpy(values)[order] for name, values in rows.items()}
+        known, count = len(self.asked), len(order)
+        spread = range(count) if count >= known else [i * known // count for i in range(count)]
+        return self.parse([self.asked[spread[place] % known] for place in order.tolist()])
 
     def drawn(self, count: int, generator: torch.Generator) -> Tensors:
         """Choose conditions at random, with replacement; the generator is the CPU's."""
+        places = torch.randint(len(self.asked), (count,), generator=generator)
+        return self.parse([self.asked[place] for place in places.tolist()])
+
+    def parse(self, asked: Sequence[Any]) -> Tensors:
+        """Parse conditions, as `ConditionSpec.parse` reads them, to tensors (B, ...)."""
         spec = self.manifest.condition
-        kinds = spec.inputs(spec.parse(spec.examples(spec.variety)))
-        places = torch.randint(spec.variety, (count,), generator=generator)
-        return {name: torch.from_numpy(values)[places] for name, values in kinds.items()}
+        rows = spec.inputs(spec.parse(asked))
+        return {name: torch.from_numpy(values) for name, values in rows.items()}
+
+    def told(self, rows: Tensors) -> Tensors:
+        """Compute what the backbone is told of samples (B, ...), without their null twins."""
+        own = {name: rows[name].to(self.device) for name in self.manifest.condition.tensors}
+        graph = self.assembly.sessions.get("condition")
+        return own if graph is None else graph.run(own)
+
+    def pooled(self, rows: Tensors) -> Tensor:
+        """Summarise what the backbone is told of prompts: `pooled`, or the mean of `context`.
+
+        Returns:
+            (B, D) float32.
+        """
+        told = self.told(rows)
+        if "pooled" in told:
+            return told["pooled"]
+        context, mask = told["context"], told.get("context_mask")
+        if mask is None:
+            return context.mean(dim=1)
+        mask = mask[..., None].to(context.dtype)
+        return (context * mask).sum(dim=1) / mask.sum(dim=1).clamp(min=1)
 
     def multi_scale(self, network: PolicyNetwork) -> nn.Module:
         """Fit a policy network to this family's features; its parameters stay the same."""
@@ -136,3 +173,8 @@ class Environment:
     def _backbone(self, **inputs: Tensor) -> Any:
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16):
             return self._evaluate(**inputs)
+
+
+def _encode(encoder: nn.Module, **rows: Tensor) -> Any:
+    """Encode prompts; an encoder takes ids and masks in the order of `ConditionSpec.tensors`."""
+    return encoder(*rows.values())

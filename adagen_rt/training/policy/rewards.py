@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,43 +19,11 @@ from adagen_rt.export.sections import RewardSection
 from adagen_rt.models.classifier import Classifier, judge
 from adagen_rt.models.features import ClassifierFeatures
 from adagen_rt.training.policy.adversarial import Adversary, Fresh
-from adagen_rt.training.policy.environment import Tensors
+from adagen_rt.training.policy.environment import Environment, Tensors
+from adagen_rt.training.policy.onnx_reward import PREFIX, OnnxReward
 from adagen_rt.training.policy.parallel import Workers
+from adagen_rt.training.policy.reward import Reward, SumReward
 from adagen_rt.training.policy.settings import AdversaryConfig
-
-
-class Reward(ABC):
-    """Scores images; may learn from them, as a discriminator does."""
-
-    @abstractmethod
-    def score(
-        self, images: Tensor, rows: Tensors, generator: torch.Generator | None = None
-    ) -> Tensor:
-        """Return the rewards (B,) of images (B, c, H, W) in [0, 1] made for rows (B, ...).
-
-        The generator chooses how images are looked at, where that is left to chance.
-        """
-
-    def learn(
-        self, images: Tensor, rows: Tensors, generator: torch.Generator, fresh: Fresh
-    ) -> dict[str, float]:
-        """Learn from generated images that were scored, or from fresh ones.
-
-        Returns:
-            Numbers for the log.
-        """
-        return {}
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return everything that changes during training."""
-        return {}
-
-    def discriminator(self) -> nn.Module | None:
-        """The discriminator that is trained alongside, if there is one."""
-        return None
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:  # noqa: B027 (most keep no state)
-        """Continue from an earlier state."""
 
 
 class AdversarialReward(Reward):
@@ -132,48 +100,6 @@ class ClassifierReward(Reward):
         return logits.gather(1, classes_of(rows)[:, None])[:, 0]
 
 
-class SumReward(Reward):
-    """A weighted sum of rewards.
-
-    Args:
-        parts: Weight and reward by name.
-    """
-
-    def __init__(self, parts: Mapping[str, tuple[float, Reward]]) -> None:
-        self.parts = dict(parts)
-
-    def score(
-        self, images: Tensor, rows: Tensors, generator: torch.Generator | None = None
-    ) -> Tensor:
-        """Return the weighted sum of the parts' rewards."""
-        parts = self.parts.values()
-        scores = [weight * part.score(images, rows, generator) for weight, part in parts]
-        return torch.stack(scores).sum(dim=0)
-
-    def learn(
-        self, images: Tensor, rows: Tensors, generator: torch.Generator, fresh: Fresh
-    ) -> dict[str, float]:
-        """Let every part learn."""
-        stats: dict[str, float] = {}
-        for _, part in self.parts.values():
-            stats |= part.learn(images, rows, generator, fresh)
-        return stats
-
-    def state_dict(self) -> dict[str, Any]:
-        """The parts' states by name."""
-        return {name: part.state_dict() for name, (_, part) in self.parts.items()}
-
-    def discriminator(self) -> nn.Module | None:
-        """The discriminator of the adversarial part, if there is one."""
-        found = (part.discriminator() for _, part in self.parts.values())
-        return next((network for network in found if network is not None), None)
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Continue every part."""
-        for name, (_, part) in self.parts.items():
-            part.load_state_dict(state[name])
-
-
 @dataclass(frozen=True)
 class RewardContext:
     """Networks, images and settings that rewards are made from.
@@ -226,25 +152,42 @@ REWARDS: dict[str, Callable[[RewardContext], Reward]] = {
 
 
 def parse_rewards(texts: tuple[str, ...]) -> dict[str, float]:
-    """Parse weights by name from texts such as `adversarial` or `classifier=0.5`.
+    """Parse weights by name from texts such as `adversarial`, `classifier=0.5` or `onnx:FILE=2`.
 
     Raises:
-        InputError: A name is unknown or given twice, or a weight is not a number.
+        InputError: A name is unknown or given twice, a file is not there, or a weight is not a
+            number.
     """
     weights: dict[str, float] = {}
+    known = f"{', '.join(REWARDS)}, {PREFIX}FILE"
     for text in texts:
-        name, _, weight = text.partition("=")
-        if name not in REWARDS or name in weights:
-            raise InputError("reward", text, f"one of {', '.join(REWARDS)}, each once at most")
+        name, weight = _split(text)
+        if not (name in REWARDS or name.startswith(PREFIX)) or name in weights:
+            raise InputError("reward", text, f"one of {known}, each once at most")
+        if name.startswith(PREFIX) and not file_of(name).is_file():
+            raise InputError("reward", text, f"{PREFIX}FILE[=WEIGHT], a file that is there")
         try:
-            weights[name] = float(weight or 1)
+            weights[name] = float(weight)
         except ValueError:
             raise InputError("reward", text, "NAME or NAME=WEIGHT") from None
         if not np.isfinite(weights[name]):
             raise InputError("reward", text, "a finite weight")
     if not weights:
-        raise InputError("reward", texts, f"at least one of {', '.join(REWARDS)}")
+        raise InputError("reward", texts, f"at least one of {known}")
     return weights
+
+
+def _split(text: str) -> tuple[str, str]:
+    """Split a name and its weight; a file's name may have an equals sign itself."""
+    name, found, weight = text.rpartition("=")
+    if not found or (text.startswith(PREFIX) and file_of(text).is_file()):
+        return text, "1"
+    return name, weight or "1"
+
+
+def file_of(name: str) -> Path:
+    """Give the file of a reward's name."""
+    return Path(name.removeprefix(PREFIX))
 
 
 def make_reward(weights: Mapping[str, float], context: RewardContext) -> SumReward:
@@ -252,3 +195,9 @@ def make_reward(weights: Mapping[str, float], context: RewardContext) -> SumRewa
     parsed = parse_rewards(tuple(f"{name}={weight}" for name, weight in weights.items()))
     context.classifier.eval().requires_grad_(False).to(context.device)
     return SumReward({name: (weight, REWARDS[name](context)) for name, weight in parsed.items()})
+
+
+def onnx_rewards(weights: Mapping[str, float], environment: Environment) -> SumReward:
+    """Make the weighted sum of those rewards that are ONNX files."""
+    named = {name: weight for name, weight in weights.items() if name.startswith(PREFIX)}
+    return SumReward({n: (w, OnnxReward(file_of(n), environment)) for n, w in named.items()})

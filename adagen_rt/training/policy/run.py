@@ -28,7 +28,7 @@ from adagen_rt.training.policy.environment import Environment, Tensors
 from adagen_rt.training.policy.evaluator import Evaluator
 from adagen_rt.training.policy.parallel import Workers
 from adagen_rt.training.policy.ppo import PPO
-from adagen_rt.training.policy.rewards import Reward
+from adagen_rt.training.policy.reward import Reward
 from adagen_rt.training.policy.rollout import Exploration, Trajectories, rollout
 from adagen_rt.training.policy.settings import PolicyTraining
 from adagen_rt.training.records import CHECKPOINT, LOG

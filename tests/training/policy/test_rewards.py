@@ -15,12 +15,11 @@ from adagen_rt.models.classifier import Classifier, judge
 from adagen_rt.models.features import ClassifierFeatures
 from adagen_rt.models.random import keyed_generator
 from adagen_rt.training.policy.adversarial import Adversary
+from adagen_rt.training.policy.reward import Reward, SumReward
 from adagen_rt.training.policy.rewards import (
     AdversarialReward,
     ClassifierReward,
-    Reward,
     RewardContext,
-    SumReward,
     make_reward,
     parse_rewards,
 )

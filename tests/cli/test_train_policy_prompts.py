@@ -1,0 +1,131 @@
+"""`adagen-rt train policy` for a generator of prompts, with a reward from a file."""
+
+import csv
+import json
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("tokenizers")
+pytest.importorskip("transformers")
+
+import onnx
+from onnx import helper
+from PIL import Image
+from tiny_recipes import save_text_model, text_recipe
+
+from adagen_rt.pipeline.load import load
+
+CAPTIONS = ("a red cat sits", "a blue bird flies", "the dog runs", "on the sky")
+QUICK = ("trajectories=32", "std_drops=[]", "save_every=1", "minibatch=16", "learning_rate=3e-2")
+
+
+def bright(path, inputs=(), outputs=1, shape=("rows", 1, 32, 32), dims=(1, 2, 3)):
+    """A graph that says how bright an image is, and adds the mean of each other input."""
+    axes = helper.make_tensor("axes", onnx.TensorProto.INT64, [len(dims)], list(dims))
+    nodes = [helper.make_node("ReduceMean", ["image", "axes"], ["mean"], keepdims=0)]
+    if inputs:
+        nodes.append(helper.make_node("Shape", [inputs[0]], ["size"]))
+    nodes.append(helper.make_node("Identity", ["mean"], ["bright"]))
+    made = [("image", onnx.TensorProto.FLOAT, shape)]
+    for name in inputs:
+        kind = onnx.TensorProto.INT64 if name.endswith("ids") else onnx.TensorProto.FLOAT
+        made.append((name, kind, None))
+    values = [helper.make_tensor_value_info(*one) for one in made]
+    told = [("bright", ["n"] * (4 - len(dims)))]
+    if outputs == 2:
+        told.append(("mean", ["n"]))
+    outs = [helper.make_tensor_value_info(n, onnx.TensorProto.FLOAT, s) for n, s in told]
+    graph = helper.make_graph(nodes, "bright", values, outs, [axes])
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)]), path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def trainable(tmp_path_factory):
+    """A tiny MaskGIT of prompts: recipe, weights, and captioned pictures."""
+    folder = tmp_path_factory.mktemp("prompts")
+    recipe, weights = text_recipe(), folder / "weights"
+    save_text_model(recipe, weights)
+    content = recipe.model_dump(mode="json", exclude_none=True)
+    (folder / "tiny.yaml").write_text(json.dumps(content))
+    (folder / "set").mkdir()
+    lines = [json.dumps({"file_name": f"{i}.png", "text": t}) for i, t in enumerate(CAPTIONS)]
+    (folder / "set" / "metadata.jsonl").write_text("\n".join(lines))
+    for number in range(len(CAPTIONS)):
+        pixels = np.full((32, 32), 50 * number, np.uint8)
+        Image.fromarray(pixels).save(folder / "set" / f"{number}.png")
+    return folder
+
+
+@pytest.fixture
+def arguments(trainable, tmp_path):
+    paths = ("--engine-recipe", trainable / "tiny.yaml", "--weights", trainable / "weights")
+    quick = [part for setting in QUICK for part in ("--set", setting)]
+    out = ("--out", tmp_path / "run", "--evaluate", 4)
+    return ("train", "policy", *paths, "--data", trainable / "set", *out, *quick)
+
+
+def test_a_policy_learns_what_a_file_rewards(run, arguments, tmp_path):
+    reward = f"onnx:{bright(tmp_path / 'bright.onnx', ['clip_ids'])}=10"
+    done = run(*arguments, "--reward", reward, "--set", "updates=6")
+    assert done.exit_code == 0, done.output
+    folder = tmp_path / "run"
+    with (folder / "policy" / "log.csv").open() as log:
+        rewards = [float(row["reward"]) for row in csv.DictReader(log) if row["reward"]]
+    assert np.mean(rewards[-2:]) > np.mean(rewards[:2])
+    done = run("export", folder / "recipe.yaml", "--weights", folder, "--out", tmp_path / "engine")
+    assert done.exit_code == 0, done.output
+    pipeline = load(tmp_path / "engine")
+    asked = {"prompts": list(CAPTIONS) * 4, "seeds": list(range(16))}
+    trained = pipeline.generate(**asked).images.mean()
+    assert trained > pipeline.generate(**asked, schedule="static").images.mean()
+
+
+def test_a_discriminator_is_told_what_sums_up_a_prompt(run, arguments, tmp_path):
+    from adagen_rt.models.vit import ViT, ViTConfig
+
+    torch.manual_seed(0)
+    config = ViTConfig(width=64, depth=4, heads=1, patch=8, grid=4)
+    torch.save(ViT(config).state_dict(), tmp_path / "features.pth")
+    few = ("updates=1", "discriminator.steps=1", "discriminator.batch_size=4")
+    few = [part for setting in few for part in ("--set", setting)]
+    done = run(*arguments, "--features", tmp_path / "features.pth", *few)
+    assert done.exit_code == 0, done.output
+    assert (tmp_path / "run" / "discriminator.safetensors").is_file()
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ((), "--reward: got 'adversarial', expected onnx:FILE for prompts"),
+        (("--reward", "onnx:/nowhere"), "reward: got 'onnx:/nowhere', expected onnx:FILE"),
+        (("--data", "/nowhere", "--reward", "GOOD"), "--data: got '/nowhere'"),
+        (("--reward", "GOOD", "--reward", "fid"), "onnx:FILE for prompts"),
+        (("--reward", "GOOD=high"), "reward: got"),
+    ],
+)
+def test_what_does_not_fit_is_refused(refuse, arguments, tmp_path, options, told):
+    good = f"onnx:{bright(tmp_path / 'good.onnx')}"
+    assert told in refuse(*arguments, *(str(one).replace("GOOD", good) for one in options))
+
+
+@pytest.mark.parametrize(
+    ("graph", "told"),
+    [
+        ({"inputs": ["labels"]}, "got \"the input 'labels'\", expected any of image, clip_ids"),
+        ({"outputs": 2}, "2 outputs"),
+        ({"shape": ("rows", 3, 32, 32)}, "got 'a graph', expected one that takes 2 images"),
+        ({"dims": (1, 2)}, "got 'an output (2, 32)'"),
+        ({"dims": (0, 1, 2, 3)}, "got 'an output ()'"),
+    ],
+)
+def test_a_graph_that_scores_no_image_is_refused(refuse, arguments, tmp_path, graph, told):
+    file = bright(tmp_path / "other.onnx", **graph)
+    assert told in refuse(*arguments, "--reward", f"onnx:{file}").replace('\\"', '"')
+
+
+def test_a_file_that_is_no_graph_is_refused(refuse, arguments, tmp_path):
+    (tmp_path / "text.onnx").write_text("hello")
+    assert "got 'no ONNX file'" in refuse(*arguments, "--reward", f"onnx:{tmp_path}/text.onnx")
