@@ -134,6 +134,66 @@ def pixart():
     )
 
 
+def sana():
+    transformer = diffusers.SanaTransformer2DModel(
+        in_channels=4,
+        out_channels=4,
+        num_attention_heads=2,
+        attention_head_dim=8,
+        num_layers=2,
+        num_cross_attention_heads=2,
+        cross_attention_head_dim=8,
+        cross_attention_dim=16,
+        caption_channels=16,
+        sample_size=SIDE,
+    )
+    vae = diffusers.AutoencoderDC(
+        latent_channels=4,
+        attention_head_dim=4,
+        encoder_block_out_channels=(8, 16),
+        decoder_block_out_channels=(8, 16),
+        encoder_block_types=("ResBlock", "EfficientViTBlock"),
+        decoder_block_types=("ResBlock", "EfficientViTBlock"),
+        encoder_layers_per_block=(1, 1),
+        decoder_layers_per_block=(1, 1),
+        encoder_qkv_multiscales=((), (5,)),
+        decoder_qkv_multiscales=((), (5,)),
+        upsample_block_type="interpolate",
+        decoder_norm_types="rms_norm",
+        decoder_act_fns="silu",
+        scaling_factor=0.41,
+    )
+    scheduler = diffusers.DPMSolverMultistepScheduler(
+        use_flow_sigmas=True, prediction_type="flow_prediction", flow_shift=3.0
+    )
+    return diffusers.SanaPipeline(gemma_tokenizer(), gemma(), vae, transformer, scheduler)
+
+
+def gemma():
+    return transformers.Gemma2Model(
+        transformers.Gemma2Config(
+            vocab_size=len(gemma_vocabulary()),
+            hidden_size=16,
+            intermediate_size=16,
+            num_hidden_layers=2,
+            num_attention_heads=2,
+            num_key_value_heads=1,
+            head_dim=8,
+            query_pre_attn_scalar=8,
+            sliding_window=64,
+        )
+    )
+
+
+def gemma_vocabulary():
+    pieces = ["<pad>", "<eos>", "<bos>", "<unk>", "\u2581", "\n", *ALPHABET]
+    return {piece: place for place, piece in enumerate(pieces)}
+
+
+def gemma_tokenizer():
+    return transformers.GemmaTokenizer(vocab=gemma_vocabulary(), merges=[])
+
+
 def clip(kind, width):
     vocabulary = len(clip_vocabulary())
     return kind(
@@ -181,7 +241,7 @@ def t5_tokenizer():
     return transformers.T5Tokenizer(vocab=[*special, *letters], extra_ids=10, model_max_length=512)
 
 
-MAKERS = {"dit": dit, "sd3": sd3, "flux": flux, "pixart": pixart}
+MAKERS = {"dit": dit, "sd3": sd3, "flux": flux, "pixart": pixart, "sana": sana}
 
 
 DRAWN = "diffusers.pipelines.dit.pipeline_dit.randn_tensor"
@@ -206,13 +266,15 @@ def pipeline_run(folder, noise, asked, steps, guidance):
     if isinstance(pipeline, diffusers.FluxPipeline):
         count, channels, height, width = noise.shape
         options["latents"] = pipeline._pack_latents(noise, count, channels, height, width)
-    if isinstance(pipeline, diffusers.PixArtSigmaPipeline):
+    if isinstance(pipeline, diffusers.PixArtSigmaPipeline | diffusers.SanaPipeline):
         options |= {"use_resolution_binning": False, "clean_caption": False}
     drawn = mock.patch(DRAWN, return_value=noise)  # only DiT takes no latents
-    with mock.patch.object(pipeline.vae, "decode", watched), drawn:
+    checks = mock.patch.object(pipeline, "check_inputs", create=True)  # of sizes, Sana's are large
+    with mock.patch.object(pipeline.vae, "decode", watched), drawn, checks:
         images = pipeline(**options).images
     config = pipeline.vae.config
-    latents = (seen[0] - (config.shift_factor or 0)) * config.scaling_factor
+    shift = getattr(config, "shift_factor", None) or 0
+    latents = (seen[0] - shift) * config.scaling_factor
     return SimpleNamespace(
         latents=latents.numpy(), images=(np.asarray(images) * 255).round().astype(int)
     )

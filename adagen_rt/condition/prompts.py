@@ -127,14 +127,15 @@ class Prompts(ConditionSpec):
     def load(self) -> None:
         """See `ConditionSpec`."""
         for encoder in self.encoders:
-            self._tokenizers.find(encoder)
+            for negative in (False, True)[: self.copies]:
+                self._tokenizers.find(encoder, negative)
 
     def read_ahead(self, asked: Iterable[Mapping[str, Any]]) -> None:
         """Tokenise texts."""
-        given = (one.get(name) for one in asked for name in TEXTS[:2])
-        for text in dict.fromkeys(one for one in given if isinstance(one, str)):
+        given = ((one.get(name), name == TEXTS[1]) for one in asked for name in TEXTS[:2])
+        for text, negative in dict.fromkeys(one for one in given if isinstance(one[0], str)):
             with suppress(InputError):
-                self._tokens(check_text("prompt", text))
+                self._tokens(check_text("prompt", text), negative)
 
     def given(self, asked: Asked) -> Sequence[Any]:
         """Pair prompts with their negative ones; one negative prompt is for all."""
@@ -184,7 +185,12 @@ class Prompts(ConditionSpec):
     def trial(self, count: int) -> Arrays:
         """Make ids that every encoder has, and masks of some length."""
         rows: Arrays = {}
+        for one in filter(lambda encoder: encoder.led, self.encoders):
+            rows[f"{one.name}_led"] = np.full(count, one.led, np.int64)
+            rows[f"{NEGATIVE}{one.name}_led"] = np.zeros(count, np.int64)
         for name, row in self.tensors.items():
+            if not row.shape:
+                continue
             ids = np.arange(count * row.shape[0], dtype=np.int64).reshape(count, -1) % 2
             rows[name] = np.maximum(ids, 1 - ids[:, :1]) if name.endswith("_mask") else ids
             rows[NEGATIVE + name] = np.ones_like(ids) if name.endswith("_mask") else 1 - ids
@@ -225,7 +231,8 @@ class Prompts(ConditionSpec):
 
     def _read(self, field: str, texts: list[str], prefix: str) -> Arrays:
         """Make the rows of texts: the texts, their tokens, and what of them was cut."""
-        known = {text: self._tokens(text) for text in dict.fromkeys(texts)}
+        negative = prefix == NEGATIVE
+        known = {text: self._tokens(text, negative) for text in dict.fromkeys(texts)}
         cut = {text: _told(field, tokens) for text, tokens in known.items()}
         rows: Arrays = {field: _objects(texts), "cut": _objects([cut[text] for text in texts])}
         for encoder in self.encoders:
@@ -234,11 +241,13 @@ class Prompts(ConditionSpec):
             rows[f"{name}_ids"] = _integers([one.ids for one in found], encoder.length)
             if encoder.mask:
                 rows[f"{name}_mask"] = _integers([one.mask for one in found], encoder.length)
+            if encoder.led:
+                rows[f"{name}_led"] = np.full(len(texts), 0 if negative else encoder.led, np.int64)
         return rows
 
-    def _tokens(self, text: str) -> dict[str, Tokens]:
+    def _tokens(self, text: str, negative: bool) -> dict[str, Tokens]:
         """Tokenise a text for every encoder, by the encoder's name."""
-        return {one.name: self._tokenizers.encode(one, text) for one in self.encoders}
+        return {one.name: self._tokenizers.encode(one, text, negative) for one in self.encoders}
 
 
 def _told(field: str, found: dict[str, Tokens]) -> str:

@@ -64,4 +64,4 @@ def _each(rows: Arrays) -> list[Arrays]:
 
 def _key(row: Arrays) -> Hashable:
     """Make a key of integers of any namespace and device."""
-    return tuple((name, tuple(values[0].tolist())) for name, values in sorted(row.items()))
+    return tuple((name, tuple(values.reshape(-1).tolist())) for name, values in sorted(row.items()))

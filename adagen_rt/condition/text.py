@@ -39,6 +39,10 @@ class TextTokens(Spec):
         mask: Whether the encoder also reads which tokens are the prompt's: 1, and 0 for filling.
         prefix: Text before every prompt, such as the beginning of a chat's template.
         suffix: Text behind every prompt; a long prompt loses it.
+        lead: Text before that, which a negative prompt does not have.
+        led: Tokens that a prompt may have more than a negative one, because of its lead. If there
+            are any, the encoder is told how many each text has, as ``NAME_led``.
+        lower: Whether texts are stripped and brought to small letters.
     """
 
     name: str = Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=32)
@@ -48,12 +52,21 @@ class TextTokens(Spec):
     mask: bool = False
     prefix: str = ""
     suffix: str = ""
+    lead: str = ""
+    led: int = Field(0, ge=0, le=MAX_TOKENS)
+    lower: bool = False
 
     @property
     def tensors(self) -> dict[str, RowSpec]:
-        """``NAME_ids`` (length,) int64, and ``NAME_mask`` (length,) int64 if it has one."""
+        """``NAME_ids`` (length,) int64; if need be ``NAME_mask`` (length,) and ``NAME_led`` ()."""
         names = (f"{self.name}_ids", *([f"{self.name}_mask"] if self.mask else []))
-        return {name: RowSpec("int64", (self.length,)) for name in names}
+        rows = {name: RowSpec("int64", (self.length,)) for name in names}
+        return {**rows, f"{self.name}_led": RowSpec("int64")} if self.led else rows
+
+    def around(self, negative: bool) -> tuple[str, str, int]:
+        """Give what is before and behind a text, and how many tokens all that may have."""
+        before = self.prefix if negative else self.lead + self.prefix
+        return before, self.suffix, self.length - (self.led if negative else 0)
 
 
 @dataclass(frozen=True)
@@ -89,7 +102,7 @@ class Tokenizers:
     """
 
     files: Path | Mapping[str, str] | None = None
-    _read: dict[str, Tokenizer] = field(default_factory=dict, repr=False)
+    _read: dict[tuple[str, bool], Tokenizer] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
         # A request for several images of a prompt reads it once.
@@ -105,28 +118,31 @@ class Tokenizers:
     def __hash__(self) -> int:
         return hash(Tokenizers)
 
-    def _encode(self, spec: TextTokens, text: str) -> Tokens:
-        """Tokenise a text for an encoder, cut and filled up to its length."""
-        encoding = self.find(spec).encode(spec.prefix + text + spec.suffix)
+    def _encode(self, spec: TextTokens, text: str, negative: bool = False) -> Tokens:
+        """Tokenise a prompt or a negative one for an encoder, cut and filled up to its length."""
+        text = text.lower().strip() if spec.lower else text
+        before, behind, _ = spec.around(negative)
+        encoding = self.find(spec, negative).encode(before + text + behind)
         ids = list(encoding.ids)
-        cut = _cut(spec, text, encoding)
+        cut = _cut(len(before), text, encoding)
         return Tokens(ids + [spec.padding_id] * (spec.length - len(ids)), len(ids), cut)
 
-    def find(self, spec: TextTokens) -> Tokenizer:
-        """Read the tokenizer of an encoder, unless it is known.
+    def find(self, spec: TextTokens, negative: bool = False) -> Tokenizer:
+        """Read the tokenizer of an encoder for prompts or for negative ones, unless it is known.
 
         Raises:
             EngineError: The file is missing or damaged, or leaves no room for a prompt.
             MissingExtraError: The library is not installed.
         """
-        if spec.name not in self._read:
+        key = spec.name, negative and spec.led > 0
+        if key not in self._read:
             if self.files is None:
                 raise EngineError(f"{spec.file}: open the engine's folder, where the file lies")
-            self._read[spec.name] = _read_tokenizer(self.files, spec)
-        return self._read[spec.name]
+            self._read[key] = _read_tokenizer(self.files, spec, negative)
+        return self._read[key]
 
 
-def _read_tokenizer(files: Path | Mapping[str, str], spec: TextTokens) -> Tokenizer:
+def _read_tokenizer(files: Path | Mapping[str, str], spec: TextTokens, negative: bool) -> Tokenizer:
     try:
         from tokenizers import Tokenizer
     except ImportError:
@@ -141,20 +157,21 @@ def _read_tokenizer(files: Path | Mapping[str, str], spec: TextTokens) -> Tokeni
         raise EngineError(f"{path}: not a tokenizer ({' '.join(str(error).split())})") from None
     tokenizer.no_padding()
     tokenizer.no_truncation()
-    around = len(tokenizer.encode(spec.prefix).ids)
-    if around >= spec.length:
+    before, _, length = spec.around(negative)
+    around = len(tokenizer.encode(before).ids)
+    if around >= length:
         raise EngineError(
-            f"{path}: adds {around} tokens to a prompt, but its encoder reads only {spec.length}"
+            f"{path}: adds {around} tokens to a prompt, but its encoder reads only {length}"
         )
-    tokenizer.enable_truncation(spec.length)
+    tokenizer.enable_truncation(length)
     return tokenizer
 
 
-def _cut(spec: TextTokens, text: str, encoding: Any) -> str:
-    """Find the part of a text whose tokens did not fit."""
+def _cut(before: int, text: str, encoding: Any) -> str:
+    """Find the part of a text, behind so many other characters, whose tokens did not fit."""
     if not encoding.overflowing:
         return ""
     after = encoding.overflowing[0]
     spans = zip(after.offsets, after.special_tokens_mask, strict=True)
-    begin = next((span[0] for span, special in spans if not special), len(spec.prefix) + len(text))
-    return text[max(0, begin - len(spec.prefix)) :]
+    begin = next((span[0] for span, special in spans if not special), before + len(text))
+    return text[max(0, begin - before) :]

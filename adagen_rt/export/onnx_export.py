@@ -20,6 +20,8 @@ from adagen_rt.engine.manifest import TensorSpec
 from adagen_rt.engine.precision import HALF, convert_products, fold_weights
 
 OPSET = 20
+#: What the optimizer takes for zero.
+NEAR_ZERO = 1e-8
 #: Only constants this small are folded; weights are handled lazily by `fold_weights`.
 FOLD_BYTES = 1 << 14
 
@@ -85,10 +87,37 @@ def build_graph(plan: GraphPlan, dtype: str) -> ir.Model:
     model = program.model
     if plan.name not in KEEP_FLOAT32 and dtype != "float32":
         convert_products(model, HALF[dtype])
+    keep_near_zeros(model)
     fold_weights(model)
     optimizer.optimize_ir(model, input_size_limit=FOLD_BYTES, output_size_limit=FOLD_BYTES)
     drop_traces(model)
     return model
+
+
+def keep_near_zeros(model: ir.Model) -> None:
+    """Keep what is added to a divisor so that it is not zero.
+
+    The optimizer takes a scalar close to zero for zero, and drops its addition; a vector of one
+    number it leaves.
+    """
+    for node in model.graph.all_nodes():
+        if node.op_type not in ("Add", "Sub"):
+            continue
+        for place, value in enumerate(node.inputs):
+            constant = None if value is None else ir.convenience.get_const_tensor(value)
+            if constant is None or constant.shape.dims or not 0 < abs(constant.numpy()) < NEAR_ZERO:
+                continue
+            vector = ir.tensor(
+                constant.numpy().reshape(1), name=f"{node.outputs[0].name}_near_zero"
+            )
+            kept = ir.Value(
+                name=vector.name,
+                const_value=vector,
+                shape=vector.shape,
+                type=ir.TensorType(vector.dtype),
+            )
+            model.graph.register_initializer(kept)
+            node.replace_input_with(place, kept)
 
 
 def drop_traces(model: ir.Model) -> None:

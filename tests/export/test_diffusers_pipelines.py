@@ -30,7 +30,7 @@ PROMPTS = ["a fox.", "the blue sea, a ship at night, and The Moon", ""]
 LABELS = [3, 0, 7]
 
 
-@pytest.fixture(scope="module", params=["dit", "sd3", *slow("flux", "pixart")])
+@pytest.fixture(scope="module", params=["dit", "sd3", *slow("flux", "pixart", "sana")])
 def tiny(request, tmp_path_factory):
     """A pipeline's folder, its engine, and the engine's sessions."""
     name = request.param

@@ -27,6 +27,9 @@ class Text:
         length: Number of tokens of every prompt; None for the tokenizer's own limit.
         mask: Whether the encoder reads which tokens are the prompt's.
         lower: Whether prompts are stripped and in small letters.
+        lead: Text before a prompt, which a negative one does not have. `length` is then that of a
+            negative prompt, and a prompt has as many more tokens as the lead, but for two.
+        right: Whether the pipeline fills prompts up at their end, whatever the tokenizer says.
     """
 
     name: str
@@ -34,6 +37,8 @@ class Text:
     length: int | None = None
     mask: bool = False
     lower: bool = False
+    lead: str = ""
+    right: bool = False
 
 
 class Adapter(ABC):

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from tokenizers import normalizers
 from transformers import AutoTokenizer
 
 from adagen_rt.condition import ClassLabels, ConditionSpec, Prompts, TextTokens
@@ -26,14 +25,19 @@ def describe_condition(source: PipelineFolder) -> ConditionSpec:
         return _labels(source)
     encoders = []
     for text in _texts(source):
-        tokenizer = _tokenizer(source.path / text.tokenizer)
+        tokenizer = _tokenizer(source.path / text.tokenizer, text)
+        # As the pipelines count it, whatever the two are that they leave out.
+        led = len(tokenizer.encode(text.lead)) - 2 if text.lead else 0
         encoders.append(
             TextTokens(
                 name=text.name,
                 file=f"{text.tokenizer}.json",
-                length=text.length or tokenizer.model_max_length,
+                length=(text.length or tokenizer.model_max_length) + led,
                 padding_id=tokenizer.pad_token_id,
                 mask=text.mask,
+                lead=text.lead,
+                led=led,
+                lower=text.lower,
             )
         )
     return Prompts(guidance=guidance, encoders=tuple(encoders))
@@ -42,12 +46,8 @@ def describe_condition(source: PipelineFolder) -> ConditionSpec:
 def write_tokenizers(source: PipelineFolder, folder: Path) -> None:
     """Write the tokenizers that the condition names."""
     for text in _texts(source):
-        tokenizer = _tokenizer(source.path / text.tokenizer).backend_tokenizer
-        if text.lower:
-            own = [] if tokenizer.normalizer is None else [tokenizer.normalizer]
-            clean = [normalizers.Lowercase(), normalizers.Strip()]
-            tokenizer.normalizer = normalizers.Sequence([*clean, *own])
-        tokenizer.save(str(folder / f"{text.tokenizer}.json"))
+        tokenizer = _tokenizer(source.path / text.tokenizer, text)
+        tokenizer.backend_tokenizer.save(str(folder / f"{text.tokenizer}.json"))
 
 
 def _texts(source: PipelineFolder) -> Iterator[Text]:
@@ -57,13 +57,20 @@ def _texts(source: PipelineFolder) -> Iterator[Text]:
             yield text
 
 
-def _tokenizer(folder: Path) -> Any:
+def _tokenizer(folder: Path, text: Text) -> Any:
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
     except Exception as error:  # the library raises nothing more exact
         raise RecipeError(f"{folder}: not a tokenizer ({one_line(error)})") from None
     if getattr(tokenizer, "backend_tokenizer", None) is None:
         raise RecipeError(f"{folder}: got {type(tokenizer).__name__}, expected a fast tokenizer")
+    sides = {"truncation_side": tokenizer.truncation_side}
+    if not text.right:
+        sides["padding_side"] = tokenizer.padding_side
+    if faults := [
+        f"{name}: got {side!r}, expected 'right'" for name, side in sides.items() if side != "right"
+    ]:
+        raise RecipeError(f"{folder}: {'; '.join(faults)}")
     return tokenizer
 
 

@@ -128,9 +128,10 @@ def export_pipeline(
 
 
 def _export(plan: Plan, progress: Tell, out: Path, dtype: Dtype) -> EngineFolder:
+    made = plan.source, plan.condition, plan.latents
     return export_graphs(
         out,
-        lambda: pipeline_graphs(plan.source, plan.condition, plan.latents),
+        lambda: pipeline_graphs(*made, plan.sampler.whole),
         partial(plan.manifest, dtype),
         dtype=dtype,
         progress=progress,

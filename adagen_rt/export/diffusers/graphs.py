@@ -9,11 +9,14 @@ import torch
 from torch import Tensor, nn
 
 from adagen_rt.condition import ConditionSpec
-from adagen_rt.export.diffusers.adapter import Adapter
+from adagen_rt.export.diffusers.adapter import TRAINED, Adapter
 from adagen_rt.export.diffusers.folder import PipelineFolder
 from adagen_rt.export.examples import ROWS, condition_rows, normal
 from adagen_rt.export.onnx_export import GraphPlan
 from adagen_rt.extent import Extent
+
+#: Part of a step of the training that rounding may take from a whole one.
+NEAR = 1e-3
 
 
 class Decoder(nn.Module):
@@ -38,17 +41,23 @@ class Backbone(nn.Module):
         adapter: Calls it.
         transformer: The network.
         names: Names of its inputs behind ``x`` and ``t``.
+        whole: Whether it is asked at whole steps of a flow's training only.
     """
 
-    def __init__(self, adapter: Adapter, transformer: nn.Module, names: tuple[str, ...]) -> None:
+    def __init__(
+        self, adapter: Adapter, transformer: nn.Module, names: tuple[str, ...], whole: bool
+    ) -> None:
         super().__init__()
         self.adapter, self.transformer, self.names = adapter, transformer, names
+        self.whole = whole
 
     def forward(self, x: Tensor, t: Tensor, *rest: Tensor) -> tuple[Tensor, Tensor]:
         """Predict, and give the hidden states before the last norm as the policy's features."""
         # Each input's rows are a size of their own to the tracer, until it is told.
         for array in (t, *rest):
             torch._check(array.shape[0] == x.shape[0])
+        if self.whole:
+            t = 1 - torch.floor((1 - t) * TRAINED + NEAR) / TRAINED
         seen: list[Tensor] = []
         norm = self.transformer.get_submodule(self.adapter.norm)
         hook = norm.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0]))
@@ -77,7 +86,7 @@ class Encoders(nn.Module):
 
 
 def pipeline_graphs(
-    source: PipelineFolder, condition: ConditionSpec, latents: Extent
+    source: PipelineFolder, condition: ConditionSpec, latents: Extent, whole: bool = False
 ) -> Iterator[GraphPlan]:
     """Make the graphs of an engine one after the other, so that one's weights are there at a time.
 
@@ -85,6 +94,7 @@ def pipeline_graphs(
         source: The pipeline.
         condition: Kind of condition.
         latents: Size of the latents.
+        whole: Whether the network is asked at whole steps of a flow's training only.
     """
     x = normal(ROWS, source.adapter.channels(source.config), *latents)
     yield _plan("decoder", Decoder(source.load("vae")), {"latents": x}, ("image",))
@@ -100,7 +110,7 @@ def pipeline_graphs(
         given = {"guidance": torch.linspace(1.5, 4.0, ROWS), **given}
     transformer = source.load("transformer")
     assert transformer is not None  # no adapter has it among its optional parts
-    backbone = Backbone(source.adapter, transformer, tuple(given))
+    backbone = Backbone(source.adapter, transformer, tuple(given), whole)
     inputs = {"x": x, "t": torch.linspace(0.25, 0.75, ROWS), **given}
     yield _plan("backbone", backbone, inputs, ("prediction", "features"))
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from adagen_rt.errors import RecipeError
-from adagen_rt.export.diffusers import dit, flux, pixart, sd3
+from adagen_rt.export.diffusers import dit, flux, pixart, sana, sd3
 from adagen_rt.export.diffusers.adapter import Adapter
 
 #: Every adapter, by the class's name in diffusers.
 ADAPTERS: dict[str, Adapter] = {
-    module.ADAPTER.pipeline: module.ADAPTER for module in (dit, flux, pixart, sd3)
+    module.ADAPTER.pipeline: module.ADAPTER for module in (dit, flux, pixart, sana, sd3)
 }
 
 
