@@ -253,7 +253,7 @@ class Prompts(ConditionSpec):
 def _told(field: str, found: dict[str, Tokens]) -> str:
     """Name what of a text does not fit, for every encoder that cuts it."""
     parts = [
-        f"{shown(tokens.cut, SHOWN)} does not fit the {len(tokens.ids)} tokens of {name}"
+        f"{shown(tokens.cut, SHOWN)} does not fit the {tokens.count} tokens of {name}"
         for name, tokens in found.items()
         if tokens.cut
     ]

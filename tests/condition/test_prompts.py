@@ -150,6 +150,46 @@ def test_a_template_leaves_room(folder):
         spec.load()
 
 
+def test_a_lead_is_before_the_prompt_alone(folder):
+    changes = {"lead": "a dog under ", "led": 3, "lower": True, "mask": True}
+    short = prompts().encoders[0].model_copy(update=changes)
+    spec = prompts().model_copy(update={"encoders": (short,)}).within(folder)
+    spec.load()
+    rows = spec.parse([Prompt("  RED ", "red"), Prompt("red cat sits", "red cat sits on")])
+    np.testing.assert_array_equal(rows["short_ids"][0], [BOS, 4, 9, 14, 5, EOS])
+    np.testing.assert_array_equal(rows["negative.short_ids"][0], [BOS, 5, EOS, 3, 3, 3])
+    np.testing.assert_array_equal(rows["short_led"], [3, 3])
+    np.testing.assert_array_equal(rows["negative.short_led"], [0, 0])
+    np.testing.assert_array_equal(rows["negative.short_mask"][1], [1, 1, 1, 0, 0, 0])
+    assert spec.notes(rows) == [
+        "prompt: 'cat sits' does not fit the 6 tokens of short; "
+        "negative_prompt: 'cat sits on' does not fit the 3 tokens of short"
+    ]
+    ahead = prompts().model_copy(update={"encoders": (short,)}).within(folder)
+    ahead.read_ahead([{"prompt": "red", "negative_prompt": "red"}])
+    assert ahead._tokenizers.encode.cache_info().currsize == 2
+    ahead.parse([Prompt("red", "red")])
+    assert ahead._tokenizers.encode.cache_info().misses == 2
+    assert {name: row.shape for name, row in spec.tensors.items()} == {
+        name: values.shape[1:] for name, values in spec.trial(2).items() if name in spec.tensors
+    }
+
+
+def test_the_same_ids_with_another_lead_are_encoded_anew(folder):
+    seen = []
+
+    def encode(inputs):
+        seen.append(int(inputs["short_led"][0]))
+        return {"pooled": inputs["short_led"][:, None] * 1.0}
+
+    short = prompts().encoders[0].model_copy(update={"led": 2})
+    spec = prompts().model_copy(update={"encoders": (short,)}).within(folder)
+    rows = spec.inputs(spec.parse([Prompt("red", "red")]))
+    np.testing.assert_array_equal(rows["short_ids"], rows["negative.short_ids"])
+    np.testing.assert_array_equal(Conditioner(spec, encode)(rows).arrays["pooled"], [[2], [0]])
+    assert seen == [2, 0]
+
+
 def test_a_section_is_read_as_it_was_written(spec):
     assert parse_condition(spec.model_dump(mode="json")) == spec
     with pytest.raises(ValueError, match="short, short"):

@@ -158,6 +158,24 @@ def test_what_is_missing_is_said_in_one_line(folder, place, changes, told):
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.parametrize("side", ["padding_side", "truncation_side"])
+def test_a_tokenizer_that_fills_or_cuts_the_beginning_is_refused(tmp_path, side):
+    folder = save_pipeline("pixart", tmp_path / "pixart")
+    change(folder / "tokenizer" / "tokenizer_config.json", **{side: "left"})
+    with pytest.raises(RecipeError, match=f"tokenizer: {side}: got 'left', expected 'right'"):
+        plan_pipeline(folder)
+
+
+def test_sana_fills_the_end_whatever_its_tokenizer_says(tmp_path):
+    folder = save_pipeline("sana", tmp_path / "sana")
+    (encoder,) = plan_pipeline(folder).condition.encoders
+    assert encoder.length == 300 + encoder.led
+    assert encoder.lead.endswith("User Prompt: ")
+    change(folder / "transformer" / "config.json", guidance_embeds=True)
+    with pytest.raises(RecipeError, match="guidance_embeds: got true"):
+        plan_pipeline(folder)
+
+
 def test_sizes_that_do_not_fit_are_refused(folder):
     with pytest.raises(InputError, match="size: got '15 x 15', expected multiples of 2"):
         plan_pipeline(folder, Extent.of(15))

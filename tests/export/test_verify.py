@@ -9,6 +9,7 @@ import onnx
 from golden_data import seeded
 from onnx import numpy_helper
 
+from adagen_rt.backends.onnxruntime.session import OnnxRuntime
 from adagen_rt.engine.precision import save_graph
 from adagen_rt.errors import ExportError
 from adagen_rt.export.onnx_export import GraphPlan, Method, build_graph
@@ -110,3 +111,19 @@ def nothing_known(got):
 @pytest.mark.parametrize("spoil", [one_row, one_pixel, nothing_known])
 def test_what_is_wrong_in_one_place_does_not(spoil):
     assert [*TOLERANCE["float16"].faults(narrow_errors(0, spoil))]
+
+
+class Ratio(torch.nn.Module):
+    """Divides by what may be zero, as linear attention does."""
+
+    def forward(self, x):
+        return x / (x + 1e-15)
+
+
+def test_what_keeps_a_divisor_from_zero_stays(tmp_path):
+    example = torch.zeros(2, 3)
+    plan = GraphPlan("decoder", Ratio(), {"x": example}, ("y",), {"x": {0: "rows"}})
+    path = tmp_path / "ratio.onnx"
+    save_graph(build_graph(plan, "float32"), path)
+    graph = OnnxRuntime(threads=1).load(path)
+    np.testing.assert_array_equal(graph.run({"x": example.numpy()})["y"], np.zeros((2, 3)))
