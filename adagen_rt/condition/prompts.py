@@ -213,8 +213,10 @@ class Prompts(ConditionSpec):
 
     def count_tokens(self, described: Mapping[str, Any]) -> int:
         """Count the tokens of the prompt and the negative one, of the encoder that reads most."""
-        texts = [str(described[name]) for name in TEXTS[:2] if name in described]
-        return sum(max(one.count for one in self._tokens(text).values()) for text in texts)
+        asked = [
+            (str(described[name]), name == TEXTS[1]) for name in TEXTS[:2] if name in described
+        ]
+        return sum(max(one.count for one in self._tokens(*text).values()) for text in asked)
 
     def slug(self, rows: Arrays, place: int) -> str:
         """Return the first words of the prompt, in letters that every system has."""

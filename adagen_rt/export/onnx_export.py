@@ -113,7 +113,7 @@ def keep_near_zeros(model: ir.Model) -> None:
             kept = ir.Value(
                 name=vector.name,
                 const_value=vector,
-                shape=vector.shape,
+                shape=ir.Shape((1,)),
                 type=ir.TensorType(vector.dtype),
             )
             model.graph.register_initializer(kept)

@@ -156,7 +156,7 @@ def test_a_lead_is_before_the_prompt_alone(folder):
     spec = prompts().model_copy(update={"encoders": (short,)}).within(folder)
     spec.load()
     rows = spec.parse([Prompt("  RED ", "red"), Prompt("red cat sits", "red cat sits on")])
-    np.testing.assert_array_equal(rows["short_ids"][0], [BOS, 4, 9, 14, 5, EOS])
+    np.testing.assert_array_equal(rows["short_ids"][0], [BOS, 4, 9, 15, 5, EOS])
     np.testing.assert_array_equal(rows["negative.short_ids"][0], [BOS, 5, EOS, 3, 3, 3])
     np.testing.assert_array_equal(rows["short_led"], [3, 3])
     np.testing.assert_array_equal(rows["negative.short_led"], [0, 0])
