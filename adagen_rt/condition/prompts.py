@@ -90,11 +90,12 @@ class Prompts(ConditionSpec):
 
     @property
     def ranges(self) -> dict[str, tuple[int, int]]:
-        """The ids that each tokenizer has, and 0 and 1 of masks."""
+        """The ids that each tokenizer has, 0 and 1 of masks, and the tokens of a lead."""
         found: dict[str, tuple[int, int]] = {}
         for encoder in self.encoders:
             last = max(encoder.padding_id, *self._tokenizers.find(encoder).get_vocab().values())
-            found |= {f"{encoder.name}_ids": (0, last), f"{encoder.name}_mask": (0, 1)}
+            own = {"ids": (0, last), "mask": (0, 1), "led": (0, encoder.led)}
+            found |= {f"{encoder.name}_{kind}": span for kind, span in own.items()}
         return {name: found[name.removeprefix(NEGATIVE)] for name in self.asked_tensors}
 
     @property
