@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from adagen_rt.condition import ConditionSpec
 from adagen_rt.engine.family import FamilySpec
 from adagen_rt.errors import InputError
-from adagen_rt.export.examples import ROWS, Examples, normal
+from adagen_rt.export.examples import ROWS, Examples, condition_rows, normal
 from adagen_rt.extent import Extent
 
 if TYPE_CHECKING:
@@ -53,6 +53,7 @@ class FamilyModel(ABC):
         decoder: Makes the images.
         solvers: Names of the solvers that a recipe can choose from.
         integers: Names of its graphs' integer inputs, besides the condition.
+        reads_text: Whether its backbone can be told the vectors of a recipe's text encoder.
     """
 
     config: type[Any]
@@ -60,6 +61,7 @@ class FamilyModel(ABC):
     decoder: DecoderKind
     solvers: tuple[str, ...] = ()
     integers: frozenset[str] = frozenset()
+    reads_text: bool = False
 
     def defaults(self, family: str) -> dict[str, Any]:
         """List the backbone's sizes that follow from a family's name."""
@@ -70,10 +72,19 @@ class FamilyModel(ABC):
         if recipe.prompts is None:
             count = recipe.condition.variety
             yield from differing("backbone.classes", recipe.backbone.classes, count)
+        if self.reads_text:
+            width = None if recipe.text is None else recipe.text.width
+            yield from differing("backbone.context", recipe.backbone.context, width)
 
     def told(self, recipe: Recipe) -> tuple[str, ...]:
         """List what a recipe's text encoder gives the backbone, where it has one."""
-        return ()
+        return ("context",) if self.reads_text and recipe.text else ()
+
+    def told_examples(self, recipe: Recipe) -> dict[str, Tensor]:
+        """Make examples of what the backbone is told: a class, or a text's vectors."""
+        if not self.told(recipe):
+            return condition_rows(recipe.condition)
+        return {"context": normal(ROWS, recipe.text.length, recipe.text.width)}
 
     def schedule_faults(self, recipe: Recipe) -> Iterator[str]:
         """Tell why a schedule whose actions are the family's cannot run."""

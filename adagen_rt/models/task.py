@@ -49,8 +49,8 @@ class GeneratorTask(ABC):
         """Give codes and conditions of the examples numbered `places`, some of them null."""
         dropped = uniform((len(places),), generator) < CONDITION_DROPOUT
         rows = take_rows(self.rows, places)
-        null = self.condition.null(rows)
-        return self.codes[places], {name: _pick(dropped, null[name], rows[name]) for name in rows}
+        null, names = self.condition.null(rows), self.condition.tensors
+        return self.codes[places], {n: _pick(dropped, null[n], rows[n]) for n in names}
 
     def preview(self, network: nn.Module) -> Tensor | None:
         """Draw samples of every condition."""

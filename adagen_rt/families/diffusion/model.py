@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
-from adagen_rt.export.examples import ROWS, Examples, condition_rows, normal
+from adagen_rt.export.examples import ROWS, Examples, normal
 from adagen_rt.export.model import DecoderKind, FamilyModel, Functions, differing
 from adagen_rt.extent import Extent
 from adagen_rt.families.diffusion.network import DiT, DiTConfig
 from adagen_rt.families.diffusion.solvers import DEFAULT_SOLVER, SOLVERS
 from adagen_rt.families.diffusion.spec import KINDS, DiffusionSpec
+from adagen_rt.families.diffusion.text_network import make_dit
 from adagen_rt.models.autoencoder import AutoencoderKL, AutoencoderKLConfig
 from adagen_rt.models.policy import PolicyNetwork, over_maps
 
@@ -25,11 +26,12 @@ if TYPE_CHECKING:
 class DiffusionModel(FamilyModel):
     """A transformer over the latents of a continuous autoencoder."""
 
-    config, network = DiTConfig, DiT
+    config, network = DiTConfig, staticmethod(make_dit)
     decoder = DecoderKind(
         "autoencoder_kl", AutoencoderKLConfig, AutoencoderKL, tag="autoencoder_kl"
     )
     solvers = tuple(SOLVERS)
+    reads_text = True
 
     def defaults(self, family: str) -> dict[str, Any]:
         """See `FamilyModel`."""
@@ -61,8 +63,11 @@ class DiffusionModel(FamilyModel):
     def describe(self, recipe: Recipe) -> DiffusionSpec:
         """See `FamilyModel`."""
         config: DiTConfig = recipe.backbone
+        # Published transformers of classes guide the first three channels, those of text all.
+        told = {"guided_channels": config.channels} if config.context else {}
         return DiffusionSpec.model_validate(
             {
+                **told,
                 "family": recipe.family,
                 "channels": config.channels,
                 "size": config.size,
@@ -93,7 +98,7 @@ class DiffusionModel(FamilyModel):
         times = torch.linspace(0.25, 0.75, ROWS)
         return {
             "decoder": Examples({"latents": x}),
-            "backbone": Examples({"x": x, "t": times, **condition_rows(recipe.condition)}),
+            "backbone": Examples({"x": x, "t": times, **self.told_examples(recipe)}),
         }
 
     def policy_module(self, network: PolicyNetwork, spec: DiffusionSpec) -> nn.Module:

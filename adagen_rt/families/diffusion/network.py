@@ -39,7 +39,8 @@ class DiTConfig:
         patch: Side of a patch.
         channels: Latent channels.
         size: Height and width of the latents.
-        classes: Class labels; the null label is `classes`.
+        classes: Class labels; the null label is `classes`. No matter where there is `context`.
+        context: Channels of the text vectors that take the place of a class; None for classes.
         mlp_ratio: Width inside a block's MLP over `width`.
         learn_sigma: Whether the file's last layer has as many channels again, which
             sampling never reads; true of both published files.
@@ -54,6 +55,7 @@ class DiTConfig:
     channels: Size = 4
     size: ExtentField = Extent(32, 32)
     classes: Size = 1000
+    context: Size | None = None
     mlp_ratio: Ratio = 4.0
     learn_sigma: bool = True
     process: Literal["vp", "linear"] = "vp"
@@ -165,13 +167,17 @@ class DiT(nn.Module):
         out = config.channels * (2 if config.learn_sigma else 1)
         self.x_embedder = PatchEmbedding(config.channels, width, config.patch)
         self.t_embedder = TimestepEmbedding(width)
-        self.y_embedder = LabelEmbedding(config.classes, width)
+        self.y_embedder = self.make_embedding(config)
         self.register_buffer("pos_embed", grid_embedding(width, config.grid))
         self.blocks = nn.ModuleList(
             DiTBlock(width, config.heads, config.mlp_ratio) for _ in range(config.depth)
         )
         self.final_layer = FinalLayer(width, config.patch**2 * out)
         self._init_weights()
+
+    def make_embedding(self, config: DiTConfig) -> nn.Module:
+        """Make what is added to the time's embedding: a class's."""
+        return LabelEmbedding(config.classes, config.width)
 
     def _init_weights(self) -> None:
         self.apply(init_weights)
@@ -191,10 +197,27 @@ class DiT(nn.Module):
         Returns:
             Prediction (R, c, H, W) and the policy's features (R, N, C), both float32.
         """
+        return self.predict(x, t, self.y_embedder(labels))
+
+    def predict(
+        self, x: Tensor, t: Tensor, condition: Tensor, front: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Predict under an embedded condition (R, C), as for `forward`.
+
+        Args:
+            x: (R, c, H, W) latents.
+            t: (R,) times in [0, 1].
+            condition: (R, C), to which the time's embedding is added.
+            front: (R, L, C) tokens that the patches attend to.
+        """
         x = self.x_embedder(x.to(self.pos_embed.dtype)) + self.pos_embed
-        condition = self.t_embedder(t * self.config.time_scale) + self.y_embedder(labels)
+        if front is not None:
+            x = torch.cat([front, x], dim=1)
+        condition = self.t_embedder(t * self.config.time_scale) + condition
         for block in self.blocks:
             x = block(x, condition)
+        if front is not None:
+            x = x[:, front.shape[1] :]
         prediction = self._unpatchify(self.final_layer(x, condition))
         return prediction.float(), x.float()
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from torch import Tensor, nn
+from torch import nn
 
-from adagen_rt.export.examples import ROWS, Examples, condition_rows, integers, masked, normal
+from adagen_rt.export.examples import ROWS, Examples, integers, masked
 from adagen_rt.export.model import DecoderKind, FamilyModel, Functions, differing
 from adagen_rt.extent import Extent
 from adagen_rt.families.maskgit.network import MaskGIT, MaskGITConfig, make_maskgit
@@ -26,18 +26,13 @@ class MaskGITModel(FamilyModel):
     config, network = MaskGITConfig, staticmethod(make_maskgit)
     decoder = DecoderKind("vqgan", VQGANConfig, VQGAN, tag="vqgan")
     integers = frozenset({"tokens"})
+    reads_text = True
 
     def part_faults(self, recipe: Recipe) -> Iterator[str]:
         """See `FamilyModel`."""
         got, expected = recipe.backbone.vocabulary, recipe.decoder.vocabulary
         yield from super().part_faults(recipe)
         yield from differing("backbone.vocabulary", got, expected)
-        width = None if recipe.text is None else recipe.text.width
-        yield from differing("backbone.context", recipe.backbone.context, width)
-
-    def told(self, recipe: Recipe) -> tuple[str, ...]:
-        """See `FamilyModel`; the text's vectors."""
-        return ("context",) if recipe.text else ()
 
     def describe(self, recipe: Recipe) -> MaskGITSpec:
         """See `FamilyModel`."""
@@ -64,7 +59,7 @@ class MaskGITModel(FamilyModel):
         seen = {"tokens": masked(tokens, config.vocabulary)}
         return {
             "decoder": Examples({"tokens": tokens}),
-            "backbone": Examples({**seen, **_condition(recipe)}),
+            "backbone": Examples({**seen, **self.told_examples(recipe)}),
         }
 
     def policy_module(self, network: PolicyNetwork, spec: MaskGITSpec) -> nn.Module:
@@ -76,13 +71,6 @@ class MaskGITModel(FamilyModel):
         from adagen_rt.families.maskgit.task import MaskGITTask
 
         return MaskGITTask(network, *examples)
-
-
-def _condition(recipe: Recipe) -> dict[str, Tensor]:
-    """What the backbone is told: a class, or a text's vectors."""
-    if recipe.text is None:
-        return condition_rows(recipe.condition)
-    return {"context": normal(ROWS, recipe.text.length, recipe.text.width)}
 
 
 MODEL = MaskGITModel()

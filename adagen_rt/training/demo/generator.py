@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from adagen_rt.condition import ConditionSpec, Prompts
 from adagen_rt.engine.manifest import ImageSpec, Manifest
 from adagen_rt.errors import InputError, TrainingError
 from adagen_rt.models.checkpoint import load_state, load_strict
@@ -19,12 +20,15 @@ from adagen_rt.models.task import GeneratorTask, Rows
 from adagen_rt.progress import bar
 from adagen_rt.training.checkpoint import save_weights
 from adagen_rt.training.demo.examples import Examples
-from adagen_rt.training.demo.loop import LoopConfig, Trainer
-from adagen_rt.training.demo.tokenizers import TASKS, ImageTask, to_range
+from adagen_rt.training.demo.loop import LoopConfig, TokenizerConfig, Trainer
+from adagen_rt.training.demo.prompts import Prompted, read_prompts
+from adagen_rt.training.demo.tokenizers import TASKS, ImageTask, KLTask, to_range
 from adagen_rt.training.policy.environment import Environment
 from adagen_rt.training.stopping import Deadline, stopping
 
 CODES = "codes.safetensors"
+#: What a text encoder gives a backbone.
+TOLD = ("context",)
 ENCODE_BATCH = 250
 
 
@@ -55,7 +59,11 @@ def train_tokenizer(
     Its averaged weights are written to `file` in the run's folder.
     """
     deadline = Deadline(stage.max_minutes)
-    task = _tokenizer_task(model.to(stage.device), pixels.to(stage.device), image)
+    # Convolutions in bfloat16 take half of the time where a place's channels lie together.
+    model = model.to(stage.device, memory_format=torch.channels_last)
+    task = _tokenizer_task(model, pixels.to(stage.device), image)
+    if isinstance(task, KLTask) and isinstance(stage.loop, TokenizerConfig):
+        task.divergence = stage.loop.divergence
     trainer = Trainer(task, stage.loop, stage.folder / "tokenizer", stage.resume)
     autoencoder = task.finish(trainer.run(deadline.minutes_left))
     save_weights(autoencoder.state_dict(), stage.folder / file)
@@ -69,25 +77,59 @@ def train_backbone(
     examples: Examples,
     manifest: Manifest,
     stage: Stage,
-    file: str,
+    files: Mapping[str, str],
 ) -> None:
-    """Train a generator on encoded images and write its averaged weights to `file`.
+    """Train a generator on encoded images and write its averaged weights.
+
+    Args:
+        network: The generator; `Prompted` of prompts.
+        autoencoder: Encodes the images.
+        examples: The images, and what they show.
+        manifest: What the generator is.
+        stage: Settings.
+        files: Names of the weight files to write into the run's folder: `backbone`, and `text`
+            of prompts.
 
     Raises:
-        InputError: The images have captions alone.
+        InputError: The images have classes and the generator takes prompts, or conversely.
         TrainingError: The time was over before all images were encoded; what was is kept.
     """
     deadline = Deadline(stage.max_minutes)
-    if examples.rows is None:
-        raise InputError("--data", "captioned pictures", "pictures in a folder for each class")
+    given = _conditions(examples, manifest.condition)
     autoencoder.eval().requires_grad_(False).to(stage.device)
     pixel_range = manifest.image.pixel_range
     codes = _encode_once(autoencoder, examples.pixels, pixel_range, stage.folder / CODES, deadline)
-    rows = {name: values.to(stage.device) for name, values in examples.rows.items()}
+    rows = {name: values.to(stage.device) for name, values in given.items()}
     encoded = codes.to(stage.device), rows
     task = _generator_task(network.to(stage.device), autoencoder, *encoded, manifest)
     trainer = Trainer(task, stage.loop, stage.folder / "backbone", stage.resume)
-    save_weights(trainer.run(deadline.minutes_left).state_dict(), stage.folder / file)
+    trained = trainer.run(deadline.minutes_left)
+    parts = {"backbone": trained}
+    if isinstance(trained, Prompted):
+        parts = {"backbone": trained.backbone, "text": trained.text}
+    for name, part in parts.items():
+        save_weights(part.state_dict(), stage.folder / files[name])
+
+
+def check_conditions(examples: Examples, condition: ConditionSpec) -> None:
+    """Refuse images that do not say what a generator is told.
+
+    Raises:
+        InputError: They have classes and the generator takes prompts, or conversely.
+    """
+    if isinstance(condition, Prompts):
+        if not examples.captions:
+            raise InputError("--data", "pictures without captions", "captions, for prompts")
+    elif examples.rows is None:
+        raise InputError("--data", "captioned pictures", "pictures in a folder for each class")
+
+
+def _conditions(examples: Examples, condition: ConditionSpec) -> Rows:
+    check_conditions(examples, condition)
+    if isinstance(condition, Prompts):
+        return read_prompts(condition, examples.captions)
+    assert examples.rows is not None  # as was checked
+    return examples.rows
 
 
 def load_autoencoder(model: nn.Module, path: Path) -> nn.Module:
@@ -113,7 +155,10 @@ def _generator_task(
     manifest: Manifest,
 ) -> GeneratorTask:
     def preview(average: nn.Module) -> Tensor:
-        return Environment(manifest, average, autoencoder, str(codes.device)).preview_images()
+        prompted = isinstance(average, Prompted)
+        backbone, text = (average.backbone, (average.text, TOLD)) if prompted else (average, None)
+        where = str(codes.device)
+        return Environment(manifest, backbone, autoencoder, where, text=text).preview_images()
 
     model = manifest.plugin.model()
     return model.task(network, autoencoder, codes, rows, manifest.condition, preview)

@@ -78,6 +78,23 @@ class LoopConfig:
             raise InputError("average", self.average, "a number from 0 to below 1")
 
 
+@dataclass(frozen=True)
+class TokenizerConfig(LoopConfig):
+    """Settings of a tokenizer's training.
+
+    Args:
+        divergence: Weight of a continuous posterior's divergence from a normal, summed over the
+            latents of an image, beside the mean error of its pixels.
+    """
+
+    divergence: float = 1e-4
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 0 <= self.divergence < math.inf:
+            raise InputError("divergence", self.divergence, "a number of at least 0")
+
+
 class Task(Protocol):
     """A network to train, its examples and its loss."""
 
@@ -121,7 +138,7 @@ class Trainer:
             _decay_groups(task.network, config.weight_decay),
             lr=config.learning_rate,
             betas=(0.9, 0.96),
-            fused=self.device.type == "cuda",
+            fused=True,
         )
         if config.compile:
             task.network.compile()

@@ -73,14 +73,18 @@ class ImageTask(ABC):
         """Bring images from the network's pixel range to [0, 1]."""
         return (images - self.low) / (self.high - self.low)
 
-    def images(self, rows: Tensor | slice) -> Tensor:
+    def images(self, rows: Tensor) -> Tensor:
         """Give examples in the network's pixel range."""
         return to_range(self.pixels[rows], self.low, self.high)
+
+    def spread(self, count: int) -> Tensor:
+        """Give so many examples, evenly spread, since neighbours may be alike."""
+        return self.images(torch.arange(count, device=self.pixels.device) * self.size // count)
 
     def preview(self, network: nn.Module) -> Tensor:
         """Draw pairs of rows: originals above their reconstructions."""
         columns = min(COLUMNS, self.size)
-        images = self.images(slice(0, min(PREVIEWS, self.size) // columns * columns))
+        images = self.spread(min(PREVIEWS, self.size) // columns * columns)
         rows = (images, self.reconstruct(network, images))
         pairs = torch.stack([part.unflatten(0, (-1, columns)) for part in rows], dim=1)
         return self.to_unit(pairs.flatten(0, 2))
@@ -171,7 +175,8 @@ class KLTask(ImageTask):
 
     network: AutoencoderKL
 
-    WEIGHT = 1e-4
+    #: Weight of the divergence.
+    divergence = 1e-4
 
     def loss(self, rows: Tensor, generator: torch.Generator) -> Tensor:
         """Return the reconstruction error plus the posterior's divergence from a normal."""
@@ -183,7 +188,7 @@ class KLTask(ImageTask):
         decoded = self.network.decode(sample * scale).float()
         divergence = 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance)
         error = self.error(decoded, images)
-        return error + self.WEIGHT * divergence.sum(dim=(1, 2, 3)).mean()
+        return error + self.divergence * divergence.sum(dim=(1, 2, 3)).mean()
 
     def reconstruct(self, network: nn.Module, images: Tensor) -> Tensor:
         """Encode to the posterior's mean and decode."""
@@ -191,7 +196,7 @@ class KLTask(ImageTask):
 
     def finish(self, trained: AutoencoderKL) -> AutoencoderKL:
         """Bring the latents to the variance that generators assume."""
-        calibrate(trained, self.images(slice(0, CALIBRATION_IMAGES)))
+        calibrate(trained, self.spread(min(CALIBRATION_IMAGES, self.size)))
         return trained
 
 

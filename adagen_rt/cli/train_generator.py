@@ -1,0 +1,149 @@
+"""`adagen-rt train generator`: a tokenizer and a generator from a recipe."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from adagen_rt.cli.support.run_folder import RunFolder, records
+from adagen_rt.cli.support.training_options import (
+    device_option,
+    examples_option,
+    minutes_option,
+    out_option,
+    overwrite_option,
+    prepare_torch,
+    resume_option,
+    threads_option,
+)
+from adagen_rt.errors import RecipeError
+
+if TYPE_CHECKING:
+    from adagen_rt.export.recipe import Recipe
+    from adagen_rt.training.demo.examples import Examples
+
+
+@click.command()
+@click.option("--recipe", "recipe_file", required=True, type=click.Path(path_type=Path))
+@examples_option
+@out_option
+@click.option("--stage", type=click.Choice(["tokenizer", "backbone", "all"]), default="all")
+@resume_option
+@overwrite_option
+@minutes_option
+@threads_option
+@device_option
+def generator(
+    recipe_file: Path,
+    folder: Path,
+    stage: str,
+    data: Path,
+    threads: int | None,
+    overwrite: bool,
+    **options: Any,
+) -> None:
+    """Train a generator and its tokenizer as a recipe says.
+
+    Writes the weight files that the recipe names into the run's folder, ready for
+    `adagen-rt export --weights`. A recipe with prompts wants captioned pictures, and has a text
+    encoder trained along.
+    """
+    prepare_torch(threads, options["device"])
+    from adagen_rt.export.description import describe_model
+    from adagen_rt.export.recipe import load_recipe
+    from adagen_rt.training.demo.examples import load_examples
+
+    recipe = load_recipe(recipe_file)
+    parts = ("tokenizer", "backbone") if stage == "all" else (stage,)
+    files = {"tokenizer": [recipe.files.decoder], "backbone": _backbone_files(recipe)}
+    names = {part: (*records(part), *files[part]) for part in parts}
+    runs = {part: RunFolder(folder, names[part], options["resume"], overwrite) for part in parts}
+    loops = {part: _loop_config(recipe, part) for part in parts}
+    examples = load_examples(data, describe_model(recipe).image, recipe.condition.variety)
+    if "backbone" in parts:
+        _check_condition(recipe, examples)
+    for part, run in runs.items():
+        _run_stage(recipe, part, run, examples, loops[part], **options)
+
+
+def _backbone_files(recipe: Recipe) -> list[str]:
+    """Name what the second stage writes: the generator, and how it reads prompts."""
+    names = [recipe.files.backbone, recipe.files.text]
+    return [*filter(None, names), *recipe.condition.files]
+
+
+def _loop_config(recipe: Recipe, part: str) -> Any:
+    from adagen_rt.export.recipe import build
+    from adagen_rt.training.demo.loop import LoopConfig, TokenizerConfig
+
+    if recipe.training is None:
+        raise RecipeError(f"training: {recipe.name} has no training section")
+    name = "tokenizer" if part == "tokenizer" else "generator"
+    config = TokenizerConfig if part == "tokenizer" else LoopConfig
+    try:
+        return build(config, getattr(recipe.training, name))
+    except ValueError as error:
+        raise RecipeError(f"training.{name}.{error}") from error
+
+
+def _check_condition(recipe: Recipe, examples: Examples) -> None:
+    """Refuse pictures that do not say what the generator is told, before any training."""
+    from adagen_rt.training.demo.generator import check_conditions
+
+    if recipe.prompts is not None and recipe.text is None:
+        raise RecipeError("text: missing; prompts are trained with an encoder of their own")
+    check_conditions(examples, recipe.condition)
+
+
+def _run_stage(
+    recipe: Recipe,
+    part: str,
+    run: RunFolder,
+    examples: Examples,
+    loop: Any,
+    resume: bool,
+    minutes: float | None,
+    device: str,
+) -> None:
+    import torch
+
+    from adagen_rt.export.description import describe_model
+    from adagen_rt.training.demo.generator import (
+        Stage,
+        load_autoencoder,
+        train_backbone,
+        train_tokenizer,
+    )
+    from adagen_rt.training.demo.prompts import Prompted
+
+    folder = run.folder
+    stage = Stage(loop, folder, resume, minutes, device)
+    manifest = describe_model(recipe)
+    torch.manual_seed(stage.loop.seed)
+    decoder: Any = recipe.make_decoder()
+    if part == "tokenizer":
+        run.clear()
+        train_tokenizer(decoder, examples.pixels, manifest.image, stage, recipe.files.decoder)
+        return
+    load_autoencoder(decoder, folder / recipe.files.decoder)
+    backbone: Any = recipe.make_backbone()
+    if (text := recipe.make_text()) is not None:
+        backbone = Prompted(text, backbone)
+    run.clear()
+    if recipe.prompts is not None:
+        _learn_words(recipe, examples.captions, folder)
+        manifest = manifest.within(folder)
+    files = recipe.files.model_dump(exclude_none=True)
+    train_backbone(backbone, decoder, examples, manifest, stage, files)
+
+
+def _learn_words(recipe: Recipe, captions: Sequence[str], folder: Path) -> None:
+    """Make the run's tokenizer, unless an earlier run has made it."""
+    from adagen_rt.training.demo.prompts import learn_words
+
+    for file in recipe.condition.files:
+        if not (folder / file).is_file():
+            learn_words(captions, recipe.text.words, folder / file)
