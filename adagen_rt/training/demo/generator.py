@@ -96,7 +96,7 @@ def train_backbone(
     """
     deadline = Deadline(stage.max_minutes)
     given = _conditions(examples, manifest.condition)
-    autoencoder.eval().requires_grad_(False).to(stage.device)
+    autoencoder.eval().requires_grad_(False).to(stage.device, memory_format=torch.channels_last)
     pixel_range = manifest.image.pixel_range
     codes = _encode_once(autoencoder, examples.pixels, pixel_range, stage.folder / CODES, deadline)
     rows = {name: values.to(stage.device) for name, values in given.items()}
