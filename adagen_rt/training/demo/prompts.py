@@ -26,6 +26,9 @@ class Prompted(nn.Module):
         backbone: The generator, whose last argument is the text's vectors.
     """
 
+    text: nn.Module
+    backbone: nn.Module
+
     def __init__(self, text: nn.Module, backbone: nn.Module) -> None:
         super().__init__()
         self.text, self.backbone = text, backbone
