@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,14 +22,19 @@ from adagen_rt.cli.support.training_options import (
     prepare_torch,
 )
 from adagen_rt.engine.folder import open_engine
-from adagen_rt.errors import as_integer
+from adagen_rt.errors import InputError, as_integer
+from adagen_rt.evaluation.baselines import BASELINES, make_baselines, ratio_interval
 from adagen_rt.evaluation.images import draw_request, make_images
 from adagen_rt.pipeline.load import make_pipeline
 from adagen_rt.sampling.params import SCHEDULES, SamplingParams, ScheduleName, schedule_names
 from adagen_rt.sampling.request import MAX_BATCH, MAX_COUNT
 
 if TYPE_CHECKING:
-    from adagen_rt.evaluation.judge import Score
+    from adagen_rt.engine.manifest import Manifest
+    from adagen_rt.evaluation.judge import Judge, Score
+    from adagen_rt.pipeline.base import Pipeline
+    from adagen_rt.sampling.request import Request
+    from adagen_rt.sampling.result import Result
 
 #: Smallest number of images; fewer give no useful scores, and precision and recall need neighbours.
 MIN_SAMPLES = 10
@@ -45,8 +50,17 @@ MIN_SAMPLES = 10
     "--schedule",
     "schedules",
     multiple=True,
-    type=click.Choice(SCHEDULES),
-    help="Which to score; repeatable. Default: all that the engine has.",
+    type=click.Choice((*SCHEDULES, *BASELINES)),
+    help="Which to score; repeatable. Default: all that the engine has. The last three play the "
+    "policy's outputs without the sample in them: their mean, their mean in each class, and those "
+    "of another sample of the class.",
+)
+@click.option(
+    "--bootstrap",
+    type=click.IntRange(0, 10_000),
+    default=0,
+    metavar="TIMES",
+    help="Draw the images so often anew, for an interval of each distance over the policy's.",
 )
 @sampling_options("steps", "fidelity", "refine", "best_of")
 @click.option("--batch-size", type=int, default=50, show_default=True, help="Images made together.")
@@ -59,7 +73,8 @@ def evaluate(
     features: Path | None,
     samples: int,
     seed: int,
-    schedules: tuple[ScheduleName, ...],
+    schedules: tuple[str, ...],
+    bootstrap: int,
     params: SamplingParams,
     batch_size: int,
     execution: Execution,
@@ -68,11 +83,12 @@ def evaluate(
 ) -> None:
     """Score the images of ENGINE (a folder, or the name of a shipped engine).
 
-    FID and KID are distances to the training images (smaller is better), precision is the
+    FID and KID are distances to the real images (smaller is better), precision is the
     share of images that look real, recall the share of the real variety that they cover,
     accuracy the share recognised as the class that was asked for. All are measured in the
     features of a network that no reward looks through, on --device; FIDs measured in other
-    networks' features are on other scales.
+    networks' features are on other scales. An engine of prompts is asked for the captions of
+    --data, in turn, and wants --features.
     """
     as_integer("samples", samples, MIN_SAMPLES, MAX_COUNT)
     as_integer("seed", seed, 0, 1_000_000)
@@ -83,32 +99,85 @@ def evaluate(
     adaptive = params.blended or params.refine > 1
     wanted = schedules or (("policy",) if adaptive else schedule_names(manifest))
     # All are checked before the judge computes features of the real images, which takes long.
+    asked = _captions(manifest, data)
+    played = [name for name in wanted if name in BASELINES]
+    known = [name for name in SCHEDULES if name in wanted or (played and name == "policy")]
     requests = {
-        name: draw_request(manifest, samples, seed, replace(params, schedule=name))
-        for name in wanted
+        name: draw_request(manifest, samples, seed, replace(params, schedule=name), asked)
+        for name in known
     }
     pipeline = make_pipeline(opened, execution)
     for request in requests.values():
         pipeline.capabilities.check(pipeline.backend, request.params)
     prepare_torch(execution.threads, device)
     judge = open_judge("engine", manifest, data, features, device)
-    scores = {
-        name: judge.score_result(make_images(pipeline, request, batch_size, name))
-        for name, request in requests.items()
-    }
-    facts = {
+    results = dict(_results(pipeline, requests, played, batch_size))
+    scores = {name: judge.score_result(result) for name, result in results.items()}
+    sure = _intervals(judge, results, bootstrap) if bootstrap else {}
+    facts: dict[str, Any] = {
         "engine": manifest.name,
         "steps": next(iter(requests.values())).steps,
         "seed": seed,
         **{name: value for name, value in params.changed().items() if name != "steps"},
         **pipeline.facts(),
         "judge": judge.describe(),
-        "scores": {name: asdict(score) for name, score in scores.items()},
+        "scores": {name: _named(score, judge.distance) for name, score in scores.items()},
     }
-    click.echo(json.dumps(facts) if as_json else _page(facts, scores))
+    for name, bounds in sure.items():
+        facts["scores"][name]["over_policy"] = bounds
+    click.echo(json.dumps(facts) if as_json else _page(facts, scores, judge.distance, sure))
 
 
-def _page(facts: Mapping[str, Any], scores: Mapping[ScheduleName, Score]) -> str:
+def _results(
+    pipeline: Pipeline, requests: Mapping[ScheduleName, Request], played: list[str], batch_size: int
+) -> Iterator[tuple[str, Result]]:
+    """Make the images under each schedule; the policy's once, for itself and its baselines."""
+    for name, request in requests.items():
+        if name == "policy" and played:
+            yield from make_baselines(pipeline.sampler, request, played, batch_size)
+        else:
+            yield name, make_images(pipeline, request, batch_size, name)
+
+
+def _intervals(
+    judge: Judge, results: Mapping[str, Result], times: int
+) -> dict[str, tuple[float, float]]:
+    """Bound each schedule's distance over the policy's."""
+    seen = {name: judge.look(result) for name, result in results.items()}
+    policy = seen.pop("policy", None)
+    if policy is None:
+        raise InputError("bootstrap", times, "the policy among the schedules")
+    return {
+        name: ratio_interval(features, policy, judge.reference, times)
+        for name, features in seen.items()
+    }
+
+
+def _captions(manifest: Manifest, data: Path) -> tuple[str, ...] | None:
+    """Read the prompts to ask for, of an engine that takes prompts."""
+    from adagen_rt.condition import Prompts
+
+    if not isinstance(manifest.condition, Prompts):
+        return None
+    from adagen_rt.data.captioned import load_captioned
+
+    return load_captioned(data, manifest.image.size, manifest.image.channels).captions
+
+
+def _named(score: Score, distance: str) -> dict[str, Any]:
+    """Name a score's numbers; a distance in the features of another network is no FID."""
+    numbers = asdict(score)
+    if distance == "FID":
+        return numbers
+    return {"frechet_effnet" if name == "fid" else name: n for name, n in numbers.items()}
+
+
+def _page(
+    facts: Mapping[str, Any],
+    scores: Mapping[str, Score],
+    distance: str,
+    sure: Mapping[str, tuple[float, float]],
+) -> str:
     rows = [
         (
             name,
@@ -117,11 +186,13 @@ def _page(facts: Mapping[str, Any], scores: Mapping[ScheduleName, Score]) -> str
             f"{score.precision:.3f}",
             f"{score.recall:.3f}",
             "-" if score.accuracy is None else f"{score.accuracy:.3f}",
+            *(["{:.3f} to {:.3f}".format(*sure.get(name, (1, 1)))] if sure else []),
         )
         for name, score in scores.items()
     ]
     count = next(iter(scores.values())).count
     made = f"{count} images, {facts['steps']} steps, seed {facts['seed']}, by {facts['backend']}"
     title = f"{facts['engine']}: {made}"
-    header = ("schedule", "FID", "KID", "precision", "recall", "accuracy")
+    header = ("schedule", distance, "KID", "precision", "recall", "accuracy")
+    header = (*header, "over the policy's") if sure else header
     return f"{title}\n{facts['judge']}\n\n{table(header, rows)}"

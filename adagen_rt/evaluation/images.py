@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
@@ -22,6 +23,8 @@ from adagen_rt.sampling.request import Request, make_request
 from adagen_rt.sampling.result import Result, Step
 from adagen_rt.sampling.sampler import OnStep
 
+T = TypeVar("T")
+
 
 class Source(Protocol):
     """Makes images: a pipeline of any backend, or a sampler."""
@@ -37,7 +40,11 @@ class Source(Protocol):
 
 
 def draw_request(
-    manifest: Manifest, count: int, seed: int, params: SamplingParams | None = None
+    manifest: Manifest,
+    count: int,
+    seed: int,
+    params: SamplingParams | None = None,
+    asked: Sequence[str] | None = None,
 ) -> Request:
     """Make the request of an evaluation: all conditions in turn, with seeds from a million on.
 
@@ -48,16 +55,28 @@ def draw_request(
         count: Number of images.
         seed: Number of the set; its first seed is 1,000,000 times ``seed + 1``.
         params: Sampling parameters; None takes the engine's own.
+        asked: Prompts that take turns; fewer images are of evenly spread ones. None takes what
+            shows what the engine does.
 
     Raises:
         AdagenError: The engine cannot do what the parameters say.
     """
     seeds = np.arange(count) + 1_000_000 * (seed + 1)
-    return make_request(manifest, manifest.condition.examples(count), seeds.tolist(), params)
+    samples: Sequence[Any] = manifest.condition.examples(count)
+    if asked is not None:
+        places = np.arange(count)
+        known = len(asked)
+        samples = [asked[p] for p in (places % known if count > known else places * known // count)]
+    return make_request(manifest, samples, seeds.tolist(), params)
 
 
 def make_images(source: Source, request: Request, batch_size: int, title: str) -> Result:
     """Make the images of a request, with a progress bar of that title."""
+    return watched(source.run, request, batch_size, title)
+
+
+def watched(run: Callable[..., T], request: Request, batch_size: int, title: str) -> T:
+    """Call something that makes the images of a request as `Source.run` does, with a bar."""
     total = len(request) * request.steps * request.params.best_of
     # leave=None: a bar inside of another goes when it is full.
     with bar(total=total, unit="step", desc=title, mininterval=1.0, leave=None) as progress:
@@ -65,7 +84,7 @@ def make_images(source: Source, request: Request, batch_size: int, title: str) -
         def tick(step: Step) -> None:
             progress.update(step.advanced)
 
-        return source.run(request, batch_size=batch_size, progress=tick)
+        return run(request, batch_size=batch_size, progress=tick)
 
 
 def guided(spec: ScheduleSpec, factor: float) -> ScheduleSpec:

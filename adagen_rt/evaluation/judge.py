@@ -11,11 +11,9 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from adagen_rt.condition import classes_of
-from adagen_rt.engine.manifest import Manifest
 from adagen_rt.evaluation.data import Images, load_fashion_mnist
 from adagen_rt.evaluation.examiner import load_examiner
-from adagen_rt.evaluation.folder import FolderPixels, load_image_folder
+from adagen_rt.evaluation.folder import FolderPixels
 from adagen_rt.evaluation.kept import fingerprint_images, fingerprint_weights, kept_features
 from adagen_rt.evaluation.metrics import (
     Gaussian,
@@ -24,7 +22,6 @@ from adagen_rt.evaluation.metrics import (
     kernel_distance,
     precision_recall,
 )
-from adagen_rt.models.features import ViTFeatures, load_vit_features
 from adagen_rt.progress import bar
 from adagen_rt.sampling.result import Result
 
@@ -78,8 +75,8 @@ class Judge:
         self.features = kept_features(key, lambda: self._see_all(real))
         self.reference = Gaussian.of(self.features)
 
-    def score(self, images: Tensor, meant: npt.ArrayLike) -> Score:
-        """Score images (N, 1, 32, 32) in [0, 1] that are `meant` to be of classes (N,)."""
+    def score(self, images: Tensor, meant: npt.ArrayLike | None) -> Score:
+        """Score images (N, c, H, W) in [0, 1] that are `meant` to be of classes (N,), if of any."""
         classes, features = self._see(images)
         neighbours = self.features[:NEIGHBOURHOOD]
         precision, recall = precision_recall(features[:NEIGHBOURHOOD], neighbours)
@@ -92,14 +89,23 @@ class Judge:
             accuracy=_accuracy(classes, meant),
         )
 
+    def look(self, result: Result) -> Features:
+        """Compute the features (N, D) of the images of a generation's result."""
+        return self._see(to_unit(result.images))[1]
+
     def score_result(self, result: Result) -> Score:
         """Score the images of a generation's result."""
-        return self.score(to_unit(result.images), classes_of(result.rows))
+        return self.score(to_unit(result.images), result.rows.get("labels"))
 
     def quick_score(self, images: Tensor, meant: npt.ArrayLike) -> tuple[float, float | None]:
         """Compute only the Frechet distance and the accuracy, which are fast."""
         classes, features = self._see(images)
         return self._distance(features), _accuracy(classes, meant)
+
+    @property
+    def distance(self) -> str:
+        """What the Frechet distance in these features is called."""
+        return getattr(self.network, "distance", "FID")
 
     def describe(self) -> str:
         """Name the network, its weights and the real set by fingerprint."""
@@ -142,42 +148,6 @@ def load_judge(folder: str | Path, device: str = "cpu") -> Judge:
     return Judge(load_examiner(), load_fashion_mnist(folder, "train"), device)
 
 
-def load_feature_judge(
-    folder: str | Path, features: Path, manifest: Manifest, device: str = "cpu"
-) -> Judge:
-    """Load a judge of images of any size: a vision transformer over a folder of class folders.
-
-    Args:
-        folder: Folder of the real images.
-        features: The transformer's weights.
-        manifest: The generator.
-        device: PyTorch's name of the device that computes features.
-
-    Raises:
-        CheckpointError: The weights are not of such a network.
-        InputError: The folder does not fit the generator's classes.
-    """
-    image, classes = manifest.image, manifest.condition.variety
-    real, _ = load_image_folder(folder, classes, image.size, image.channels)
-    return Judge(PooledFeatures(load_vit_features(features)), real, device)
-
-
-class PooledFeatures(nn.Module):
-    """Means over the places of a feature network's last map; it predicts no classes.
-
-    Args:
-        features: The feature network.
-    """
-
-    def __init__(self, features: ViTFeatures) -> None:
-        super().__init__()
-        self.features = features
-
-    def forward(self, images: Tensor) -> tuple[None, Tensor]:
-        """Compute features (N, D) of images (N, c, H, W) in [0, 1]."""
-        return None, self.features(images)[-1].mean(dim=(2, 3))
-
-
 def to_unit(pixels: Any) -> Tensor:
     """Turn bytes (N, H, W) or (N, H, W, c) into images (N, c, H, W) in [0, 1]."""
     tensor = torch.as_tensor(pixels)
@@ -191,5 +161,5 @@ def _unit_part(pixels: Tensor | FolderPixels, places: Tensor) -> Tensor:
     return part if part.is_floating_point() else part.float() / 255
 
 
-def _accuracy(classes: npt.NDArray[np.int64] | None, meant: npt.ArrayLike) -> float | None:
-    return None if classes is None else class_accuracy(classes, meant)
+def _accuracy(classes: npt.NDArray[np.int64] | None, meant: npt.ArrayLike | None) -> float | None:
+    return None if classes is None or meant is None else class_accuracy(classes, meant)

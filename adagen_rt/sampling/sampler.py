@@ -17,6 +17,7 @@ from adagen_rt.sampling.driver import Stepped, drive
 from adagen_rt.sampling.loop import Decision, Loop
 from adagen_rt.sampling.memory import HOST, Memory
 from adagen_rt.sampling.params import SamplingParams
+from adagen_rt.sampling.playback import Outputs, PlayedLoop, RecordedLoop, no_outputs
 from adagen_rt.sampling.request import Request
 from adagen_rt.sampling.result import Images, Result, Snapshot, Step, Trace, blank_images
 from adagen_rt.sampling.rule import State
@@ -57,6 +58,36 @@ class Sampler:
         if request.params.best_of == 1:
             return self._make(self._loop(request), batch_size, progress, request)
         return self.keeper(request, batch_size, progress).best_of(request.params.best_of)
+
+    def record(
+        self, request: Request, *, batch_size: int = 16, progress: OnStep | None = None
+    ) -> tuple[Result, Outputs]:
+        """Make the images of a request, and keep what the policy puts out.
+
+        Arguments as for `run`; the request has no candidates.
+        """
+        loop = self._loop(request)
+        kept = RecordedLoop.of(loop, no_outputs(loop, len(request)), self.memory)
+        return self._make(kept, batch_size, progress, request), kept.outputs
+
+    def play(
+        self,
+        request: Request,
+        outputs: Outputs,
+        *,
+        batch_size: int = 16,
+        progress: OnStep | None = None,
+    ) -> Result:
+        """Make the images of a request with numbers in the place of what the policy puts out.
+
+        Args:
+            request: The samples; it has no candidates.
+            outputs: The numbers, as `record` gives them.
+            batch_size: Samples that are generated together.
+            progress: Called after every step.
+        """
+        loop = PlayedLoop.of(self._loop(request), outputs, self.memory)
+        return self._make(loop, batch_size, progress, request)
 
     def stream(self, request: Request) -> Iterator[Step]:
         """Make one batch and yield after every step; with best-of, only the first candidates."""

@@ -56,6 +56,19 @@ def test_every_schedule_of_an_engine_is_scored(run, engine, data):
     assert f"{content['scores']['tuned']['fid']:.3f}" in page
 
 
+def test_a_policy_without_the_sample_is_scored_beside_it(run, engine, data, refuse):
+    arguments = ("evaluate", engine, "--data", data, "--samples", 20)
+    asked = ("--schedule", "class-mean", "--schedule", "mean", "--bootstrap", 3)
+    content = json.loads(run(*arguments, *asked, "--json").stdout)
+    assert list(content["scores"]) == ["policy", "class-mean", "mean"]
+    low, high = content["scores"]["mean"]["over_policy"]
+    assert 0 < low <= high
+    assert "over_policy" not in content["scores"]["policy"]
+    assert "over the policy's" in run(*arguments, *asked).stdout
+    told = refuse(*arguments, "--schedule", "static", "--bootstrap", 3)
+    assert "the policy among the schedules" in told
+
+
 def test_sampling_options_are_told_and_used(run, engine, data):
     arguments = ("evaluate", engine, "--data", data, "--samples", 10, "--schedule", "static")
     plain, other = (

@@ -140,7 +140,8 @@ def _demo(judging: Judging) -> tuple[SumReward, Judge | None]:
 def _vision_transformer(judging: Judging, weights: Path) -> tuple[SumReward, Judge | None]:
     """Make an adversarial reward over a vision transformer's features, and a judge over them."""
     from adagen_rt.condition import classes_of
-    from adagen_rt.evaluation.judge import Judge, PooledFeatures
+    from adagen_rt.evaluation.features import PooledFeatures
+    from adagen_rt.evaluation.judge import Judge
     from adagen_rt.export.reward import load_reward_features, make_discriminator
     from adagen_rt.models.features import ViTFeatures
     from adagen_rt.training.policy.adversarial import Adversary
@@ -199,15 +200,17 @@ def open_judge(
     Args:
         field: Name of the option with the generator.
         manifest: The generator.
-        data: Fashion-MNIST's folder, or with features a folder of class folders.
-        features: Weights of a vision transformer; None takes the built-in networks.
+        data: Fashion-MNIST's folder, or with features what `load_real` opens.
+        features: What `load_features` loads; None takes the built-in networks.
         device: PyTorch's name of the device.
     """
-    check_classes(field, manifest)
     if features is None:
+        check_classes(field, manifest)
         check_judged(field, manifest.image)
-    from adagen_rt.evaluation.judge import load_feature_judge, load_judge
+    from adagen_rt.data.real import load_real
+    from adagen_rt.evaluation.features import load_features
+    from adagen_rt.evaluation.judge import Judge, load_judge
 
     if features is None:
         return load_judge(data, device)
-    return load_feature_judge(data, features, manifest, device)
+    return Judge(load_features(features), load_real(data, manifest), device)

@@ -11,10 +11,12 @@ pytest.importorskip("transformers")
 import yaml
 from click.testing import CliRunner
 from PIL import Image
+from safetensors.torch import save_file
 from tiny_recipes import tiny_recipe
 
 import adagen_rt
 from adagen_rt.cli import main
+from adagen_rt.models.efficientnet import EfficientNetLite0
 from adagen_rt.training.demo.prompts import learn_words
 
 COLOURS = {"red": (255, 0, 0), "green": (0, 255, 0), "blue": (0, 0, 255)}
@@ -72,6 +74,19 @@ def test_from_captions_to_an_engine_that_takes_prompts(tmp_path, captioned, fami
     result = adagen_rt.load(engine).generate(prompts=["a red square", "A RED square"], seeds=[1, 1])
     assert result.images.shape == (2, 32, 32, 3)
     assert (result.images[0] == result.images[1]).all()
+    assert_scored(engine, captioned, tmp_path)
+
+
+def assert_scored(engine, captioned, folder):
+    """The engine's pictures are compared with the real ones, by a network of others."""
+    save_file(EfficientNetLite0().state_dict(), folder / "lite.safetensors")
+    asked = ("--data", captioned, "--samples", 10, "--schedule", "static", "--json")
+    done = run("evaluate", engine, *asked, "--features", folder / "lite.safetensors")
+    scores = json.loads(done.stdout)["scores"]["static"]
+    assert scores["count"] == 10
+    assert scores["frechet_effnet"] > 0
+    assert "fid" not in scores
+    assert scores["accuracy"] is None
 
 
 def test_prompts_want_captions_and_an_encoder(tmp_path, refuse, captioned):

@@ -49,6 +49,7 @@ def pictures(count=40):
     return Examples(torch.from_numpy(pixels)[:, None], class_rows(torch.from_numpy(labels)))
 
 
+FILES, B = {"backbone": "backbone.safetensors"}, {"backbone": "b.safetensors"}
 FAMILIES = ["maskgit", "var", "dit", "sit"]
 
 
@@ -58,7 +59,7 @@ def test_both_stages_run_and_leave_weights_that_load(tmp_path, family):
     stage = Stage(LoopConfig(steps=3, batch_size=8, preview_every=3), tmp_path)
     train_tokenizer(decoder, pictures().pixels, manifest.image, stage, "decoder.safetensors")
     fresh = load_autoencoder(pair(family)[1], tmp_path / "decoder.safetensors")
-    train_backbone(network, fresh, pictures(), manifest, stage, "backbone.safetensors")
+    train_backbone(network, fresh, pictures(), manifest, stage, FILES)
     assert (tmp_path / "backbone" / "samples_000003.png").is_file()
     assert (tmp_path / "tokenizer" / "samples_000003.png").is_file()
     environment = Environment(manifest, network, fresh)
@@ -82,7 +83,7 @@ def test_backbones_learn(tmp_path, family):
     network, decoder, manifest = pair(family)
     config = LoopConfig(steps=60, batch_size=16, learning_rate=5e-3, warmup=5, bf16=False)
     stage = Stage(config, tmp_path)
-    train_backbone(network, decoder, pictures(), manifest, stage, "backbone.safetensors")
+    train_backbone(network, decoder, pictures(), manifest, stage, FILES)
     losses = [float(line.split(",")[1]) for line in _log(tmp_path / "backbone")]
     assert losses[-1] < 0.95 * losses[0]
 
@@ -92,7 +93,7 @@ def test_captions_alone_train_no_backbone(tmp_path):
     examples = replace(pictures(), rows=None)
     stage = Stage(LoopConfig(steps=1), tmp_path)
     with pytest.raises(InputError, match="a folder for each class"):
-        train_backbone(network, decoder, examples, manifest, stage, "backbone.safetensors")
+        train_backbone(network, decoder, examples, manifest, stage, FILES)
 
 
 def test_a_tokenizer_of_other_images_learns_without_the_known_ones_features(tmp_path):
@@ -203,9 +204,9 @@ def test_the_time_limit_covers_the_encoding_which_goes_on_where_it_was(tmp_path)
     data, loop = pictures(600), LoopConfig(steps=1, batch_size=8)
     arguments = (network, decoder, data, manifest)
     with pytest.raises(TrainingError, match=r"250 of 600 images were encoded; .*--resume goes on"):
-        train_backbone(*arguments, Stage(loop, tmp_path, max_minutes=0), "b.safetensors")
+        train_backbone(*arguments, Stage(loop, tmp_path, max_minutes=0), B)
     assert not (tmp_path / "b.safetensors").exists()
-    train_backbone(*arguments, Stage(loop, tmp_path, resume=True), "b.safetensors")
+    train_backbone(*arguments, Stage(loop, tmp_path, resume=True), B)
     codes = load_state(tmp_path / CODES)["codes"].long()
     assert torch.equal(codes, torch.cat(list(encode(decoder, data.pixels, (-1.0, 1.0)))))
 
@@ -224,5 +225,5 @@ def test_training_has_the_time_that_encoding_left(tmp_path, monkeypatch):
     monkeypatch.setattr(decoder, "encode", slow)
     monkeypatch.setattr(Trainer, "run", lambda self, limit: left.append(limit) or self.average)
     stage = Stage(LoopConfig(steps=1, batch_size=8), tmp_path, max_minutes=1.5)
-    train_backbone(network, decoder, pictures(400), manifest, stage, "b.safetensors")
+    train_backbone(network, decoder, pictures(400), manifest, stage, B)
     assert left == [pytest.approx(10 / 60)]

@@ -1,0 +1,131 @@
+"""What looking at the sample is worth: a policy's output without the sample in it.
+
+A policy may only have learnt a better schedule, the same for all samples or for all of a class.
+Three baselines tell: its outputs averaged over samples, averaged over the samples of a class (of
+prompts: over those of the prompt), and exchanged among them.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator, Sequence
+from functools import partial
+
+import numpy as np
+import numpy.typing as npt
+
+from adagen_rt.condition import ConditionSpec, Prompts
+from adagen_rt.errors import InputError
+from adagen_rt.evaluation.images import watched
+from adagen_rt.evaluation.metrics import Gaussian, frechet_distance
+from adagen_rt.sampling.playback import Outputs
+from adagen_rt.sampling.request import Request
+from adagen_rt.sampling.result import Result
+from adagen_rt.sampling.sampler import Sampler
+from adagen_rt.types import Arrays
+
+BASELINES = ("mean", "class-mean", "shuffled")
+#: Bounds of the interval in which 95 % of the resampled sets lie.
+BOUNDS = (2.5, 97.5)
+
+
+def make_baselines(
+    sampler: Sampler, request: Request, kinds: Sequence[str], batch_size: int
+) -> Iterator[tuple[str, Result]]:
+    """Make a policy's images, and those of its baselines of the same samples.
+
+    Args:
+        sampler: Makes the images.
+        request: The samples, under the policy and without candidates.
+        kinds: Some of `BASELINES`.
+        batch_size: Images made together.
+
+    Yields:
+        ``"policy"`` and its result, then each baseline and its own.
+
+    Raises:
+        InputError: The request has candidates.
+    """
+    params = request.params
+    if params.refine > 1 or params.best_of > 1:
+        raise InputError("schedule", kinds[0], "neither --refine nor --best-of beside it")
+    result, outputs = watched(sampler.record, request, batch_size, "policy")
+    yield "policy", result
+    groups = groups_of(sampler.manifest.condition, request.rows)
+    for kind in kinds:
+        played = without_sample(kind, outputs, groups)
+        play = partial(sampler.play, outputs=played)
+        yield kind, watched(play, request, batch_size, kind)
+
+
+def without_sample(kind: str, outputs: Outputs, groups: npt.NDArray[np.int64]) -> Outputs:
+    """Replace a policy's outputs by ones that do not depend on the sample.
+
+    Args:
+        kind: One of `BASELINES`.
+        outputs: What the policy put out, as `Sampler.record` gives it.
+        groups: Class of each sample (B,).
+
+    Returns:
+        As many outputs. Calls that no sample needed have zeros; where the other sample of an
+        exchange did not need a call, the mean of its class is played.
+    """
+    everyone = np.nan_to_num(_mean(outputs))
+    if kind == "mean":
+        return np.broadcast_to(everyone, outputs.shape).copy()
+    played = outputs.copy()
+    for places in members(groups):
+        mean = np.where(np.isnan(own := _mean(outputs[:, places])), everyone, own)
+        other = np.broadcast_to(mean, played[:, places].shape)
+        if kind == "shuffled":
+            given = outputs[:, np.roll(places, 1)]
+            other = np.where(np.isnan(given), other, given)
+        played[:, places] = other
+    return played
+
+
+def members(groups: npt.NDArray[np.int64]) -> Iterator[npt.NDArray[np.int64]]:
+    """List the places of each group's samples."""
+    for group in np.unique(groups):
+        yield np.flatnonzero(groups == group)
+
+
+def groups_of(condition: ConditionSpec, rows: Arrays) -> npt.NDArray[np.int64]:
+    """Number the classes of samples (B,) int64; of prompts, each text is a class."""
+    if not isinstance(condition, Prompts):
+        return np.asarray(rows["labels"], np.int64)
+    texts = np.asarray(rows["prompt"], np.str_)
+    return np.asarray(np.unique(texts, return_inverse=True)[1].ravel(), np.int64)
+
+
+def ratio_interval(
+    features: npt.ArrayLike, policy: npt.ArrayLike, reference: Gaussian, times: int, seed: int = 0
+) -> tuple[float, float]:
+    """Estimate how sure a ratio of distances is, by bootstrap over pairs of images.
+
+    Args:
+        features: Features (N, D) of a schedule's images.
+        policy: Those of the policy's images of the same samples.
+        reference: The real images'.
+        times: How often images are drawn anew, with replacement.
+        seed: Seed of the draws.
+
+    Returns:
+        Bounds of 95 % of the ratios of the schedule's distance to the policy's.
+    """
+    first, second = np.asarray(features), np.asarray(policy)
+    rng, ratios = np.random.default_rng(seed), []
+    for _ in range(times):
+        places = rng.integers(len(first), size=len(first))
+        pair = [frechet_distance(Gaussian.of(f[places]), reference) for f in (first, second)]
+        ratios.append(pair[0] / pair[1])
+    low, high = np.percentile(ratios, BOUNDS)
+    return float(low), float(high)
+
+
+def _mean(outputs: Outputs) -> Outputs:
+    """Average over samples: (calls, 1, A), NaN where none needed the call."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # the mean of nothing
+        mean: Outputs = np.nanmean(outputs, axis=1, keepdims=True)
+    return mean
