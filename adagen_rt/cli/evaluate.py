@@ -31,6 +31,7 @@ from adagen_rt.sampling.request import MAX_BATCH, MAX_COUNT
 
 if TYPE_CHECKING:
     from adagen_rt.engine.manifest import Manifest
+    from adagen_rt.evaluation.agreement import AgreementJudge
     from adagen_rt.evaluation.judge import Judge, Score
     from adagen_rt.pipeline.base import Pipeline
     from adagen_rt.sampling.request import Request
@@ -62,6 +63,12 @@ MIN_SAMPLES = 10
     metavar="TIMES",
     help="Draw the images so often anew, for an interval of each distance over the policy's.",
 )
+@click.option(
+    "--agreement",
+    type=click.Path(path_type=Path),
+    help="What `adagen-rt train agreement` left: how often a picture's prompt is the best of 100. "
+    "Wants --features of EfficientNet-Lite0.",
+)
 @sampling_options("steps", "fidelity", "refine", "best_of")
 @click.option("--batch-size", type=int, default=50, show_default=True, help="Images made together.")
 @backend_options
@@ -75,6 +82,7 @@ def evaluate(
     seed: int,
     schedules: tuple[str, ...],
     bootstrap: int,
+    agreement: Path | None,
     params: SamplingParams,
     batch_size: int,
     execution: Execution,
@@ -111,8 +119,12 @@ def evaluate(
         pipeline.capabilities.check(pipeline.backend, request.params)
     prepare_torch(execution.threads, device)
     judge = open_judge("engine", manifest, data, features, device)
+    texts = None if agreement is None else _open_agreement(agreement, judge, manifest)
     results = dict(_results(pipeline, requests, played, batch_size))
     scores = {name: judge.score_result(result) for name, result in results.items()}
+    if texts is not None and asked is not None:
+        found = {n: texts.accuracy(judge.look(r), r.prompts, asked) for n, r in results.items()}
+        scores = {name: replace(score, agreement=found[name]) for name, score in scores.items()}
     sure = _intervals(judge, results, bootstrap) if bootstrap else {}
     facts: dict[str, Any] = {
         "engine": manifest.name,
@@ -164,6 +176,16 @@ def _captions(manifest: Manifest, data: Path) -> tuple[str, ...] | None:
     return load_captioned(data, manifest.image.size, manifest.image.channels).captions
 
 
+def _open_agreement(folder: Path, judge: Judge, manifest: Manifest) -> AgreementJudge:
+    from adagen_rt.condition import Prompts
+    from adagen_rt.evaluation.agreement import load_agreement
+
+    if not isinstance(manifest.condition, Prompts) or judge.distance == "FID":
+        expected = "none but for prompts, with --features efficientnet-lite0"
+        raise InputError("agreement", str(folder), expected)
+    return load_agreement(folder)
+
+
 def _named(score: Score, distance: str) -> dict[str, Any]:
     """Name a score's numbers; a distance in the features of another network is no FID."""
     numbers = asdict(score)
@@ -185,7 +207,7 @@ def _page(
             f"{score.kid:.4f}",
             f"{score.precision:.3f}",
             f"{score.recall:.3f}",
-            "-" if score.accuracy is None else f"{score.accuracy:.3f}",
+            *("-" if one is None else f"{one:.3f}" for one in (score.accuracy, score.agreement)),
             *(["{:.3f} to {:.3f}".format(*sure.get(name, (1, 1)))] if sure else []),
         )
         for name, score in scores.items()
@@ -193,6 +215,6 @@ def _page(
     count = next(iter(scores.values())).count
     made = f"{count} images, {facts['steps']} steps, seed {facts['seed']}, by {facts['backend']}"
     title = f"{facts['engine']}: {made}"
-    header = ("schedule", distance, "KID", "precision", "recall", "accuracy")
+    header = ("schedule", distance, "KID", "precision", "recall", "accuracy", "agreement")
     header = (*header, "over the policy's") if sure else header
     return f"{title}\n{facts['judge']}\n\n{table(header, rows)}"

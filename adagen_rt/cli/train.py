@@ -16,6 +16,7 @@ from adagen_rt.cli.support.training_options import (
     resume_option,
     threads_option,
 )
+from adagen_rt.cli.train_agreement import agreement
 from adagen_rt.cli.train_generator import generator
 from adagen_rt.cli.train_policy import policy
 from adagen_rt.cli.train_schedule import schedule
@@ -26,6 +27,7 @@ def train() -> None:
     """Train the networks of a demo model, or a schedule for a generator."""
 
 
+train.add_command(agreement)
 train.add_command(generator)
 train.add_command(policy)
 train.add_command(schedule)

@@ -45,6 +45,8 @@ class Score:
         recall: Share of the real images that lie within the manifold of the set.
         accuracy: Share of the images that the network recognises as their class; None where
             it knows no classes.
+        agreement: Share of the images whose prompt was found among a hundred; None where nobody
+            looked.
     """
 
     count: int
@@ -53,6 +55,7 @@ class Score:
     precision: float
     recall: float
     accuracy: float | None
+    agreement: float | None = None
 
 
 class Judge:

@@ -16,6 +16,9 @@ from tiny_recipes import tiny_recipe
 
 import adagen_rt
 from adagen_rt.cli import main
+from adagen_rt.errors import AdagenError
+from adagen_rt.evaluation import features
+from adagen_rt.evaluation.agreement import load_agreement
 from adagen_rt.models.efficientnet import EfficientNetLite0
 from adagen_rt.training.demo.prompts import learn_words
 
@@ -87,6 +90,35 @@ def assert_scored(engine, captioned, folder):
     assert scores["frechet_effnet"] > 0
     assert "fid" not in scores
     assert scores["accuracy"] is None
+
+
+def test_a_judge_of_agreement_learns_and_scores(tmp_path, captioned, monkeypatch, refuse):
+    """Three plain colours, told apart by stand-in features: their means."""
+
+    class Means(torch.nn.Module):
+        distance = "Fréchet-Means"
+
+        def __init__(self):
+            super().__init__()
+            self.spread = torch.nn.Parameter(torch.ones(1))
+
+        def forward(self, images):
+            return None, images.mean(dim=(2, 3)).repeat(1, 427)[:, :1280]
+
+    monkeypatch.setattr(features, "load_features", lambda path: Means())
+    folder = tmp_path / "judge"
+    learn = ("train", "agreement", "--data", captioned, "--out", folder, "--steps", 30)
+    done = run(*learn)
+    assert "of 12 captions found" in done.output
+    assert (folder / "agreement.safetensors").is_file()
+    judge = load_agreement(folder)
+    seen = torch.tensor([COLOURS["red"], COLOURS["blue"]]).float().repeat(1, 427)[:, :1280] / 255
+    texts = ["a red square", "a blue square"]
+    assert judge.accuracy(seen, texts, texts) == 1
+    assert judge.accuracy(seen, texts[::-1], texts) == 0
+    assert "--resume or --overwrite" in refuse(*learn)
+    with pytest.raises(AdagenError, match="none"):
+        load_agreement(tmp_path / "none")
 
 
 def test_prompts_want_captions_and_an_encoder(tmp_path, refuse, captioned):
