@@ -64,9 +64,9 @@ def draw_request(
     seeds = np.arange(count) + 1_000_000 * (seed + 1)
     samples: Sequence[Any] = manifest.condition.examples(count)
     if asked is not None:
-        places = np.arange(count)
         known = len(asked)
-        samples = [asked[p] for p in (places % known if count > known else places * known // count)]
+        spread = [i % known if count > known else i * known // count for i in range(count)]
+        samples = [asked[place] for place in spread]
     return make_request(manifest, samples, seeds.tolist(), params)
 
 
