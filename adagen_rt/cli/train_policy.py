@@ -18,6 +18,7 @@ from adagen_rt.cli.support.bundle import (
     with_judges,
     without_policy_file,
 )
+from adagen_rt.cli.support.environments import open_captioned, open_environment
 from adagen_rt.cli.support.judges import Judging, check_rewards, make_judges
 from adagen_rt.cli.support.policy_settings import policy_settings
 from adagen_rt.cli.support.run_folder import RunFolder, records
@@ -36,7 +37,6 @@ from adagen_rt.engine.folder import RECIPE_FILE
 from adagen_rt.training.records import LOG
 
 if TYPE_CHECKING:
-    from adagen_rt.data.captioned import Captioned
     from adagen_rt.engine.manifest import Manifest
     from adagen_rt.export.recipe import Recipe
     from adagen_rt.training.policy.evaluator import Watcher
@@ -147,8 +147,6 @@ def _make_trainer(
 
     from adagen_rt.export.description import describe_model
     from adagen_rt.export.networks import load_networks
-    from adagen_rt.export.tokenizers import find_tokenizers
-    from adagen_rt.training.policy.environment import Environment
     from adagen_rt.training.policy.evaluator import Evaluator
     from adagen_rt.training.policy.rewards import parse_rewards
     from adagen_rt.training.policy.run import PolicyTrainer
@@ -158,19 +156,12 @@ def _make_trainer(
     data, device = options["data"], options["device"]
     manifest = describe_model(recipe)
     check_rewards(manifest, parts, options["features"])
-    captioned = _captioned(recipe, data)
+    captioned = open_captioned(recipe, data)
     torch.manual_seed(config.seed)
     networks = load_networks(without_policy_file(recipe), weights)
     assert networks.policy is not None
-    find_tokenizers(recipe.condition, [weights])
-    condition = recipe.condition.within(weights)
-    environment = Environment(
-        manifest.model_copy(update={"condition": condition}),
-        *(networks.backbone, networks.decoder, device),
-        bf16=config.bf16,
-        text=None if networks.text is None else (networks.text, recipe.model.told(recipe)),
-        asked=None if captioned is None else captioned.captions,
-    )
+    asked = None if captioned is None else captioned.captions
+    environment = open_environment(recipe, weights, networks, device, asked, bf16=config.bf16)
     settings = parts, recipe.reward, adversary, workers
     judging = Judging(environment, *settings, options["features"], data, captioned, device)
     reward, judge = make_judges(judging)
@@ -187,17 +178,6 @@ def _make_trainer(
     if options["init"] is not None:
         trainer.begin_from(options["init"])
     return trainer
-
-
-def _captioned(recipe: Recipe, data: Path | None) -> Captioned | None:
-    """Open the captioned set of a generator of prompts, if one was given."""
-    from adagen_rt.data.captioned import load_captioned
-    from adagen_rt.export.description import describe_image
-
-    if recipe.prompts is None or data is None:
-        return None
-    image = describe_image(recipe)
-    return load_captioned(data, image.size, image.channels)
 
 
 def _painter(manifest: Manifest) -> Watcher | None:

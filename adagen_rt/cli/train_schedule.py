@@ -87,15 +87,17 @@ def _search(
     run: RunFolder,
     device: str,
 ) -> Statics:
+    from adagen_rt.cli.support.environments import open_captioned, open_environment
     from adagen_rt.cli.support.judges import open_judge
     from adagen_rt.export.description import describe_model
     from adagen_rt.export.networks import load_networks
-    from adagen_rt.training.policy.environment import Environment
     from adagen_rt.training.policy.search import search
 
     manifest = describe_model(recipe)
     judge = open_judge("--engine-recipe", manifest, *real, device)
     networks = load_networks(recipe, weights)
-    environment = Environment(manifest, networks.backbone, networks.decoder, device)
+    captioned = open_captioned(recipe, real[0])
+    asked = None if captioned is None else captioned.captions
+    environment = open_environment(recipe, weights, networks, device, asked)
     run.clear()
     return search(environment, judge, config, run.folder, run.resume)

@@ -100,7 +100,9 @@ class Judge:
         """Score the images of a generation's result."""
         return self.score(to_unit(result.images), result.rows.get("labels"))
 
-    def quick_score(self, images: Tensor, meant: npt.ArrayLike) -> tuple[float, float | None]:
+    def quick_score(
+        self, images: Tensor, meant: npt.ArrayLike | None
+    ) -> tuple[float, float | None]:
         """Compute only the Frechet distance and the accuracy, which are fast."""
         classes, features = self._see(images)
         return self._distance(features), _accuracy(classes, meant)

@@ -110,9 +110,14 @@ class Environment:
 
     def rows(self, order: Tensor) -> Tensors:
         """Choose conditions for samples: all kinds in turn, in an order (B,) int64."""
-        known, count = len(self.asked), len(order)
+        kinds = self.turns(len(order))
+        return self.parse([kinds[place] for place in order.tolist()])
+
+    def turns(self, count: int) -> list[Any]:
+        """List conditions for samples: all kinds in turn, or as many evenly spread ones."""
+        known = len(self.asked)
         spread = range(count) if count >= known else [i * known // count for i in range(count)]
-        return self.parse([self.asked[spread[place] % known] for place in order.tolist()])
+        return [self.asked[place % known] for place in spread]
 
     def drawn(self, count: int, generator: torch.Generator) -> Tensors:
         """Choose conditions at random, with replacement; the generator is the CPU's."""

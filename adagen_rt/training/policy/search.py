@@ -14,7 +14,6 @@ from pathlib import Path
 import numpy as np
 from pydantic import TypeAdapter
 
-from adagen_rt.condition import classes_of
 from adagen_rt.engine.schedule import (
     ActionSpec,
     Constant,
@@ -125,10 +124,9 @@ def _try(
     environment: Environment, judge: Judge, config: SearchConfig, number: int, log: CsvLog
 ) -> tuple[float, Statics]:
     statics = draw_candidate(environment.manifest.schedule, config.seed, number - 1)
-    condition = environment.manifest.condition
-    samples = condition.examples(config.images)
+    samples = environment.turns(config.images)
     images = environment.under(statics).static_images(samples, config.batch_size)
-    fid, accuracy = judge.quick_score(images, classes_of(condition.parse(samples)))
+    fid, accuracy = judge.quick_score(images, environment.parse(samples).get("labels"))
     # A schedule whose FID is not finite cannot win.
     fid = fid if np.isfinite(fid) else float("inf")
     text = _STATICS.dump_json(statics).decode()

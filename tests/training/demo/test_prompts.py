@@ -19,6 +19,7 @@ from adagen_rt.cli import main
 from adagen_rt.errors import AdagenError
 from adagen_rt.evaluation import features
 from adagen_rt.evaluation.agreement import load_agreement
+from adagen_rt.export.recipe import load_recipe
 from adagen_rt.models.efficientnet import EfficientNetLite0
 from adagen_rt.training.demo.prompts import learn_words
 
@@ -78,6 +79,11 @@ def test_from_captions_to_an_engine_that_takes_prompts(tmp_path, captioned, fami
     assert result.images.shape == (2, 32, 32, 3)
     assert (result.images[0] == result.images[1]).all()
     assert_scored(engine, captioned, tmp_path)
+    if family == "sit":
+        real = ("--data", captioned, "--features", tmp_path / "lite.safetensors")
+        quick = ("--candidates", 2, "--images", 4, "--out", folder)
+        run("train", "schedule", "--engine-recipe", recipe, "--weights", folder, *real, *quick)
+        assert load_recipe(folder / "recipe.yaml").schedule.tuned is not None
 
 
 def assert_scored(engine, captioned, folder):
