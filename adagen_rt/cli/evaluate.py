@@ -23,7 +23,7 @@ from adagen_rt.cli.support.training_options import (
 )
 from adagen_rt.engine.folder import open_engine
 from adagen_rt.errors import InputError, as_integer
-from adagen_rt.evaluation.baselines import BASELINES, make_baselines, ratio_interval
+from adagen_rt.evaluation.baselines import BASELINES, check_plain, make_baselines, ratio_interval
 from adagen_rt.evaluation.images import draw_request, make_images
 from adagen_rt.pipeline.load import make_pipeline
 from adagen_rt.sampling.params import SCHEDULES, SamplingParams, ScheduleName, schedule_names
@@ -110,6 +110,10 @@ def evaluate(
     asked = _captions(manifest, data)
     played = [name for name in wanted if name in BASELINES]
     known = [name for name in SCHEDULES if name in wanted or (played and name == "policy")]
+    if bootstrap and "policy" not in known:
+        raise InputError("bootstrap", bootstrap, "the policy among the schedules")
+    if played:
+        check_plain(params, played[0])
     requests = {
         name: draw_request(manifest, samples, seed, replace(params, schedule=name), asked)
         for name in known
@@ -156,9 +160,7 @@ def _intervals(
 ) -> dict[str, tuple[float, float]]:
     """Bound each schedule's distance over the policy's."""
     seen = {name: judge.look(result) for name, result in results.items()}
-    policy = seen.pop("policy", None)
-    if policy is None:
-        raise InputError("bootstrap", times, "the policy among the schedules")
+    policy = seen.pop("policy")
     return {
         name: ratio_interval(features, policy, judge.reference, times)
         for name, features in seen.items()
@@ -215,6 +217,6 @@ def _page(
     count = next(iter(scores.values())).count
     made = f"{count} images, {facts['steps']} steps, seed {facts['seed']}, by {facts['backend']}"
     title = f"{facts['engine']}: {made}"
-    header = ("schedule", distance, "KID", "precision", "recall", "accuracy", "agreement")
-    header = (*header, "over the policy's") if sure else header
+    last = ["over the policy's"] if sure else []
+    header = ("schedule", distance, "KID", "precision", "recall", "accuracy", "agreement", *last)
     return f"{title}\n{facts['judge']}\n\n{table(header, rows)}"

@@ -18,6 +18,7 @@ from adagen_rt.condition import ConditionSpec, Prompts
 from adagen_rt.errors import InputError
 from adagen_rt.evaluation.images import watched
 from adagen_rt.evaluation.metrics import Gaussian, frechet_distance
+from adagen_rt.sampling.params import SamplingParams
 from adagen_rt.sampling.playback import Outputs
 from adagen_rt.sampling.request import Request
 from adagen_rt.sampling.result import Result
@@ -46,9 +47,7 @@ def make_baselines(
     Raises:
         InputError: The request has candidates.
     """
-    params = request.params
-    if params.refine > 1 or params.best_of > 1:
-        raise InputError("schedule", kinds[0], "neither --refine nor --best-of beside it")
+    check_plain(request.params, *kinds)
     result, outputs = watched(sampler.record, request, batch_size, "policy")
     yield "policy", result
     groups = groups_of(sampler.manifest.condition, request.rows)
@@ -56,6 +55,16 @@ def make_baselines(
         played = without_sample(kind, outputs, groups)
         play = partial(sampler.play, outputs=played)
         yield kind, watched(play, request, batch_size, kind)
+
+
+def check_plain(params: SamplingParams, *kinds: str) -> None:
+    """Refuse candidates, of which a recording would have to say which was kept.
+
+    Raises:
+        InputError: There are some.
+    """
+    if kinds and (params.refine > 1 or params.best_of > 1):
+        raise InputError("schedule", kinds[0], "neither --refine nor --best-of beside it")
 
 
 def without_sample(kind: str, outputs: Outputs, groups: npt.NDArray[np.int64]) -> Outputs:
