@@ -126,7 +126,8 @@ def _try(
     statics = draw_candidate(environment.manifest.schedule, config.seed, number - 1)
     samples = environment.turns(config.images)
     images = environment.under(statics).static_images(samples, config.batch_size)
-    fid, accuracy = judge.quick_score(images, environment.parse(samples).get("labels"))
+    labels = environment.parse(samples).get("labels")
+    fid, accuracy = judge.quick_score(images, None if labels is None else labels.numpy())
     # A schedule whose FID is not finite cannot win.
     fid = fid if np.isfinite(fid) else float("inf")
     text = _STATICS.dump_json(statics).decode()
