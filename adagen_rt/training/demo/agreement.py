@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from adagen_rt.models.agreement import Agreement
 from adagen_rt.models.random import integers
@@ -35,7 +35,7 @@ class AgreementTask:
         target = torch.arange(len(rows), device=logits.device)
         return 0.5 * (F.cross_entropy(logits, target) + F.cross_entropy(logits.T, target))
 
-    def preview(self, network: Agreement) -> None:
+    def preview(self, network: nn.Module) -> None:
         """Return None: nothing is drawn."""
 
 
