@@ -1,5 +1,7 @@
 """Who gets the engine when many want it: turns by cost, between clients and between requests."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from tiny_engine import Options, build_tiny_engine
@@ -7,6 +9,7 @@ from tiny_engine import Options, build_tiny_engine
 from adagen_rt import load
 from adagen_rt.errors import InputError, QueueFullError
 from adagen_rt.serving import BatchEngine, Caller
+from adagen_rt.serving.batching.shares import Shares
 from adagen_rt.serving.batching.turns import Turns
 
 WAIT = 30
@@ -134,6 +137,38 @@ def test_who_comes_while_a_batch_is_full_steps_at_once(judged):
     assert max(ends.sizes) == 8
     expected = load(judged, threads=1).generate([1], [5])
     np.testing.assert_array_equal(image.pixels, expected.images[0])
+
+
+class Sample:
+    """What shares read of a sample."""
+
+    def __init__(self, client, share=1.0):
+        caller = SimpleNamespace(client=client, share=share)
+        self.order = SimpleNamespace(caller=caller, request_key=client, weight=1)
+
+
+def test_one_sample_is_through_before_the_many_of_another_step_again():
+    shares = Shares(16)
+    many, one = [Sample("greedy") for _ in range(15)], Sample("modest")
+    shares.charge(shares.fit(shares.due(many)))
+    alone = 0
+    while shares.due([*many, one]) == {one}:
+        shares.charge([one])
+        alone += 1
+    assert alone >= 8  # as many as an image takes
+    assert shares.due([*many, one]) == {*many, one}
+
+
+def test_those_with_about_as_many_samples_step_together():
+    shares = Shares(16)
+    tasks = [Sample("a"), *[Sample("b") for _ in range(4)], *[Sample("c") for _ in range(5)]]
+    assert shares.due(tasks) == set(tasks)
+
+
+def test_a_larger_share_has_more_samples_in_a_step():
+    shares = Shares(16)
+    plenty, one = [Sample("high", share=4.0) for _ in range(12)], Sample("low")
+    assert shares.due([*plenty, one]) == {*plenty, one}
 
 
 def test_rows_are_shared_equally_however_many_samples_each_has(judged):

@@ -1,12 +1,14 @@
-"""Shares of an engine's steps: of the samples under way, those make a step who had fewest.
+"""Shares of an engine's steps: of the samples under way, those step who would then have had fewest.
 
 Between clients, and between the requests of each, rows of the backbone are shared equally, however
-many samples each has under way. Who has as few as the others steps with them in one batch.
+many samples each has under way. Whose next step leaves them with as few rows as the others step
+with them in one batch. So one sample does not wait for the many of another (weighted fair queueing
+goes by the end of a turn, not by its start).
 """
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 
 from adagen_rt.serving.batching.order import Task
 
@@ -17,8 +19,8 @@ class _Used:
     def __init__(self) -> None:
         self._rows: dict[Hashable, float] = {}
 
-    def keep(self, keys: set[Hashable]) -> float:
-        """Note who is there; return what the least of them had."""
+    def keep(self, keys: set[Hashable]) -> None:
+        """Note who is there."""
         rows = self._rows
         stay = [rows[key] for key in keys if key in rows]
         floor = min(stay, default=0.0)
@@ -26,7 +28,6 @@ class _Used:
         self._rows = {k: used for k, used in rows.items() if k in keys or (stay and used > floor)}
         for key in keys:
             self._rows.setdefault(key, floor)
-        return floor
 
     def of(self, key: Hashable) -> float:
         return self._rows[key]
@@ -57,17 +58,28 @@ class Shares:
             order = task.order
             mine = clients.setdefault(order.caller.client, {})
             mine.setdefault(order.request_key, []).append(task)
-        floor = self._clients.keep(set(clients))
         self._requests = {name: self._requests.get(name, _Used()) for name in clients}
-        chosen: set[Task] = set()
-        for name, requests in clients.items():
-            used = self._requests[name]
-            least = used.keep(set(requests))
-            if self._clients.of(name) <= floor + self._slack:
-                for key, group in requests.items():
-                    if used.of(key) <= least + self._slack:
-                        chosen.update(group)
-        return chosen
+        everything = {
+            name: [task for group in requests.values() for task in group]
+            for name, requests in clients.items()
+        }
+        return {
+            task
+            for name in self._next(self._clients, everything)
+            for key in self._next(self._requests[name], clients[name])
+            for task in clients[name][key]
+        }
+
+    def _next(self, used: _Used, tasks: Mapping[Hashable, Sequence[Task]]) -> list[Hashable]:
+        """Choose the keys that would have had fewest rows after their next step."""
+        used.keep(set(tasks))
+        ends = {key: used.of(key) + self._rows(group) for key, group in tasks.items()}
+        latest = min(ends.values(), default=0.0) + self._slack
+        return [key for key, end in ends.items() if end <= latest]
+
+    def _rows(self, tasks: Sequence[Task]) -> float:
+        """Count the rows of the next step of some samples, as they are charged."""
+        return min(sum(_charged(task) for task in tasks), self._slots)
 
     def fit(self, tasks: Iterable[Task]) -> list[Task]:
         """Choose samples that fit into one step, those first who had fewest rows."""
@@ -86,7 +98,11 @@ class Shares:
     def charge(self, tasks: Sequence[Task]) -> None:
         """Note that samples made a step."""
         for task in tasks:
-            order = task.order
-            rows = order.weight / order.caller.share
+            order, rows = task.order, _charged(task)
             self._clients.charge(order.caller.client, rows)
             self._requests[order.caller.client].charge(order.request_key, rows)
+
+
+def _charged(task: Task) -> float:
+    """Rows that a step of a sample costs its client, who may have a larger share."""
+    return task.order.weight / task.order.caller.share
