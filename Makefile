@@ -4,7 +4,7 @@ VENV ?= .venv
 OUT ?= out
 # What the tests use; parts of them skip themselves without torch, diffusers, tensorrt-rtx,
 # openvino, int8, serve, docs or a browser.
-EXTRAS ?= cpu,bulk,bundle,data,openvino,int8,serve,plot,torch,diffusers,tensorrt-rtx,test,dev,docs
+EXTRAS ?= cpu,bulk,bundle,data,grpc,judge,openvino,int8,serve,plot,torch,diffusers,tensorrt-rtx,test,dev,docs
 # Processes that run the tests, each with one thread of its own for PyTorch.
 JOBS ?= auto
 BIN = $(VENV)/bin

@@ -63,7 +63,11 @@ class Job:
         name = f"signal-{number}"
         with self._start(name) as process:
             time.sleep(seconds)
-            children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+            children = (
+                Path(f"/proc/{process.pid}/task/{process.pid}/children")
+                .read_text(encoding="utf-8")
+                .split()
+            )
             for child in children[-1:]:
                 os.kill(int(child), number)
                 time.sleep(2)

@@ -53,7 +53,7 @@ def plain(engine: str) -> Iterator[tuple[str, Faults]]:
     process = subprocess.Popen([*command, *sizes], stderr=subprocess.DEVNULL)
 
     def workers() -> list[int]:
-        text = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text()
+        text = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text(encoding="utf-8")
         return [
             int(one)
             for one in text.split()

@@ -109,8 +109,8 @@ def test_pictures_are_as_wide(engine, tmp_path):
 def test_the_images_api_says_width_first(engine):
     with BatchEngine(engine.path, max_batch=1, max_queue=1, threads=1) as server:
         for size in (None, "auto", "40x24"):
-            check_size(size, server)
+            check_size(size, server.manifest)
         with pytest.raises(InputError, match="'24x40', expected 40x24, width by height, or auto"):
-            check_size("24x40", server)
+            check_size("24x40", server.manifest)
     content = describe_engine(engine.manifest)
     assert content["image"] == {"size": [24, 40], "channels": 1}

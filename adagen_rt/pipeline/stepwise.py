@@ -84,7 +84,7 @@ class StepwisePipeline(Pipeline):
 
     def facts(self) -> dict[str, Any]:
         """See `Pipeline`."""
-        return {"threads": self.threads, **self.execution.facts}
+        return {"backend": self.backend, "threads": self.threads, **self.execution.facts}
 
 
 def _backends(

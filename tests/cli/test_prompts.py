@@ -197,10 +197,10 @@ def test_quantize_keeps_the_tokenizer(run, generate, prompt_engine, tmp_path):
     assert done.exit_code == 0, done.output
 
 
-def test_what_knows_no_prompts_says_so(refuse, prompt_engine, tmp_path):
+def test_prompts_are_scored_on_captioned_pictures_alone(refuse, prompt_engine, tmp_path):
     pytest.importorskip("torch")
     line = refuse("evaluate", prompt_engine(), "--data", tmp_path, "--samples", 10)
-    assert "engine: got 'tiny-prompts', expected a generator of classes" in line
+    assert f"--data: got '{tmp_path}', expected a folder with metadata.jsonl" in line
 
 
 def test_bulk_takes_prompts(run, refuse, prompt_engine, tmp_path):

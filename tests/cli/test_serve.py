@@ -6,7 +6,7 @@ import pytest
 
 pytest.importorskip("fastapi")
 
-COMMON = {"max_batch": 2, "max_queue": 4, "max_queue_cost": 100, "threads": 1}
+COMMON = {"max_batch": 2, "max_queue": 4, "max_queue_cost": 100, "cache_mb": 0, "threads": 1}
 
 
 def read(typed, written=()):

@@ -181,7 +181,7 @@ def test_a_model_of_ones_own_size_goes_all_the_way(run, colour, tmp_path):
 def test_only_the_adversarial_reward_looks_at_other_images(refuse, colour, tmp_path):
     paths = (*colour[1]["generator"], *colour[1]["real"], "--out", tmp_path / "run")
     line = refuse("train", "policy", *paths, "--reward", "fid")
-    assert "--reward: got 'fid', expected adversarial alone" in line
+    assert "--reward: got 'fid', expected adversarial and onnx:FILE alone" in line
 
 
 def test_an_earlier_run_is_kept_unless_asked(run, refuse, arguments, tmp_path):

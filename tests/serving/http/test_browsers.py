@@ -144,6 +144,7 @@ def test_one_engine_that_cannot_be_described_leaves_the_others(service):
     class Broken:
         name = "broken"
         manifest = None
+        alive = True
 
     fleet = Fleet(["broken", "tiny"])
     fleet.add(Broken())

@@ -43,7 +43,8 @@ def source(place):
     from adagen_rt.cli.support.serve_engines import read_engines
     from adagen_rt.serving.http.repository import Source
 
-    common = {"max_batch": 4, "max_queue": 64, "max_queue_cost": 1 << 20, "threads": 1}
+    common = {"max_batch": 4, "max_queue": 64, "max_queue_cost": 1 << 20}
+    common |= {"cache_mb": 0, "threads": 1}
     given = read_engines([str(place)], (), common)["tiny"]
     return {"tiny": Source(given.load, given.mark)}
 
