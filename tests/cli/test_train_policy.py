@@ -204,14 +204,14 @@ def test_an_interrupted_run_keeps_its_updates(run, arguments, tmp_path, monkeypa
 
     def interrupted(self):
         numbers = advance(self)
-        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGTERM)
         return numbers
 
     # Saved by the interrupt alone.
     many = (*arguments, "--set", "save_every=100")
     with monkeypatch.context() as patched:
         patched.setattr(PolicyTrainer, "_advance", interrupted)
-        assert run(*many).exit_code == 130
+        assert run(*many).exit_code == 143
     assert (tmp_path / "run" / "policy" / "checkpoint.pt").is_file()
     assert run(*many, "--resume").exit_code == 0
     whole = (tmp_path / "run" / "policy.safetensors").read_bytes()
