@@ -8,13 +8,11 @@ import click
 
 from adagen_rt.cli.support.run_folder import RECORDS, RunFolder
 from adagen_rt.cli.support.training_options import (
+    again_options,
     data_option,
-    device_option,
+    machine_options,
     out_option,
-    overwrite_option,
     prepare_torch,
-    resume_option,
-    threads_option,
 )
 from adagen_rt.cli.train_agreement import agreement
 from adagen_rt.cli.train_generator import generator
@@ -44,10 +42,8 @@ train.add_command(schedule)
     help="What it is for: rewards and tokenizers, or the scores that they must not see.",
 )
 @click.option("--steps", type=click.IntRange(min=1), default=3000, show_default=True)
-@resume_option
-@overwrite_option
-@threads_option
-@device_option
+@again_options
+@machine_options
 def classifier(
     data: Path,
     folder: Path,

@@ -9,17 +9,16 @@ import click
 
 from adagen_rt.cli.support.run_folder import RECORDS, RunFolder
 from adagen_rt.cli.support.training_options import (
-    device_option,
+    again_options,
+    machine_options,
     out_option,
-    overwrite_option,
     prepare_torch,
-    resume_option,
-    threads_option,
 )
 from adagen_rt.data import METADATA
 from adagen_rt.extent import Extent
 
 if TYPE_CHECKING:
+    from adagen_rt.data.captioned import Captioned
     from adagen_rt.evaluation.judge import Judge
 
 #: Pixels that pictures are brought to before features are computed, as the shipped engines' are.
@@ -42,10 +41,8 @@ SIZE = Extent(64, 64)
     help="EfficientNet-Lite0: its file, or the name of the package's (extra judge).",
 )
 @click.option("--steps", type=click.IntRange(min=1), default=1500, show_default=True)
-@resume_option
-@overwrite_option
-@threads_option
-@device_option
+@again_options
+@machine_options
 def agreement(
     data: Path,
     folder: Path,
@@ -70,29 +67,28 @@ def agreement(
     from adagen_rt.training.demo.prompts import learn_words
 
     run = RunFolder(folder, (WEIGHTS, TOKENIZER, *RECORDS), resume, overwrite)
-    captions = load_captioned(data, SIZE).captions
-    seen = torch.from_numpy(_look(data, features, device).features)
+    learnt = load_captioned(data, SIZE)
+    seen = torch.from_numpy(_look(learnt, features, device).features)
     run.clear()
     folder.mkdir(parents=True, exist_ok=True)
     if not (folder / TOKENIZER).is_file():
-        learn_words(captions, WORDS, folder / TOKENIZER)
+        learn_words(learnt.captions, WORDS, folder / TOKENIZER)
     torch.manual_seed(0)
     network = Agreement()
-    ids = read_texts(folder, captions)
+    ids = read_texts(folder, learnt.captions)
     task = AgreementTask(network.to(device), seen.to(device), ids.to(device))
     train_agreement(task, folder / WEIGHTS, steps, resume)
     judge = load_agreement(folder)
     for part in sorted(path.parent for path in data.glob(f"*/{METADATA}")) or [data]:
-        texts = load_captioned(part, SIZE).captions
-        known = _look(part, features, device).features
-        share = judge.accuracy(known, texts, texts)
-        click.echo(f"{part.name}: {share:.3f} of {len(texts)} captions found")
+        held = load_captioned(part, SIZE)
+        known = _look(held, features, device).features
+        share = judge.accuracy(known, held.captions, held.captions)
+        click.echo(f"{part.name}: {share:.3f} of {len(held.captions)} captions found")
 
 
-def _look(folder: Path, features: Path, device: str) -> Judge:
+def _look(part: Captioned, features: Path, device: str) -> Judge:
     """Compute the features of a part's pictures, or take them from the cache."""
-    from adagen_rt.data.captioned import load_captioned
     from adagen_rt.evaluation.features import load_features
     from adagen_rt.evaluation.judge import Judge
 
-    return Judge(load_features(features), load_captioned(folder, SIZE).pixels, device)
+    return Judge(load_features(features), part.pixels, device)

@@ -10,14 +10,12 @@ import click
 
 from adagen_rt.cli.support.run_folder import RunFolder, records
 from adagen_rt.cli.support.training_options import (
-    device_option,
+    again_options,
     examples_option,
+    machine_options,
     minutes_option,
     out_option,
-    overwrite_option,
     prepare_torch,
-    resume_option,
-    threads_option,
 )
 from adagen_rt.errors import RecipeError
 
@@ -31,11 +29,9 @@ if TYPE_CHECKING:
 @examples_option
 @out_option
 @click.option("--stage", type=click.Choice(["tokenizer", "backbone", "all"]), default="all")
-@resume_option
-@overwrite_option
+@again_options
 @minutes_option
-@threads_option
-@device_option
+@machine_options
 def generator(
     recipe_file: Path,
     folder: Path,

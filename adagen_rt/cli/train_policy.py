@@ -23,15 +23,13 @@ from adagen_rt.cli.support.judges import Judging, check_rewards, make_judges
 from adagen_rt.cli.support.policy_settings import policy_settings
 from adagen_rt.cli.support.run_folder import RunFolder, records
 from adagen_rt.cli.support.training_options import (
-    device_option,
+    again_options,
     features_option,
+    machine_options,
     minutes_option,
     out_option,
-    overwrite_option,
     prepare_torch,
     recipe_options,
-    resume_option,
-    threads_option,
 )
 from adagen_rt.engine.folder import RECIPE_FILE
 from adagen_rt.training.records import LOG
@@ -93,11 +91,9 @@ MADE = (POLICY_FILE, CRITIC_FILE, DISCRIMINATOR_FILE)
     type=click.IntRange(2, 100_000),
     help="Images of each evaluation.",
 )
-@resume_option
-@overwrite_option
+@again_options
 @minutes_option
-@threads_option
-@device_option
+@machine_options
 def policy(
     recipe_file: Path,
     weights: Path,

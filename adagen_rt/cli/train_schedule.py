@@ -11,15 +11,13 @@ import click
 from adagen_rt.cli.support.bundle import prepare_export
 from adagen_rt.cli.support.run_folder import RunFolder
 from adagen_rt.cli.support.training_options import (
+    again_options,
     data_option,
-    device_option,
     features_option,
+    machine_options,
     out_option,
-    overwrite_option,
     prepare_torch,
     recipe_options,
-    resume_option,
-    threads_option,
 )
 from adagen_rt.engine.folder import RECIPE_FILE
 
@@ -37,10 +35,8 @@ if TYPE_CHECKING:
 @click.option("--batch-size", type=int, default=250, show_default=True, help="Made together.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the candidates.")
 @out_option
-@resume_option
-@overwrite_option
-@threads_option
-@device_option
+@again_options
+@machine_options
 def schedule(
     recipe_file: Path,
     weights: Path,

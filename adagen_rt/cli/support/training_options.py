@@ -87,7 +87,7 @@ out_option = click.option(
     type=click.Path(path_type=Path),
     help="Folder of the run: checkpoints, logs, sample grids and the trained weights.",
 )
-resume_option = click.option(
+_resume_option = click.option(
     "--resume", is_flag=True, help="Continue from the checkpoints in --out."
 )
 overwrite_option = click.option(
@@ -101,4 +101,14 @@ minutes_option = click.option(
 device_option = click.option(
     "--device", default="cpu", show_default=True, help="PyTorch's name of a device, such as cuda."
 )
-threads_option = click.option("--threads", type=click.IntRange(min=1), help="CPU threads.")
+_threads_option = click.option("--threads", type=click.IntRange(min=1), help="CPU threads.")
+
+
+def again_options(command: F) -> F:
+    """Give a command `--resume` and `--overwrite`: what becomes of an earlier run."""
+    return _resume_option(overwrite_option(command))
+
+
+def machine_options(command: F) -> F:
+    """Give a command `--threads` and `--device`: what it computes on."""
+    return _threads_option(device_option(command))

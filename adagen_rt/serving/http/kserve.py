@@ -97,7 +97,7 @@ def _add_inference(router: APIRouter, fleet: Fleet, settings: Settings) -> None:
     async def version_infer(name: str, number: str, request: Request) -> Response:
         """The same; an engine has one version, 1."""
         find_engine(fleet, name, number)
-        return await fleet.ask(name, lambda engine: _infer(engine, request, settings))
+        return await infer(name, request)
 
 
 async def _infer(engine: BatchEngine, request: Request, settings: Settings) -> Response:
