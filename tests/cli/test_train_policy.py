@@ -1,11 +1,11 @@
 """`adagen-rt train policy`: a run of two updates up to its engine, and the faults it names."""
 
 import json
-import signal
 from pathlib import Path
 
 import pytest
 import yaml
+from process import run_python
 
 torch = pytest.importorskip("torch")
 
@@ -197,21 +197,33 @@ def test_an_earlier_run_is_kept_unless_asked(run, refuse, arguments, tmp_path):
     assert len((folder / "policy" / "log.csv").read_text().splitlines()) == 3
 
 
-def test_an_interrupted_run_keeps_its_updates(run, arguments, tmp_path, monkeypatch):
-    from adagen_rt.training.policy.run import PolicyTrainer
+#: The command in a process of its own, since pytest's workers take signals in their own way.
+INTERRUPTED = """
+import signal
+import sys
 
-    advance = PolicyTrainer._advance
+from adagen_rt.cli import main
+from adagen_rt.training.policy.run import PolicyTrainer
 
-    def interrupted(self):
-        numbers = advance(self)
-        signal.raise_signal(signal.SIGTERM)
-        return numbers
+advance = PolicyTrainer._advance
 
+
+def interrupted(self):
+    numbers = advance(self)
+    signal.raise_signal(signal.SIGTERM)
+    return numbers
+
+
+PolicyTrainer._advance = interrupted
+main()
+"""
+
+
+def test_an_interrupted_run_keeps_its_updates(run, arguments, tmp_path):
     # Saved by the interrupt alone.
     many = (*arguments, "--set", "save_every=100")
-    with monkeypatch.context() as patched:
-        patched.setattr(PolicyTrainer, "_advance", interrupted)
-        assert run(*many).exit_code == 143
+    done = run_python(INTERRUPTED, *many)
+    assert done.returncode == 143, done.stderr
     assert (tmp_path / "run" / "policy" / "checkpoint.pt").is_file()
     assert run(*many, "--resume").exit_code == 0
     whole = (tmp_path / "run" / "policy.safetensors").read_bytes()
