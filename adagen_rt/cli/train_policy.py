@@ -19,7 +19,7 @@ from adagen_rt.cli.support.bundle import (
     without_policy_file,
 )
 from adagen_rt.cli.support.environments import open_captioned, open_environment
-from adagen_rt.cli.support.judges import Judging, check_rewards, make_judges
+from adagen_rt.cli.support.judges import TOKENIZER, Judging, check_rewards, make_judges
 from adagen_rt.cli.support.policy_settings import policy_settings
 from adagen_rt.cli.support.run_folder import RunFolder, records
 from adagen_rt.cli.support.training_options import (
@@ -124,8 +124,10 @@ def policy(
         trainer = _make_trainer(recipe, weights, folder, workers, options)
         if workers.leads:
             run.clear()
-            features, config = options["features"], trainer.config
-            adversarial = "discriminator" in trainer.networks()
+            config, adversarial = trainer.config, "discriminator" in trainer.networks()
+            features = options["features"]
+            if str(features) == TOKENIZER:  # an engine has no encoder to score images with
+                features, adversarial = None, False
             std = config.std_at(config.updates - 1)
             recipe = with_judges(recipe, std, adversarial, features)
             prepare_export(recipe, weights, folder, made=MADE, features=features)

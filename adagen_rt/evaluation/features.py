@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from adagen_rt.errors import MissingExtraError
 from adagen_rt.models.checkpoint import load_state, load_strict
 from adagen_rt.models.efficientnet import EfficientNetLite0, is_efficientnet
-from adagen_rt.models.features import ViTFeatures, load_vit_features
+from adagen_rt.models.features import Features, load_vit_features
 
 #: Name of the weights that a package has.
 EFFICIENTNET = "efficientnet-lite0"
@@ -43,7 +43,7 @@ class PooledFeatures(nn.Module):
         features: The feature network.
     """
 
-    def __init__(self, features: ViTFeatures) -> None:
+    def __init__(self, features: Features) -> None:
         super().__init__()
         self.features = features
 

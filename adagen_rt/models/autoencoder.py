@@ -109,6 +109,7 @@ class Encoder(nn.Module):
     def __init__(self, config: AutoencoderConfig, style: BlockStyle, outputs: int) -> None:
         super().__init__()
         widths, self.patch = config.widths, config.patch
+        self.map_widths = (widths[0], *widths, widths[-1])
         self.conv_in = nn.Conv2d(config.pixels, widths[0], 3, padding=1, bias=style.bias)
         self.down = nn.ModuleList()
         for index, (before, width) in enumerate(zip((widths[0], *widths), widths, strict=False)):
@@ -125,10 +126,15 @@ class Encoder(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Map (B, c, H, W) to (B, outputs, H / reduction, W / reduction)."""
-        x = self.conv_in(F.pixel_unshuffle(images, self.patch) if self.patch > 1 else images)
-        for level in self.down:
-            x = level(x)
-        return self.conv_out(F.silu(self.norm_out(self.mid(x))))
+        return self.conv_out(F.silu(self.norm_out(self.maps(images)[-1])))
+
+    def maps(self, images: Tensor) -> tuple[Tensor, ...]:
+        """Compute what the first layer, each level and the middle put out, (B, C, h, w) each."""
+        seen = F.pixel_unshuffle(images, self.patch) if self.patch > 1 else images
+        maps = [self.conv_in(seen)]
+        for stage in (*self.down, self.mid):
+            maps.append(stage(maps[-1]))
+        return tuple(maps)
 
 
 class Decoder(nn.Module):

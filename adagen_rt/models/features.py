@@ -1,7 +1,8 @@
 """Frozen features that rewards are computed from.
 
 The demo's rewards use the features of a small classifier. Rewards of full-size policies use a
-vision transformer, as in AdaGen (arXiv 2603.06993); `load_vit_features` reads its weights.
+vision transformer, as in AdaGen (arXiv 2603.06993); `load_vit_features` reads its weights. Where
+there is neither, `EncoderFeatures` looks through the generator's own tokenizer.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from adagen_rt.models.autoencoder import Encoder
 from adagen_rt.models.checkpoint import load_state, load_strict
 from adagen_rt.models.classifier import Classifier
 from adagen_rt.models.known_images import SIDE
@@ -103,6 +105,31 @@ class ViTFeatures(nn.Module):
         grid, patches = self.network.config.grid, tokens[:, 1:]
         patches = patches + tokens[:, :1] if self.projected else patches
         return patches.transpose(1, 2).unflatten(2, (grid, grid))
+
+
+class EncoderFeatures(nn.Module):
+    """Maps inside the encoder of a generator's tokenizer: its input, each level, the middle.
+
+    Its weights are those of the generator's own decoder file, so that no other network is needed.
+    A distilled generator is judged through its own features in the same way (arXiv 2403.12015).
+
+    Args:
+        encoder: The encoder, which is frozen.
+        pixel_range: Values of black and of white that it was trained with.
+        side: Largest side of the images; none is cropped.
+    """
+
+    def __init__(self, encoder: Encoder, pixel_range: tuple[float, float], side: int) -> None:
+        super().__init__()
+        self.encoder = encoder.eval().requires_grad_(False)
+        self.pixel_range, self.side = pixel_range, side
+        self.widths: tuple[int, ...] = encoder.map_widths
+
+    @torch.no_grad()
+    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
+        """Compute maps (N, C, h, w) of images (N, c, H, W) in [0, 1]."""
+        black, white = self.pixel_range
+        return self.encoder.maps(black + (white - black) * images)
 
 
 def resized(images: Tensor, side: int, mode: Resize) -> Tensor:

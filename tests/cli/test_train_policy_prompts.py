@@ -14,6 +14,7 @@ from PIL import Image
 from tiny_recipes import save_text_model, text_recipe
 from tiny_reward import reward_graph
 
+from adagen_rt.export.recipe import load_recipe
 from adagen_rt.pipeline.load import load
 
 CAPTIONS = ("a red cat sits", "a blue bird flies", "the dog runs", "on the sky")
@@ -67,17 +68,21 @@ def test_a_policy_learns_from_captions_and_a_file(run, arguments, tmp_path):
     assert not np.array_equal(trained.images, static.images)
 
 
-def test_a_discriminator_is_told_what_sums_up_a_prompt(run, arguments, tmp_path):
+@pytest.mark.parametrize("features", ["features.pth", "tokenizer"])
+def test_a_discriminator_is_told_what_sums_up_a_prompt(run, arguments, tmp_path, features):
     from adagen_rt.models.vit import ViT, ViTConfig
 
     torch.manual_seed(0)
     config = ViTConfig(width=64, depth=4, heads=1, patch=8, grid=4)
     torch.save(ViT(config).state_dict(), tmp_path / "features.pth")
+    named = tmp_path / features if features.endswith(".pth") else features
     few = ("updates=1", "discriminator.steps=1", "discriminator.batch_size=4")
     few = [part for setting in few for part in ("--set", setting)]
-    done = run(*arguments, "--features", tmp_path / "features.pth", *few)
+    done = run(*arguments, "--features", named, *few)
     assert done.exit_code == 0, done.output
-    assert (tmp_path / "run" / "discriminator.safetensors").is_file()
+    folder = tmp_path / "run"
+    assert (folder / "discriminator.safetensors").is_file()
+    assert not load_recipe(folder / "recipe.yaml").files.reward
 
 
 @pytest.mark.parametrize(

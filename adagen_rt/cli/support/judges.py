@@ -17,10 +17,14 @@ if TYPE_CHECKING:
     from adagen_rt.evaluation.folder import FolderPixels
     from adagen_rt.evaluation.judge import Judge
     from adagen_rt.export.sections import RewardSection
+    from adagen_rt.models.features import Features
     from adagen_rt.training.policy.environment import Environment, Tensors
     from adagen_rt.training.policy.parallel import Workers
     from adagen_rt.training.policy.reward import Reward, SumReward
     from adagen_rt.training.policy.settings import AdversaryConfig
+
+#: Names the encoder of the generator's own tokenizer, in the place of a file of features.
+TOKENIZER = "tokenizer"
 
 
 def check_judged(field: str, image: ImageSpec) -> None:
@@ -48,8 +52,8 @@ class Judging:
         section: The discriminator's architecture.
         adversary: Settings of the discriminator's training.
         workers: The processes that train together.
-        features: Weights of a vision transformer that computes the features; None takes the
-            built-in networks.
+        features: Weights of a vision transformer that computes the features, or `TOKENIZER`; None
+            takes the built-in networks.
         data: Folder of the real images, if one was given.
         captioned: The real images of a generator of prompts.
         device: PyTorch's name of the device.
@@ -112,7 +116,7 @@ def make_judges(judging: Judging) -> tuple[Reward, Judge | None]:
     if not others:
         return SumReward(files), None
     rest, features = replace(judging, parts=others), judging.features
-    reward, judge = _demo(rest) if features is None else _vision_transformer(rest, features)
+    reward, judge = _demo(rest) if features is None else _over_features(rest, features)
     return SumReward({**reward.parts, **files}), judge
 
 
@@ -137,20 +141,19 @@ def _demo(judging: Judging) -> tuple[SumReward, Judge | None]:
     return make_reward(judging.parts, context), judge
 
 
-def _vision_transformer(judging: Judging, weights: Path) -> tuple[SumReward, Judge | None]:
-    """Make an adversarial reward over a vision transformer's features, and a judge over them."""
+def _over_features(judging: Judging, named: Path) -> tuple[SumReward, Judge | None]:
+    """Make an adversarial reward over frozen features of any image, and a judge over them."""
     from adagen_rt.condition import classes_of
     from adagen_rt.evaluation.features import PooledFeatures
     from adagen_rt.evaluation.judge import Judge
-    from adagen_rt.export.reward import load_reward_features, make_discriminator
-    from adagen_rt.models.features import ViTFeatures
+    from adagen_rt.export.reward import make_discriminator
     from adagen_rt.training.policy.adversarial import Adversary
     from adagen_rt.training.policy.reward import SumReward
     from adagen_rt.training.policy.rewards import AdversarialReward
 
     parts, environment = judging.parts, judging.environment
     section = judging.section
-    features = load_reward_features(section, weights).to(judging.device)
+    features, plain = _features(judging, named)
     pixels, rows = _real_images(judging)
     prompts = judging.captioned is not None
     told = environment.pooled if prompts else classes_of
@@ -165,9 +168,25 @@ def _vision_transformer(judging: Judging, weights: Path) -> tuple[SumReward, Jud
     reward = SumReward({"adversarial": (parts["adversarial"], AdversarialReward(learner))})
     if not judging.workers.leads:
         return reward, None
-    # Scores are those of `evaluate`, whatever the discriminator looks at.
-    plain = PooledFeatures(ViTFeatures(features.network).to(judging.device))
-    return reward, Judge(plain, pixels, *where)
+    return reward, Judge(PooledFeatures(plain), pixels, *where)
+
+
+def _features(judging: Judging, named: Path) -> tuple[Features, Features]:
+    """Make the features that the discriminator looks through, and those of the scores.
+
+    Scores are those of `evaluate`, whatever the discriminator looks at.
+    """
+    from adagen_rt.export.reward import load_reward_features
+    from adagen_rt.models.features import EncoderFeatures, ViTFeatures
+
+    if str(named) != TOKENIZER:
+        features = load_reward_features(judging.section, named).to(judging.device)
+        return features, ViTFeatures(features.network).to(judging.device)
+    image, encoder = judging.manifest.image, getattr(judging.environment.decoder, "encoder", None)
+    if encoder is None:
+        raise InputError("--features", TOKENIZER, "a generator whose decoder's file has an encoder")
+    seen = EncoderFeatures(encoder, image.pixel_range, max(image.size))
+    return seen, seen
 
 
 def _real_images(judging: Judging) -> tuple[FolderPixels, Tensors]:

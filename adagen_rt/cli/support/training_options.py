@@ -29,8 +29,9 @@ features_option = click.option(
     "--features",
     type=click.Path(path_type=Path),
     help="Weights of a vision transformer (DINO, timm) to look at images of any size through; "
-    "--data is then a folder of class folders, or a captioned set for prompts. Scores take "
-    "EfficientNet-Lite0, too: its file, or the name efficientnet-lite0 (extra judge).",
+    "--data is then a folder of class folders, or a captioned set for prompts. Rewards take the "
+    "name tokenizer, too: the encoder of the generator's own. Scores take EfficientNet-Lite0: its "
+    "file, or the name efficientnet-lite0 (extra judge).",
 )
 _recipe_option = click.option(
     "--engine-recipe",
