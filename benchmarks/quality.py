@@ -2,11 +2,13 @@
 
 Regime: 5,000 images a line and seed, as many of every class, seeds that no training and no search
 used; judged by the examiner (96 pooled features), which no reward and no tokenizer looks through;
-distances are to the 60,000 training images. Three tables:
+distances are to the 60,000 training images. Four tables:
 
     --schedules (the default)    hand-made, tuned and learnt, at the same and at more steps
     --refine                     refinement and best-of: FID against cost
     --fidelity                   precision against recall, beside guidance turned up by hand
+    --worth                      the policy's outputs without the sample in them: their mean, their
+                                 mean in the class, and those of another sample of the class
 
 A line's value is the steps of a schedule, K of refinement, N of best-of, the share of fidelity or
 the factor of guidance; its cost is in backbone rows, relative to the table's first line.
@@ -135,6 +137,7 @@ def _engine_rows(source: Sampler, measured: Measured, settings: Settings) -> lis
 @click.option("--schedules", is_flag=True, help="Schedules and steps; the default.")
 @click.option("--refine", is_flag=True, help="Refinement and best-of.")
 @click.option("--fidelity", is_flag=True, help="Fidelity and guidance.")
+@click.option("--worth", is_flag=True, help="What looking at the sample is worth.")
 @click.option("--engines", default=ENGINES, help="Names or folders, comma-separated.")
 @click.option("--runs", type=click.Path(path_type=Path), help="Run the networks in RUNS/NAME.")
 @click.option("--device", default="cpu", show_default=True, help="Where PyTorch computes.")

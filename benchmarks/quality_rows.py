@@ -2,18 +2,33 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
 from kept import Row, keep_row, read_rows
-from quality_tables import SCORES, Line
+from quality_tables import BOUNDS, SCORES, Line
 
-from adagen_rt.evaluation.images import draw_request, make_images
-from adagen_rt.evaluation.judge import Judge
+from adagen_rt.evaluation.baselines import groups_of, ratio_interval, without_sample
+from adagen_rt.evaluation.images import draw_request, make_images, watched
+from adagen_rt.evaluation.judge import Features, Judge
 from adagen_rt.evaluation.sources import guided_sampler, title
 from adagen_rt.sampling.best_of import Keeper
+from adagen_rt.sampling.playback import Outputs
+from adagen_rt.sampling.request import Request
 from adagen_rt.sampling.result import Result
 from adagen_rt.sampling.sampler import Sampler
+
+#: How often the images are drawn anew for an interval.
+RESAMPLED = 200
+
+
+@dataclass(frozen=True, eq=False)
+class Recording:
+    """A policy's images of one seed, as the judge sees them, and what it put out."""
+
+    features: Features
+    outputs: Outputs
 
 
 class Measured:
@@ -34,6 +49,7 @@ class Measured:
         self._conditions = {"maker": maker, "judge": judge.describe(), "count": count}
         self._rows = read_rows(keep)
         self._keepers: dict[tuple[str, int], Keeper] = {}
+        self._recorded: dict[tuple[str, int], Recording] = {}
 
     def row(self, source: Sampler, line: Line, seed: int) -> Row:
         """Scores, backbone rows an image and failures of a line.
@@ -43,8 +59,10 @@ class Measured:
         """
         key = self._conditions | {"engine": title(source.manifest), "seed": seed}
         key |= asdict(line.params) | {"guidance": line.guidance}
+        if line.baseline:
+            key["baseline"] = line.baseline
         key["std"] = source.manifest.refinement_std if line.params.refine > 1 else None
-        found = next((row for row in self._rows if key.items() <= row.items()), None)
+        found = next((row for row in self._rows if _is_of(row, key)), None)
         if found is None:
             found = key | self._measure(source, line, seed)
             self._rows.append(found)
@@ -55,12 +73,16 @@ class Measured:
         result = self._make(source, line, seed)
         score = asdict(self._judge.score_result(result))
         rows = result.timings.backbone_rows / self._count
-        facts = {"rows": rows, "failures": len(result.failures)}
+        facts: Row = {"rows": rows, "failures": len(result.failures)}
+        if line.baseline:
+            facts |= self._compare(result, title(source.manifest), seed)
         return {name: score[name] for name in SCORES} | facts
 
     def _make(self, source: Sampler, line: Line, seed: int) -> Result:
         guided = guided_sampler(source, line.guidance)
         request = draw_request(guided.manifest, self._count, seed, line.params)
+        if line.baseline:
+            return self._play(guided, request, line.baseline, seed)
         number = request.params.best_of
         if number == 1:
             bar = f"{line.kind} {line.value:g}, seed {seed}"
@@ -70,3 +92,25 @@ class Measured:
         if key not in self._keepers:
             self._keepers[key] = guided.keeper(request, self._batch_size)
         return self._keepers[key].best_of(number)
+
+    def _play(self, source: Sampler, request: Request, baseline: str, seed: int) -> Result:
+        """Play what a policy put out, once it is known, without the sample in it."""
+        key = title(source.manifest), seed
+        if key not in self._recorded:
+            made = watched(source.record, request, self._batch_size, f"policy, seed {seed}")
+            self._recorded[key] = Recording(self._judge.look(made[0]), made[1])
+        groups = groups_of(source.manifest.condition, request.rows)
+        played = without_sample(baseline, self._recorded[key].outputs, groups)
+        play = partial(source.play, outputs=played)
+        return watched(play, request, self._batch_size, f"{baseline}, seed {seed}")
+
+    def _compare(self, result: Result, engine: str, seed: int) -> Row:
+        """Estimate between which bounds a baseline's distance over the policy's lies."""
+        policy, features = self._recorded[engine, seed].features, self._judge.look(result)
+        bounds = ratio_interval(features, policy, self._judge.reference, RESAMPLED)
+        return dict(zip(BOUNDS, bounds, strict=True))
+
+
+def _is_of(row: Row, key: Row) -> bool:
+    """Tell whether a kept row is of what a key says; one of a baseline is of nothing else."""
+    return key.items() <= row.items() and row.get("baseline") == key.get("baseline")

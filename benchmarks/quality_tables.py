@@ -8,12 +8,15 @@ from statistics import mean
 
 from kept import Row
 
+from adagen_rt.evaluation.baselines import BASELINES
 from adagen_rt.sampling.params import SamplingParams, schedule_names
 from adagen_rt.sampling.sampler import Sampler
 
-TABLES = ("schedules", "refine", "fidelity")
+TABLES = ("schedules", "refine", "fidelity", "worth")
 SCORES = ("fid", "kid", "precision", "recall", "accuracy")
-COLUMNS = ("table", "engine", "kind", "value", "seeds", "images", "cost", *SCORES)
+#: Bounds of a baseline's distance over the policy's, by bootstrap; None in other lines.
+BOUNDS = ("low", "high")
+COLUMNS = ("table", "engine", "kind", "value", "seeds", "images", "cost", *SCORES, *BOUNDS)
 
 
 @dataclass(frozen=True)
@@ -25,12 +28,14 @@ class Line:
         value: Where on it.
         params: How its images are made.
         guidance: Factor of the hand-made schedule's guidance.
+        baseline: What is played in the place of the policy's outputs, of `BASELINES`; '' for those.
     """
 
     kind: str
     value: float
     params: SamplingParams
     guidance: float = 1.0
+    baseline: str = ""
 
 
 def plan(table: str, source: Sampler, more: Sequence[int]) -> Sequence[Line]:
@@ -43,7 +48,7 @@ def plan(table: str, source: Sampler, more: Sequence[int]) -> Sequence[Line]:
     """
     if table == "schedules":
         return _schedules(source, more)
-    return REFINE if table == "refine" else FIDELITY
+    return {"refine": REFINE, "fidelity": FIDELITY, "worth": WORTH}[table]
 
 
 def _schedules(source: Sampler, more: Sequence[int]) -> list[Line]:
@@ -62,6 +67,10 @@ REFINE = (
     Line("policy", 1, POLICY),
     *(Line("refine", count, replace(POLICY, refine=count)) for count in (2, 4)),
     *(Line("best-of", count, replace(POLICY, best_of=count)) for count in (2, 4, 8)),
+)
+WORTH = (
+    Line("policy", 1, POLICY),
+    *(Line(kind, 1, POLICY, baseline=kind) for kind in BASELINES),
 )
 FIDELITY = (
     *(
@@ -92,5 +101,11 @@ def tabulate(
         where = {"table": table, "engine": engine, "kind": line.kind, "value": line.value}
         facts = {"seeds": len(rows), "images": rows[0]["count"], "cost": cost / costs[0]}
         scores = {name: mean(row[name] for row in rows) for name in SCORES}
-        averages.append(where | facts | scores)
+        averages.append(where | facts | scores | _bounds(rows))
     return averages
+
+
+def _bounds(rows: Sequence[Row]) -> Row:
+    """Take the outermost bounds of all seeds, so that a claim holds for each of them."""
+    low, high = ([row[name] for row in rows if name in row] for name in BOUNDS)
+    return {"low": min(low, default=None), "high": max(high, default=None)}

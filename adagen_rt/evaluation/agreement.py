@@ -59,15 +59,32 @@ class AgreementJudge:
         known = list(dict.fromkeys([*captions, *pool]))
         place = {text: number for number, text in enumerate(known)}
         own = np.array([place[text] for text in captions])
-        with torch.no_grad():
-            seen = self.network.see(torch.as_tensor(np.asarray(features), dtype=torch.float32))
-            scores = (seen @ self.network.read(read_texts(self._folder, known)).T).numpy()
+        seen, read = self._vectors(features, known)
+        scores = seen @ read.T
         rng, hits = np.random.default_rng(seed), 0
         for row, mine in zip(scores, own, strict=True):
             others = np.delete(np.arange(len(known)), mine)
             drawn = rng.choice(others, min(CANDIDATES - 1, len(others)), replace=False)
             hits += bool(row[mine] > row[drawn].max(initial=-np.inf))
         return hits / len(own)
+
+    def agree(self, features: npt.ArrayLike, captions: Sequence[str]) -> npt.NDArray[np.float32]:
+        """Tell how far pictures agree with their own captions: cosines (N,).
+
+        Args:
+            features: Features (N, 1280) of the pictures, of EfficientNet-Lite0.
+            captions: Their own captions.
+        """
+        seen, read = self._vectors(features, captions)
+        cosines: npt.NDArray[np.float32] = (seen * read).sum(axis=1)
+        return cosines
+
+    @torch.no_grad()
+    def _vectors(
+        self, features: npt.ArrayLike, captions: Sequence[str]
+    ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+        seen = self.network.see(torch.as_tensor(np.asarray(features), dtype=torch.float32))
+        return seen.numpy(), self.network.read(read_texts(self._folder, captions)).numpy()
 
 
 def load_agreement(folder: Path) -> AgreementJudge:

@@ -4,6 +4,7 @@ import json
 import shutil
 from statistics import mean
 
+import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch")
@@ -13,6 +14,7 @@ from tiny_engine import STEPS, Options, build_tiny_engine
 from tiny_recipes import judged_recipe, tiny_networks
 
 from adagen_rt.evaluation.judge import Score
+from adagen_rt.evaluation.metrics import Gaussian
 from adagen_rt.evaluation.sources import SourceOpener
 from adagen_rt.sampling.params import SamplingParams
 from adagen_rt.sampling.request import make_request
@@ -30,6 +32,14 @@ class TinyJudge:
 
     def describe(self):
         return "brightness"
+
+    @property
+    def reference(self):
+        return Gaussian.of(np.random.default_rng(0).random((50, 2)))
+
+    def look(self, result):
+        unit = result.images.reshape(len(result), -1) / 255
+        return np.stack([unit.mean(axis=1), unit.std(axis=1)], axis=1).astype(np.float32)
 
     def score_result(self, result):
         self.sets += 1
@@ -99,6 +109,18 @@ def test_fidelity_beside_guidance(score, judge):
     assert lines(report) == expected
     assert len({row["fid"] for row in report["results"]}) > 8
     assert all(row["cost"] == pytest.approx(1, abs=0.1) for row in report["results"])
+
+
+def test_the_worth_of_the_sample(score, tmp_path):
+    keep = tmp_path / "rows.jsonl"
+    report = score("--worth", "--seeds", "0,1", "--keep", keep)
+    kinds = ("policy", "mean", "class-mean", "shuffled")
+    assert lines(report) == [("worth", kind, 1) for kind in kinds]
+    assert len({row["fid"] for row in report["results"]}) > 1
+    policy, *baselines = report["results"]
+    assert (policy["low"], policy["high"]) == (None, None)
+    assert all(0 < row["low"] < row["high"] for row in baselines)
+    assert score("--worth", "--seeds", "0,1", "--keep", keep)["results"] == report["results"]
 
 
 def test_scores_are_means_over_the_seeds(score, tmp_path):
