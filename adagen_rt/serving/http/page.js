@@ -94,6 +94,8 @@ function disable(id, on) {
 
 const enabled = (id) => $(id).getAttribute("aria-disabled") !== "true";
 
+// Prompts that are offered at most.
+const EXAMPLES = 6;
 const takesPrompts = (model) => model.condition?.kind === "prompt";
 const namesOf = (model) => model.class_names ?? [];
 
@@ -121,12 +123,19 @@ function chooseEngine() {
 }
 
 function askForPrompt(model) {
-  const prompts = takesPrompts(model), example = model.condition?.samples?.[0] ?? "";
+  const prompts = takesPrompts(model), samples = (prompts && model.condition.samples) || [];
   $("class-field").hidden = prompts;
   $("prompt-field").hidden = !prompts;
   $("negative-field").hidden = !prompts || model.condition.guidance !== "classifier-free";
-  if (prompts && $("prompt").value === "") $("prompt").value = example;
+  if (prompts && $("prompt").value === "") $("prompt").value = samples[0] ?? "";
+  $("examples").replaceChildren(...samples.slice(0, EXAMPLES).map(exampleButton));
   $("negative_prompt").placeholder = model.condition?.negative ?? "";
+}
+
+function exampleButton(text) {
+  const button = element("button", { type: "button" }, text);
+  button.addEventListener("click", () => { $("prompt").value = text; });
+  return button;
 }
 
 // The fields that say what an image is of.

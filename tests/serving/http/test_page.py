@@ -299,6 +299,12 @@ def test_an_engine_of_prompts_is_asked_for_a_text(browser, prompt_engine):
         hidden = "['class', 'prompt', 'negative'].map((id) => $(`${id}-field`).hidden)"
         assert browser.evaluate(hidden) == [True, False, False]
         assert browser.evaluate("$('prompt').value") == "a red cat sits"
+        examples = "[...document.querySelectorAll('#examples button')]"
+        known = browser.evaluate(f"{examples}.map((button) => button.textContent)")
+        assert known == list(pipeline.manifest.condition.samples[:6])
+        assert len(known) > 1
+        browser.evaluate(f"{examples}.at(-1).click()")
+        assert browser.evaluate("$('prompt').value") == known[-1]
         choose(browser, prompt="a blue <b>dog</b>", negative_prompt="sky", seed=7)
         assert generate(browser) == "Done."
         expected = pipeline.generate(
