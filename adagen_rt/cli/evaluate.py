@@ -13,10 +13,11 @@ import click
 from adagen_rt.backends import Execution
 from adagen_rt.cli.support.backend_options import backend_options
 from adagen_rt.cli.support.judges import open_judge
+from adagen_rt.cli.support.published import PublishedOptions, evaluate_published
+from adagen_rt.cli.support.published import page as published_page
 from adagen_rt.cli.support.sampling_options import sampling_options
 from adagen_rt.cli.support.tables import table
 from adagen_rt.cli.support.training_options import (
-    data_option,
     device_option,
     features_option,
     prepare_torch,
@@ -43,8 +44,38 @@ MIN_SAMPLES = 10
 
 @click.command()
 @click.argument("engine")
-@data_option
+@click.option(
+    "--data",
+    type=click.Path(path_type=Path),
+    help="Real images: a folder of the Fashion-MNIST IDX files; with --features, of class folders, "
+    "or for prompts a captioned set.",
+)
 @features_option
+@click.option(
+    "--inception",
+    type=click.Path(path_type=Path),
+    help="pt_inception-2015-12-05-6726825d.pth, for the scores that papers print: FID, sFID, "
+    "Inception score, precision and recall, in the place of all others.",
+)
+@click.option(
+    "--reference",
+    type=click.Path(path_type=Path),
+    help="With --inception, an .npz: mu and sigma, or a reference batch of ADM's evaluator.",
+)
+@click.option(
+    "--protocol",
+    type=click.Choice(("adm", "adagen")),
+    default="adm",
+    show_default=True,
+    help="With --inception: ADM's evaluator's and torch-fidelity's numbers, or AdaGen's own.",
+)
+@click.option(
+    "--out",
+    "folder",
+    type=click.Path(path_type=Path),
+    help="With --inception, a folder that images and features are kept in: the same command goes "
+    "on after any end, and samples.npz is what ADM's evaluator reads.",
+)
 @click.option("--samples", type=int, default=5000, show_default=True, help="Images a schedule.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Which images.")
 @click.option(
@@ -76,8 +107,12 @@ MIN_SAMPLES = 10
 @click.option("--json", "as_json", is_flag=True, help="Print the scores as JSON.")
 def evaluate(
     engine: str,
-    data: Path,
+    data: Path | None,
     features: Path | None,
+    inception: Path | None,
+    reference: Path | None,
+    protocol: str,
+    folder: Path | None,
     samples: int,
     seed: int,
     schedules: tuple[str, ...],
@@ -101,6 +136,20 @@ def evaluate(
     as_integer("samples", samples, MIN_SAMPLES, MAX_COUNT)
     as_integer("seed", seed, 0, 1_000_000)
     as_integer("batch-size", batch_size, 1, MAX_BATCH)
+    if inception is not None:
+        _check_alone(data=data, features=features, agreement=agreement, bootstrap=bootstrap or None)
+        named = replace(params, schedule=_only(schedules))
+        made = samples, seed, batch_size, named, execution, device
+        given = PublishedOptions(engine, inception, reference, protocol, folder, *made)
+        prepare_torch(execution.threads, device)
+        found = evaluate_published(given, quiet=as_json)
+        click.echo(json.dumps(found) if as_json else published_page(found))
+        return
+    if data is None:
+        raise InputError("--data", None, "a folder of real images, or --inception and --reference")
+    for name, value in (("reference", reference), ("out", folder)):
+        if value is not None:
+            raise InputError(name, str(value), "none without --inception")
     opened = open_engine(engine)
     manifest = opened.manifest
     # A static schedule has no policy to blend or refine.
@@ -142,6 +191,24 @@ def evaluate(
     for name, bounds in sure.items():
         facts["scores"][name]["over_policy"] = bounds
     click.echo(json.dumps(facts) if as_json else _page(facts, scores, judge.distance, sure))
+
+
+def _check_alone(**others: object) -> None:
+    """Refuse options of the other judges beside `--inception`."""
+    for name, value in others.items():
+        if value is not None:
+            raise InputError(name, str(value), "none with --inception")
+
+
+def _only(schedules: tuple[str, ...]) -> ScheduleName | None:
+    """Take the one schedule that `--inception` scores; None is the engine's own."""
+    if not schedules:
+        return None
+    known = [name for name in SCHEDULES if name in schedules]
+    if len(schedules) != 1 or not known:
+        expected = f"one of {', '.join(SCHEDULES)} with --inception"
+        raise InputError("schedule", ", ".join(schedules), expected)
+    return known[0]
 
 
 def _results(
