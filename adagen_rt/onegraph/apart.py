@@ -71,15 +71,15 @@ def _start(engine: EngineFolder, options: BundleOptions) -> tuple[ir.Model, Carr
     condition = engine.manifest.condition
     inputs = make_inputs(xp, condition, options.more_inputs)
     xp.writer.measure_batch(inputs["seeds"].value)
-    rows, seeds, bad = in_range(condition, inputs)
-    params, bad = own_steps(engine, options, inputs, bad)
-    loop = _assembly(xp, engine).loop(params, inputs.get("fidelity"))
-    state, decisions = loop.start(xp.arange(Size(1)), rows, seeds)
-    given, null = _halves(state.condition)
+    rows, given, bad = in_range(condition, inputs)
+    params, bad = own_steps(engine, options, given, bad)
+    loop = _assembly(xp, engine).loop(params, given.get("fidelity"))
+    state, decisions = loop.start(xp.arange(Size(1)), rows, given["seeds"])
+    carried, null = _halves(state.condition)
     met: Any = state.failed
     failed = xp.where(bad, BAD_INPUT, xp.astype(met, np.int64))
-    outputs = given | {"seeds": seeds} | changing(state) | {"failed": failed}
-    outputs |= {"fidelity": inputs["fidelity"]} if options.fidelity_input else {}
+    outputs = carried | {"seeds": given["seeds"]} | changing(state) | {"failed": failed}
+    outputs |= {"fidelity": given["fidelity"]} if options.fidelity_input else {}
     outputs |= {"steps": loop.rule.steps} if options.steps_input else {}
     sizes = {name: (array.shape, array.dtype) for name, array in outputs.items()}
     told = {"actions": column_of(loop, decisions[0])[:, 0, :]} if decisions else {}

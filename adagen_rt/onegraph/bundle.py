@@ -129,14 +129,14 @@ def _outputs(
     xp: Namespace, engine: EngineFolder, options: BundleOptions, inputs: dict[str, Traced]
 ) -> dict[str, Traced]:
     manifest, most = engine.manifest, options.params.steps or 0
-    rows, seeds, bad = in_range(manifest.condition, inputs)
-    params, bad = own_steps(engine, options, inputs, bad)
+    rows, given, bad = in_range(manifest.condition, inputs)
+    params, bad = own_steps(engine, options, given, bad)
     assembly = TracedAssembly(manifest, traced_sessions(xp, engine), ReferenceOps())
     sessions, write = assembly.sessions, FORMS[options.form]
     conditioner = once(assembly.loop(params).conditioner, rows)
 
     def generate(seeds: Traced) -> dict[str, Traced]:
-        loop = assembly.loop(params, inputs.get("fidelity"))
+        loop = assembly.loop(params, given.get("fidelity"))
         loop.conditioner = conditioner
         made = write(loop, most, xp.arange(Size(1)), rows, seeds)
         ended = replace(made.state, step=xp.zeros_like(seeds) + loop.rule.steps)
@@ -146,7 +146,7 @@ def _outputs(
         return {"images": pixels, "schedule": made.schedule, "failed": failed}
 
     if params.best_of == 1:
-        return generate(seeds)
+        return generate(given["seeds"])
     size, calls = manifest.image.size, manifest.family.calls(most)
     shape = (Size(1), *size, manifest.image.channels)
     blank = {
@@ -155,7 +155,7 @@ def _outputs(
         "failed": xp.zeros(Size(1), dtype=np.int64),
     }
     score = partial(_score, sessions, {name: rows[name] for name in manifest.condition.tensors})
-    return best_of(params.best_of, seeds, blank, generate, score)
+    return best_of(params.best_of, given["seeds"], blank, generate, score)
 
 
 def blackened(image: Any, failed: Traced, spec: ImageSpec) -> Traced:

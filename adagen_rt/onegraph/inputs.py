@@ -48,18 +48,38 @@ def make_input(xp: Namespace, name: str, shape: Shape, dtype: Any) -> Traced:
 
 def in_range(
     condition: ConditionSpec, inputs: Mapping[str, Traced]
-) -> tuple[Arrays, Traced, Traced]:
+) -> tuple[Arrays, dict[str, Traced], Traced]:
     """Bring inputs into their range, and tell which samples ask for what there is not.
 
+    A model that is given other numbers of samples than of seeds ends with the host's error.
+
     Returns:
-        The condition's rows, the seeds (batch,), and whether a sample's inputs are bad (batch,).
+        The condition's rows, the other inputs (batch,), and whether a sample's are bad (batch,).
     """
-    seeds, rows = inputs["seeds"], {}
+    given, seeds = dict(inputs), inputs["seeds"]
     xp, faults = seeds.xp, [seeds < 0]
-    for name, (low, high) in condition.ranges.items():
-        given = inputs[name]
-        axes = tuple(range(1, given.ndim))
-        outside = (given < low) | (given > high)
-        faults.append(xp.any(outside, axis=axes) if axes else outside)
-        rows[name] = xp.clip(given, low, high)
-    return rows, xp.clip(seeds, 0, None), reduce(or_, faults)
+    given["seeds"] = xp.clip(seeds, 0, None)
+    ranges: dict[str, tuple[float, float]] = {**condition.ranges, "fidelity": (0.0, 1.0)}
+    for name, (low, high) in ranges.items():
+        if name not in given:
+            continue
+        array = given[name]
+        axes = tuple(range(1, array.ndim))
+        # So asked that what is no number is outside too.
+        outside = ~((array >= low) & (array <= high))
+        faults.append(_one_each(xp.any(outside, axis=axes) if axes else outside))
+        given[name] = xp.clip(array, low, high)
+    if "steps" in given:
+        given["steps"] = _one_each(given["steps"])
+    rows = {name: given.pop(name) for name in condition.ranges}
+    return rows, given, reduce(or_, faults)
+
+
+def _one_each(array: Traced) -> Traced:
+    """Hold an array (n,) to one number a seed, since one of all would do for the operators.
+
+    Not one of more axes: ONNX Runtime simplifies the sizes that it is given, and asks no more.
+    """
+    writer = array.xp.writer
+    (value,) = writer.emit("Reshape", [array.value, writer.dims([Size(1)])], array.dtype)
+    return Traced(array.xp, array.shape, array.dtype, value=value)

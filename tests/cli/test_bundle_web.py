@@ -1,12 +1,8 @@
 """The static page: what is written, and what a real browser makes of it."""
 
 import json
-import re
-import shutil
-import subprocess
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from threading import Thread
 
 import numpy as np
@@ -106,7 +102,27 @@ def test_the_browser_makes_the_engine_s_images(served):
         browser.evaluate("document.getElementById('seed').value = '-1'")
         browser.evaluate("document.getElementById('go').click()")
         assert "expected a whole number" in browser.evaluate("document.body.innerText")
+        _check_what_there_is_not(browser)
         assert not browser.complaints()
+
+
+def _check_what_there_is_not(browser):
+    """A page of others may tell the worker anything."""
+    browser.evaluate("globalThis.other = new Worker('worker.js', { type: 'module' });")
+    said = "(other.onmessage = ({ data }) => { if (!data.ready) globalThis.said = data; })"
+    browser.evaluate(f"{said} && 0")
+    cases = {
+        "labels: [10, -1, 3, 4], seeds: [1n, 2n, -3n, 4n]": "-1,-1,-1,0",
+        "labels: [NaN], seeds: [1n]": "The model failed",
+        "labels: [1.5], seeds: [1n]": "The model failed",
+        "labels: [1], seeds: [1]": "The model failed",
+        "labels: [1, 2, 3], seeds: [1n]": "The model failed",
+    }
+    for asked, expected in cases.items():
+        browser.evaluate(f"globalThis.said = null; other.postMessage({{ {asked} }})")
+        browser.wait("globalThis.said !== null")
+        answer = browser.evaluate("said.error ?? [...said.failed].join()")
+        assert answer.startswith(expected), (asked, answer)
 
 
 def _generate(browser, label, seed):
@@ -121,17 +137,3 @@ def _generate(browser, label, seed):
         "return [...c.getContext('2d').getImageData(0, 0, c.width, c.height).data]; })()"
     )
     return np.array(pixels).reshape(32, 32, 4)[..., 0]
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(shutil.which("npm") is None, reason="there is no npm")
-def test_the_node_program_of_the_page_runs(tmp_path, run):
-    page = (Path(__file__).parents[2] / "docs" / "bundle.md").read_text(encoding="utf-8")
-    (tmp_path / "try.mjs").write_text(re.search(r"```js\n(.*?)```", page, re.DOTALL)[1])
-    assert run("bundle", "fashion-dit", "--out", tmp_path / "dit.onnx").exit_code == 0
-    npm = ("npm", "install", "--silent", "--ignore-scripts", "onnxruntime-node")
-    subprocess.run(npm, cwd=tmp_path, check=True)
-    done = subprocess.run(
-        ("node", "try.mjs"), cwd=tmp_path, check=True, capture_output=True, text=True
-    )
-    assert done.stdout == "[ 2, 32, 32, 1 ] BigInt64Array(2) [ 0n, 0n ]\n"
