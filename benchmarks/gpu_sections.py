@@ -16,10 +16,12 @@ from typing import Any
 import numpy as np
 from gpu_backends import compare, usable_backends
 from gpu_bounds import H200, WORK, describe_bound, find_gpu
+from gpu_bundle import beside_loop
 from gpu_kernels import Board, checks
 from gpu_latency import Times, measured
 from timing import interleaved_medians
 
+from adagen_rt.backends.tensorrt import MODULES
 from adagen_rt.cuda import Driver
 from adagen_rt.cuda.host import HostDriver
 
@@ -88,6 +90,16 @@ def backends(driver: Driver, quick: bool) -> Iterator[Row]:
                 yield f"{name} {backend}", "skipped", problem or "no GPU"
             else:
                 yield f"{name} {backend}", *compare(name, backend)
+
+
+def bundle(driver: Driver, quick: bool) -> Iterator[Row]:
+    """One plan of a whole generation against the CPU, timed beside the captured loop of plans."""
+    for backend, problem in usable_backends():
+        for name in FASHION[: 1 if quick else None] if backend in MODULES else ():
+            if isinstance(driver, HostDriver) or problem:
+                yield f"{name} {backend}", "skipped", problem or "no GPU"
+            else:
+                yield f"{name} {backend}", *beside_loop(driver, name, backend)
 
 
 def sync(driver: Driver, quick: bool) -> Iterator[Row]:
@@ -214,6 +226,7 @@ SECTIONS = {
     "kernels": kernels,
     "engines": engines,
     "backends": backends,
+    "bundle": bundle,
     "sync": sync,
     "sanitizer": sanitizer,
     "parts": parts,

@@ -11,7 +11,7 @@ from fake_tensorrt_runtime import Specialization, Strategy, make_runtime
 
 Flag = enum.Enum("Flag", "TF32 FP16")
 ErrorCode = enum.Enum("ErrorCode", "UNSUPPORTED_NODE")
-ONNX_TYPES = {1: "FLOAT", 10: "HALF", 16: "BF16", 7: "INT64"}
+ONNX_TYPES = {1: "FLOAT", 10: "HALF", 16: "BF16", 7: "INT64", 2: "UINT8"}
 #: Operators that the parser does not know.
 UNKNOWN = ("Det",)
 

@@ -9,7 +9,7 @@ import enum
 import json
 
 Location = enum.Enum("Location", "DEVICE HOST")
-Type = enum.Enum("Type", "FLOAT HALF BF16 INT64")
+Type = enum.Enum("Type", "FLOAT HALF BF16 INT64 UINT8")
 Strategy = enum.Enum("Strategy", "STATIC USER_MANAGED")
 Specialization = enum.Enum("Specialization", "LAZY EAGER")
 SCRATCH = 4096

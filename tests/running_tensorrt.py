@@ -13,7 +13,7 @@ from fake_tensorrt_runtime import Context, Plan, make_runtime
 from adagen_rt.backends.tensorrt import modules, runtime
 from adagen_rt.cuda.host import HostDriver
 
-DTYPES = {"FLOAT": np.float32, "INT64": np.int64}
+DTYPES = {"FLOAT": np.float32, "INT64": np.int64, "UINT8": np.uint8}
 
 
 class RunningContext(Context):

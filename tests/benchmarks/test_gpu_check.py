@@ -29,6 +29,7 @@ def test_the_dry_run_passes_and_says_what_it_skips():
         "kernels": {"passed"},
         "engines": {"passed"},
         "backends": {"skipped"},
+        "bundle": {"skipped"},
         "sync": {"passed"},
         "sanitizer": {"skipped"},
         "parts": {"skipped"},
@@ -40,7 +41,7 @@ def test_an_unknown_section_is_one_clear_line():
     result = check("--dry-run", "--sections", "kernels,speed")
     assert result.returncode == 2
     assert (
-        "speed: expected kernels, engines, backends, sync, sanitizer, parts, latency"
+        "speed: expected kernels, engines, backends, bundle, sync, sanitizer, parts, latency"
         in result.stderr
     )
 

@@ -11,7 +11,13 @@ from adagen_rt.backends.tensorrt.profiles import Shapes
 from adagen_rt.errors import InputError, PlanError
 
 #: The manifest's names of the module's dtypes.
-DTYPES = {"FLOAT": "float32", "HALF": "float16", "BF16": "bfloat16", "INT64": "int64"}
+DTYPES = {
+    "FLOAT": "float32",
+    "HALF": "float16",
+    "BF16": "bfloat16",
+    "INT64": "int64",
+    "UINT8": "uint8",
+}
 #: Alignment of tensors in bytes.
 ALIGNMENT = 256
 

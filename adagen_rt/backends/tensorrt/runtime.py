@@ -10,7 +10,7 @@ from typing import Any
 from adagen_rt.backends.gpu import compute_capability
 from adagen_rt.backends.tensorrt.graph import PlanGraph
 from adagen_rt.backends.tensorrt.jit_cache import JitCache
-from adagen_rt.backends.tensorrt.modules import find_module, last_errors, make_logger
+from adagen_rt.backends.tensorrt.modules import Module, find_module, last_errors, make_logger
 from adagen_rt.backends.tensorrt.places import find_folder
 from adagen_rt.backends.tensorrt.profiles import Shapes
 from adagen_rt.backends.tensorrt.record import (
@@ -98,9 +98,8 @@ class Plans:
                 "shapes", dict(shapes), f"the inputs of {name} for a batch in {list(self.batches)}"
             )
         plan, profile = self._plans[name], profiles.index(dict(shapes))
-        return PlanGraph(
-            plan, self._context(plan), profile, profiles[profile], stream, self._logger.errors
-        )
+        context = make_context(self._module, plan, self._jit_cache)
+        return PlanGraph(plan, context, profile, profiles[profile], stream, self._logger.errors)
 
     @property
     def scratch_bytes(self) -> int:
@@ -143,19 +142,27 @@ class Plans:
             raise PlanError(f"{self._folder}: TensorRT refuses the plan of {graph}: {reason}")
         return plan
 
-    def _context(self, plan: Any) -> Any:
-        """Make a context whose scratch memory is set later."""
-        trt, strategy = self._trt, self._trt.ExecutionContextAllocationStrategy.USER_MANAGED
-        if not self._module.portable:
-            return plan.create_execution_context(strategy)
-        config = plan.create_runtime_config()
-        config.set_execution_context_allocation_strategy(strategy)
-        # A captured graph would never use a kernel that is compiled later.
-        config.dynamic_shapes_kernel_specialization_strategy = (
-            trt.DynamicShapesKernelSpecializationStrategy.EAGER
-        )
-        self._jit_cache.attach(config)
-        return plan.create_execution_context(config)
+
+def make_context(module: Module, plan: Any, kernels: JitCache) -> Any:
+    """Make a context of a deserialised plan, whose scratch memory is set later.
+
+    Args:
+        module: Whose plan it is.
+        plan: The plan.
+        kernels: Kernels that have been compiled for this GPU, and where new ones go.
+    """
+    trt = module.load()
+    strategy = trt.ExecutionContextAllocationStrategy.USER_MANAGED
+    if not module.portable:
+        return plan.create_execution_context(strategy)
+    config = plan.create_runtime_config()
+    config.set_execution_context_allocation_strategy(strategy)
+    # A captured graph would never use a kernel that is compiled later.
+    config.dynamic_shapes_kernel_specialization_strategy = (
+        trt.DynamicShapesKernelSpecializationStrategy.EAGER
+    )
+    kernels.attach(config)
+    return plan.create_execution_context(config)
 
 
 class PlanGraphs:
