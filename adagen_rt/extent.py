@@ -66,7 +66,8 @@ NUMBER_OR_PAIR: Final = {"anyOf": [_SIDE, _PAIR]}
 #: A field of a parsed file.
 ExtentField: TypeAlias = Annotated[
     Extent,
-    BeforeValidator(Extent.of),
+    # Older pydantic gives a second argument to whatever takes one.
+    BeforeValidator(lambda value: Extent.of(value)),
     PlainSerializer(lambda extent: Extent.of(extent).plain),
     WithJsonSchema(NUMBER_OR_PAIR),
 ]
