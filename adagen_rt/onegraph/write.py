@@ -89,8 +89,13 @@ def _write_one(
         del model
         progress(CHECKING)
         manifest = Manifest.model_validate(facts.manifest).within(engine.path)
-        with BundledPipeline(BundleFile(path, manifest, "", facts=facts), threads) as bundled:
-            checked = check_images(engine, options, threads, lambda one: bundled.run(one).images)
+
+        def run(asked: Request) -> Images:
+            # Only now, when the runtime has given its memory back.
+            with BundledPipeline(BundleFile(path, manifest, "", facts=facts), threads) as bundled:
+                return bundled.run(asked).images
+
+        checked = check_images(engine, options, threads, run)
         facts = facts.model_copy(update={"checked": checked})
         append_facts(path, facts, _condition_files(engine))
     return facts
@@ -107,10 +112,10 @@ def _write_apart(
         for name in list(models):
             save(models.pop(name), staging / f"{name}{SUFFIX}")
         progress(CHECKING)
-        host = StepHost(staging, threads)
         inputs = engine.manifest.condition.inputs
 
         def run(asked: Request) -> Images:
+            host = StepHost(staging, threads)
             given = {**inputs(asked.rows), "seeds": asked.seeds, "fidelity": asked.fidelity}
             given["steps"] = np.full(len(asked), asked.steps)
             images: Images = host.run(given)["images"]
