@@ -27,7 +27,7 @@ Record = dict[str, Any]
 
 def describe_job(engine: EngineFolder, plan: Plan, kind: str, execution: Execution) -> Record:
     """List everything that decides a job's shards, byte for byte."""
-    asked = json.dumps(plan.asked).encode()
+    asked = json.dumps(plan.asked, default=asdict).encode()
     options = {"count": plan.count, "shard-size": plan.size, "seed": plan.seed, "format": kind}
     params = {name.replace("_", "-"): value for name, value in asdict(plan.params).items()}
     return {

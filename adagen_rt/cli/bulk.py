@@ -44,7 +44,13 @@ from adagen_rt.cli.support.verbosity import LOGGER
     "--from",
     "lines",
     type=NamedPath(),
-    help="A text file with a class or prompt a line, which images take in turn.",
+    help="A text file with a class or prompt a line, which images take in turn; of a .jsonl, lines "
+    'are {"label": ...}, or {"prompt": ..., "negative_prompt": ...}.',
+)
+@click.option(
+    "--negative-prompt",
+    help="What guidance leads away from, where a line of --from does not say it. Default: the "
+    "engine's own, usually the empty text.",
 )
 @click.option(
     "--seed", type=int, default=0, show_default=True, help="Seed of the first; others count up."

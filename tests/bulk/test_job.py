@@ -76,6 +76,25 @@ def test_lines_of_a_file_are_taken_in_turn(bulk, tmp_path):
     assert np.concatenate(labels).tolist() == [1, 2, 2, 0, 1, 2, 2, 0, 1, 2, 2]
 
 
+def test_lines_say_what_to_lead_away_from(bulk, prompt_engine, tmp_path):
+    lines = [{"prompt": "a cat", "negative_prompt": "a dog"}, {"prompt": "a bird"}]
+    (tmp_path / "asked.jsonl").write_text("".join(json.dumps(one) + "\n" for one in lines))
+    engine = prompt_engine()
+    bulk("--from", "asked.jsonl", "--negative-prompt", "the sky", engine=engine)
+    images = [np.load(path)["images"] for path in sorted((tmp_path / "out").glob("*.npz"))]
+    prompts = [lines[place % 2]["prompt"] for place in range(COUNT)]
+    negatives = [("a dog", "the sky")[place % 2] for place in range(COUNT)]
+    with adagen_rt.load(engine, threads=1) as pipeline:
+        expected, plain = (
+            pipeline.generate(prompts=prompts, seeds=range(COUNT), **more)
+            for more in ({"negative_prompts": negatives}, {})
+        )
+    np.testing.assert_array_equal(np.concatenate(images), expected.images)
+    assert (expected.images != plain.images).any()
+    options = ("--from", "asked.jsonl", "--negative-prompt", "another")
+    assert "asked:" in bulk(*options, engine=engine, status=2).stderr
+
+
 def test_processes_make_the_same(bulk, tmp_path):
     bulk()
     bulk("--workers", 2, "--out", "workers")
@@ -197,6 +216,9 @@ def test_another_processor_is_refused_unless_it_may_be(bulk, tmp_path, monkeypat
         (("--from", "hats.txt"), "label: got 'hat'"),
         (("--from", "gap.txt"), "gap.txt, line 2: nothing"),
         (("--from", "hats.txt", "--label", 1), "from: got 'hats.txt'"),
+        (("--from", "bad.jsonl"), "bad.jsonl, line 1: ['labels']"),
+        (("--from", "hats.txt", "--negative-prompt", "x"), "negative_prompts: got 'x'"),
+        (("--negative-prompt", "x"), "negative-prompt: got 'x', expected --from"),
         (("--out", "hats.txt"), "out: got 'hats.txt', expected a folder"),
         (("--out", "nowhere://x"), "out: got 'nowhere://x'"),
         (("--merge", "a.png"), "merge: got 'a.png'"),
@@ -210,8 +232,10 @@ def test_another_processor_is_refused_unless_it_may_be(bulk, tmp_path, monkeypat
 def test_bad_input_is_one_line_before_anything_is_written(bulk, tmp_path, options, line):
     (tmp_path / "hats.txt").write_text("hat\n")
     (tmp_path / "gap.txt").write_text("0\n\n1\n")
+    (tmp_path / "bad.jsonl").write_text('{"labels": [1]}\n')
     assert line in bulk(*options, status=2).stderr
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["gap.txt", "hats.txt"]
+    given = ["bad.jsonl", "gap.txt", "hats.txt"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == given
 
 
 def test_shards_of_nobody_are_refused(bulk, tmp_path):

@@ -2,9 +2,62 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import Any
 
+from adagen_rt.condition import Asked, ConditionSpec
 from adagen_rt.errors import InputError
+
+#: How the name of a file of JSON objects ends, and what an object may say besides the condition.
+OBJECTS, NEGATIVE = ".jsonl", "negative_prompt"
+
+
+def read_asked(condition: ConditionSpec, path: Path, negative: str | None) -> tuple[Any, ...]:
+    """Read the conditions of a file: a class or prompt a line, or an object of JSON a line.
+
+    Args:
+        condition: The engine's kind of condition.
+        path: The file; of one that ends in ``.jsonl``, objects have ``label``, or ``prompt`` and
+            maybe ``negative_prompt``.
+        negative: The negative prompt of lines that have none; None takes the engine's own.
+
+    Raises:
+        InputError: It is no such file, or asks for what the engine does not have.
+    """
+    noun, lines = condition.noun, read_lines("from", path)
+    negatives: Any = negative
+    given: list[Any] = list(lines)
+    if path.suffix.lower() == OBJECTS:
+        name = noun.removesuffix("s")
+        objects = [
+            _read_object(line, f"{path}, line {number}", name)
+            for number, line in enumerate(lines, 1)
+        ]
+        given = [one[name] for one in objects]
+        found = [one.get(NEGATIVE, negative) for one in objects]
+        negatives = found if any(text is not None for text in found) else None
+    asked: dict[str, Any] = {noun: given, f"{NEGATIVE}s": negatives}
+    return tuple(condition.given(Asked(**asked)))
+
+
+def _read_object(line: str, place: str, name: str) -> dict[str, Any]:
+    """Read one line's object, which has the condition under its name."""
+    kinds: dict[str, tuple[type, ...]] = {name: (str,), NEGATIVE: (str,)}
+    expected = f'{{"{name}": ...}}, or with "{NEGATIVE}" too'
+    if name == "label":
+        kinds, expected = {name: (str, int)}, '{"label": ...}, by number or name'
+    try:
+        found = json.loads(line)
+    except (ValueError, RecursionError):
+        raise InputError("from", f"{place}: no JSON", expected) from None
+    if not isinstance(found, dict) or name not in found or found.keys() - kinds.keys():
+        told = sorted(found) if isinstance(found, dict) else type(found).__name__
+        raise InputError("from", f"{place}: {told}", expected)
+    for key, value in found.items():
+        if not isinstance(value, kinds[key]) or isinstance(value, bool):
+            raise InputError("from", f"{place}: {key} {value!r}", expected)
+    return found
 
 
 def read_lines(field: str, path: Path) -> list[str]:

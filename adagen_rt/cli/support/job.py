@@ -18,7 +18,7 @@ from adagen_rt.bulk.ranks import Rank, find_rank
 from adagen_rt.bulk.record import RECORD, describe_job, settle
 from adagen_rt.bulk.targets import open_target
 from adagen_rt.bulk.workers import make_here, make_in_processes, make_in_ray
-from adagen_rt.cli.support.asked import read_lines
+from adagen_rt.cli.support.asked import read_asked
 from adagen_rt.cli.support.classes import expand_labels
 from adagen_rt.engine.folder import EngineFolder, open_engine
 from adagen_rt.errors import InputError, as_integer
@@ -42,6 +42,7 @@ class JobOptions:
         kind: Their format.
         label: Classes.
         lines: A file of conditions.
+        negative_prompt: What guidance leads away from, where the file does not say it.
         seed: Seed of the first image.
         batch_size: Images that are made together.
         rank: Number of this process.
@@ -62,6 +63,7 @@ class JobOptions:
     kind: str
     label: tuple[str, ...]
     lines: Path | None
+    negative_prompt: str | None
     seed: int
     batch_size: int
     rank: int | None
@@ -82,9 +84,11 @@ class JobOptions:
         """
         if self.lines is not None and self.label:
             raise InputError("from", str(self.lines), "no --label beside it: it says the classes")
+        if self.lines is None and self.negative_prompt is not None:
+            raise InputError("negative-prompt", self.negative_prompt, "--from, a file of prompts")
         asked: tuple[Any, ...]
         if self.lines is not None:
-            asked = tuple(read_lines("from", self.lines))
+            asked = read_asked(engine.manifest.condition, self.lines, self.negative_prompt)
         else:
             asked = tuple(expand_labels(engine.manifest, self.label))
         count = self.count
@@ -92,7 +96,7 @@ class JobOptions:
             if self.lines is None:
                 raise InputError("count", "nothing", "--count N, or --from with a line an image")
             count = len(asked)
-        engine.manifest.condition.parse(sorted(set(asked)))
+        engine.manifest.condition.parse(list(dict.fromkeys(asked)))
         params = self.params.check(engine.manifest)
         return Plan(asked, count, self.shard_size, self.seed, params)
 
