@@ -20,8 +20,12 @@ class Process:
         self.lines = []
         self._reader = threading.Thread(target=self._read)
         self._reader.start()
-        wait_until(lambda: self.find("ready") or self.process.poll() is not None, 60)
-        assert self.find("ready"), self.lines
+        try:
+            wait_until(lambda: self.find("ready") or self.process.poll() is not None, 180)
+            assert self.find("ready"), self.lines
+        except BaseException:
+            self.__exit__()
+            raise
         if not listens:
             return
         url = urllib.parse.urlparse(self.find("listening")["url"])

@@ -5,17 +5,17 @@ from __future__ import annotations
 import logging
 import os
 import socket
-import stat
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
+from adagen_rt.backends import DEVICE_BACKENDS
+from adagen_rt.bulk.devices import read_devices, see_only
 from adagen_rt.cli.support.config import given_apart
-from adagen_rt.cli.support.serve_engines import GivenEngine, read_engines
+from adagen_rt.cli.support.serve_engines import GivenEngine, execution_of, read_engines
 from adagen_rt.cli.support.serve_options import ENGINES, check_numbers, serve_options
+from adagen_rt.cli.support.serve_sockets import keep_grpc_port, listen, open_port
 from adagen_rt.cli.support.serve_tokens import read_tokens
 from adagen_rt.errors import InputError, MissingExtraError
 from adagen_rt.pipeline.load import check_threads
@@ -48,6 +48,7 @@ def serve(context: click.Context, /, engines: tuple[str, ...], **given: Any) -> 
     check_threads(given["threads"])
     check_extra(given["grpc_port"] is not None)
     from adagen_rt.serving.http.logs import log_json
+    from adagen_rt.serving.http.pauses import shorten_pauses
     from adagen_rt.serving.http.server import Server
     from adagen_rt.serving.http.telemetry import LOGGER
 
@@ -56,6 +57,7 @@ def serve(context: click.Context, /, engines: tuple[str, ...], **given: Any) -> 
     server = make_workers(engines, written, given) or make_alone(engines, written, given)
     with listen(given) as listener:
         log_json()
+        shorten_pauses()
         local = given["unix_socket"] is not None or given["host"] in LOOPBACK
         if not tokens and not local:
             logging.getLogger(LOGGER).warning("open to whoever reaches it: there is no token")
@@ -78,6 +80,7 @@ def check_extra(grpc: bool) -> None:
 
 def make_alone(typed: Sequence[str], written: Any, given: dict[str, Any]) -> Server:
     """Make a server in this process; damaged engines are found before anything listens."""
+    take_device(given, 0)
     return make_server(read_engines(typed, written, given), given)
 
 
@@ -87,34 +90,51 @@ def make_workers(typed: Sequence[str], written: Any, given: dict[str, Any]) -> W
     Raises:
         InputError: Options that only one process can have.
     """
-    count = given["workers"]
+    devices = read_devices(given["devices"], execution_of(given))
+    count = given["workers"] or len(devices) or 1
+    if count < len(devices):
+        raise InputError("workers", count, f"at least {len(devices)}, one a device")
     if count == 1:
         return None
-    for option in ("model-control", "grpc-port"):
-        if given[option.replace("-", "_")] not in (None, False):
-            raise InputError(option, "set", f"one of --workers, not {count}")
+    if given["model_control"]:
+        raise InputError("model-control", "set", f"one of --workers, not {count}")
     from adagen_rt.serving.http.workers import Workers
 
-    threads = given["threads"] or max(1, available_threads() // count)
     connections = max(1, given["max_connections"] // count)
-    shares = {**given, "threads": threads, "max_connections": connections}
+    shares = {**given, "workers": count, "max_connections": connections}
+    if given["backend"] not in DEVICE_BACKENDS:
+        shares["threads"] = given["threads"] or max(1, available_threads() // count)
     read_engines(typed, written, shares)
-    return Workers(serve_in_worker, (typed, written, shares), count)
+    kept = keep_grpc_port(given)
+    if kept is not None:
+        shares["grpc_port"] = kept.getsockname()[1]
+    return Workers(serve_in_worker, (typed, written, shares), count, kept)
 
 
 def serve_in_worker(
-    typed: Sequence[str], written: Any, given: dict[str, Any]
+    typed: Sequence[str], written: Any, given: dict[str, Any], number: int
 ) -> Callable[[socket.socket, Callable[[], None], bool], int]:
-    """Make what serves in a worker, and tells every second that it does."""
+    """Make what serves in the worker of a number, and tells every second that it does."""
     from adagen_rt.serving.http.logs import log_json
+    from adagen_rt.serving.http.pauses import shorten_pauses
 
     log_json()
+    take_device(given, number)
     opened = read_engines(typed, written, given)
 
     def serve_on(listener: socket.socket, beat: Callable[[], None], warm_first: bool) -> int:
-        return make_server(opened, given, beat).serve_on(listener, warm_first)
+        server = make_server(opened, given, beat)
+        shorten_pauses()
+        return server.serve_on(listener, warm_first)
 
     return serve_on
+
+
+def take_device(given: dict[str, Any], number: int) -> None:
+    """Let the process of the worker of a number see its GPU alone, if the options name some."""
+    devices = read_devices(given["devices"], execution_of(given))
+    if devices:
+        see_only(devices[number % len(devices)], os.environ)
 
 
 def make_server(
@@ -170,19 +190,23 @@ def grpc_servers(
         return []
     from adagen_rt.serving.grpc.server import GrpcServer
 
-    # gRPC would say so only after the engines have begun to load.
-    with open_port(host, port):
-        pass
-    return [GrpcServer(host, port, settings, limits, certificate)]
+    shared = (given["workers"] or 1) > 1
+    if not shared:
+        # gRPC would say so only after the engines have begun to load.
+        with open_port(host, port):
+            pass
+    return [GrpcServer(host, port, settings, limits, certificate, shared)]
 
 
 def connection_limits(given: dict[str, Any]) -> ConnectionLimits:
-    """Return the limits of connections; those of a socket have no addresses."""
+    """Return the limits of connections of each server; those of a socket have no addresses."""
     from adagen_rt.serving.http.connections import ConnectionLimits
+    from adagen_rt.serving.http.files_limit import fitted
 
     total = given["max_connections"]
     most = total if given["unix_socket"] is not None else max(1, total // 2)
-    return ConnectionLimits(total, given["max_connections_per_address"] or most)
+    limits = ConnectionLimits(total, given["max_connections_per_address"] or most)
+    return fitted(limits, servers=1 if given["grpc_port"] is None else 2)
 
 
 def certificate(given: dict[str, Any]) -> Certificate | None:
@@ -199,60 +223,3 @@ def leave(status: int) -> NoReturn:
     """End the process at once: a library that loads an engine would not survive its orderly end."""
     logging.shutdown()
     os._exit(status)
-
-
-@contextmanager
-def listen(given: dict[str, Any]) -> Iterator[socket.socket]:
-    """Open the socket that the options name, which listens."""
-    path = given["unix_socket"]
-    if path is not None:
-        with listen_at(path) as listener:
-            yield listener
-        return
-    with open_port(given["host"], given["port"]) as listener:
-        yield listener
-
-
-def open_port(host: str, port: int) -> socket.socket:
-    """Listen at an address."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    return socket.create_server((host, port), family=family)
-
-
-@contextmanager
-def listen_at(path: Path) -> Iterator[socket.socket]:
-    """Listen on a Unix socket of this user alone; one that an ended server left is replaced.
-
-    Raises:
-        InputError: The path is too long, is no socket, or is somebody else's that listens.
-    """
-    if path.exists() and not stat.S_ISSOCK(path.stat().st_mode):
-        raise InputError("unix-socket", str(path), "a path where nothing is")
-    with socket.socket(socket.AF_UNIX) as listener:
-        try:
-            if _answers(path):
-                raise InputError("unix-socket", str(path), "a socket on which nobody listens")
-            path.unlink(missing_ok=True)
-            before = os.umask(0o177)
-            try:
-                listener.bind(str(path))
-            finally:
-                os.umask(before)
-        except OSError as error:
-            if "too long" in str(error):
-                raise InputError("unix-socket", str(path), "a shorter path") from None
-            raise
-        listener.listen()
-        try:
-            yield listener
-        finally:
-            path.unlink(missing_ok=True)
-
-
-def _answers(path: Path) -> bool:
-    with socket.socket(socket.AF_UNIX) as other:
-        try:
-            other.connect(str(path))
-        except (ConnectionRefusedError, FileNotFoundError):
-            return False
-    return True

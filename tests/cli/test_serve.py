@@ -1,12 +1,18 @@
 """Bad arguments of `serve`; what it does is tested under serving/http."""
 
+import importlib
+import os
 import socket
 
 import pytest
 
+from adagen_rt.errors import AdagenError
+
 pytest.importorskip("fastapi")
 
-COMMON = {"max_batch": 2, "max_queue": 4, "max_queue_cost": 100, "cache_mb": 0, "threads": 1}
+SIZES = {"max_batch": 2, "max_queue": 4, "max_queue_cost": 100, "cache_mb": 0}
+RUNS = {"backend": "onnxruntime", "threads": 1, "provider": None, "precision": None, "plans": None}
+COMMON = {**SIZES, **RUNS}
 
 
 def read(typed, written=()):
@@ -25,10 +31,66 @@ def read(typed, written=()):
         (("--timeout", 0), "timeout: got 0"),
         (("--timeout", "nan"), "timeout: got nan"),
         (("--token-file", "nowhere"), "nowhere"),
+        (("--devices", "0,1"), "devices: got '0,1', expected none with the backend onnxruntime"),
+        (("--backend", "torch", "--devices", "0,0"), "devices: got '0,0'"),
+        (
+            ("--backend", "torch", "--devices", "0,1", "--workers", 1),
+            "workers: got 1, expected at least 2, one a device",
+        ),
+        (("--backend", "torch", "--threads", 0), "threads: got 0"),
     ],
 )
 def test_bad_options(refuse, tiny_engine, options, told):
     assert told in refuse("serve", tiny_engine, *options)
+
+
+GPU = {**COMMON, "backend": "torch", "threads": None, "workers": None, "grpc_port": None}
+SERVED = {**GPU, "max_connections": 100, "model_control": False}
+
+
+@pytest.mark.parametrize(
+    ("devices", "workers", "seen"),
+    [("0,1", None, ["5", "7"]), ("1", 2, ["7", "7"]), ("1,0", 3, ["7", "5", "7"])],
+)
+def test_each_worker_sees_a_device_of_its_own(tiny_engine, monkeypatch, devices, workers, seen):
+    from adagen_rt.bulk.devices import VISIBLE
+    from adagen_rt.serving.http.workers import Workers
+
+    module = importlib.import_module("adagen_rt.cli.serve")
+    given = {**SERVED, "devices": devices, "workers": workers}
+    monkeypatch.setattr("adagen_rt.serving.http.logs.log_json", lambda: None)
+    made = module.make_workers([str(tiny_engine)], (), given)
+    assert isinstance(made, Workers)
+    found = []
+    for number in range(made._count):
+        monkeypatch.setenv(VISIBLE, "5,7")
+        made._make(*made._given, number)
+        found.append(os.environ[VISIBLE])
+    assert found == seen
+    assert made._given[-1]["threads"] is None
+
+
+def test_one_device_needs_no_other_process(tiny_engine, monkeypatch):
+    module = importlib.import_module("adagen_rt.cli.serve")
+    assert module.make_workers([], (), {**SERVED, "devices": "1"}) is None
+    loaded = []
+    monkeypatch.setattr(module, "make_server", lambda engines, given: loaded.append(engines))
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "5,7")
+    module.make_alone([str(tiny_engine)], (), {**SERVED, "devices": "1"})
+    assert os.environ["CUDA_VISIBLE_DEVICES"] == "7"
+    (engine,) = loaded[0].values()
+    assert (engine.execution.backend, engine.execution.threads) == ("torch", None)
+
+
+def test_without_a_gpu_it_says_so(tiny_engine):
+    torch = pytest.importorskip("torch")
+    if torch.cuda.is_available():
+        pytest.skip("there is a GPU")
+    from adagen_rt.cli.support.serve_engines import read_engines
+
+    (engine,) = read_engines([str(tiny_engine)], (), GPU).values()
+    with pytest.raises(AdagenError, match="GPU|torch-cuda|CUDA"):
+        engine.load()
 
 
 def test_no_engine(refuse):

@@ -171,6 +171,16 @@ def test_a_larger_share_has_more_samples_in_a_step():
     assert shares.due([*plenty, one]) == {*plenty, one}
 
 
+def test_a_full_step_counts_by_its_share():
+    shares = Shares(16)
+    low, usual = [Sample("low", share=0.25) for _ in range(16)], [Sample("b") for _ in range(16)]
+    steps = 0
+    while shares.due([*low, *usual]) == set(usual):
+        shares.charge(usual)
+        steps += 1
+    assert steps == 3  # the low one's step costs as much as four of these
+
+
 def test_rows_are_shared_equally_however_many_samples_each_has(judged):
     rows = {"greedy": 0, "modest": 0}
 

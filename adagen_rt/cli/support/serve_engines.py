@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from adagen_rt.backends import Execution
 from adagen_rt.cli.support.serve_options import check_numbers
 from adagen_rt.engine.folder import EngineFolder, open_engine
 from adagen_rt.errors import InputError
-from adagen_rt.pipeline.load import check_threads
-from adagen_rt.pipeline.stepwise import StepwisePipeline
+from adagen_rt.pipeline.load import check_threads, make_pipeline
 from adagen_rt.serving import BatchEngine
 
 #: Options that one engine may have for itself, as its file's names of them.
@@ -28,14 +28,14 @@ class GivenEngine:
         place: Its folder, its file, or the name of a shipped one.
         name: Name under which requests ask for it; None leaves it its own.
         sizes: Keyword arguments of its `BatchEngine`.
-        threads: CPU threads.
+        execution: Who runs its graphs.
         opened: The engine as it was last opened.
     """
 
     place: str
     name: str | None
     sizes: dict[str, int]
-    threads: int
+    execution: Execution
     opened: EngineFolder | None = None
 
     def find(self) -> EngineFolder:
@@ -59,7 +59,7 @@ class GivenEngine:
     def load(self) -> BatchEngine:
         """Load and warm up what was opened last."""
         opened = self.opened or self.find()
-        return BatchEngine(StepwisePipeline(opened, threads=self.threads), **self.sizes)
+        return BatchEngine(make_pipeline(opened, self.execution), **self.sizes)
 
 
 def read_engines(
@@ -116,4 +116,10 @@ def _row(name: str, row: Any, common: Mapping[str, Any]) -> GivenEngine:
 def _make(name: str | None, place: str, options: Mapping[str, Any]) -> GivenEngine:
     check_numbers(options)
     sizes = {key: options[key] for key in ("max_batch", "max_queue", "max_queue_cost", "cache_mb")}
-    return GivenEngine(place, name, sizes, check_threads(options["threads"]))
+    return GivenEngine(place, name, sizes, execution_of(options))
+
+
+def execution_of(options: Mapping[str, Any]) -> Execution:
+    """Return who runs graphs by the options of their names."""
+    check_threads(options["threads"])
+    return Execution(**{name: options[name] for name in Execution.__dataclass_fields__})

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 import click
 
+from adagen_rt.cli.support.backend_options import OPTIONS
 from adagen_rt.cli.support.config import config_option
 from adagen_rt.cli.support.formats import NamedPath
 from adagen_rt.errors import InputError, as_integer
@@ -62,7 +63,13 @@ LEAST_SECONDS, FOREVER = 1e-6, float("inf")
 #: Every option that is a number, in the order of the help.
 NUMBERS = (
     Number("port", 8000, 0, 65535, "0 takes a free one."),
-    Number("workers", 1, 1, 256, "Processes, each with all engines and a share of the threads."),
+    Number(
+        "workers",
+        None,
+        1,
+        256,
+        "Processes, each with all engines and a share of the threads; default: 1, or one a device.",
+    ),
     Number("grpc-port", None, 0, 65535, "Also speak gRPC there; 0 takes a free one."),
     Number("max-batch", 16, 1, 1024, "Images under way at once, in each process."),
     Number("max-queue", 64, 1, MANY, "Images that may wait, in each process."),
@@ -138,7 +145,10 @@ OTHERS = (
         is_flag=True,
         help="Let clients load and unload the engines, and choose the log's levels.",
     ),
-    click.option("--threads", type=int, help="CPU threads; default: all that are available."),
+    *OPTIONS,
+    click.option(
+        "--devices", help="Numbers of GPUs, such as 0,1: a process for each, which sees no other."
+    ),
 )
 
 

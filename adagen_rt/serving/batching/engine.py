@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from concurrent.futures import Future
 from functools import partial
 from pathlib import Path
@@ -16,6 +17,7 @@ from adagen_rt.sampling.params import SamplingParams
 from adagen_rt.sampling.request import MAX_BATCH, make_request
 from adagen_rt.serving.batching.cache import ResultCache, key_of
 from adagen_rt.serving.batching.caller import Caller
+from adagen_rt.serving.batching.group import Steps
 from adagen_rt.serving.batching.job import Image, Job, Stats, Watch
 from adagen_rt.serving.batching.last import end_with_program
 from adagen_rt.serving.batching.ledger import Ledger
@@ -23,6 +25,8 @@ from adagen_rt.serving.batching.observers import Observers
 from adagen_rt.serving.batching.order import Order
 from adagen_rt.serving.batching.scheduler import Scheduler
 from adagen_rt.serving.batching.warm_up import warm_up
+from adagen_rt.serving.batching.whole import Wholes
+from adagen_rt.serving.batching.work import Work, seconds_of
 from adagen_rt.serving.batching.worker import Worker
 
 if TYPE_CHECKING:
@@ -46,9 +50,10 @@ class BatchEngine:
     under way. Usable from any thread.
 
     Args:
-        engine: Path of an engine folder, a shipped engine's name, or a pipeline whose steps the
-            host has to see; others who use it wait for a step, and this one for them.
-        max_batch: Slots: samples that are under way at once.
+        engine: Path of an engine folder, a shipped engine's name, or a pipeline; others who use it
+            wait for a step, and this one for them. Where the host sees no steps, a sample that
+            arrives waits for the images under way.
+        max_batch: Slots: samples that are under way at once, at most the backend's largest batch.
         max_queue: Requests that can wait for a slot.
         max_queue_cost: Backbone rows of the requests that can wait: candidates, times actions that
             refinement tries, times steps. One alone may always wait.
@@ -63,6 +68,7 @@ class BatchEngine:
         max_queue_cost: Backbone rows of these.
         cache: Images that are kept.
         observers: Observers of all jobs and steps.
+        elsewhere: Work of the engines of other processes that serve the same, as it was lately.
     """
 
     def __init__(
@@ -79,13 +85,17 @@ class BatchEngine:
         self.max_queue = as_integer("max_queue", max_queue, 1, MAX_QUEUE)
         self.max_queue_cost = as_integer("max_queue_cost", max_queue_cost, 1, MAX_COST)
         opened = load(engine, threads=threads) if isinstance(engine, (str, Path)) else engine
+        self.max_batch = min([self.max_batch, *opened.capabilities.batches[-1:]])
         self.manifest, self._turn = opened.manifest, opened.turn
+        self._check = partial(opened.capabilities.check, opened.backend)
         self.name = self.manifest.name
         self.cache = ResultCache(as_integer("cache_mb", cache_mb, 0, MAX_CACHE_MB) * 10**6)
         self._hash = opened.engine.hash
         self.observers = Observers()
+        self.elsewhere: Sequence[Work] = ()
         self._ledger = Ledger(self.observers)
-        self._scheduler = Scheduler(opened.sampler, self.max_batch, self._ledger.end)
+        maker = Steps(opened.sampler) if opened.capabilities.streams else Wholes(opened)
+        self._scheduler = Scheduler(maker, self.max_batch, self._ledger.end)
         self._worker = Worker(self.name, self._scheduler, self._ledger, self._turn, self.observers)
         warm_up(opened, self.max_batch)
         self._worker.thread.start()
@@ -132,6 +142,7 @@ class BatchEngine:
         seeds = None if seed is None else [seed]
         given = self.manifest.condition.given(Asked.one(label, prompt, negative_prompt))
         request = make_request(self.manifest, given, seeds, params, options, strict=strict)
+        self._check(request.params)
         refine = request.params.refine
         if refine > self.max_batch:
             raise InputError("refine", refine, f"at most {self.max_batch}, the slots there are")
@@ -178,8 +189,12 @@ class BatchEngine:
 
     @property
     def _wait_seconds(self) -> float:
-        """Estimate the seconds until all that waits or is under way is done."""
-        return self._scheduler.pace * (self._ledger.queue.cost + self._scheduler.left)
+        """Estimate the seconds until all that waits or is under way is done, elsewhere too."""
+        return seconds_of([self._work, *self.elsewhere])
+
+    @property
+    def _work(self) -> Work:
+        return Work(self._ledger.queue.cost + self._scheduler.left, self._scheduler.pace)
 
     def _noticed(self, order: Order, future: Future[Image]) -> None:
         """Free the places of an order whose owner cancelled the future."""
@@ -203,7 +218,8 @@ class BatchEngine:
         with self._ledger.changed:
             queued, running = self._ledger.queue.untouched, self._scheduler.running
             finished, wait = dict(self._ledger.finished), self._wait_seconds
-            return Stats(running, queued, self.max_batch, finished, wait, self.cache.bytes)
+            kept, work = self.cache.bytes, self._work
+            return Stats(running, queued, self.max_batch, finished, wait, kept, work)
 
     def cancel(self) -> None:
         """Cancel all that waits or is under way."""

@@ -7,11 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from adagen_rt.condition import join_rows
 from adagen_rt.sampling.loop import Decision
 from adagen_rt.sampling.memory import HOST
-from adagen_rt.sampling.result import Snapshot
+from adagen_rt.sampling.result import Images, Snapshot
 from adagen_rt.sampling.rule import State
 from adagen_rt.sampling.sampler import Sampler
 from adagen_rt.serving.batching.job import Pixels, Progress
@@ -32,6 +33,29 @@ class End:
 
     task: Task
     pixels: Pixels | None
+
+
+class Steps:
+    """Makes samples a step at a time.
+
+    Args:
+        sampler: The graphs.
+
+    Attributes:
+        mixes: Whether samples of one group may be at different steps.
+    """
+
+    def __init__(self, sampler: Sampler) -> None:
+        self._sampler = sampler
+        self.mixes = sampler.manifest.family.mixes_steps
+
+    def group(self, key: Key, slots: int) -> Group:
+        """Make a group of samples with the same parameters."""
+        return Group(self._sampler, key, slots)
+
+    def score_rows(self, images: Images, rows: Arrays) -> npt.NDArray[np.float32]:
+        """Score images by the engine's reward model."""
+        return self._sampler.score_rows(images, rows)
 
 
 class Group:
@@ -105,6 +129,10 @@ class Group:
             rows = np.flatnonzero(~np.isin(np.asarray(self._state.index), slots))
             self._state = self._state.take(rows) if len(rows) else None
 
+    def rows(self, tasks: Sequence[Task]) -> int:
+        """Count the backbone rows of a step of samples."""
+        return sum(task.order.weight for task in tasks)
+
     def step(self, tasks: Sequence[Task]) -> list[End]:
         """Make one step of some of its samples; return and drop those that have ended."""
         chosen, others = self._divide(tasks)
@@ -136,7 +164,7 @@ class Group:
         for task, image, failed in zip(self._of(ended), pixels, snapshot.failed, strict=True):
             del self.tasks[task.slot]
             if not failed and task.order.watch is not None and task.number == 0:
-                _tell(task, image)
+                tell(task, image)
             ends.append(End(task, None if failed else image.copy()))
         return ends
 
@@ -148,7 +176,7 @@ class Group:
         seen = state.take(np.array(rows))
         pixels = self._sampler.decode(self._loop, Snapshot.of(seen, self._loop.rule, HOST))
         for task, image in zip(self._of(seen), pixels, strict=True):
-            _tell(task, image)
+            tell(task, image)
 
     def _of(self, state: State) -> list[Task]:
         return [self.tasks[slot] for slot in np.asarray(state.index).tolist()]
@@ -165,7 +193,8 @@ def _joined(state: State, others: State | None) -> State | None:
     return state.join(others) if len(state) else others
 
 
-def _tell(task: Task, pixels: Pixels) -> None:
+def tell(task: Task, pixels: Pixels) -> None:
+    """Show a sample to its watcher."""
     order = task.order
     assert order.watch is not None
     chosen = {name: values[: task.calls].copy() for name, values in task.schedule.items()}

@@ -11,6 +11,8 @@ from typing import Any, Literal, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from adagen_rt.serving.batching.work import Work
+
 #: Outcomes of a job.
 Outcome = Literal["ok", "failed", "cancelled", "deadline", "error"]
 Chosen = dict[str, npt.NDArray[np.float32]]
@@ -83,8 +85,9 @@ class Stats:
         slots: Number of slots.
         finished: Jobs that have ended, by outcome.
         wait_seconds: Seconds that all that waits or is under way takes, at the pace of the last
-            steps; 0 before the first one.
+            steps, here and in other processes that serve the same; 0 before the first one.
         cache_bytes: Bytes of the images that are kept.
+        work: What there is to do.
     """
 
     running: int
@@ -93,6 +96,7 @@ class Stats:
     finished: Mapping[Outcome, int]
     wait_seconds: float = 0.0
     cache_bytes: int = 0
+    work: Work = Work()
 
 
 @dataclass(eq=False)

@@ -6,12 +6,12 @@ import time
 from collections.abc import Callable, Sequence
 
 from adagen_rt.errors import SampleError
-from adagen_rt.sampling.sampler import Sampler
-from adagen_rt.serving.batching.group import End, Group
+from adagen_rt.serving.batching.group import End, Group, Steps
 from adagen_rt.serving.batching.job import Image, Outcome, Pixels
 from adagen_rt.serving.batching.order import Key, Order, Task
 from adagen_rt.serving.batching.seats import Seats
 from adagen_rt.serving.batching.shares import Shares
+from adagen_rt.serving.batching.whole import WholeGroup, Wholes
 
 #: Weight of the last step in the average time of a row.
 RECENT = 0.1
@@ -29,18 +29,18 @@ class Scheduler:
     would be late, and samples that arrive meanwhile would not share a batch.
 
     Args:
-        sampler: The graphs.
+        maker: Makes the samples, a step at a time or whole.
         slots: Largest number of samples at once.
         ended: Called when an order has ended.
     """
 
-    def __init__(self, sampler: Sampler, slots: int, ended: Ended) -> None:
-        self._sampler = sampler
+    def __init__(self, maker: Steps | Wholes, slots: int, ended: Ended) -> None:
+        self._maker = maker
         self._ended = ended
-        self._mixes = sampler.manifest.family.mixes_steps
+        self._mixes = maker.mixes
         self.seats = Seats(slots, self._mixes)
         self._shares = Shares(slots)
-        self._groups: list[Group] = []
+        self._groups: list[Group | WholeGroup] = []
         #: Seconds that a backbone row takes, averaged over recent steps.
         self.pace = 0.0
         #: Backbone rows that the samples under way still need. Other threads read it, which cannot
@@ -62,11 +62,11 @@ class Scheduler:
             self._group(task.order.key).admit(task)
         self._count_left()
 
-    def _group(self, key: Key) -> Group:
+    def _group(self, key: Key) -> Group | WholeGroup:
         for group in self._groups:
             if group.key == key and group.open:
                 return group
-        self._groups.append(Group(self._sampler, key, self.seats.count))
+        self._groups.append(self._maker.group(key, self.seats.count))
         return self._groups[-1]
 
     def step(self) -> tuple[int, float]:
@@ -90,7 +90,8 @@ class Scheduler:
         self._forget_empty()
         self._count_left()
         seconds = time.monotonic() - begin
-        self._measure(tasks, seconds)
+        if tasks:
+            self._measure(seconds / group.rows(tasks))
         return len(tasks), seconds
 
     def _count_left(self) -> None:
@@ -98,12 +99,10 @@ class Scheduler:
         left = [(task.order.request.steps - task.step) * task.order.weight for task in tasks]
         self.left = sum(left)
 
-    def _measure(self, tasks: Sequence[Task], seconds: float) -> None:
-        if tasks:
-            now = seconds / sum(task.order.weight for task in tasks)
-            self.pace += RECENT * (now - self.pace) if self.pace else now
+    def _measure(self, now: float) -> None:
+        self.pace += RECENT * (now - self.pace) if self.pace else now
 
-    def _choose(self) -> tuple[Group, list[Task]]:
+    def _choose(self) -> tuple[Group | WholeGroup, list[Task]]:
         """Choose the group whose turn it is, and the samples in it whose step it is."""
         if not self._mixes:
             return self._groups[0], list(self._groups[0].tasks.values())
@@ -113,7 +112,7 @@ class Scheduler:
         self._shares.charge(tasks)
         return group, tasks
 
-    def _start(self, group: Group) -> None:
+    def _start(self, group: Group | WholeGroup) -> None:
         """Start a group's new samples; an error ends only these."""
         new = group.enter()
         if not new:
@@ -124,7 +123,7 @@ class Scheduler:
             group.drop(new)
             self._fail(new, error)
 
-    def _advance(self, group: Group, tasks: Sequence[Task]) -> None:
+    def _advance(self, group: Group | WholeGroup, tasks: Sequence[Task]) -> None:
         """Make one step of samples; an error ends all of these, as its cause is unknown."""
         try:
             ends = group.step(tasks)
@@ -174,7 +173,7 @@ class Scheduler:
     def _reward(self, order: Order, pixels: Pixels) -> float:
         if order.candidates == 1:
             return 0.0
-        return float(self._sampler.score_rows(pixels[None], order.request.rows)[0])
+        return float(self._maker.score_rows(pixels[None], order.request.rows)[0])
 
     def _fail(self, tasks: Sequence[Task], error: Exception) -> None:
         """End the orders of candidates that met an error, with all of their other candidates."""

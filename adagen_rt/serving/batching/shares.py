@@ -78,8 +78,12 @@ class Shares:
         return [key for key, end in ends.items() if end <= latest]
 
     def _rows(self, tasks: Sequence[Task]) -> float:
-        """Count the rows of the next step of some samples, as they are charged."""
-        return min(sum(_charged(task) for task in tasks), self._slots)
+        """Count the rows of the next step of some samples, as they are charged.
+
+        No step has more rows than there are slots, which are charged by the share.
+        """
+        most = max(self._slots / task.order.caller.share for task in tasks)
+        return min(sum(_charged(task) for task in tasks), most)
 
     def fit(self, tasks: Iterable[Task]) -> list[Task]:
         """Choose samples that fit into one step, those first who had fewest rows."""

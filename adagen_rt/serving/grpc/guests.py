@@ -1,4 +1,7 @@
-"""Calls that are open at once; who comes beyond the limit takes the place of an idle stream."""
+"""Calls that are open at once, and whose request begins next.
+
+Who comes beyond the limit takes the place of an idle stream.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from adagen_rt.serving.http.connections import ConnectionLimits
+from adagen_rt.serving.http.starts import Starts
 
 
 class Guest:
@@ -24,6 +28,28 @@ class Guest:
         self.evicted = asyncio.Event()
 
 
+class _Request:
+    """A request that waits to begin.
+
+    Attributes:
+        address: Address of the client.
+        held: None if the call has ended meanwhile.
+        loop: The event loop.
+        begun: Done when it begins.
+    """
+
+    def __init__(self, address: str) -> None:
+        self.address = address
+        self.held: bytearray | None = bytearray()
+        self.loop = asyncio.get_running_loop()
+        self.begun = self.loop.create_future()
+
+    def begin(self) -> None:
+        """Begin, unless the call is just being cancelled."""
+        if not self.begun.done():
+            self.begun.set_result(None)
+
+
 class Guests:
     """The open calls, by the limits of connections.
 
@@ -33,6 +59,7 @@ class Guests:
 
     def __init__(self, limits: ConnectionLimits) -> None:
         self._limits = limits
+        self._starts = Starts()
         self._crowds: dict[str, set[Guest]] = {}
         self._count = 0
 
@@ -55,6 +82,15 @@ class Guests:
             yield guest
         finally:
             self._leave(guest)
+
+    async def turn(self, guest: Guest) -> None:
+        """Wait until a request of a call may begin: a few do in each turn of the event loop."""
+        request = _Request(guest.address)
+        self._starts.add(request)
+        try:
+            await request.begun
+        finally:
+            request.held = None
 
     def _evict(self, crowd: set[Guest]) -> None:
         """End the stream that has been idle for longest, if there is one."""

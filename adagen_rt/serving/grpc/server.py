@@ -21,8 +21,8 @@ from adagen_rt.serving.http.tls import Certificate
 MAX_CALLS = 128
 #: Metadata of a call, in bytes.
 MAX_METADATA = 16 << 10
-#: Seconds after which a connection without calls is closed.
-IDLE_SECONDS = 300
+#: Seconds after which a connection without calls is closed; clients open it again when they call.
+IDLE_SECONDS = 60
 #: Seconds of silence after which a client is asked whether it is there, and that it has to answer.
 PING_SECONDS, PONG_SECONDS = 60, 20
 #: Bit of messages that are not compressed: a small message may decompress to a huge one.
@@ -39,6 +39,8 @@ class GrpcServer:
         settings: The limits that requests have.
         limits: The limits of connections.
         certificate: Certificate of TLS; None speaks plain gRPC.
+        shared: Whether other processes listen on the same port, among which Linux spreads
+            connections.
 
     Attributes:
         port: The port on which it listens, once it has started.
@@ -51,8 +53,10 @@ class GrpcServer:
         settings: Settings,
         limits: ConnectionLimits | None = None,
         certificate: Certificate | None = None,
+        shared: bool = False,
     ) -> None:
         self.port = port
+        self._shared = shared
         self._host, self._settings = host, settings
         self._limits, self._certificate = limits or ConnectionLimits(), certificate
         self._server: Any = None
@@ -103,7 +107,7 @@ class GrpcServer:
             ("grpc.keepalive_time_ms", PING_SECONDS * MILLISECONDS),
             ("grpc.keepalive_timeout_ms", PONG_SECONDS * MILLISECONDS),
             # Two servers on one port would share its calls without a word.
-            ("grpc.so_reuseport", 0),
+            ("grpc.so_reuseport", int(self._shared)),
         ]
 
 

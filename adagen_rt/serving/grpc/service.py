@@ -77,6 +77,7 @@ class Service(grpc.GenericRpcHandler):  # type: ignore[misc]
                 if guest is None:
                     message = "calls: there are too many, from this address or in all"
                     raise CallError(Code.UNAVAILABLE, message, {"retry-after": "1"})
+                await self._guests.turn(guest)
                 await talk(conversation, guest)
                 return
         except Exception as error:
@@ -125,4 +126,5 @@ class Service(grpc.GenericRpcHandler):  # type: ignore[misc]
         return exchange, body
 
     async def _stream(self, conversation: Conversation, guest: Guest) -> None:
-        await Stream(self._application, conversation, guest, self._stopping).run()
+        turn = partial(self._guests.turn, guest)
+        await Stream(self._application, conversation, guest, turn, self._stopping).run()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from adagen_rt.serving.grpc.calls import Application
@@ -30,6 +31,7 @@ class Stream:
         application: The application.
         conversation: The call.
         guest: The same, as a guest who may have to make room.
+        turn: Waits until a request may begin.
         stopping: Set when the server ends.
     """
 
@@ -38,10 +40,11 @@ class Stream:
         application: Application,
         conversation: Conversation,
         guest: Guest,
+        turn: Callable[[], Awaitable[None]],
         stopping: asyncio.Event,
     ) -> None:
         self._application, self._conversation = application, conversation
-        self._guest, self._stopping = guest, stopping
+        self._guest, self._turn, self._stopping = guest, turn, stopping
         self._strict = conversation.given(STRICT) == "true"
         self._open: set[asyncio.Task[Any]] = set()
 
@@ -91,6 +94,7 @@ class Stream:
         """Answer one request; what is wrong with it is an answer too."""
         number = ""
         try:
+            await self._turn()
             message = await read_request(data)
             number = message.id
             await self._infer(message)

@@ -6,15 +6,15 @@ from typing import Any
 
 import anyio
 from fastapi import APIRouter, Request, Response
-from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
 
 from adagen_rt.errors import InputError
 from adagen_rt.serving import BatchEngine
 from adagen_rt.serving.http.fleet import Fleet
-from adagen_rt.serving.http.kserve import find_engine, json_content
-from adagen_rt.serving.http.kserve_infer import Inference, fields, input_names, read_inference
+from adagen_rt.serving.http.kserve import json_content
+from adagen_rt.serving.http.kserve_infer import Inference, flat_json, input_names, read_inference
 from adagen_rt.serving.http.kserve_stream import Events, stream_images
+from adagen_rt.serving.http.model_routes import ModelRoutes
 from adagen_rt.serving.http.settings import Settings
 from adagen_rt.serving.http.tensors import InferRequest, check_as, parse_json
 from adagen_rt.serving.http.work import make_images
@@ -45,31 +45,21 @@ class GenerateRequest(BaseModel):
 
 def generate_router(fleet: Fleet, settings: Settings) -> APIRouter:
     """Make the routes ``generate`` and ``generate_stream`` of every model."""
-    router = APIRouter(prefix="/v2/models", tags=["KServe v2"])
+    router = APIRouter(prefix="/v2", tags=["KServe v2"])
     body = {"requestBody": {"content": json_content(GenerateRequest), "required": True}}
 
-    @router.post("/{name}/generate", openapi_extra=body)
-    async def generate(name: str, request: Request) -> Response:
+    routes = ModelRoutes(router, fleet)
+
+    async def generate(engine: BatchEngine, request: Request) -> Response:
         """Generate images of JSON fields; outputs come flat."""
-        return await fleet.ask(name, lambda engine: _generate(engine, request, settings))
+        return await _generate(engine, request, settings)
 
-    @router.post("/{name}/versions/{number}/generate", openapi_extra=body)
-    async def version_generate(name: str, number: str, request: Request) -> Response:
-        """The same; an engine has one version, 1."""
-        find_engine(fleet, name, number)
-        return await generate(name, request)
-
-    @router.post("/{name}/generate_stream", openapi_extra=body, responses=STREAM)
-    async def generate_stream(name: str, request: Request) -> Response:
+    async def generate_stream(engine: BatchEngine, request: Request) -> Response:
         """The same as server-sent events, with previews if ``preview_every`` asks for them."""
-        return await fleet.ask(name, lambda engine: _stream(engine, request, settings))
+        return await _stream(engine, request, settings)
 
-    @router.post("/{name}/versions/{number}/generate_stream", openapi_extra=body, responses=STREAM)
-    async def version_generate_stream(name: str, number: str, request: Request) -> Response:
-        """The same; an engine has one version, 1."""
-        find_engine(fleet, name, number)
-        return await generate_stream(name, request)
-
+    routes.images("/generate", generate, openapi_extra=body)
+    routes.images("/generate_stream", generate_stream, openapi_extra=body, responses=STREAM)
     return router
 
 
@@ -79,7 +69,8 @@ async def _generate(engine: BatchEngine, request: Request, settings: Settings) -
         images = await make_images(request, engine, inference.order)
 
     def render() -> Response:
-        return JSONResponse(fields(inference.head, inference.final(images)))
+        content = flat_json(inference.head, inference.final(images))
+        return Response(content, media_type="application/json")
 
     return await anyio.to_thread.run_sync(render)
 

@@ -12,9 +12,10 @@ from pydantic import BaseModel
 from adagen_rt.serving import BatchEngine
 from adagen_rt.serving.http.faults import Fault, HTTPError
 from adagen_rt.serving.http.fleet import Fleet
-from adagen_rt.serving.http.kserve_images import MODEL_VERSION, describe_model
+from adagen_rt.serving.http.kserve_images import describe_model
 from adagen_rt.serving.http.kserve_infer import input_names, read_inference
 from adagen_rt.serving.http.kserve_stream import FRAMES, Frames, stream_images
+from adagen_rt.serving.http.model_routes import ModelRoutes
 from adagen_rt.serving.http.settings import Settings
 from adagen_rt.serving.http.tensors import InferRequest, pack_response, parse_request
 from adagen_rt.serving.http.work import make_images
@@ -57,47 +58,34 @@ def kserve_router(fleet: Fleet, settings: Settings) -> APIRouter:
         response.status_code = 200 if ready else 503
         return {"ready": ready}
 
-    _add_models(router, fleet, settings)
-    _add_inference(router, fleet, settings)
+    routes = ModelRoutes(router, fleet)
+    _add_models(routes, settings)
+    _add_inference(routes, settings)
     return router
 
 
-def _add_models(router: APIRouter, fleet: Fleet, settings: Settings) -> None:
-    @router.get("/models/{name}")
-    async def model_metadata(name: str) -> dict[str, Any]:
+def _add_models(routes: ModelRoutes, settings: Settings) -> None:
+    def model_metadata(engine: BatchEngine) -> dict[str, Any]:
         """Return the inputs and outputs of an engine."""
-        return describe_model(find_engine(fleet, name))
+        return describe_model(engine)
 
-    @router.get("/models/{name}/versions/{number}")
-    async def version_metadata(name: str, number: str) -> dict[str, Any]:
-        """The same; an engine has one version, 1."""
-        return describe_model(find_engine(fleet, name, number))
-
-    @router.get("/models/{name}/ready")
-    async def model_ready(name: str) -> dict[str, Any]:
+    def model_ready(engine: BatchEngine) -> dict[str, Any]:
         """Tell whether one engine is warm and requests are admitted."""
-        return _ready(find_engine(fleet, name), settings)
+        return _ready(engine, settings)
 
-    @router.get("/models/{name}/versions/{number}/ready")
-    async def version_ready(name: str, number: str) -> dict[str, Any]:
-        """The same; an engine has one version, 1."""
-        return _ready(find_engine(fleet, name, number), settings)
+    routes.facts("", model_metadata)
+    routes.facts("/ready", model_ready)
 
 
-def _add_inference(router: APIRouter, fleet: Fleet, settings: Settings) -> None:
+def _add_inference(routes: ModelRoutes, settings: Settings) -> None:
     content = {**json_content(InferRequest), "application/octet-stream": {}}
     body = {"requestBody": {"content": content, "required": True}}
 
-    @router.post("/models/{name}/infer", openapi_extra=body, responses=BINARY)
-    async def infer(name: str, request: Request) -> Response:
+    async def infer(engine: BatchEngine, request: Request) -> Response:
         """Generate a batch of images."""
-        return await fleet.ask(name, lambda engine: _infer(engine, request, settings))
+        return await _infer(engine, request, settings)
 
-    @router.post("/models/{name}/versions/{number}/infer", openapi_extra=body, responses=BINARY)
-    async def version_infer(name: str, number: str, request: Request) -> Response:
-        """The same; an engine has one version, 1."""
-        find_engine(fleet, name, number)
-        return await infer(name, request)
+    routes.images("/infer", infer, openapi_extra=body, responses=BINARY)
 
 
 async def _infer(engine: BatchEngine, request: Request, settings: Settings) -> Response:
@@ -114,15 +102,6 @@ async def _infer(engine: BatchEngine, request: Request, settings: Settings) -> R
         return pack_response(inference.head, inference.final(images), inference.binary)
 
     return _response(*await anyio.to_thread.run_sync(pack))
-
-
-def find_engine(fleet: Fleet, name: str, number: str = MODEL_VERSION) -> BatchEngine:
-    """Find an engine by its name and version."""
-    engine = fleet.get(name)
-    if number != MODEL_VERSION:
-        message = f"version: got {number!r:.40}, expected {MODEL_VERSION}"
-        raise HTTPError(Fault(404, message, "model_not_found", "version"))
-    return engine
 
 
 def _ready(engine: BatchEngine, settings: Settings) -> dict[str, Any]:

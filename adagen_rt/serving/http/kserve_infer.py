@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from starlette.requests import Request
 from adagen_rt.engine.manifest import Manifest
 from adagen_rt.errors import InputError
 from adagen_rt.serving import BatchEngine, Image, Progress
+from adagen_rt.serving.http.json_text import write_json
 from adagen_rt.serving.http.kserve_images import (
     MODEL_VERSION,
     choose_outputs,
@@ -24,7 +26,7 @@ from adagen_rt.serving.http.kserve_images import (
 from adagen_rt.serving.http.renamed import renamed
 from adagen_rt.serving.http.settings import Settings
 from adagen_rt.serving.http.telemetry import note
-from adagen_rt.serving.http.tensors import InferRequest, read_inputs, to_json
+from adagen_rt.serving.http.tensors import InferRequest, read_inputs
 from adagen_rt.serving.http.work import (
     ImageOrder,
     caller_of,
@@ -138,10 +140,13 @@ def _order(
     )
 
 
-def fields(head: dict[str, Any], arrays: dict[str, np.ndarray]) -> dict[str, Any]:
-    """Make an answer of the generate extension: each output flat, or alone if it is one value."""
-    made = dict(head)
-    for name, array in arrays.items():
-        values = to_json(array)
-        made[name] = values[0] if len(values) == 1 else values
-    return made
+def flat_json(head: dict[str, Any], arrays: dict[str, np.ndarray]) -> str:
+    """Write an answer of the generate extension: each output flat, or alone if it is one value."""
+    return write_json({**head, **{name: _alone(array) for name, array in arrays.items()}})
+
+
+def _alone(array: np.ndarray) -> Any:
+    if array.size != 1:
+        return array
+    value = array.item()
+    return value if math.isfinite(value) else None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import struct
 from collections.abc import AsyncGenerator, Sequence
 from typing import Any, Protocol
@@ -15,7 +14,8 @@ from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from adagen_rt.serving import Job
-from adagen_rt.serving.http.kserve_infer import Inference, fields, input_names
+from adagen_rt.serving.http.json_text import write_json
+from adagen_rt.serving.http.kserve_infer import Inference, flat_json, input_names
 from adagen_rt.serving.http.settings import Settings
 from adagen_rt.serving.http.streams import HEADERS, KEEP_ALIVE, Feed
 from adagen_rt.serving.http.telemetry import fault_under_way
@@ -51,11 +51,14 @@ class Events:
 
     def answer(self, head: dict[str, Any], arrays: dict[str, np.ndarray], last: bool) -> bytes:
         """Write an answer."""
-        return self.failure(fields(head, arrays))
+        return self._event(flat_json(head, arrays))
 
     def failure(self, facts: dict[str, Any]) -> bytes:
         """Write what went wrong."""
-        return f"data: {json.dumps(facts, separators=(',', ':'))}\n\n".encode()
+        return self._event(write_json(facts))
+
+    def _event(self, text: str) -> bytes:
+        return f"data: {text}\n\n".encode()
 
 
 class Frames:
@@ -71,7 +74,7 @@ class Frames:
 
     def failure(self, facts: dict[str, Any]) -> bytes:
         """Write what went wrong."""
-        text = json.dumps(facts).encode()
+        text = write_json(facts).encode()
         return FRAME.pack(len(text)) + text
 
 

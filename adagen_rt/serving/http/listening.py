@@ -16,6 +16,8 @@ from adagen_rt.serving.http.tls import Certificate, Porch
 #: Connections that the system keeps until they are accepted, and that are accepted in one turn of
 #: the event loop: all of them at once would hold it for longer than a probe may wait.
 BACKLOG, ACCEPTED = 512, 16
+#: Bytes of a request's head; thousands of fields take long to parse.
+HEAD_BYTES = 16 << 10
 #: Seconds that finished responses have to reach slow clients after all engines' work.
 FAREWELL_SECONDS = 10
 
@@ -36,6 +38,7 @@ def make_config(
         proxy_headers=False,
         # Only uvicorn's h11 parser bounds the head of a request.
         http=protocol,
+        h11_max_incomplete_event_size=HEAD_BYTES,
         # Of uvloop, reads could not be made small.
         loop="asyncio",
         timeout_keep_alive=limits.keep_alive_seconds,  # type: ignore[arg-type]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any, get_args
 
 from prometheus_client import (
@@ -22,6 +23,7 @@ from prometheus_client import (
 from adagen_rt.serving import BatchEngine, Job, Outcome
 from adagen_rt.serving.http.spans import JobSpans
 from adagen_rt.serving.http.statistics import Statistics
+from adagen_rt.serving.http.together import Together
 
 #: Bucket bounds in seconds: a small engine's step takes a millisecond, a large image minutes.
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
@@ -34,8 +36,8 @@ GAUGES = {
     "wait_seconds": "What waits or is under way takes so long, at the pace of the last steps.",
 }
 LOOKUPS = {True: "hit", False: "miss"}
-#: Of several processes, the largest of these counts, and of the others the sum.
-SLOWEST = ("wait_seconds",)
+#: Gauges that each of several processes tells of all together; the others are summed.
+COMMON = ("wait_seconds",)
 #: Where prometheus-client keeps the numbers of several processes; it reads that when imported.
 FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 #: Packages whose versions are told, by their labels.
@@ -81,6 +83,8 @@ class Metrics:
         self.slot_steps = self._counter("slot_steps", "Slots used, summed over steps.", "model")
         self.lookups = self._counter("cache_lookups", "Images looked for.", "model", "result")
         self._engines: dict[str, BatchEngine] = {}
+        folder = multiprocess_folder()
+        self._together = Together(Path(folder), self.statistics) if folder else None
         self.gauges = {name: self._gauge(name, text, "model") for name, text in GAUGES.items()}
 
     def _counter(self, name: str, text: str, *names: str) -> Counter:
@@ -90,7 +94,7 @@ class Metrics:
         return Histogram(f"adagen_{name}", text, names, buckets=SECONDS, registry=self.registry)
 
     def _gauge(self, name: str, text: str, *names: str) -> Gauge:
-        together: Any = "livemax" if name in SLOWEST else "livesum"
+        together: Any = "livemax" if name in COMMON else "livesum"
         mode: Any = together if multiprocess_folder() else "all"
         return Gauge(f"adagen_{name}", text, names, registry=self.registry, multiprocess_mode=mode)
 
@@ -120,8 +124,11 @@ class Metrics:
         self._engines[engine.name] = engine
 
     def sample(self) -> None:
-        """Read the gauges of all engines."""
-        for engine in list(self._engines.values()):
+        """Read the gauges of all engines; several processes tell each other how things stand."""
+        engines = list(self._engines.values())
+        if self._together:
+            self._together.exchange(engines)
+        for engine in engines:
             stats = engine.stats()
             for name, gauge in self.gauges.items():
                 gauge.labels(engine.name).set(getattr(stats, name))

@@ -13,9 +13,10 @@ from adagen_rt.errors import InputError
 from adagen_rt.serving import BatchEngine
 from adagen_rt.serving.http.faults import Fault, HTTPError
 from adagen_rt.serving.http.fleet import Fleet
-from adagen_rt.serving.http.kserve import find_engine, json_content
+from adagen_rt.serving.http.kserve import json_content
 from adagen_rt.serving.http.kserve_images import MODEL_VERSION, describe_model
 from adagen_rt.serving.http.logs import Levels, own_levels
+from adagen_rt.serving.http.model_routes import ModelRoutes, find_engine
 from adagen_rt.serving.http.settings import Settings
 from adagen_rt.serving.http.statistics import Statistics
 from adagen_rt.serving.http.telemetry import LOGGER
@@ -46,27 +47,19 @@ def _add_statistics(router: APIRouter, fleet: Fleet, statistics: Statistics) -> 
         """Return how many images the engines have made, and how long that took."""
         return {"model_stats": [facts(engine) for engine in fleet.engines]}
 
-    @router.get("/models/{name}/stats")
-    async def model_statistics(name: str) -> dict[str, Any]:
+    def model_statistics(engine: BatchEngine) -> dict[str, Any]:
         """The same of one engine."""
-        return {"model_stats": [facts(find_engine(fleet, name))]}
+        return {"model_stats": [facts(engine)]}
 
-    @router.get("/models/{name}/versions/{number}/stats")
-    async def version_statistics(name: str, number: str) -> dict[str, Any]:
-        """The same; an engine has one version, 1."""
-        return {"model_stats": [facts(find_engine(fleet, name, number))]}
+    ModelRoutes(router, fleet).facts("/stats", model_statistics)
 
 
 def _add_config(router: APIRouter, fleet: Fleet) -> None:
-    @router.get("/models/{name}/config")
-    async def model_config(name: str) -> dict[str, Any]:
+    def model_config(engine: BatchEngine) -> dict[str, Any]:
         """Return an engine's tensors and sizes as a configuration of Triton."""
-        return describe_config(find_engine(fleet, name))
+        return describe_config(engine)
 
-    @router.get("/models/{name}/versions/{number}/config")
-    async def version_config(name: str, number: str) -> dict[str, Any]:
-        """The same; an engine has one version, 1."""
-        return describe_config(find_engine(fleet, name, number))
+    ModelRoutes(router, fleet).facts("/config", model_config)
 
 
 def describe_config(engine: BatchEngine) -> dict[str, Any]:

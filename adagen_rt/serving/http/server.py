@@ -82,7 +82,7 @@ class Server(uvicorn.Server):
         beat: Callable[[], object] | None = None,
         besides: Sequence[Beside] = (),
     ) -> None:
-        limits = fitted(limits or ConnectionLimits())
+        limits = fitted(limits or ConnectionLimits(), 1 + len(besides))
         self.fleet = Fleet(sources)
         self.failure: BaseException | None = None
         self.dropped = False

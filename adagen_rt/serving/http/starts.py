@@ -14,7 +14,7 @@ from typing import Protocol
 from adagen_rt.serving.http.paths import PROBES
 
 #: Requests that begin in one turn of the loop.
-STARTED = 4
+STARTED = 2
 #: Bytes that are kept of one that waits to begin; the system keeps the rest.
 HELD_BYTES = 1 << 16
 _PROBES = tuple(f"GET {path} ".encode() for path in PROBES)

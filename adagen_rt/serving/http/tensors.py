@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import struct
 from collections.abc import Iterator
@@ -16,6 +15,7 @@ from adagen_rt.engine.validation import describe_faults
 from adagen_rt.errors import InputError
 from adagen_rt.sampling.params import MAX_STEPS
 from adagen_rt.serving.http.faults import MAX_FAULTS, Fault, HTTPError
+from adagen_rt.serving.http.json_text import write_json
 from adagen_rt.serving.http.options import Options
 
 #: KServe's names of the types that requests or responses may have here, little-endian.
@@ -255,15 +255,7 @@ def pack_response(
             tensor["parameters"] = {"binary_data_size": array.nbytes}
             blobs.append(np.ascontiguousarray(array).tobytes())
         else:
-            tensor["data"] = to_json(array)
+            tensor["data"] = array
         tensors.append(tensor)
-    text = json.dumps({**head, "outputs": tensors}, separators=(",", ":")).encode()
+    text = write_json({**head, "outputs": tensors}).encode()
     return b"".join([text, *blobs]), len(text) if blobs else None
-
-
-def to_json(array: np.ndarray) -> list[Any]:
-    """Flatten an array for JSON, which has no NaN: null instead."""
-    flat = array.ravel()
-    if array.dtype.kind != "f":
-        return list(flat.tolist())
-    return [float(value) if np.isfinite(value) else None for value in flat]

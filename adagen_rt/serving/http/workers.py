@@ -41,12 +41,21 @@ class Workers:
 
     Args:
         make: Makes, in a worker, what serves; it travels there.
-        given: What it is called with.
+        given: What it is called with, before the worker's number, from 0, which one that takes
+            the place of another has from it.
         count: Processes.
+        kept: A socket that keeps a port for them until all have ended.
     """
 
-    def __init__(self, make: Callable[..., Serve], given: tuple[Any, ...], count: int) -> None:
+    def __init__(
+        self,
+        make: Callable[..., Serve],
+        given: tuple[Any, ...],
+        count: int,
+        kept: socket.socket | None = None,
+    ) -> None:
         self._make, self._given, self._count = make, given, count
+        self._kept = kept
         self._log = logging.getLogger(LOGGER)
         self._workers: dict[connection.Connection, _Worker] = {}
         self._signals: list[int] = []
@@ -61,21 +70,23 @@ class Workers:
         """
         with _metrics_folder(), self._handle_signals():
             try:
-                for _ in range(self._count):
-                    self._start(listener, warm_first=False)
+                for number in range(self._count):
+                    self._start(listener, number, warm_first=False)
                 self._keep(listener)
             finally:
                 self._kill()
+                if self._kept is not None:
+                    self._kept.close()
         return DROPPED if self._dropped else 0
 
-    def _start(self, listener: socket.socket, warm_first: bool) -> None:
+    def _start(self, listener: socket.socket, number: int, warm_first: bool) -> None:
         spawn = multiprocessing.get_context("spawn")
         here, there = spawn.Pipe(duplex=False)
-        arguments = (self._make, self._given, listener, there, warm_first)
+        arguments = (self._make, (*self._given, number), listener, there, warm_first)
         process = spawn.Process(target=_serve, args=arguments, name="adagen-worker")
         process.start()
         there.close()  # so that its end is noticed
-        self._workers[here] = _Worker(process, replaces=warm_first)
+        self._workers[here] = _Worker(process, number, replaces=warm_first)
 
     def _keep(self, listener: socket.socket) -> None:
         """Replace workers until all have ended that were told to."""
@@ -116,7 +127,7 @@ class Workers:
         if time.monotonic() - worker.began < PAUSE_SECONDS:
             time.sleep(PAUSE_SECONDS)
         # Until it is warm, the others answer.
-        self._start(listener, warm_first=True)
+        self._start(listener, worker.number, warm_first=True)
 
     @contextmanager
     def _handle_signals(self) -> Iterator[None]:
@@ -147,8 +158,8 @@ class Workers:
 
 
 class _Worker:
-    def __init__(self, process: SpawnProcess, replaces: bool) -> None:
-        self.process, self.replaces = process, replaces
+    def __init__(self, process: SpawnProcess, number: int, replaces: bool) -> None:
+        self.process, self.number, self.replaces = process, number, replaces
         self.began = time.monotonic()
         # Nobody knows how long the imports of the first second take.
         self.seen = math.inf

@@ -111,6 +111,17 @@ def test_a_head_that_drips_after_an_answer_is_given_up(opened):
         assert closed(kept)
 
 
+def test_a_head_of_thousands_of_fields_is_refused(opened):
+    with serving() as port:
+        some, many = ("".join(f"a{i}:\r\n" for i in range(count)) for count in (1000, 3000))
+        few, refused = opened(port, 2)
+        few.sendall(f"{HEAD}{some}\r\n\r\n".encode())
+        assert few.recv(1000).startswith(b"HTTP/1.1 200")
+        refused.sendall(f"{HEAD}{many}".encode())
+        assert refused.recv(1000).startswith(b"HTTP/1.1 400")
+        assert closed(refused)
+
+
 def test_an_idle_connection_is_kept_alive_and_then_closed(opened):
     with serving(head_seconds=20, keep_alive_seconds=0.5) as port:
         (kept,) = opened(port)
@@ -211,6 +222,20 @@ def test_a_thousand_idle_connections_of_a_process_with_few_files(judged_engine, 
         process.kill()
         process.wait()
         process.stderr.close()
+
+
+@pytest.mark.parametrize(("servers", "most"), [(1, 356), (2, 170)])
+def test_all_servers_of_a_process_share_its_files(monkeypatch, servers, most):
+    import resource
+
+    from adagen_rt.serving.http.connections import ConnectionLimits
+    from adagen_rt.serving.http.files_limit import fitted
+
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (500, 500))
+    monkeypatch.setattr(resource, "setrlimit", lambda *_: None)
+    assert fitted(ConnectionLimits(), servers).total == most
+    small = ConnectionLimits(total=100)
+    assert fitted(small, servers) == small
 
 
 def test_what_comes_a_thousand_times_is_one_line_in_the_log(caplog):

@@ -1,5 +1,6 @@
 """Several processes behind one address: images, metrics, deaths and ends."""
 
+import importlib.util
 import os
 import re
 import signal
@@ -22,6 +23,8 @@ PATIENCE = 120
 @pytest.fixture(scope="module")
 def server(judged_engine):
     options = ["--port", "0", "--threads", "1", "--workers", "2"]
+    if importlib.util.find_spec("grpc"):
+        options += ["--grpc-port", "0"]
     with Process(COMMAND, "serve", judged_engine, *options) as started:
         wait_until(lambda: sum(line["message"] == "ready" for line in started.lines) == 2, PATIENCE)
         yield started
@@ -54,12 +57,50 @@ def counted(server):
     }
 
 
+def statistics(server):
+    (told,) = ask(server.port, "GET", "/v2/models/stats").json()["model_stats"]
+    return told
+
+
 def test_images_are_those_without_a_server_and_counted_once(server, offline):
     expected = offline([1] * 12, list(range(12))).images
     np.testing.assert_array_equal(images(server, range(12)), expected)
     assert {counted(server)["images_submitted_total"] for _ in range(8)} == {12.0}
     wait_until(lambda: counted(server)["slots"] == 32.0)
+    # Each process tells the others once a second what it has done.
+    wait_until(lambda: {statistics(server)["inference_count"] for _ in range(8)} == {12})
+    told = statistics(server)
+    steps = sum(one["compute_infer"]["count"] for one in told["batch_stats"])
+    assert steps == told["execution_count"] > 0
     assert len(workers(server)) == 2
+
+
+def test_calls_of_grpc_are_spread_over_all_and_counted_once(server, offline):
+    grpc = pytest.importorskip("grpc")
+    triton = pytest.importorskip("tritonclient.grpc")
+    before = counted(server)["images_submitted_total"]
+    urls = [line["url"] for line in list(server.lines) if line["message"] == "listening"]
+    (address,) = {url.removeprefix("grpc://") for url in urls if url.startswith("grpc:")}
+
+    def call(seed):
+        # Otherwise all clients of a process have one connection.
+        own = [("grpc.use_local_subchannel_pool", 1)]
+        with triton.InferenceServerClient(address, channel_args=own) as client:
+            assert client.is_server_ready()
+            given = [triton.InferInput(name, [1], "INT64") for name in ("label", "seed")]
+            for one, value in zip(given, (1, seed), strict=True):
+                one.set_data_from_numpy(np.array([value]))
+            return client.infer("tiny", given).as_numpy("image")[0]
+
+    with ThreadPoolExecutor(4) as pool:
+        got = list(pool.map(call, range(24)))
+    np.testing.assert_array_equal(got, offline([1] * 24, list(range(24))).images)
+    assert counted(server)["images_submitted_total"] == before + 24
+    listening = [one for one in Path("/proc/net/tcp").read_text().splitlines() if " 0A " in one]
+    port = f"0100007F:{int(address.rpartition(':')[2]):04X}"
+    assert sum(port in one for one in listening) == 2
+    with pytest.raises(grpc.RpcError), grpc.insecure_channel(address) as channel:
+        channel.unary_unary("/nothing/here")(b"", timeout=20)
 
 
 def test_one_that_is_stopped_takes_no_connection(server, offline):
