@@ -89,7 +89,7 @@ def test_without_a_gpu_it_says_so(tiny_engine):
     from adagen_rt.cli.support.serve_engines import read_engines
 
     (engine,) = read_engines([str(tiny_engine)], (), GPU).values()
-    with pytest.raises(AdagenError, match="GPU|torch-cuda|CUDA"):
+    with pytest.raises(AdagenError, match=r"GPU|torch-cuda|CUDA"):
         engine.load()
 
 

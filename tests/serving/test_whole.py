@@ -69,7 +69,8 @@ def test_images_equal_the_pipelines_and_share_batches(inner):
         alone = inner.generate([1], [seed], fidelity=seed / 8)
         np.testing.assert_array_equal(image.pixels, alone.images[0])
         for name, values in alone.schedule.items():
-            np.testing.assert_array_equal(image.schedule[name], values[:, 0])
+            # Products of another number of rows add up in another order.
+            np.testing.assert_allclose(image.schedule[name], values[:, 0], rtol=1e-5)
         assert image.steps * (1 + 1) >= image.backbone_rows >= image.steps
     assert max(pipeline.sizes) == 4
     assert len(pipeline.sizes) < len(jobs)
