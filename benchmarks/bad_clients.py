@@ -138,6 +138,14 @@ async def abort(place: Place, model: str, rng: random.Random) -> None:
             await asyncio.sleep(0.1)
 
 
+async def ahead(place: Place, model: str, rng: random.Random) -> None:
+    """Send many requests on one connection without waiting for an answer."""
+    body = rng.choice([{"prompt": "no such class"}, {"prompt": 0, "n": 10**6}])
+    async with connected(place) as (reader, writer):
+        writer.write(100 * message(OPENAI, body, {"Connection": "keep-alive"}))
+        await asyncio.wait_for(reader.readexactly(20_000), 30)
+
+
 MISTAKES = (
     b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(200),
     b"GET /\r\n\r\n",
@@ -193,4 +201,5 @@ BAD: dict[Client, int] = {
     costly: 1,
     abort: 3,
     mistaken: 2,
+    ahead: 2,
 }

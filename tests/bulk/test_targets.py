@@ -40,6 +40,39 @@ def test_an_object_store_gets_the_same_bytes(bulk, store, tmp_path, kind):
     assert len(np.load(tmp_path / "all.npz")["arr_0"]) == 11
 
 
+@pytest.fixture
+def bucket(monkeypatch):
+    """A bucket of a server that speaks S3, on loopback; gives its URL."""
+    pytest.importorskip("s3fs", reason="needs s3fs")
+    moto = pytest.importorskip("moto.server", reason="needs moto[s3,server]")
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "nobody")
+    server = moto.ThreadedMotoServer("127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    options = {"endpoint_url": f"http://{host}:{port}"}
+    monkeypatch.setitem(fsspec.config.conf, "s3", options)
+    store = fsspec.filesystem("s3")
+    store.mkdir("bucket")
+    yield "s3://bucket/job"
+    store.clear_instance_cache()
+    server.stop()
+
+
+@pytest.mark.filterwarnings("ignore")  # of the packages that make the server and ask it
+def test_a_store_that_speaks_s3_gets_the_same_bytes(bulk, bucket, tmp_path):
+    bulk("--format", "folder")
+    bulk("--format", "folder", "--out", bucket, "--rank", 1, "--world", 2)
+    store = fsspec.filesystem("s3")
+    store.rm(f"{bucket}/shard-00001/shard.json")  # what a process that died has left
+    done = bulk("--format", "folder", "--out", bucket, "--merge", "all.npz", "--json")
+    assert json.loads(done.stdout)["missing"] == 0
+    store.get(bucket, str(tmp_path / "fetched"), recursive=True)
+    assert digest(tmp_path / "fetched") == digest(tmp_path / "out")
+    line = bulk("--format", "folder", "--out", bucket, "--seed", 4, status=2).stderr
+    assert f"seed: got 4, expected 0, as {bucket}/bulk.json has it" in line
+
+
 def test_another_job_there_is_refused(bulk, store):
     bulk("--out", "memory://job")
     line = bulk("--out", "memory://job", "--seed", 4, status=2).stderr

@@ -17,7 +17,6 @@ from adagen_rt.sampling.params import SamplingParams
 from adagen_rt.sampling.request import MAX_BATCH, make_request
 from adagen_rt.serving.batching.cache import ResultCache, key_of
 from adagen_rt.serving.batching.caller import Caller
-from adagen_rt.serving.batching.group import Steps
 from adagen_rt.serving.batching.job import Image, Job, Stats, Watch
 from adagen_rt.serving.batching.last import end_with_program
 from adagen_rt.serving.batching.ledger import Ledger
@@ -25,7 +24,7 @@ from adagen_rt.serving.batching.observers import Observers
 from adagen_rt.serving.batching.order import Order
 from adagen_rt.serving.batching.scheduler import Scheduler
 from adagen_rt.serving.batching.warm_up import warm_up
-from adagen_rt.serving.batching.whole import Wholes
+from adagen_rt.serving.batching.whole import maker_of
 from adagen_rt.serving.batching.work import Work, seconds_of
 from adagen_rt.serving.batching.worker import Worker
 
@@ -39,6 +38,8 @@ MAX_COST = 1 << 40
 MAX_CACHE_MB = 1 << 20
 #: Seconds that a thread has to end its step when the process ends.
 LAST_SECONDS = 30.0
+#: Least seconds after which who was refused is told to ask again.
+SOON = 0.1
 
 
 class BatchEngine:
@@ -94,8 +95,7 @@ class BatchEngine:
         self.observers = Observers()
         self.elsewhere: Sequence[Work] = ()
         self._ledger = Ledger(self.observers)
-        maker = Steps(opened.sampler) if opened.capabilities.streams else Wholes(opened)
-        self._scheduler = Scheduler(maker, self.max_batch, self._ledger.end)
+        self._scheduler = Scheduler(maker_of(opened), self.max_batch, self._ledger.end)
         self._worker = Worker(self.name, self._scheduler, self._ledger, self._turn, self.observers)
         warm_up(opened, self.max_batch)
         self._worker.thread.start()
@@ -179,13 +179,10 @@ class BatchEngine:
         queue = self._ledger.queue
         free = max(0, self.max_batch - self._scheduler.running)
         if len(queue) >= self.max_queue + free:
-            raise QueueFullError(self.max_queue, self._retry_after)
+            raise QueueFullError(self.max_queue, max(self._wait_seconds, SOON))
         if len(queue) and queue.cost + order.cost > self.max_queue_cost:
-            raise QueueFullError(self.max_queue_cost, self._retry_after, "backbone rows")
-
-    @property
-    def _retry_after(self) -> float:
-        return max(self._wait_seconds, 0.1)
+            wait = max(self._wait_seconds, SOON)
+            raise QueueFullError(self.max_queue_cost, wait, "backbone rows")
 
     @property
     def _wait_seconds(self) -> float:

@@ -12,9 +12,14 @@ from adagen_rt.condition import join_rows
 from adagen_rt.pipeline.base import Pipeline
 from adagen_rt.sampling.request import Request
 from adagen_rt.sampling.result import Images, Result
-from adagen_rt.serving.batching.group import End, tell
+from adagen_rt.serving.batching.group import End, Steps, tell
 from adagen_rt.serving.batching.order import Key, Task
 from adagen_rt.types import Arrays
+
+
+def maker_of(pipeline: Pipeline) -> Steps | Wholes:
+    """Return what makes samples with a pipeline, a step at a time where the host sees them."""
+    return Steps(pipeline.sampler) if pipeline.capabilities.streams else Wholes(pipeline)
 
 
 class Wholes:

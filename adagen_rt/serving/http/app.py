@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from importlib.metadata import version
 
+import anyio
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import PlainTextResponse
@@ -96,7 +97,9 @@ def _add_metrics(app: FastAPI, metrics: Metrics) -> None:
     @app.get("/metrics", tags=["Operation"], response_class=PlainTextResponse)
     async def show_metrics() -> Response:
         """Return the metrics in Prometheus' text format."""
-        return Response(metrics.text(), headers={"Content-Type": CONTENT_TYPE_LATEST})
+        # In a thread: there may be files of many processes to read.
+        text = await anyio.to_thread.run_sync(metrics.text)
+        return Response(text, headers={"Content-Type": CONTENT_TYPE_LATEST})
 
 
 async def _answer(request: Request, error: Exception) -> Response:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import anyio
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -19,13 +21,44 @@ ENCODINGS = (b"gzip", b"deflate")
 BINARY_AFTER = b"inference-header-content-length"
 #: Digits of a length that could be one.
 MAX_DIGITS = 10
+#: Bytes of the bodies of all open requests, beyond which only small bodies are read.
+ALL_BYTES, SMALL_BYTES = 64 << 20, 16 << 10
 #: Part of an oversize body that is read and dropped: multiples of the limit, and seconds. A client
 #: that reads no answer while it sends thus learns why it is refused.
 LINGER_TIMES, LINGER_SECONDS = 16, 2.0
 
 
+#: Counts the length of a body.
+Count = Callable[[int], None]
+
+
 class ClientGoneError(Exception):
     """The client left before its request was complete."""
+
+
+class Bodies:
+    """What the bodies of open requests take."""
+
+    def __init__(self) -> None:
+        self._taken = 0
+
+    @contextmanager
+    def share(self) -> Iterator[Count]:
+        """Give a function that counts a request's body up to a length, until the block ends."""
+        own = 0
+
+        def count(length: int) -> None:
+            nonlocal own
+            self._taken += length - own
+            own = length
+            if length > SMALL_BYTES and self._taken > ALL_BYTES:
+                message = f"bodies: those of all requests have {ALL_BYTES} bytes already"
+                raise HTTPError(Fault(503, message, "too_large", retry_after=1, close=True))
+
+        try:
+            yield count
+        finally:
+            self._taken -= own
 
 
 class BodyLimit:
@@ -39,14 +72,19 @@ class BodyLimit:
     def __init__(self, app: ASGIApp, settings: Settings) -> None:
         self._app = app
         self._settings = settings
+        self._bodies = Bodies()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on with its body, or refuse it."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        with self._bodies.share() as count:
+            await self._pass(scope, receive, send, count)
+
+    async def _pass(self, scope: Scope, receive: Receive, send: Send, count: Count) -> None:
         try:
-            body = await self._body(scope, receive)
+            body = await self._body(scope, receive, count)
         except (HTTPError, InputError) as error:
             await respond(own_path(scope), fault_of(error))(scope, receive, send)
             return
@@ -54,7 +92,7 @@ class BodyLimit:
             return
         await self._app(scope, _replay(body, receive), send)
 
-    async def _body(self, scope: Scope, receive: Receive) -> bytes:
+    async def _body(self, scope: Scope, receive: Receive, count: Count) -> bytes:
         headers = dict(scope["headers"])
         encoding = headers.get(b"content-encoding", b"identity").strip().lower()
         if encoding not in (*ENCODINGS, b"identity"):
@@ -68,14 +106,15 @@ class BodyLimit:
         announced = int(length) if length.isdigit() and len(length) < MAX_DIGITS else 0
         if announced > self._settings.body_bytes and b"expect" in headers:
             raise self._too_large()
-        body = await self._read(receive)
+        body = await self._read(receive, count)
         if encoding != b"identity":
             body = self._decompress(body)
+            count(len(body))
             _replace_headers(scope, len(body))
         check_bounds(_text(body, headers))
         return body
 
-    async def _read(self, receive: Receive) -> bytes:
+    async def _read(self, receive: Receive, count: Count) -> bytes:
         body, limit = bytearray(), self._settings.body_bytes
         with anyio.move_on_after(self._settings.body_seconds):
             while True:
@@ -84,6 +123,7 @@ class BodyLimit:
                 if len(body) > limit:
                     await _discard(receive, more, LINGER_TIMES * limit)
                     raise self._too_large()
+                count(len(body))
                 if not more:
                     return bytes(body)
         raise HTTPError(Fault(408, "body: it took too long to arrive", "timeout", close=True))

@@ -170,6 +170,7 @@ class Connection(H11Protocol):
         super().__init__(**options)
         self._door = door
         self._stuck: float | None = None
+        self._between = False
         self.address = ""
         self.held: bytearray | None = None
         self.since = self.loop.time()
@@ -219,7 +220,19 @@ class Connection(H11Protocol):
         assert self.held is not None  # who has left does not begin
         held, self.held = bytes(self.held), None
         self.flow.resume_reading()
-        super().data_received(held)
+        if held:
+            super().data_received(held)
+        else:
+            self.handle_events()
+
+    def handle_events(self) -> None:
+        """Go on with what was sent; a request that was sent before the last answer has a turn."""
+        if self._between and self.conn.trailing_data[0]:
+            self.held = bytearray()
+            self._unset_keepalive_if_required()
+            self._door.starts.add(self)
+        else:
+            super().handle_events()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Go."""
@@ -230,7 +243,9 @@ class Connection(H11Protocol):
     def on_response_complete(self) -> None:
         """Wait for the next request."""
         self.since = self.loop.time()
+        self._between = True
         super().on_response_complete()
+        self._between = False
 
 
 def only_probes(app: ASGIApp) -> ASGIApp:

@@ -5,7 +5,7 @@ import socket
 import zlib
 
 import pytest
-from http_server import ask, running
+from http_server import ask, running, wait_until
 
 pytest.importorskip("fastapi")
 
@@ -74,6 +74,25 @@ def test_a_client_that_expects_to_continue_is_told_at_once(service):
 def test_encodings_that_cannot_be_undone(service, body, headers, status):
     answer = service.ask("POST", GENERATE, body, {**JSON, **headers})
     assert answer.status == status
+
+
+def test_the_bodies_of_all_requests_are_bounded(service, monkeypatch):
+    from adagen_rt.serving.http import body
+
+    monkeypatch.setattr(body, "ALL_BYTES", 200_000)
+    large, small = b'{"prompt": "circle"}'.ljust(150_000), {"prompt": "circle"}
+    head = f"POST {GENERATE} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+    with socket.create_connection(("127.0.0.1", service.port), timeout=30) as half:
+        half.sendall(f"{head}Content-Length: 150000\r\n\r\n".encode() + large[:-1])
+        wait_until(lambda: service.ask("POST", GENERATE, large, JSON).status == 503)
+        refused = service.ask("POST", GENERATE, large, JSON)
+        assert refused.headers["retry-after"] == "1"
+        packed = {**JSON, "Content-Encoding": "gzip"}
+        assert service.ask("POST", GENERATE, gzip.compress(large), packed).status == 503
+        assert service.ask("POST", GENERATE, small).status == 200
+        half.sendall(large[-1:])
+        assert half.recv(1000).startswith(b"HTTP/1.1 200")
+    wait_until(lambda: service.ask("POST", GENERATE, large, JSON).status == 200)
 
 
 def test_a_body_that_takes_too_long(gated):

@@ -1,6 +1,7 @@
 """Whose request begins next, and how many in one turn of the event loop."""
 
 import asyncio
+import socket
 from dataclasses import dataclass, field
 
 import pytest
@@ -89,3 +90,27 @@ def test_a_large_body_of_a_request_that_waits_arrives_whole(judged_engine):
         answer = ask(port, "POST", "/v1/images/generations", body)
     assert answer.status == 400
     assert answer.json()["error"]["param"] == "prompt"
+
+
+def test_requests_that_were_sent_ahead_have_a_turn_each(judged_engine, monkeypatch):
+    from adagen_rt.serving import BatchEngine
+    from adagen_rt.serving.http.repository import Source
+    from adagen_rt.serving.http.starts import Starts
+
+    turns, add = [], Starts.add
+
+    def count(starts, connection):
+        turns.append(connection.address)
+        add(starts, connection)
+
+    monkeypatch.setattr(Starts, "add", count)
+    sources = {"tiny": Source(lambda: BatchEngine(judged_engine, threads=1))}
+    text = b"GET /v2/models/tiny HTTP/1.1\r\nHost: localhost\r\n"
+    with serving(sources) as (_, port), socket.create_connection(("127.0.0.1", port), 30) as opened:
+        opened.sendall(3 * (text + b"\r\n") + text + b"Connection: close\r\n\r\n")
+        answers = b""
+        while part := opened.recv(1 << 16):
+            answers += part
+    assert answers.count(b"HTTP/1.1 200") == 4
+    assert answers.count(b'"name":"tiny"') == 4
+    assert len(turns) == 4

@@ -96,9 +96,9 @@ def test_calls_of_grpc_are_spread_over_all_and_counted_once(server, offline):
         got = list(pool.map(call, range(24)))
     np.testing.assert_array_equal(got, offline([1] * 24, list(range(24))).images)
     assert counted(server)["images_submitted_total"] == before + 24
-    listening = [one for one in Path("/proc/net/tcp").read_text().splitlines() if " 0A " in one]
-    port = f"0100007F:{int(address.rpartition(':')[2]):04X}"
-    assert sum(port in one for one in listening) == 2
+    tables = "".join(Path(f"/proc/net/{name}").read_text() for name in ("tcp", "tcp6"))
+    port = f"0100007F:{int(address.rpartition(':')[2]):04X} "
+    assert sum(port in one and " 0A " in one for one in tables.splitlines()) == 2
     with pytest.raises(grpc.RpcError), grpc.insecure_channel(address) as channel:
         channel.unary_unary("/nothing/here")(b"", timeout=20)
 
