@@ -74,13 +74,34 @@ def arguments(searched_engine, saved_model, data, tmp_path):
         "pull": (tmp_path / "known.yaml", "--weights", weights, *out),
         "build": (searched_engine, "--backend", "tensorrt-rtx"),
         "bundle": (searched_engine, "--out", tmp_path / "one.onnx", "--overwrite"),
+        "serve": (searched_engine, "--port", 0, "--max-batch", 2),
         "train classifier": ("--data", data, "--steps", 1, *out),
         "train generator": ("--recipe", tmp_path / "short.yaml", "--data", data, *out),
     }
 
 
+@pytest.fixture
+def served(monkeypatch):
+    """Let `serve` end when its engines are warm, and leave this process as it was."""
+    pytest.importorskip("fastapi")
+    from adagen_rt.serving.http.server import Server
+
+    def serve_on(server, listener, warm_first=False):
+        server._load()
+        server.fleet.close(drain=False)
+        if server.failure is not None:
+            raise server.failure
+        return 0
+
+    monkeypatch.setattr(Server, "serve_on", serve_on)
+    monkeypatch.setattr("adagen_rt.serving.http.logs.log_json", lambda: None)
+    monkeypatch.setattr("adagen_rt.serving.http.pauses.shorten_pauses", lambda: None)
+
+
 @pytest.mark.parametrize(("command", "option", "choice"), CASES)
-def test_it_gives_a_result_or_one_line(run, arguments, stand_in, command, option, choice):
+def test_it_gives_a_result_or_one_line(request, run, arguments, stand_in, command, option, choice):
+    if command == "serve":
+        request.getfixturevalue("served")
     if command == "build":
         stand_in("tensorrt-rtx")
     given = [*command.split(), *arguments[command]]

@@ -45,7 +45,7 @@ def test_bad_options(refuse, tiny_engine, options, told):
 
 
 GPU = {**COMMON, "backend": "torch", "threads": None, "workers": None, "grpc_port": None}
-SERVED = {**GPU, "max_connections": 100, "model_control": False}
+SERVED = {**GPU, "host": "127.0.0.1", "max_connections": 100, "model_control": False}
 
 
 @pytest.mark.parametrize(

@@ -25,6 +25,7 @@ def test_they_are_found():
 def test_they_are_answered(service, command):
     for name, here in NAMES.items():
         command = command.replace(name, here.format(service.port))
+    command = command.replace("\\\n", "")
     words = [*shlex.split(command), "--silent", "--show-error", "--fail", "--max-time", "60"]
     done = subprocess.run(words, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
