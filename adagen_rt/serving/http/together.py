@@ -7,6 +7,7 @@ import os
 import time
 import uuid
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -40,9 +41,7 @@ class Together:
             }
             for engine in engines
         }
-        staged = self._own.with_suffix(".tmp")
-        staged.write_text(json.dumps({"time": time.time(), "engines": own}), encoding="utf-8")
-        staged.replace(self._own)
+        self._write(json.dumps({"time": time.time(), "engines": own}))
         others = self._read()
         self._statistics.elsewhere = {
             name: [Counts.from_json(one["counts"]) for one in _of(name, others)] for name in own
@@ -51,6 +50,12 @@ class Together:
         awake = [told for told in others if now - told["time"] < SILENT_SECONDS]
         for engine in engines:
             engine.elsewhere = [Work(**one["work"]) for one in _of(engine.name, awake)]
+
+    def _write(self, text: str) -> None:
+        staged = self._own.with_suffix(".tmp")
+        with suppress(OSError):  # a full disk leaves the others with what was told before
+            staged.write_text(text, encoding="utf-8")
+            staged.replace(self._own)
 
     def _read(self) -> list[dict[str, Any]]:
         """Read the files of the others, of processes that have ended too."""

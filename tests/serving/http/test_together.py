@@ -1,6 +1,7 @@
 """Processes that serve together: one estimate of the time to wait, one count of what was done."""
 
 import time
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -84,6 +85,17 @@ def test_the_work_of_those_that_live_is_known(tmp_path, monkeypatch):
     # What one that is gone has done stays counted, and nobody expects its work of it.
     assert here.exchange()["inference_count"] == 1
     assert here.elsewhere == []
+
+
+def test_a_place_that_takes_no_more_ends_nobody(tmp_path, monkeypatch):
+    def refuse(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    here, there = Peer(tmp_path, Work(1, 0.1)), Peer(tmp_path, Work(2, 0.1))
+    there.exchange()
+    monkeypatch.setattr(Path, "write_text", refuse)
+    here.exchange()
+    assert here.elsewhere == [there.work]
 
 
 def test_what_is_refused_waits_for_the_work_of_all(gated):
