@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any, Final, NamedTuple, TypeAlias
 
 from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
@@ -30,6 +31,23 @@ class Extent(NamedTuple):
         if len(pair) != 2 or any(type(side) is not int or not 1 <= side <= most for side in pair):
             raise ValueError(f"got {value!r:.80}, expected 1 to {most}, or [height, width] of such")
         return cls(*pair)
+
+    @classmethod
+    def read(cls, words: str) -> Extent:
+        """Read what people write: ``SIDE``, or ``WIDTHxHEIGHT``.
+
+        Raises:
+            ValueError: It is neither, or a side is too small or too large.
+        """
+        sides = words.lower().split("x")
+        if len(sides) > 2 or not all(re.fullmatch("[0-9]{1,6}", side) for side in sides):
+            raise ValueError(f"got {words!r:.80}, expected a number of pixels, or WIDTHxHEIGHT")
+        return cls.of([int(sides[-1]), int(sides[0])])
+
+    @property
+    def words(self) -> str:
+        """What people write: width first, such as ``768x512``."""
+        return f"{self.width}x{self.height}"
 
     @property
     def area(self) -> int:

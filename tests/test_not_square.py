@@ -24,9 +24,9 @@ from adagen_rt.export import export_engine
 from adagen_rt.onegraph.write import write_bundle
 from adagen_rt.program import Runner, build_program
 from adagen_rt.program.builder import Setting
+from adagen_rt.sampling.params import SamplingParams
 from adagen_rt.serving import BatchEngine
 from adagen_rt.serving.http.describe import describe_engine
-from adagen_rt.serving.http.openai import check_size
 
 LABELS, SEEDS, SHAPE = [3, 0, 9], [5, 2**63 - 1, 7], (24, 40)
 SIZES = {"dit": ("size", [6, 10]), "maskgit": ("grid", [6, 10]), "var": ("scales", [1, [1, 2]])}
@@ -106,11 +106,10 @@ def test_pictures_are_as_wide(engine, tmp_path):
             assert picture.size[1] % 24 == 0
 
 
-def test_the_images_api_says_width_first(engine):
-    with BatchEngine(engine.path, max_batch=1, max_queue=1, threads=1) as server:
-        for size in (None, "auto", "40x24"):
-            check_size(size, server.manifest)
-        with pytest.raises(InputError, match="'24x40', expected 40x24, width by height, or auto"):
-            check_size("24x40", server.manifest)
+def test_sizes_are_said_width_first(engine):
+    for size in (None, "40x24", (40, 24)):
+        assert SamplingParams(size=size).check(engine.manifest).size is None
+    with pytest.raises(InputError, match="'24x40', expected 40x24, width by height"):
+        SamplingParams(size="24x40").check(engine.manifest)
     content = describe_engine(engine.manifest)
     assert content["image"] == {"size": [24, 40], "channels": 1}

@@ -41,7 +41,7 @@ from adagen_rt.sampling.params import SamplingParams
     help="loop has one step, which the model repeats; unrolled has them all; step has one that the "
     "host repeats, and --out is a folder. Default: loop, where the family's steps are alike.",
 )
-@sampling_options("steps", "schedule", "best_of")
+@sampling_options("steps", "schedule", "best_of", "size")
 @click.option(
     "--fidelity-input",
     is_flag=True,

@@ -10,7 +10,8 @@ import click
 from adagen_rt.cli.support.verbosity import LOGGER
 from adagen_rt.engine.manifest import Dtype
 from adagen_rt.errors import InputError, MissingExtraError
-from adagen_rt.extent import MAX_SIDE, Extent
+from adagen_rt.extent import Extent
+from adagen_rt.sampling.params import read_size
 
 #: Short names of the dtypes.
 DTYPES: dict[str, Dtype] = {"fp32": "float32", "fp16": "float16", "bf16": "bfloat16"}
@@ -49,7 +50,7 @@ EXPORTED: dict[str, Dtype] = {**DTYPES, "int8": "int8"}
 @click.option(
     "--size",
     metavar="SIDE|WIDTHxHEIGHT",
-    callback=lambda context, parameter, given: None if given is None else _parse_size(given),
+    callback=lambda context, parameter, given: None if given is None else read_size(given),
     help="Pixels of the images of a diffusers pipeline; default: its own.",
 )
 @click.option(
@@ -143,18 +144,6 @@ def _export_pipeline(
         raise click.UsageError("Missing option '--out'.")
     engine = export_pipeline(folder, out, dtype=EXPORTED[dtype], progress=LOGGER.info, **options)
     click.echo(f"written: {engine.path}")
-
-
-def _parse_size(given: str) -> Extent:
-    """Read ``SIDE`` or ``WIDTHxHEIGHT``."""
-    sides = given.lower().split("x")
-    if len(sides) > 2 or not all(side.isdecimal() and len(side) <= 6 for side in sides):
-        raise InputError("size", given, "a number of pixels, or WIDTHxHEIGHT")
-    width, height = int(sides[0]), int(sides[-1])
-    try:
-        return Extent.of([height, width])
-    except ValueError:
-        raise InputError("size", given, f"1 to {MAX_SIDE} pixels a side") from None
 
 
 def _parse_key(given: str) -> tuple[str, str]:

@@ -114,6 +114,7 @@ def _overview(engine: EngineFolder, content: dict[str, Any]) -> str:
         ("schedule", manifest.adaptation),
         ("condition", manifest.condition.summary),
         ("image", f"{image.size}, {image.channels} channel(s)"),
+        *([("other sizes", str(manifest.sizes))] if manifest.sizes else []),
         ("FLOPs", f"{quantity(cost.per_image)} an image, {quantity(cost.per_step)} a step"),
         ("size", f"{quantity(sum(content['bytes'].values()))}B on disk"),
         ("path", str(engine.path)),

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from adagen_rt.condition import ConditionSpec, Guidance
 from adagen_rt.engine.contracts import GraphContract, contract, optional_contracts
 from adagen_rt.errors import MissingExtraError
+from adagen_rt.extent import Extent
 from adagen_rt.types import Run, Session, Spec
 
 if TYPE_CHECKING:
@@ -49,6 +50,8 @@ class FamilySpec(Spec):
             root mean square of the difference over the deviation between samples, which are 1.4
             apart if they are unrelated. A token that flips changes all that follow.
         guidances: Ways of guidance that its step rule knows.
+        sizeable: Tensors by ``graph.tensor`` whose last two axes are open in an engine of several
+            sizes; none where the family has one size.
     """
 
     family: str
@@ -58,6 +61,7 @@ class FamilySpec(Spec):
     prediction_limit: ClassVar[float] = math.inf
     generation_limit: ClassVar[float] = 0.7
     guidances: ClassVar[tuple[Guidance, ...]] = ("classifier-free", "none")
+    sizeable: ClassVar[tuple[str, ...]] = ()
 
     def calls(self, steps: int) -> int:
         """Count the policy calls of a generation of so many evaluations."""
@@ -97,6 +101,20 @@ class FamilySpec(Spec):
     def sizes_of_tensors(self) -> dict[str, tuple[int | None, ...]]:
         """Give the sizes that follow from the fields, by ``graph.tensor``; None for any size."""
         return {}
+
+    def at(self, own: Extent, size: Extent) -> FamilySpec:
+        """Copy it for images of another size.
+
+        Args:
+            own: Size of the engine's images.
+            size: The other one.
+        """
+        raise NotImplementedError
+
+    @property
+    def patches(self) -> int:
+        """Count the patches of an image, on which static schedules may depend."""
+        raise NotImplementedError
 
     def counts_per_image(self, steps: int, rows: int = 2) -> dict[str, int]:
         """Count how often each graph's operations are spent on one image.

@@ -16,6 +16,7 @@ from adagen_rt.engine.manifest import FORMAT, Manifest
 from adagen_rt.engine.onnx_check import check_graph
 from adagen_rt.engine.validation import describe_faults
 from adagen_rt.errors import EngineError, InputError
+from adagen_rt.extent import Extent
 from adagen_rt.files import staged_folder
 from adagen_rt.system import installed_package
 
@@ -57,6 +58,15 @@ class EngineFolder:
     def named(self, name: str | None) -> EngineFolder:
         """Return the same engine under another name; None leaves it its own."""
         return self if name is None else replace(self, manifest=self.manifest.with_name(name))
+
+    def at(self, size: Extent | None) -> EngineFolder:
+        """Return the same engine with one size of images; None is its own.
+
+        Raises:
+            InputError: The engine has no such size.
+        """
+        manifest = self.manifest.at(size).model_copy(update={"sizes": None})
+        return replace(self, manifest=manifest)
 
     def check_unchanged(self) -> None:
         """Refuse files that changed since they were checked; called when all have been read.

@@ -20,12 +20,12 @@ from pydantic import (
 )
 
 from adagen_rt.condition import ClassLabels, ConditionSpec, parse_condition
-from adagen_rt.engine.contracts import GraphContract, graph_faults, size_faults
+from adagen_rt.engine.contracts import CHOOSERS, GraphContract, graph_faults, size_faults
 from adagen_rt.engine.family import Family, FamilySpec, find_family
 from adagen_rt.engine.schedule import ScheduleSpec
 from adagen_rt.engine.validation import describe_faults
 from adagen_rt.errors import InputError
-from adagen_rt.extent import ExtentField
+from adagen_rt.extent import MAX_SIDE, Extent, ExtentField
 from adagen_rt.types import Spec
 
 #: Format written by this version; a reader refuses newer ones.
@@ -90,6 +90,25 @@ class ImageSpec(Spec):
         return f"images of {self.size} in {self.channels} channels"
 
 
+class SizesSpec(Spec):
+    """Sizes of images that an engine makes besides its own.
+
+    Attributes:
+        multiple: Both sides are multiples of it.
+        largest: Neither side is larger.
+    """
+
+    multiple: int = Field(ge=1, le=MAX_SIDE)
+    largest: int = Field(ge=1, le=MAX_SIDE)
+
+    def fits(self, size: Extent) -> bool:
+        """Whether images can have a size."""
+        return max(size) <= self.largest and all(side % self.multiple == 0 for side in size)
+
+    def __str__(self) -> str:
+        return f"sides that are multiples of {self.multiple}, at most {self.largest}"
+
+
 class Manifest(Spec):
     """The whole of ``manifest.json``.
 
@@ -100,6 +119,8 @@ class Manifest(Spec):
         condition: Kind of condition of the samples. The file has ``class_count`` and
             ``class_names`` for classes, and a section ``condition`` for other kinds.
         image: Size and range of the decoder's output.
+        sizes: Other sizes that images can be asked for in, or None. The file has the key only
+            where there are some.
         schedule: The action space and the default steps.
         refinement_std: Standard deviation of the noise on the policy's raw output with which
             refinement makes its candidates; an engine with a ``critic`` has it.
@@ -115,6 +136,7 @@ class Manifest(Spec):
     family: SerializeAsAny[FamilySpec]
     condition: SerializeAsAny[ConditionSpec]
     image: ImageSpec
+    sizes: SizesSpec | None = None
     schedule: ScheduleSpec
     refinement_std: float | None = Field(None, gt=0, le=100)
     graphs: dict[str, GraphSpec]
@@ -160,6 +182,8 @@ class Manifest(Spec):
     @model_serializer(mode="wrap")
     def _write_classes(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
         content: dict[str, Any] = handler(self)
+        if self.sizes is None:  # earlier versions refuse the key
+            content.pop("sizes", None)
         if not isinstance(self.condition, ClassLabels):
             return content
         section = content["condition"]
@@ -176,8 +200,9 @@ class Manifest(Spec):
             for key, graph in self.graphs.items()
         }
         faults = list(graph_faults(self.family.family, self.contracts, names))
-        faults += size_faults(self._sizes(), self._tensors())
+        faults += size_faults(self.expected_sizes(), self._tensors())
         faults += self._condition_faults()
+        faults += self._sizes_faults()
         for name, graph in self.graphs.items():
             if graph.file not in self.files:
                 faults.append(f"graphs.{name}.file {graph.file!r} has no entry in files")
@@ -196,8 +221,25 @@ class Manifest(Spec):
             if name not in self.files:
                 yield f"condition: {name!r} has no entry in files"
 
-    def _sizes(self) -> dict[str, tuple[int | None, ...]]:
-        """Sizes of tensors that follow from the other sections."""
+    def _sizes_faults(self) -> Iterator[str]:
+        """List what keeps an engine from making several sizes."""
+        if self.sizes is None:
+            return
+        if not self.family.sizeable:
+            yield f"sizes: got {self.sizes}, expected none of the family {self.family.family}"
+        if not self.sizes.fits(self.image.size):
+            yield f"sizes: got {self.sizes}, expected some that the image's {self.image.size} fits"
+        for name in (*CHOOSERS, "reward"):
+            if name in self.graphs:
+                yield f"sizes: got {self.sizes}, expected none beside the graph {name!r}"
+        shapes = self._tensors()
+        for name in self.family.sizeable:
+            shape = shapes.get(name, ())
+            if any(isinstance(side, int) for side in shape[-2:]):
+                yield f"graphs.{name}: got the sizes {shape}, expected open ones beside 'sizes'"
+
+    def expected_sizes(self) -> dict[str, tuple[int | None, ...]]:
+        """Sizes of tensors that follow from the other sections, by ``graph.tensor``."""
         image = (None, self.image.channels, *self.image.size)
         raw = (None, len(self.schedule.actions))
         common = {"decoder.image": image, "reward.image": image, "policy.raw": raw}
@@ -245,6 +287,28 @@ class Manifest(Spec):
     def calls(self) -> int:
         """Policy calls of a generation at the engine's own number of steps."""
         return self.family.calls(self.schedule.steps)
+
+    def at(self, size: Extent | None) -> Manifest:
+        """Copy it for images of another size; None is its own.
+
+        Raises:
+            InputError: The engine has no such size.
+        """
+        own = self.image.size
+        if size is None or size == own:
+            return self
+        if self.sizes is None or not self.sizes.fits(size):
+            order = "" if own.square else ", width by height"
+            other = "" if self.sizes is None else f", or {self.sizes}"
+            raise InputError("size", size.words, own.words + order + other)
+        family = self.family.at(own, size)
+        image = self.image.model_copy(update={"size": size})
+        try:
+            schedule = self.schedule.at(family.patches)
+        except (ValueError, OverflowError):
+            expected = "one at which the schedule's dynamic shift is above 0 and at most 1e6"
+            raise InputError("size", size.words, expected) from None
+        return self.model_copy(update={"image": image, "family": family, "schedule": schedule})
 
     def with_graphs(self, names: Iterable[str]) -> Manifest:
         """Copy it with graphs of which only the names are known, for networks in their place."""

@@ -162,6 +162,12 @@ class ScheduleSpec(Spec):
         actions = tuple(action.model_copy(update={"static": static}) for action, static in pairs)
         return self.model_copy(update={"actions": actions})
 
+    def at(self, tokens: int) -> ScheduleSpec:
+        """Copy the action space for images of so many patches, on which some schedules depend."""
+        tuned = None if self.tuned is None else tuple(_at(static, tokens) for static in self.tuned)
+        other = self.under([_at(action.static, tokens) for action in self.actions])
+        return other.model_copy(update={"tuned": tuned})
+
     def static_spec(self) -> ScheduleSpec:
         """Copy the action space for zeros in the policy's place, which are the static schedule."""
         return self.model_copy(update={"residual": True})
@@ -234,6 +240,10 @@ class Schedule:
         smoothed = xp.where((step > 0)[:, None], s * previous + (1 - s) * unsmoothed, unsmoothed)
         actions = {a.name: a.activate(smoothed[:, i]) for i, a in enumerate(self.spec.actions)}
         return actions, smoothed
+
+
+def _at(static: StaticSchedule, tokens: int) -> StaticSchedule:
+    return static.at(tokens) if isinstance(static, Shifted) else static
 
 
 def _progress(steps: int, calls: int) -> np.ndarray:

@@ -5,12 +5,50 @@ Both have a time for every evaluation and then the time at which the last step e
 
 from __future__ import annotations
 
-from typing import Literal
+import math
+from typing import Any, Literal
 
 import numpy as np
-from pydantic import Field
+from pydantic import (
+    Field,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+    model_validator,
+)
 
 from adagen_rt.types import Spec
+
+
+class DynamicShift(Spec):
+    """A shift of noise that depends on how many patches the latents have; as diffusers names it.
+
+    Attributes:
+        base_shift: Logarithm of the shift (or the shift) at `base_image_seq_len` patches.
+        max_shift: That at `max_image_seq_len` patches; between and beyond them it is linear.
+        base_image_seq_len: A number of patches.
+        max_image_seq_len: A larger one.
+        time_shift_type: Whether the line is the shift's logarithm or the shift itself.
+    """
+
+    base_shift: float = Field(ge=-100, le=100)
+    max_shift: float = Field(ge=-100, le=100)
+    base_image_seq_len: int = Field(ge=1, le=1 << 24)
+    max_image_seq_len: int = Field(ge=1, le=1 << 24)
+    time_shift_type: Literal["exponential", "linear"] = "exponential"
+
+    @model_validator(mode="after")
+    def _has_a_slope(self) -> DynamicShift:
+        if self.max_image_seq_len <= self.base_image_seq_len:
+            low, high = self.base_image_seq_len, self.max_image_seq_len
+            raise ValueError(f"max_image_seq_len: got {high}, expected above {low}, the base's")
+        return self
+
+    def shift(self, tokens: int) -> float:
+        """Give the shift of latents of so many patches."""
+        low, high = self.base_image_seq_len, self.max_image_seq_len
+        slope = (self.max_shift - self.base_shift) / (high - low)
+        mu = self.base_shift + (tokens - low) * slope
+        return math.exp(mu) if self.time_shift_type == "exponential" else mu
 
 
 class Shifted(Spec):
@@ -23,12 +61,34 @@ class Shifted(Spec):
         shift: Above 1, more steps are spent near noise.
         first: Noise scale of the first evaluation, before the shift.
         last: That of the last evaluation; None for `first` over the number of steps.
+        dynamic: What `shift` is at other sizes of images; None for the same.
     """
 
     kind: Literal["shifted"] = "shifted"
     shift: float = Field(gt=0, le=1e6)
     first: float = Field(1.0, gt=0, le=1)
     last: float | None = Field(None, gt=0, le=1)
+    dynamic: DynamicShift | None = None
+
+    @model_serializer(mode="wrap")
+    def _leave_default_out(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        # Earlier versions refuse the key.
+        content: dict[str, Any] = handler(self)
+        if self.dynamic is None:
+            content.pop("dynamic", None)
+        return content
+
+    def at(self, tokens: int) -> Shifted:
+        """Copy it for latents of so many patches.
+
+        Raises:
+            ValueError: There is no such shift.
+            OverflowError: The shift is too large a number.
+        """
+        if self.dynamic is None:
+            return self
+        # Made anew, so that a shift out of its range is found.
+        return Shifted.model_validate({**dict(self), "shift": self.dynamic.shift(tokens)})
 
     def values(self, steps: int, calls: int) -> np.ndarray:
         """Value at every policy call, float64 (calls,)."""

@@ -37,10 +37,19 @@ class TracedSession:
         name: The graph's name.
         path: Its file.
         agreed: Its contract.
+        expected: Sizes of the engine's tensors by ``graph.tensor``; None for any.
     """
 
-    def __init__(self, xp: Namespace, name: str, path: Path, agreed: GraphContract) -> None:
+    def __init__(
+        self,
+        xp: Namespace,
+        name: str,
+        path: Path,
+        agreed: GraphContract,
+        expected: Mapping[str, tuple[int | None, ...]],
+    ) -> None:
         self._xp, self._name, self._path, self._agreed = xp, name, path, agreed
+        self._expected = expected
         self._graph = _load(path)
         _check(self._graph, name)
         self._runs = 0
@@ -92,7 +101,7 @@ class TracedSession:
             self._xp.writer.add(copied)
         return {
             str(value.name): Traced(
-                self._xp, _sized(value, sizes), _dtype(value), value=values[value]
+                self._xp, self._sized(value, sizes), _dtype(value), value=values[value]
             )
             for value in self._graph.outputs
         }
@@ -104,15 +113,22 @@ class TracedSession:
         found = {}
         for value in self._graph.outputs:
             known = np.array(outputs[str(value.name)])
-            found[str(value.name)] = self._xp.constant(known, _sized(value, sizes))
+            found[str(value.name)] = self._xp.constant(known, self._sized(value, sizes))
         return found
+
+    def _sized(self, value: ir.Value, sizes: Mapping[str, Dim]) -> Shape:
+        """Give an output's shape; what the manifest does not say, the names of sizes do."""
+        assert value.shape is not None
+        known = self._expected.get(f"{self._name}.{value.name}", (None,) * len(value.shape))
+        pairs = zip(value.shape, known, strict=True)
+        return tuple(_size(dim, sizes) if size is None else size for dim, size in pairs)
 
 
 def traced_sessions(xp: Namespace, engine: EngineFolder) -> dict[str, TracedSession]:
     """Open every graph of an engine to be copied."""
-    contracts = engine.manifest.contracts
+    contracts, expected = engine.manifest.contracts, engine.manifest.expected_sizes()
     return {
-        name: TracedSession(xp, name, engine.graph_file(name), contracts[name])
+        name: TracedSession(xp, name, engine.graph_file(name), contracts[name], expected)
         for name in engine.manifest.graphs
     }
 
@@ -154,12 +170,8 @@ def _check(graph: ir.Graph, name: str) -> None:
         raise InputError(f"graphs.{name}", f"opset {version}", f"at most {OPSET}")
 
 
-def _sized(value: ir.Value, sizes: Mapping[str, Dim]) -> Shape:
-    assert value.shape is not None
-    return tuple(
-        sizes[str(dim.value)] if isinstance(dim, ir.SymbolicDim) else int(dim)
-        for dim in value.shape
-    )
+def _size(dim: Any, sizes: Mapping[str, Dim]) -> Dim:
+    return sizes[str(dim.value)] if isinstance(dim, ir.SymbolicDim) else int(dim)
 
 
 def _dtype(value: ir.Value) -> Any:

@@ -51,7 +51,7 @@ def write_bundle(
         engine: The engine.
         out: The file, whose name ends in ``.onnx``; weights of 2 GB lie in ``NAME.onnx.data``.
             For the form ``step``, a folder.
-        params: Sampling parameters: steps, schedule and best-of are those of the model.
+        params: Sampling parameters: steps, schedule, best-of and size are those of the model.
         form: ``loop`` repeats one step, ``unrolled`` has them all, ``step`` has one that the host
             repeats, between a model that starts and one that decodes; None takes the loop where
             the family's steps are alike.
@@ -69,9 +69,9 @@ def write_bundle(
     out = Path(out)
     if form != "step" and out.suffix.lower() != SUFFIX:
         raise InputError("out", str(out), f"a name that ends in {SUFFIX}")
-    options = make_options(
-        engine, params or SamplingParams(), form, fidelity_input, steps_input, dialect
-    )
+    params = params or SamplingParams()
+    engine, params = engine.at(params.extent), replace(params, size=None)
+    options = make_options(engine, params, form, fidelity_input, steps_input, dialect)
     write = _write_apart if form == "step" else _write_one
     return write(engine, out, options, threads, progress)
 

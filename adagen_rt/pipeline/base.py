@@ -42,11 +42,13 @@ class Capabilities:
         streams: Whether the host sees every step: previews, profiles, a server's slots.
         refines: Whether a policy call can try several actions.
         batches: Batch sizes that it runs, ascending; empty for any.
+        sizes: Whether it makes images of other sizes than the engine's own, where the engine does.
     """
 
     streams: bool = True
     refines: bool = True
     batches: tuple[int, ...] = ()
+    sizes: bool = True
 
     def check(self, backend: str, params: SamplingParams, *, streams: str | None = None) -> None:
         """Refuse options that the implementation lacks; every check of them is here.
@@ -65,6 +67,9 @@ class Capabilities:
         if params.refine != 1 and not self.refines:
             expected = f"1 with the backend {backend}; onnxruntime and openvino have it"
             raise InputError("refine", params.refine, expected)
+        if params.size is not None and not self.sizes:
+            expected = f"none with the backend {backend}; onnxruntime and openvino have it"
+            raise InputError("size", params.size, expected)
 
 
 class Pipeline(ABC):

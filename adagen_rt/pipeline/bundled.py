@@ -24,7 +24,8 @@ class WholeGeneration(Capabilities):
 
     def check(self, backend: str, params: SamplingParams, *, streams: str | None = None) -> None:
         """See `Capabilities`."""
-        for name in (streams, "refine" if params.refine != 1 else None):
+        refine, size = params.refine != 1, params.size is not None
+        for name in (streams, "refine" if refine else None, "size" if size else None):
             if name is not None:
                 expected = "an engine's folder, which goes step by step"
                 raise InputError(name, "a whole generation in one file", expected)

@@ -52,6 +52,11 @@ class Assembly:
                 sample follows it.
             policy: Takes the place of the engine's policy.
         """
+        if (size := params.extent) is not None:
+            other = replace(self, manifest=self.manifest.at(size), _rules={})
+            loop = other.loop(replace(params, size=None), fidelity, policy)
+            loop.conditioner = self._conditioner  # it remembers contexts, which have no size
+            return loop
         assert params.steps is not None  # a checked object has them
         rule, calls = self.rule(params.steps), self.manifest.family.calls(params.steps)
         spec = self.manifest.schedule

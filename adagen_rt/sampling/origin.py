@@ -75,4 +75,5 @@ def run_facts(engine: EngineFolder, request: Request, execution: Facts) -> Facts
         "schedule": params.schedule,
         "refine": params.refine,
         "best_of": params.best_of,
+        **({} if params.size is None else {"size": params.size}),
     }

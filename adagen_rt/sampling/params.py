@@ -10,12 +10,14 @@ import math
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
+from operator import index
 from typing import Any, Literal, TypedDict, get_args
 
 import numpy as np
 
 from adagen_rt.engine.manifest import Manifest
 from adagen_rt.errors import EngineError, InputError, as_integer
+from adagen_rt.extent import MAX_SIDE, Extent
 
 MAX_STEPS = 1000
 #: Largest number of candidates of one sample, at a step or in total.
@@ -46,7 +48,7 @@ class Row:
     graph: str | None = None
 
     def check(self, name: str, value: Any) -> None:
-        """Refuse a value that is out of range.
+        """Refuse a value that is out of range; of texts without choices, a size is the only one.
 
         Raises:
             InputError: The value is out of range.
@@ -54,6 +56,8 @@ class Row:
         if self.choices:
             if not isinstance(value, str) or value not in self.choices:
                 raise InputError(name, value, f"one of {', '.join(self.choices)}")
+        elif self.kind is str:
+            read_size(value)
         elif self.kind is int:
             as_integer(name, value, self.low, self.high)
         else:
@@ -72,6 +76,22 @@ def _check_numbers(name: str, value: Any, low: float, high: float) -> None:
     inside = (numbers >= low) & (numbers <= high)
     if not inside.all():
         raise InputError(name, float(numbers[~inside].ravel()[0]), expected)
+
+
+def read_size(given: Any) -> Extent:
+    """Read a size of images: ``WIDTHxHEIGHT``, ``SIDE``, or a pair (width, height).
+
+    Raises:
+        InputError: It is none of these.
+    """
+    try:
+        if isinstance(given, str):
+            return Extent.read(given)
+        width, height = given
+        return Extent.of([index(height), index(width)])
+    except (TypeError, ValueError):
+        expected = f"WIDTHxHEIGHT or SIDE, 1 to {MAX_SIDE} pixels each"
+        raise InputError("size", given, expected) from None
 
 
 def _option(default: Any, kind: type[Any], text: str, **limits: Any) -> Any:
@@ -94,6 +114,8 @@ class SamplingParams:
             fidelity; one number for all samples or one for each.
         refine: Actions that are tried at every policy call, 1 to 64; the critic keeps one.
         best_of: Images that are made of each sample, 1 to 64; the reward model keeps one.
+        size: Pixels of the images: ``"768x512"`` or (768, 512), width first, or one number for a
+            square; None takes the engine's own. Only engines of several sizes have others.
     """
 
     steps: int | None = _option(
@@ -130,6 +152,25 @@ class SamplingParams:
         high=MAX_CANDIDATES,
         graph="reward",
     )
+    size: str | tuple[int, int] | None = _option(
+        None,
+        str,
+        "Pixels of the images, width first, such as 768x512, of an engine of several sizes. "
+        "Default: the engine's own.",
+    )
+
+    def area_cost(self, manifest: Manifest) -> int:
+        """How many times the engine's own images one of these is, rounded up.
+
+        Raises:
+            InputError: The engine has no such size.
+        """
+        return -(-manifest.at(self.extent).image.size.area // manifest.image.size.area)
+
+    @property
+    def extent(self) -> Extent | None:
+        """The size that is asked for; None is the engine's own."""
+        return None if self.size is None else read_size(self.size)
 
     @property
     def blended(self) -> bool:
@@ -160,6 +201,7 @@ class SamplingParams:
             self,
             steps=check_steps(manifest, self.steps),
             schedule=_check_schedule(manifest, self.schedule),
+            size=_check_size(manifest, self.extent),
         )
         complete._check_graphs(manifest)
         return complete
@@ -192,6 +234,7 @@ class SamplingOptions(TypedDict, total=False):
     fidelity: float | Sequence[float]
     refine: int
     best_of: int
+    size: str | tuple[int, int] | None
     static: bool | Literal["tuned"]
 
 
@@ -238,6 +281,13 @@ def check_steps(manifest: Manifest, steps: int | None) -> int:
     if expected is not None:
         raise InputError("steps", steps, expected)
     return number
+
+
+def _check_size(manifest: Manifest, size: Extent | None) -> str | None:
+    """Return the words of a size if the engine has it, and None for its own."""
+    own = manifest.image.size
+    other = manifest.at(size).image.size
+    return None if other == own else other.words
 
 
 def schedule_names(manifest: Manifest) -> tuple[ScheduleName, ...]:

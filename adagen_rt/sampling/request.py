@@ -34,12 +34,14 @@ class Request:
         seeds: Seed of each sample (B,) int64.
         params: Sampling parameters, complete and checked.
         fidelity: Each sample's share of the fidelity policy (B,) float32.
+        area: How many times the engine's own images these are, rounded up.
     """
 
     rows: Arrays
     seeds: npt.NDArray[np.int64]
     params: SamplingParams
     fidelity: npt.NDArray[np.float32]
+    area: int = 1
 
     def __len__(self) -> int:
         return len(self.seeds)
@@ -92,7 +94,8 @@ def make_request(
         raise InputError("strict", notes[0], f"{noun} that fit")
     checked = make_params(params, options or {}).check(manifest)
     chosen = _seeds(seeds, count, noun)
-    return Request(rows, chosen, checked, _shares(checked.fidelity, count, noun))
+    shares, area = _shares(checked.fidelity, count, noun), checked.area_cost(manifest)
+    return Request(rows, chosen, checked, shares, area)
 
 
 def parse_scored(manifest: Manifest, images: Any, given: Sequence[Any]) -> Arrays:

@@ -141,7 +141,8 @@ class Sampler:
     ) -> Result:
         """Make one image of every sample."""
         trace = Trace(request, loop.schedule.spec.names, loop.schedule.calls)
-        images, failures = blank_images(len(request), self.manifest.image), dict[int, int]()
+        image = self.manifest.at(request.params.extent).image
+        images, failures = blank_images(len(request), image), dict[int, int]()
         for first in range(0, len(request), batch_size):
             index = np.arange(first, min(first + batch_size, len(request)))
             done: list[Snapshot] = []

@@ -66,8 +66,8 @@ def test_only_what_the_engine_chooses_may_be_left_to_it(judged, name):
         SamplingParams(**{name: None}).check(judged)
 
 
-def test_every_field_is_bounded_here_or_has_choices():
-    assert {name for name, *_ in BOUNDS} | {"schedule"} == set(NAMES) == set(ROWS)
+def test_every_field_is_bounded_here_or_has_choices_or_is_a_size():
+    assert {name for name, *_ in BOUNDS} | {"schedule", "size"} == set(NAMES) == set(ROWS)
 
 
 @pytest.mark.parametrize("schedule", ["Tuned", "STATIC", "", True, 1, ["static"]])

@@ -144,7 +144,7 @@ class Sample:
 
     def __init__(self, client, share=1.0):
         caller = SimpleNamespace(client=client, share=share)
-        self.order = SimpleNamespace(caller=caller, request_key=client, weight=1)
+        self.order = SimpleNamespace(caller=caller, request_key=client, weight=1, step_cost=1)
 
 
 def test_one_sample_is_through_before_the_many_of_another_step_again():

@@ -160,8 +160,8 @@ class Job:
         self.place = options.place()
         engine = open_engine(options.engine)
         check_format(options.kind)
-        self.manifest = engine.manifest
-        self.work = options.work(engine, options.plan(engine))
+        self.work = options.work(engine, plan := options.plan(engine))
+        self.manifest = engine.manifest.at(plan.params.extent)
         self.target = open_target(options.out)
         self._check_strangers()
         self._workers, self._launcher = options.processes, options.launcher

@@ -36,13 +36,13 @@ class Run:
         earlier: What an interrupted run left in the folder, where this one goes on with it.
 
     Attributes:
-        manifest: The engine's.
+        manifest: The engine's, at the size of the images.
         preview: Pictures of the first samples.
     """
 
     def __init__(self, asked: Asked, outputs: Outputs, earlier: Earlier | None) -> None:
-        self.manifest, self._outputs = asked.engine.manifest, outputs
-        request = asked.request
+        request, self._outputs = asked.request, outputs
+        self.manifest = asked.engine.manifest.at(request.params.extent)
         self._total = len(request)
         self._facts = run_facts(asked.engine, request, asked.execution.facts)
         words = count_words(self.manifest.condition, request.rows)

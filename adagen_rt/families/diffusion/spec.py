@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from itertools import pairwise
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -55,6 +56,7 @@ class DiffusionSpec(FamilySpec):
     prediction_limit: ClassVar[float] = 0.0035
     generation_limit: ClassVar[float] = 0.05
     guidances: ClassVar[tuple[Guidance, ...]] = ("classifier-free", "embedded", "none")
+    sizeable: ClassVar[tuple[str, ...]] = ("backbone.x", "decoder.latents")
     family: Literal["dit", "sit", "diffusion", "flow"]
     channels: int = Field(ge=1, le=1024)
     size: ExtentField
@@ -97,8 +99,28 @@ class DiffusionSpec(FamilySpec):
     @property
     def grid(self) -> Extent:
         """Height and width of the feature map, a row of which belongs to a square patch."""
-        patch = max(math.isqrt(self.size.area // self.tokens), 1)
-        return Extent(*(side // patch for side in self.size))
+        return Extent(*(side // self.patch for side in self.size))
+
+    @property
+    def patch(self) -> int:
+        """Side of a patch."""
+        return max(math.isqrt(self.size.area // self.tokens), 1)
+
+    @property
+    def patches(self) -> int:
+        """See `FamilySpec`."""
+        return self.tokens
+
+    def at(self, own: Extent, size: Extent) -> DiffusionSpec:
+        """See `FamilySpec`; latents are as many times smaller as the engine's own."""
+        factor = own.height // self.size.height
+        latents = Extent(*(side // factor for side in size))
+        tokens = latents.area // self.patch**2
+        return self.model_copy(update={"size": latents, "tokens": tokens})
+
+    def sizes(self, rows: int) -> Iterator[dict[str, int]]:
+        """See `FamilySpec`; of several sizes of images, the engine's own."""
+        yield {"rows": rows, "height": self.size.height, "width": self.size.width}
 
     @property
     def process(self) -> Process:

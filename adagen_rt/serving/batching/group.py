@@ -131,7 +131,7 @@ class Group:
 
     def rows(self, tasks: Sequence[Task]) -> int:
         """Count the backbone rows of a step of samples."""
-        return sum(task.order.weight for task in tasks)
+        return sum(task.order.step_cost for task in tasks)
 
     def step(self, tasks: Sequence[Task]) -> list[End]:
         """Make one step of some of its samples; return and drop those that have ended."""

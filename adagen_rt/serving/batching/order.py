@@ -26,11 +26,12 @@ class Key:
     schedule: ScheduleName | None
     refine: int
     blended: bool
+    size: str | tuple[int, int] | None
 
     @property
     def params(self) -> SamplingParams:
         """Sampling parameters of the loop."""
-        return SamplingParams(steps=self.steps, schedule=self.schedule, refine=self.refine)
+        return SamplingParams(self.steps, self.schedule, refine=self.refine, size=self.size)
 
 
 @dataclass(eq=False)
@@ -73,7 +74,8 @@ class Order:
     def key(self) -> Key:
         """Key of the loops that it can run in."""
         params = self.request.params
-        return Key(self.request.steps, params.schedule, params.refine, params.blended)
+        common = (params.schedule, params.refine, params.blended, params.size)
+        return Key(self.request.steps, *common)
 
     @property
     def candidates(self) -> int:
@@ -86,9 +88,17 @@ class Order:
         return self.request.params.refine
 
     @property
+    def step_cost(self) -> int:
+        """Backbone rows of a candidate's step, where conditional and null row count as one.
+
+        A row of an image larger than the engine's own counts as often as it holds that.
+        """
+        return self.weight * self.request.area
+
+    @property
     def candidate_cost(self) -> int:
-        """Backbone rows of one candidate, where conditional and null row count as one."""
-        return self.weight * self.request.steps
+        """Backbone rows of one candidate."""
+        return self.step_cost * self.request.steps
 
     @property
     def cost(self) -> int:

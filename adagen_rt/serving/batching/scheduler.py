@@ -96,7 +96,7 @@ class Scheduler:
 
     def _count_left(self) -> None:
         tasks = [task for group in self._groups for task in group.tasks.values()]
-        left = [(task.order.request.steps - task.step) * task.order.weight for task in tasks]
+        left = [(task.order.request.steps - task.step) * task.order.step_cost for task in tasks]
         self.left = sum(left)
 
     def _measure(self, now: float) -> None:

@@ -109,4 +109,4 @@ class Shares:
 
 def _charged(task: Task) -> float:
     """Rows that a step of a sample costs its client, who may have a larger share."""
-    return task.order.weight / task.order.caller.share
+    return task.order.step_cost / task.order.caller.share

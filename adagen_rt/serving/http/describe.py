@@ -16,6 +16,7 @@ def describe_engine(manifest: Manifest) -> dict[str, Any]:
         "family": manifest.family.family,
         **manifest.condition.facts(),
         "image": {"size": manifest.image.size.plain, "channels": manifest.image.channels},
+        "sizes": None if manifest.sizes is None else manifest.sizes.model_dump(),
         "steps": spec.steps,
         "schedule": manifest.adaptation,
         "actions": [

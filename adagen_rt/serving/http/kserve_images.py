@@ -125,7 +125,7 @@ def describe_model(engine: BatchEngine) -> dict[str, Any]:
         "platform": "adagen_rt",
         "inputs": [*([label] if by_class else texts), seed],
         "outputs": [
-            _tensor("image", "UINT8", [-1, *image.size, image.channels]),
+            _tensor("image", "UINT8", [-1, *_sides(manifest), image.channels]),
             *([label] if by_class else []),
             seed,
             _tensor("step", "INT32", [-1]),
@@ -133,6 +133,11 @@ def describe_model(engine: BatchEngine) -> dict[str, Any]:
             _tensor("schedule", "FP32", [-1, -1, actions]),
         ],
     }
+
+
+def _sides(manifest: Manifest) -> list[int]:
+    """Height and width of an engine's images, or -1 where it has several."""
+    return [*manifest.image.size] if manifest.sizes is None else [-1, -1]
 
 
 def _tensor(name: str, datatype: str, shape: list[int]) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from adagen_rt.serving.http.openai_bodies import (
     ModelList,
     PartialImageEvent,
 )
-from adagen_rt.serving.http.openai_images import Answers, check_size, watch_every
+from adagen_rt.serving.http.openai_images import Answers, watch_every
 from adagen_rt.serving.http.renamed import renamed
 from adagen_rt.serving.http.settings import Settings
 from adagen_rt.serving.http.streams import stream_image
@@ -70,7 +70,6 @@ async def _answer(
     body.check()
     count = body.n or 1
     check_images("n", count, engine, settings)
-    check_size(body.size, engine.manifest)
     note(request, engine.name, count)
     order = ImageOrder(
         given=[body.wish(**{_field(engine): body.prompt})] * count,

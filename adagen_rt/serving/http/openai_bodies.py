@@ -27,7 +27,11 @@ class ImagesRequest(Options):
     )
     model: str | None = Field(None, description="The engine; may be left out if there is one.")
     n: int | None = Field(None, ge=1, description="Images; 1 unless told otherwise.")
-    size: str | None = Field(None, description="The engine's own, as 32x32, width first, or auto.")
+    size: str | None = Field(
+        None,
+        description="Width first, such as 768x512: the engine's own (auto is the same), or another "
+        "that it has.",
+    )
     seed: int | None = Field(
         None, ge=0, lt=SEED_LIMIT, description="Of the first image; the others count up."
     )

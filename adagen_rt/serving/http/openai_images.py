@@ -9,8 +9,9 @@ from typing import Any
 
 from adagen_rt.condition import ClassLabels
 from adagen_rt.engine.manifest import Manifest
-from adagen_rt.errors import InputError
+from adagen_rt.extent import Extent
 from adagen_rt.serving import Image, Job, Progress
+from adagen_rt.serving.batching.job import Pixels
 from adagen_rt.serving.http.faults import Fault, openai_error
 from adagen_rt.serving.http.openai_bodies import (
     CompletedEvent,
@@ -22,19 +23,6 @@ from adagen_rt.serving.http.openai_bodies import (
 )
 from adagen_rt.serving.http.pictures import as_base64
 from adagen_rt.serving.http.streams import event
-
-
-def check_size(size: str | None, manifest: Manifest) -> None:
-    """Refuse any size but the engine's own."""
-    image = manifest.image.size
-    if size not in (None, "auto", own_size(manifest)):
-        order = "" if image.square else ", width by height,"
-        raise InputError("size", size, f"{own_size(manifest)}{order} or auto")
-
-
-def own_size(manifest: Manifest) -> str:
-    """Return the size of an engine's images, width first."""
-    return f"{manifest.image.size.width}x{manifest.image.size.height}"
 
 
 @dataclass(frozen=True)
@@ -55,7 +43,7 @@ class Answers:
             created=int(time.time()),
             data=[self._datum(image) for image in images],
             usage=self._usage(images),
-            **self._shape(),
+            **self._shape(images[0].pixels),
         )
         return answer.model_dump_json(exclude_none=True).encode()
 
@@ -69,8 +57,9 @@ class Answers:
         facts = {"seed": image.seed, "steps": image.steps, "revised_prompt": name}
         return {**facts, **image.condition}
 
-    def _shape(self) -> dict[str, Any]:
-        return {"output_format": self.body.kind, "size": own_size(self.manifest)}
+    def _shape(self, pixels: Pixels) -> dict[str, Any]:
+        size = Extent(*pixels.shape[:2])
+        return {"output_format": self.body.kind, "size": size.words}
 
     def _usage(self, images: list[Image]) -> Usage:
         condition = self.manifest.condition
@@ -97,7 +86,7 @@ class Answers:
             partial_image_index=shown.index(progress.step),
             step=progress.step,
             steps=progress.steps,
-            **self._shape(),
+            **self._shape(progress.preview),
         )
         return event(told.type, told.model_dump())
 
@@ -107,7 +96,7 @@ class Answers:
             b64_json=self._encode(image.pixels),
             created_at=int(time.time()),
             usage=self._usage([image]),
-            **self._shape(),
+            **self._shape(image.pixels),
             **self._facts(image),
         )
         return event(told.type, told.model_dump(exclude_none=True))

@@ -35,6 +35,8 @@ class _Options(BaseModel):
         given = {name: getattr(self, name) for name in ROWS}
         if self.static and given["schedule"] is None:
             given["schedule"] = "static" if self.static is True else self.static
+        if given["size"] == "auto":  # as OpenAI's clients say it
+            given["size"] = None
         return SamplingParams(**given)
 
 
@@ -42,7 +44,7 @@ def _field(name: str, default: Any) -> Any:
     """Declare one field for pydantic: its type, default, range and meaning."""
     row = ROWS[name]
     kind: Any = Literal[SCHEDULES] if row.choices else row.kind
-    limits: dict[str, Any] = {} if row.choices else {"ge": row.low, "le": row.high}
+    limits: dict[str, Any] = {"ge": row.low, "le": row.high} if row.kind is not str else {}
     declared = kind if default is not None else kind | None
     return declared, Field(default, description=row.text, **limits)
 

@@ -116,6 +116,9 @@ function chooseEngine() {
   $("class").replaceChildren(...namesOf(model).map((name, i) => element("option", { value: i }, name)));
   if (kept !== "" && kept < namesOf(model).length) $("class").value = kept;
   $("steps").placeholder = model.steps;
+  $("size-field").hidden = $("size").disabled = !model.sizes;
+  $("size").placeholder = `${width}x${height}`;
+  if (model.sizes) $("size-hint").textContent = `Width first. Multiples of ${model.sizes.multiple}, at most ${model.sizes.largest}.`;
   for (const [id, reason] of Object.entries(SLIDERS)) limit(id, model.supports[id], reason);
   $("compare").disabled = !model.supports.policy;
   clearResult();
@@ -156,7 +159,7 @@ function limit(id, possible, reason) {
 function restore(link) {
   if (state.engines.has(link.get("engine"))) $("engine").value = link.get("engine");
   chooseEngine();
-  for (const id of ["class", "class-number", "prompt", "negative_prompt", "seed", "count", "steps", ...Object.keys(SLIDERS)]) {
+  for (const id of ["class", "class-number", "prompt", "negative_prompt", "seed", "count", "steps", "size", ...Object.keys(SLIDERS)]) {
     if (link.has(id) && !$(id).disabled) $(id).value = link.get(id);
   }
   for (const id of Object.keys(SLIDERS)) $(`${id}-value`).textContent = $(id).value;
@@ -167,6 +170,7 @@ function link(model) {
   const ids = [...asked(model), "seed", "count", ...Object.keys(SLIDERS)];
   const values = Object.fromEntries(ids.map((id) => [id, $(id).value]));
   if ($("steps").value) values.steps = $("steps").value;
+  if (model.sizes && $("size").value) values.size = $("size").value;
   values.compare = $("compare").checked ? "1" : "0";
   return `#${new URLSearchParams({ engine: model.id, ...values })}`;
 }
@@ -178,6 +182,7 @@ function body(model, seed, fixed, every) {
   else plain.label = Number($(what).value);
   for (const id of more) if ($(id).value !== "") plain[id] = $(id).value;
   if ($("steps").value) plain.steps = Number($("steps").value);
+  if (model.sizes && $("size").value) plain.size = $("size").value;
   if (fixed) plain.schedule = "static";
   else Object.assign(plain, { refine: Number($("refine").value), fidelity: Number($("fidelity").value) });
   // Seeds have more digits than a JavaScript number keeps.

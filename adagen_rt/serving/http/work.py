@@ -88,10 +88,12 @@ def check_cost(order: ImageOrder, engine: BatchEngine) -> None:
     """Refuse a request that would keep the engine busy for too long."""
     params = order.params
     steps = params.steps or engine.manifest.schedule.steps
-    cost = len(order.given) * params.best_of * params.refine * steps
+    area = params.area_cost(engine.manifest)
+    cost = len(order.given) * params.best_of * params.refine * steps * area
     if cost > order.cost_limit:
         terms = f"{len(order.given)} images x best_of {params.best_of} x refine {params.refine}"
-        got = f"{cost} backbone rows: {terms} x steps {steps}"
+        larger = f" x {area} times as large" if area > 1 else ""
+        got = f"{cost} backbone rows: {terms} x steps {steps}{larger}"
         raise InputError("cost", got, f"at most {order.cost_limit} in one request")
 
 

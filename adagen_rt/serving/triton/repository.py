@@ -103,7 +103,7 @@ def _write(model: Path, config: str, kind: str) -> None:
 
 def stream_config(manifest: Manifest, engine: str, options: ModelOptions) -> str:
     """Write the configuration of the model that answers step by step."""
-    actions, size = len(manifest.schedule.names), [*manifest.image.size, manifest.image.channels]
+    actions, size = len(manifest.schedule.names), _image_dims(manifest)
     tensors = [
         *_inputs(manifest),
         tensor_line("input", "preview_every", "TYPE_INT64", [1], optional=True),
@@ -117,7 +117,7 @@ def stream_config(manifest: Manifest, engine: str, options: ModelOptions) -> str
 
 def batch_config(manifest: Manifest, engine: str, options: ModelOptions) -> str:
     """Write the configuration of the model that answers once."""
-    actions, size = len(manifest.schedule.names), [*manifest.image.size, manifest.image.channels]
+    actions, size = len(manifest.schedule.names), _image_dims(manifest)
     tensors = [
         *_inputs(manifest),
         tensor_line("output", "image", "TYPE_UINT8", size),
@@ -126,6 +126,12 @@ def batch_config(manifest: Manifest, engine: str, options: ModelOptions) -> str:
     ]
     name = manifest.name + BATCH_SUFFIX
     return _config(name, options.slots, tensors, JOINED, engine, options)
+
+
+def _image_dims(manifest: Manifest) -> list[int]:
+    """Sizes of an image; -1 where an engine has several."""
+    sides = [*manifest.image.size] if manifest.sizes is None else [-1, -1]
+    return [*sides, manifest.image.channels]
 
 
 def _inputs(manifest: Manifest) -> list[str]:

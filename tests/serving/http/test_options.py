@@ -18,7 +18,7 @@ def test_they_are_the_sampling_parameters_and_the_old_one():
     assert Options().params() == SamplingParams()
 
 
-@pytest.mark.parametrize("name", [name for name, row in ROWS.items() if not row.choices])
+@pytest.mark.parametrize("name", [name for name, row in ROWS.items() if row.kind is not str])
 def test_the_ranges_are_the_same(name):
     row = ROWS[name]
     for value in (row.low, row.high):
@@ -32,6 +32,13 @@ def test_what_a_field_means_is_said_in_the_schema():
     told = Options.model_json_schema()["properties"]
     for name, row in ROWS.items():
         assert told[name]["description"] == row.text
+
+
+@pytest.mark.parametrize("size", [None, "auto", "768x512"])
+def test_a_size_is_a_text(size):
+    assert Options(size=size).params().size == (None if size == "auto" else size)
+    with pytest.raises(ValidationError, match="size"):
+        Options(size=768)
 
 
 @pytest.mark.parametrize("schedule", ["Tuned", "", True, 1])
