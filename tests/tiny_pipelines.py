@@ -262,7 +262,8 @@ def pipeline_run(folder, noise, asked, steps, guidance):
     if isinstance(pipeline, diffusers.DiTPipeline):
         options |= {"class_labels": asked}
     else:
-        options |= {"prompt": asked, "latents": noise, "height": 2 * SIDE, "width": 2 * SIDE}
+        options |= {"prompt": asked, "latents": noise}
+        options |= {"height": 2 * noise.shape[2], "width": 2 * noise.shape[3]}
     if isinstance(pipeline, diffusers.FluxPipeline):
         count, channels, height, width = noise.shape
         options["latents"] = pipeline._pack_latents(noise, count, channels, height, width)

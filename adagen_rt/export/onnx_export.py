@@ -51,6 +51,7 @@ class GraphPlan:
         outputs: Names of the module's outputs, in order.
         dynamic: Named dynamic axes of each input.
         calls: Inputs of every call for one image, where calls differ in size.
+        others: Inputs of other sizes, at which the graph is compared with the module as well.
     """
 
     name: str
@@ -59,6 +60,7 @@ class GraphPlan:
     outputs: tuple[str, ...]
     dynamic: dict[str, dict[int, str]] = field(default_factory=dict)
     calls: tuple[dict[str, Tensor], ...] = ()
+    others: tuple[dict[str, Tensor], ...] = ()
 
 
 def build_graph(plan: GraphPlan, dtype: str) -> ir.Model:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from adagen_rt.backends.onnxruntime.session import OnnxRuntime
 from adagen_rt.engine.contracts import KEEP_FLOAT32
@@ -72,14 +73,19 @@ class Expectation:
     tolerance: Tolerance
 
 
-def expectation(plan: GraphPlan, dtype: Dtype) -> Expectation:
-    """Compute the expected outputs of a graph by its module, in float32."""
+def expectations(plan: GraphPlan, dtype: Dtype) -> Iterator[Expectation]:
+    """Compute the expected outputs of a graph by its module, in float32, at each of its sizes."""
+    for inputs in (plan.inputs, *plan.others):
+        yield _expectation(plan, inputs, dtype)
+
+
+def _expectation(plan: GraphPlan, inputs: dict[str, Tensor], dtype: Dtype) -> Expectation:
     with torch.no_grad():
-        outputs = plan.module.eval()(*plan.inputs.values())
+        outputs = plan.module.eval()(*inputs.values())
     outputs = outputs if isinstance(outputs, tuple) else (outputs,)
     return Expectation(
         plan.name,
-        {name: tensor.numpy() for name, tensor in plan.inputs.items()},
+        {name: tensor.numpy() for name, tensor in inputs.items()},
         {name: t.float().numpy() for name, t in zip(plan.outputs, outputs, strict=True)},
         TOLERANCE["float32" if plan.name in KEEP_FLOAT32 else dtype],
     )
@@ -92,7 +98,17 @@ def measure_error(path: Path, expected: Expectation) -> float:
         ExportError: The differences exceed the tolerance.
     """
     graph = OnnxRuntime(torch.get_num_threads(), prepack=False).load(path)
-    errors = measure_errors([graph.run(expected.inputs)], [expected.outputs])
+    got = graph.run(expected.inputs)
+    if faults := [*_shape_faults(got, expected.outputs)]:
+        raise ExportError(f"{expected.name}: {'; '.join(faults)}")
+    errors = measure_errors([got], [expected.outputs])
     if faults := [*expected.tolerance.faults(errors)]:
         raise ExportError(f"{expected.name}: differs from PyTorch by {'; by '.join(faults)}")
     return errors.largest
+
+
+def _shape_faults(got: Arrays, expected: Arrays) -> Iterator[str]:
+    """Tell of outputs of another shape than the module's."""
+    for name, array in expected.items():
+        if got[name].shape != array.shape:
+            yield f"{name}: got the shape {got[name].shape}, expected PyTorch's {array.shape}"

@@ -235,8 +235,8 @@ def test_the_command_says_what_a_folder_is(folder):
 @pytest.mark.parametrize(
     ("options", "told"),
     [
-        (["--size", "0"], "size: got '0', expected 1 to"),
-        (["--size", "16x16x16"], "size: got '16x16x16', expected a number of pixels"),
+        (["--size", "0"], "size: got '0', expected WIDTHxHEIGHT or SIDE, 1 to"),
+        (["--size", "16x16x16"], "size: got '16x16x16', expected WIDTHxHEIGHT"),
         (["--size", "16x"], "size: got '16x'"),
         (["--size", "24x16"], "size: got 8 x 12 (height x width) latents"),
         (["--weights", "x"], "weights: got 'x', expected none with a diffusers pipeline"),

@@ -18,6 +18,7 @@ from adagen_rt.backends import make_backend
 from adagen_rt.backends.tensorrt.build import build_plans
 from adagen_rt.backends.tensorrt.record import read_record
 from adagen_rt.engine.schedule import Constant
+from adagen_rt.errors import InputError
 from adagen_rt.export.diffusers import export_pipeline
 from adagen_rt.extent import Extent
 from adagen_rt.ops.cpu import CpuOps
@@ -47,12 +48,12 @@ def tiny(request, tmp_path_factory):
     return SimpleNamespace(name=name, folder=folder, engine=engine, sessions=sessions, asked=asked)
 
 
-def noise_of(engine, seeds):
-    family = engine.manifest.family
+def noise_of(engine, seeds, size=None):
+    family = engine.manifest.at(size).family
     return CpuOps().normal(np.asarray(seeds), (family.channels, *family.size))
 
 
-def ours(tiny, asked, steps, guidance=None, policy=None):
+def ours(tiny, asked, steps, guidance=None, policy=None, size=None):
     """Latents and images of the engine, under a static schedule or a given policy."""
     manifest = tiny.engine.manifest
     spec = manifest.schedule
@@ -63,7 +64,9 @@ def ours(tiny, asked, steps, guidance=None, policy=None):
     manifest = manifest.with_schedule(spec).model_copy(update={"condition": condition})
     assembly = Assembly(manifest, tiny.sessions, CpuOps())
     rows, seeds = condition.inputs(condition.parse(asked)), np.arange(len(asked))
-    loop = assembly.loop(SamplingParams(steps=steps, schedule="static"), policy=policy)
+    words = None if size is None else size.words
+    params = SamplingParams(steps=steps, schedule="static", size=words)
+    loop = assembly.loop(params, policy=policy)
     found = {}
     for stepped in drive(loop, np.arange(len(asked)), rows, seeds):
         latents = loop.rule.latents(stepped.ended)["latents"]
@@ -86,6 +89,24 @@ def test_the_static_schedule_is_the_pipeline(tiny, steps, guidance, batch):
     assert error < 1e-3
     assert np.abs(pixels - expected.images).max() <= 1
     assert expected.images.std() > 10
+
+
+@pytest.mark.parametrize("words", ["20x12", *slow("12x20", "32x32")])
+def test_another_size_is_the_pipeline_at_that_size(tiny, words):
+    """20 x 12 pixels are 5 x 3 patches, of which halves are rounded."""
+    manifest, size = tiny.engine.manifest, Extent.read(words)
+    if manifest.sizes is None:
+        assert tiny.name not in ("sd3", "flux")
+        with pytest.raises(InputError, match=r"size: got '20x12', expected 16x16$"):
+            manifest.at(Extent.read("20x12"))
+        return
+    noise, asked = noise_of(tiny.engine, range(2), size), tiny.asked[:2]
+    expected = pipeline_run(tiny.folder, noise, asked, 4, 5.0)
+    latents, pixels = ours(tiny, asked, 4, 5.0, size=size)
+    assert latents.shape == noise.shape
+    assert pixels.shape == (2, *size, 3)
+    assert np.abs(latents - expected.latents).max() / expected.latents.std() < 1e-3
+    assert np.abs(pixels - expected.images).max() <= 1
 
 
 def test_what_is_asked_for_and_guidance_matter(tiny):

@@ -13,7 +13,7 @@ from adagen_rt.backends.onnxruntime.session import OnnxRuntime
 from adagen_rt.engine.precision import save_graph
 from adagen_rt.errors import ExportError
 from adagen_rt.export.onnx_export import GraphPlan, Method, build_graph
-from adagen_rt.export.verify import TOLERANCE, expectation, measure_error
+from adagen_rt.export.verify import TOLERANCE, Expectation, expectations, measure_error
 from adagen_rt.models.autoencoder import VQGAN, VQGANConfig
 from adagen_rt.quantization.errors import measure_errors
 
@@ -37,7 +37,7 @@ def exported_decoder(tmp_path_factory):
     plan = GraphPlan("decoder", method, {"tokens": tokens}, ("image",), {"tokens": {0: "rows"}})
     path = tmp_path_factory.mktemp("verify") / "decoder.onnx"
     save_graph(build_graph(plan, "float16"), path)
-    return path, expectation(plan, "float16")
+    return path, next(expectations(plan, "float16"))
 
 
 def test_half_precision_passes(exported_decoder):
@@ -127,3 +127,39 @@ def test_what_keeps_a_divisor_from_zero_stays(tmp_path):
     save_graph(build_graph(plan, "float32"), path)
     graph = OnnxRuntime(threads=1).load(path)
     np.testing.assert_array_equal(graph.run({"x": example.numpy()})["y"], np.zeros((2, 3)))
+
+
+class Doubled(torch.nn.Module):
+    """Twice what it sees."""
+
+    def forward(self, x):
+        return 2 * x
+
+
+def test_a_graph_of_many_sizes_is_compared_at_others(tmp_path):
+    """The graph is right at its own size alone: elsewhere it adds, or gives another shape."""
+    x = torch.ones(2, 3)
+    plan = GraphPlan("decoder", Doubled(), {"x": x}, ("y",), others=({"x": torch.ones(2, 6)},))
+    own, other = expectations(plan, "float32")
+    assert isinstance(own, Expectation)
+    assert other.outputs["y"].shape == (2, 6)
+    wide = np.concatenate([np.full(3, 2), np.full(3, 3)]).astype(np.float32)
+    for width, weights, said in ((6, wide, "differs from PyTorch"), (1, wide[:1], "got the shape")):
+        nodes = [
+            onnx.helper.make_node("Slice", ["x", "zero", "width", "one"], ["part"]),
+            onnx.helper.make_node("Mul", ["part", "weights"], ["y"]),
+        ]
+        constants = {"weights": weights, "zero": [0], "one": [1], "width": [width]}
+        floats, free = onnx.TensorProto.FLOAT, ["rows", None]
+        graph = onnx.helper.make_graph(
+            nodes,
+            "doubled",
+            [onnx.helper.make_tensor_value_info("x", floats, free)],
+            [onnx.helper.make_tensor_value_info("y", floats, free)],
+            [numpy_helper.from_array(np.asarray(value), key) for key, value in constants.items()],
+        )
+        path = tmp_path / f"{width}.onnx"
+        opset = [onnx.helper.make_opsetid("", 18)]
+        onnx.save(onnx.helper.make_model(graph, ir_version=9, opset_imports=opset), path)
+        with pytest.raises(ExportError, match=said):
+            measure_error(path, other)

@@ -55,6 +55,7 @@ class Adapter(ABC):
         norm: Last norm of the transformer, whose input are the policy's features.
         texts: Text encoders' tokens.
         context: Arrays that `encode` makes, which `predict` reads.
+        sizeable: Whether its graphs were checked with open sizes, and make images of many.
     """
 
     pipeline: ClassVar[str]
@@ -67,6 +68,7 @@ class Adapter(ABC):
     norm: ClassVar[str] = "norm_out"
     texts: ClassVar[tuple[Text, ...]] = ()
     context: ClassVar[tuple[str, ...]] = ()
+    sizeable: ClassVar[bool] = False
 
     def guided_by(self, config: Any) -> Guidance:
         """Say how the network of this configuration is guided."""
@@ -84,13 +86,21 @@ class Adapter(ABC):
         """Give the usual side of the latents."""
         return int(config.sample_size)
 
+    def patch(self, config: Any) -> int:
+        """Count the latents along one side of a patch."""
+        return int(config.patch_size or 1)
+
+    def most(self, config: Any) -> int | None:
+        """Give the largest side of the latents that there are positions for; None for any."""
+        return None
+
     def grid(self, config: Any, latents: Extent) -> Grid:
         """Say what the pipeline tells its scheduler."""
-        return Grid(latents.area // int(config.patch_size) ** 2)
+        return Grid(latents.area // self.patch(config) ** 2)
 
     def faults(self, config: Any, latents: Extent) -> list[str]:
         """Tell what of the transformer's configuration cannot be exported."""
-        step = int(config.patch_size or 1)
+        step = self.patch(config)
         if any(side % step for side in latents):
             return [f"size: got {latents} latents, expected multiples of {step}"]
         return []

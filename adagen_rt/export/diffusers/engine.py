@@ -12,7 +12,15 @@ from pathlib import Path
 from adagen_rt.condition import ConditionSpec
 from adagen_rt.engine.family import find_family
 from adagen_rt.engine.folder import EngineFolder
-from adagen_rt.engine.manifest import MAX_NAME, SEEDED, Dtype, GraphSpec, ImageSpec, Manifest
+from adagen_rt.engine.manifest import (
+    MAX_NAME,
+    SEEDED,
+    Dtype,
+    GraphSpec,
+    ImageSpec,
+    Manifest,
+    SizesSpec,
+)
 from adagen_rt.engine.schedule import ActionSpec, Constant, ScheduleSpec
 from adagen_rt.errors import InputError, RecipeError
 from adagen_rt.export.diffusers.condition import describe_condition, write_tokenizers
@@ -20,8 +28,13 @@ from adagen_rt.export.diffusers.folder import PipelineFolder, open_pipeline
 from adagen_rt.export.diffusers.graphs import pipeline_graphs
 from adagen_rt.export.diffusers.schedulers import Sampler, read_sampler
 from adagen_rt.export.engine import Tell, export_as, export_graphs
-from adagen_rt.extent import Extent
+from adagen_rt.extent import MAX_SIDE, Extent
 
+#: How many times larger than the engine's own an image's side may be.
+LARGER = 2
+#: Patches along the sides of the latents at which graphs of many sizes are checked: odd, because
+#: halves are rounded, and different.
+CHECKED = (3, 5)
 #: Range of the images of diffusers' autoencoders.
 PIXELS = (-1.0, 1.0)
 
@@ -37,6 +50,7 @@ class Plan:
         sampler: What its scheduler is here.
         latents: Size of the latents.
         image: Size of the images.
+        sizes: Other sizes that they can be asked for in.
         schedule: The action space.
     """
 
@@ -46,6 +60,7 @@ class Plan:
     sampler: Sampler
     latents: Extent
     image: Extent
+    sizes: SizesSpec | None
     schedule: ScheduleSpec
 
     def facts(self) -> Iterator[str]:
@@ -54,6 +69,8 @@ class Plan:
         yield f"{self.name}: {source.adapter.pipeline} can be exported"
         yield f"images of {self.image}, latents of {self.latents}; {self.condition.summary}"
         time = self.schedule.actions[0].static.kind
+        if self.sizes is not None:
+            yield f"other sizes: {self.sizes}"
         yield f"{self.sampler.solver} in {self.schedule.steps} steps, {time} times"
         counts = {}
         for part in source.adapter.networks:
@@ -65,6 +82,16 @@ class Plan:
         most = max(texts, counts["transformer"], counts["vae"])
         yield f"memory: at least {4e-9 * most:,.1f} GB, for the weights of one graph at a time"
 
+    @property
+    def other(self) -> Extent | None:
+        """Size of the latents at which graphs of many sizes are checked besides their own."""
+        if self.sizes is None:
+            return None
+        most = self.sizes.largest // self.sizes.multiple
+        return Extent(*(min(count, most) for count in CHECKED)).times(
+            self.source.adapter.patch(self.source.config)
+        )
+
     def manifest(self, dtype: Dtype, graphs: dict[str, GraphSpec]) -> Manifest:
         """Describe the engine, once its graphs are there."""
         (features,) = (t for t in graphs["backbone"].outputs if t.name == "features")
@@ -73,7 +100,7 @@ class Plan:
             "family": self.sampler.family,
             "channels": channels,
             "size": self.latents.plain,
-            "tokens": features.shape[1],
+            "tokens": self.source.adapter.grid(self.source.config, self.latents).tokens,
             "width": features.shape[2],
             "solver": self.sampler.solver,
             "guided_channels": channels,
@@ -89,6 +116,7 @@ class Plan:
             family=find_family(self.sampler.family).Spec.model_validate(family),
             condition=self.condition,
             image=ImageSpec(size=self.image, channels=3, pixel_range=PIXELS),
+            sizes=self.sizes,
             schedule=self.schedule,
             refinement_std=None,
             graphs=graphs,
@@ -113,7 +141,7 @@ def export_pipeline(
     Args:
         folder: A folder with a `model_index.json`, as `save_pretrained` of diffusers writes it.
         out: The engine folder; an engine that is there is replaced when all is done.
-        size: Size of the images; None for the pipeline's own.
+        size: Size of the images unless they are asked for in another; None for the pipeline's own.
         guidance: Guidance scale of the static schedule, in the pipeline's units; None for the
             pipeline's default.
         seeded: Instead of the weights' files, a tag that determines every weight.
@@ -128,10 +156,10 @@ def export_pipeline(
 
 
 def _export(plan: Plan, progress: Tell, out: Path, dtype: Dtype) -> EngineFolder:
-    made = plan.source, plan.condition, plan.latents
+    made = plan.source, plan.condition, plan.latents, plan.sampler.whole, plan.other
     return export_graphs(
         out,
-        lambda: pipeline_graphs(*made, plan.sampler.whole),
+        lambda: pipeline_graphs(*made),
         partial(plan.manifest, dtype),
         dtype=dtype,
         progress=progress,
@@ -159,7 +187,19 @@ def plan_pipeline(
     sampler = read_sampler(source.path / "scheduler", adapter.schedulers, grid)
     condition = describe_condition(source)
     schedule = _schedule(source, condition, sampler, guidance)
-    return Plan(source, _name(source.path.resolve()), condition, sampler, latents, image, schedule)
+    sizes, name = _sizes(source, factor, image), _name(source.path.resolve())
+    return Plan(source, name, condition, sampler, latents, image, sizes, schedule)
+
+
+def _sizes(source: PipelineFolder, factor: int, image: Extent) -> SizesSpec | None:
+    """Say which other sizes an engine has: up to twice its own, as far as there are positions."""
+    adapter, config = source.adapter, source.config
+    if not adapter.sizeable:
+        return None
+    largest, most = LARGER * max(image), adapter.most(config)
+    if most is not None:
+        largest = min(largest, most * factor)
+    return SizesSpec(multiple=factor * adapter.patch(config), largest=min(largest, MAX_SIDE))
 
 
 def _name(folder: Path) -> str:

@@ -32,6 +32,7 @@ class Flux(Adapter):
     schedulers = ("FlowMatchEulerDiscreteScheduler",)
     guidance = "embedded"
     steps, scale = 28, 3.5
+    sizeable = True
     texts = (Text("clip", "tokenizer"), Text("t5", "tokenizer_2", 512))
     context = ("context", "pooled")
 
@@ -47,15 +48,13 @@ class Flux(Adapter):
         """See `Adapter`."""
         return SAMPLE
 
+    def patch(self, config: Any) -> int:
+        """See `Adapter`."""
+        return PACK
+
     def grid(self, config: Any, latents: Extent) -> Grid:
         """See `Adapter`."""
         return Grid(latents.area // PACK**2, own=True)
-
-    def faults(self, config: Any, latents: Extent) -> list[str]:
-        """See `Adapter`."""
-        if any(side % PACK for side in latents):
-            return [f"size: got {latents} latents, expected multiples of {PACK}"]
-        return []
 
     def predict(self, transformer: Any, x: Tensor, t: Tensor, given: dict[str, Tensor]) -> Tensor:
         """See `Adapter`; positions are (0, row, column), and of texts all zeros."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -11,6 +12,7 @@ from torch import Tensor, nn
 from adagen_rt.condition import ConditionSpec
 from adagen_rt.export.diffusers.adapter import TRAINED, Adapter
 from adagen_rt.export.diffusers.folder import PipelineFolder
+from adagen_rt.export.diffusers.positions import open_patches
 from adagen_rt.export.examples import ROWS, condition_rows, normal
 from adagen_rt.export.onnx_export import GraphPlan
 from adagen_rt.extent import Extent
@@ -86,7 +88,11 @@ class Encoders(nn.Module):
 
 
 def pipeline_graphs(
-    source: PipelineFolder, condition: ConditionSpec, latents: Extent, whole: bool = False
+    source: PipelineFolder,
+    condition: ConditionSpec,
+    latents: Extent,
+    whole: bool = False,
+    other: Extent | None = None,
 ) -> Iterator[GraphPlan]:
     """Make the graphs of an engine one after the other, so that one's weights are there at a time.
 
@@ -95,9 +101,15 @@ def pipeline_graphs(
         condition: Kind of condition.
         latents: Size of the latents.
         whole: Whether the network is asked at whole steps of a flow's training only.
+        other: Another size of the latents, where the graphs take many; it is checked too.
     """
-    x = normal(ROWS, source.adapter.channels(source.config), *latents)
-    yield _plan("decoder", Decoder(source.load("vae")), {"latents": x}, ("image",))
+    channels = source.adapter.channels(source.config)
+    x = normal(ROWS, channels, *latents)
+    again = None if other is None else normal(ROWS, channels, *other)
+    # No name here, or the weights would stay.
+    yield _sizeable(
+        _plan("decoder", Decoder(source.load("vae")), {"latents": x}, ("image",)), "latents", again
+    )
     given = condition_rows(condition)
     if source.adapter.context:
         encoders = _encoders(source, tuple(given))
@@ -110,9 +122,20 @@ def pipeline_graphs(
         given = {"guidance": torch.linspace(1.5, 4.0, ROWS), **given}
     transformer = source.load("transformer")
     assert transformer is not None  # no adapter has it among its optional parts
+    if other is not None:
+        open_patches(transformer)
     backbone = Backbone(source.adapter, transformer, tuple(given), whole)
     inputs = {"x": x, "t": torch.linspace(0.25, 0.75, ROWS), **given}
-    yield _plan("backbone", backbone, inputs, ("prediction", "features"))
+    plan = _plan("backbone", backbone, inputs, ("prediction", "features"))
+    yield _sizeable(plan, "x", again)
+
+
+def _sizeable(plan: GraphPlan, name: str, again: Tensor | None) -> GraphPlan:
+    """Open height and width of an input, if there is one of another size to check the graph at."""
+    if again is None:
+        return plan
+    dynamic = {**plan.dynamic, name: {0: "rows", 2: "height", 3: "width"}}
+    return replace(plan, dynamic=dynamic, others=({**plan.inputs, name: again},))
 
 
 def _encoders(source: PipelineFolder, names: tuple[str, ...]) -> Encoders:

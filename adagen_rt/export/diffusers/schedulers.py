@@ -7,7 +7,6 @@ the one value that changes nothing: the others are refused.
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +16,7 @@ import diffusers
 import numpy as np
 
 from adagen_rt.engine.schedule import StaticSchedule
-from adagen_rt.engine.solver_times import Shifted, Spaced
+from adagen_rt.engine.solver_times import DynamicShift, Shifted, Spaced
 from adagen_rt.errors import RecipeError
 from adagen_rt.ops.solver import MAX_DEGREE
 
@@ -123,17 +122,17 @@ def read_sampler(folder: Path, known: tuple[str, ...], grid: Grid) -> Sampler:
 
 def _flow_euler(scheduler: Any, grid: Grid) -> Sampler:
     config = scheduler.config
-    shift = config.shift
+    shift, dynamic = config.shift, None
     if config.use_dynamic_shifting:
-        low, high = config.base_image_seq_len, config.max_image_seq_len
-        slope = (config.max_shift - config.base_shift) / (high - low)
-        mu = config.base_shift + (grid.tokens - low) * slope
-        shift = math.exp(mu) if config.time_shift_type == "exponential" else mu
+        names = (*_SHIFTS, "time_shift_type")
+        dynamic = DynamicShift(**{name: config[name] for name in names})
+        shift = dynamic.shift(grid.tokens)
     if grid.own:
-        return Sampler("flow", "euler", Shifted(shift=shift))
+        return Sampler("flow", "euler", Shifted(shift=shift, dynamic=dynamic))
     # These have the shift already, which is then made once more.
     first, last = scheduler.sigma_max, scheduler.sigma_min
-    return Sampler("flow", "euler", Shifted(shift=shift, first=first, last=last))
+    time = Shifted(shift=shift, first=first, last=last, dynamic=dynamic)
+    return Sampler("flow", "euler", time)
 
 
 def _ddim(scheduler: Any, grid: Grid) -> Sampler:
@@ -191,7 +190,8 @@ def _log_alpha(scheduler: Any) -> tuple[float, ...]:
 
 #: Steps of the training that the times of a flow are told in.
 TRAINED = 1000
-_DYNAMIC = "use_dynamic_shifting base_shift max_shift base_image_seq_len max_image_seq_len"
+_SHIFTS = ("base_shift", "max_shift", "base_image_seq_len", "max_image_seq_len")
+_DYNAMIC = " ".join(("use_dynamic_shifting", *_SHIFTS))
 _BETAS = "num_train_timesteps beta_start beta_end beta_schedule trained_betas steps_offset"
 _THRESHOLDS = "dynamic_thresholding_ratio sample_max_value"
 _SIGMAS = dict.fromkeys(("use_karras_sigmas", "use_exponential_sigmas", "use_beta_sigmas"), False)

@@ -30,6 +30,7 @@ class StableDiffusion3(Adapter):
     optional = frozenset({"text_encoder_3"})
     schedulers = ("FlowMatchEulerDiscreteScheduler",)
     steps, scale = 28, 7.0
+    sizeable = True
     texts = (
         Text("clip", "tokenizer"),
         Text("clip_2", "tokenizer_2"),
@@ -37,11 +38,16 @@ class StableDiffusion3(Adapter):
     )
     context = ("context", "pooled")
 
-    def faults(self, config: Any, latents: Extent) -> list[str]:
+    def most(self, config: Any) -> int:
         """See `Adapter`; positions are cut out of a table."""
-        faults, most = super().faults(config, latents), config.pos_embed_max_size
-        if max(latents) > most * config.patch_size:
-            faults.append(f"size: got {latents} latents, expected at most {most} patches a side")
+        return int(config.pos_embed_max_size * config.patch_size)
+
+    def faults(self, config: Any, latents: Extent) -> list[str]:
+        """See `Adapter`."""
+        faults, most = super().faults(config, latents), self.most(config)
+        if max(latents) > most:
+            patches = config.pos_embed_max_size
+            faults.append(f"size: got {latents} latents, expected at most {patches} patches a side")
         return faults
 
     def predict(self, transformer: Any, x: Tensor, t: Tensor, given: dict[str, Tensor]) -> Tensor:
