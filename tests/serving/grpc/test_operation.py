@@ -4,6 +4,7 @@ import signal
 
 import numpy as np
 import pytest
+from http_server import wait_until
 from server_process import COMMAND, Process
 
 pytest.importorskip("fastapi")
@@ -44,6 +45,11 @@ def test_what_is_told_equals_what_http_tells(client, service):
     assert config.parameters["max_batch"].string_value == "16"
     assert config.version_policy.latest.num_versions == 1
     client.infer("tiny", label())
+
+    def executed():
+        return told("/v2/models/tiny/stats")["model_stats"][0]["execution_count"]
+
+    wait_until(lambda: executed() and executed() % 4 == 0)  # the last step is counted after its end
     found = client.get_inference_statistics("tiny", as_json=True)["model_stats"]
     (expected,) = told("/v2/models/tiny/stats")["model_stats"]
     assert found[0]["inference_count"] == str(expected["inference_count"])

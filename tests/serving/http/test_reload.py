@@ -44,7 +44,8 @@ def source(place):
     from adagen_rt.serving.http.repository import Source
 
     common = {"max_batch": 4, "max_queue": 64, "max_queue_cost": 1 << 20}
-    common |= {"cache_mb": 0, "threads": 1}
+    common |= {"cache_mb": 0, "threads": 1, "backend": "onnxruntime"}
+    common |= dict.fromkeys(("provider", "precision", "plans"))
     given = read_engines([str(place)], (), common)["tiny"]
     return {"tiny": Source(given.load, given.mark)}
 
