@@ -200,10 +200,15 @@ def test_triton_gets_a_repository(tmp_path):
     config = (tmp_path / "fashion-dit" / "config.pbtxt").read_text()
     session = adagen_rt.load(tmp_path / "fashion-dit" / "1" / "model.onnx", threads=1)
     outputs = session.model.run({"labels": np.array([1]), "seeds": np.array([2])})
-    for name, array in outputs.items():
-        dims = ", ".join(map(str, array.shape[1:])) or "1"
-        assert f'name: "{name}"' in config
-        assert f"dims: [ {dims} ]" in config
+    text_format = pytest.importorskip("google.protobuf.text_format")
+    schema = pytest.importorskip("tritonclient.grpc.model_config_pb2")
+    parsed = text_format.Parse(config, schema.ModelConfig())
+    assert (parsed.name, parsed.backend) == ("fashion-dit", "onnxruntime")
+    assert parsed.max_batch_size > 1
+    assert parsed.HasField("dynamic_batching")
+    assert [one.name for one in parsed.input] == ["labels", "seeds"]
+    made = {one.name: tuple(one.dims) for one in parsed.output}
+    assert made == {name: array.shape[1:] or (1,) for name, array in outputs.items()}
     (tmp_path / "mine" / "fashion-dit").mkdir(parents=True)
     with pytest.raises(InputError, match="triton"):
         write_triton(engine, tmp_path / "mine", SamplingParams())
