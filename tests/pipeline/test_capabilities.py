@@ -12,7 +12,7 @@ from adagen_rt.pipeline.base import Capabilities
 from adagen_rt.sampling.params import SamplingParams
 from adagen_rt.serving import BatchEngine
 
-NOTHING = Capabilities(streams=False, refines=False, batches=(1, 2))
+NOTHING = Capabilities(streams=False, refines=False, batches=(1, 2), sizes=False)
 PLAIN, REFINED = SamplingParams(), SamplingParams(refine=4)
 
 
