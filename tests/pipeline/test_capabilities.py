@@ -10,7 +10,6 @@ from adagen_rt.engine.folder import open_engine
 from adagen_rt.errors import InputError
 from adagen_rt.pipeline.base import Capabilities
 from adagen_rt.sampling.params import SamplingParams
-from adagen_rt.serving import BatchEngine
 
 NOTHING = Capabilities(streams=False, refines=False, batches=(1, 2), sizes=False)
 PLAIN, REFINED = SamplingParams(), SamplingParams(refine=4)
@@ -71,11 +70,6 @@ def test_a_captured_pipeline_does_not_refine(captured_pipeline):
 def test_a_captured_pipeline_shows_no_steps(captured_pipeline, go_step_by_step):
     with pytest.raises(InputError, match="got 'tensorrt', expected the backend onnxruntime or o"):
         go_step_by_step(captured_pipeline)
-
-
-def test_a_captured_pipeline_does_not_serve(captured_pipeline):
-    with pytest.raises(InputError, match=r"^backend: got 'tensorrt', .* which go step by step$"):
-        BatchEngine(captured_pipeline)
 
 
 def test_best_of_is_not_streamed(judged_pipeline):
