@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +69,12 @@ EXPORTED: dict[str, Dtype] = {**DTYPES, "int8": "int8"}
     "nothing is exported.",
 )
 @click.option(
+    "--dry-run",
+    is_flag=True,
+    help="Of a diffusers pipeline: make every graph without weights, and tell their sizes and the "
+    "memory that an export takes; no weights are read, and nothing is written.",
+)
+@click.option(
     "--dtype",
     type=click.Choice(tuple(EXPORTED)),
     default="fp32",
@@ -84,6 +92,7 @@ def export(
     guidance: float | None,
     out: Path | None,
     check: bool,
+    dry_run: bool,
     dtype: str,
 ) -> None:
     """Export the model that RECIPE (a YAML file) describes to an engine folder.
@@ -102,8 +111,13 @@ def export(
         taken = {"weights": weights, "fidelity-from": fidelity_from, "weights-key": weights_keys}
         _refuse(taken, "none with a diffusers pipeline, which has its own")
         options = {"size": size, "guidance": guidance, "seeded": seeded}
-        _export_pipeline(Path(recipe), out, check, dtype, options)
+        if check or dry_run:
+            _tell_pipeline(Path(recipe), dry_run, dtype, options)
+        else:
+            _export_pipeline(Path(recipe), out, dtype, options)
         return
+    if dry_run:
+        raise InputError("dry-run", str(recipe), "a diffusers pipeline; recipes have --check")
     _refuse({"size": size, "guidance": guidance}, "none with a recipe, which has its own")
     source: dict[str, Any] = {
         "weights": weights,
@@ -128,22 +142,34 @@ def _refuse(options: dict[str, Any], expected: str) -> None:
             raise InputError(name, str(given), expected)
 
 
-def _export_pipeline(
-    folder: Path, out: Path | None, check: bool, dtype: str, options: dict[str, Any]
-) -> None:
-    try:
-        from adagen_rt.export.diffusers import export_pipeline, plan_pipeline
-    except ImportError as error:
-        raise MissingExtraError(error.name or "diffusers", "diffusers") from error
-    if check:
-        plan = plan_pipeline(folder, **options)
-        for line in plan.facts():
-            click.echo(line)
-        return
+def _export_pipeline(folder: Path, out: Path | None, dtype: str, options: dict[str, Any]) -> None:
+    with _needs_diffusers():
+        from adagen_rt.export.diffusers import export_pipeline
     if out is None:
         raise click.UsageError("Missing option '--out'.")
     engine = export_pipeline(folder, out, dtype=EXPORTED[dtype], progress=LOGGER.info, **options)
     click.echo(f"written: {engine.path}")
+
+
+def _tell_pipeline(folder: Path, dry_run: bool, dtype: str, options: dict[str, Any]) -> None:
+    """Tell what an export would make, of the graphs themselves in a dry run."""
+    with _needs_diffusers():
+        from adagen_rt.export.diffusers import dry_export, plan_pipeline
+    if dry_run and dtype not in DTYPES:
+        raise InputError("dtype", dtype, f"one of {', '.join(DTYPES)} in a dry run")
+    plan = plan_pipeline(folder, **options)
+    for line in plan.facts():
+        click.echo(line)
+    for line in dry_export(plan, DTYPES[dtype], LOGGER.info) if dry_run else ():
+        click.echo(line)
+
+
+@contextmanager
+def _needs_diffusers() -> Iterator[None]:
+    try:
+        yield
+    except ImportError as error:
+        raise MissingExtraError(error.name or "diffusers", "diffusers") from error
 
 
 def _parse_key(given: str) -> tuple[str, str]:

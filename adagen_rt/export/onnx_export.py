@@ -5,9 +5,11 @@ from __future__ import annotations
 import contextlib
 import logging
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
+from zlib import crc32
 
 import numpy as np
 import onnx_ir as ir
@@ -87,6 +89,7 @@ def build_graph(plan: GraphPlan, dtype: str) -> ir.Model:
         )
     assert program is not None  # only other exporters return nothing
     model = program.model
+    _fill_weightless(model)
     if plan.name not in KEEP_FLOAT32 and dtype != "float32":
         convert_products(model, HALF[dtype])
     keep_near_zeros(model)
@@ -94,6 +97,27 @@ def build_graph(plan: GraphPlan, dtype: str) -> ir.Model:
     optimizer.optimize_ir(model, input_size_limit=FOLD_BYTES, output_size_limit=FOLD_BYTES)
     drop_traces(model)
     return model
+
+
+def _fill_weightless(model: ir.Model) -> None:
+    """Have numbers in the place of weights on the device `meta`, made when somebody reads them."""
+    for name, value in model.graph.initializers.items():
+        tensor = value.const_value
+        raw = getattr(tensor, "raw", None)
+        if tensor is None or not (isinstance(raw, Tensor) and raw.is_meta):
+            continue
+        shape, dtype = tensor.shape.numpy(), tensor.dtype
+        value.const_value = ir.LazyTensor(
+            partial(_stand_in, name, shape, dtype), dtype=dtype, shape=ir.Shape(shape), name=name
+        )
+
+
+def _stand_in(name: str, shape: Sequence[int], dtype: ir.DataType) -> ir.TensorProtocol:
+    """Make numbers that no other weight has, or the optimizer would keep one of both."""
+    if not dtype.is_floating_point():
+        return ir.tensor(np.zeros(tuple(shape), dtype.numpy()))
+    drawn = np.random.default_rng(crc32(name.encode())).standard_normal(tuple(shape))
+    return ir.tensor(drawn.astype(dtype.numpy()))
 
 
 def keep_near_zeros(model: ir.Model) -> None:

@@ -1,5 +1,6 @@
 """Engines of tiny diffusers pipelines generate what the pipelines generate."""
 
+import re
 from types import SimpleNamespace
 
 import numpy as np
@@ -19,7 +20,9 @@ from adagen_rt.backends.tensorrt.build import build_plans
 from adagen_rt.backends.tensorrt.record import read_record
 from adagen_rt.engine.schedule import Constant
 from adagen_rt.errors import InputError
-from adagen_rt.export.diffusers import export_pipeline
+from adagen_rt.export.diffusers import dry_export, export_pipeline, plan_pipeline
+from adagen_rt.export.diffusers.folder import PipelineFolder
+from adagen_rt.export.diffusers.graphs import pipeline_graphs
 from adagen_rt.extent import Extent
 from adagen_rt.ops.cpu import CpuOps
 from adagen_rt.sampling.assembly import Assembly
@@ -143,6 +146,26 @@ def test_plans_build(tiny, tmp_path):
     assert read_record(folder).plans.keys() == tiny.engine.manifest.graphs.keys()
 
 
+@pytest.mark.parametrize(
+    "tiny", ["dit", *slow("sd3", "flux", "pixart", "sana")], indirect=True, scope="module"
+)
+def test_a_dry_run_makes_the_graphs_without_weights(tiny, monkeypatch):
+    """They are those of the export, but no file of weights is read."""
+    plan = plan_pipeline(tiny.folder, Extent.of(2 * SIDE))
+    monkeypatch.setattr(PipelineFolder, "_read", lambda *_: pytest.fail("weights are read"))
+    lines = list(dry_export(plan, "float32", lambda text: None))
+    graphs = tiny.engine.manifest.graphs
+    told = dict(line.split(": ", 1) for line in lines)
+    assert told.keys() - graphs.keys() == {"engine", "this run"}
+    for name, graph in graphs.items():
+        parameters = int(re.search(r"([\d,]+) parameters", told[name])[1].replace(",", ""))
+        # An export keeps the ones and zeros of fresh norms once.
+        assert parameters == pytest.approx(graph.parameters, rel=0.1)
+        for tensor in (*graph.inputs, *graph.outputs):
+            shape = "x".join(map(str, tensor.shape))
+            assert f"{tensor.name} {shape}" in told[name]
+
+
 def random_policy(manifest):
     """A policy of random weights that sees the features."""
     width = manifest.family.width
@@ -155,9 +178,6 @@ def random_policy(manifest):
 
 
 def test_a_random_policy_is_the_same_loop_in_pytorch(tiny):
-    """Euler's steps written out; the transformer is called as the pipeline calls it."""
-    if tiny.name != "sd3":
-        pytest.skip("the loop is written out for one solver")
     steps, asked, manifest = 5, tiny.asked, tiny.engine.manifest
     latents, _ = ours(tiny, asked, steps, policy=random_policy(manifest))
     expected = torch_loop(tiny, asked, steps, random_policy(manifest))
@@ -166,26 +186,53 @@ def test_a_random_policy_is_the_same_loop_in_pytorch(tiny):
     assert np.abs(latents - static).max() > 0.1 * expected.std()
 
 
+class Networks:
+    """A pipeline's own networks in PyTorch, asked with a condition and with its null twin."""
+
+    def __init__(self, tiny, asked):
+        plan = plan_pipeline(tiny.folder, Extent.of(2 * SIDE))
+        self.sampler = plan.sampler
+        made = plan.source, plan.condition, plan.latents, plan.sampler.whole
+        graphs = {graph.name: graph for graph in pipeline_graphs(*made)}
+        self.backbone, self.inputs = graphs["backbone"].module, list(graphs["backbone"].inputs)
+        condition = tiny.engine.manifest.condition.within(tiny.engine.path)
+        self.embedded = condition.guidance == "embedded"
+        rows = condition.parse(asked)
+        twins = [rows] if condition.copies == 1 else [rows, condition.null(rows)]
+        self.given = [self.arrays(graphs.get("condition"), twin) for twin in twins]
+
+    def arrays(self, encoders, rows):
+        if encoders is None:
+            return {"labels": torch.from_numpy(rows["labels"])}
+        given = [torch.from_numpy(rows[name]) for name in encoders.inputs]
+        names = [name for name in self.inputs if name not in ("x", "t", "guidance")]
+        return dict(zip(names, encoders.module(*given), strict=True))
+
+    def predict(self, x, time, scale):
+        """Predictions given the condition and given none, in float64, and the features."""
+        found = []
+        for given in self.given:
+            arrays = {"x": x.float(), "t": time.float(), "guidance": scale.float(), **given}
+            found.append(self.backbone(*(arrays[name] for name in self.inputs)))
+        predictions = [prediction.double() for prediction, _ in found]
+        return predictions[0], predictions[-1], found[0][1].numpy()
+
+
+def scales_of(sampler, time):
+    """Signal and noise at times (B, 1, 1, 1)."""
+    if sampler.log_alpha is None:
+        return time, 1 - time
+    log = sum(value * time**power for power, value in enumerate(sampler.log_alpha, 1))
+    return log.exp(), (-torch.expm1(2 * log)).sqrt()
+
+
 @torch.no_grad()
 def torch_loop(tiny, asked, steps, policy):
-    import diffusers
-
-    pipeline = diffusers.StableDiffusion3Pipeline.from_pretrained(tiny.folder)
-    cond, null, pooled, null_pooled = pipeline.encode_prompt(
-        asked, None, None, negative_prompt="", do_classifier_free_guidance=True
-    )
-    x = torch.from_numpy(noise_of(tiny.engine, range(len(asked))))
-    seen = []
-    pipeline.transformer.norm_out.register_forward_pre_hook(
-        lambda module, inputs: seen.append(inputs[0])
-    )
-
-    def velocity(time, context, pool):
-        out = pipeline.transformer(x, context, pool, (1 - time) * 1000, return_dict=False)[0]
-        return -out
-
-    actions, residuals = tiny.engine.manifest.schedule.actions, []
-    for action in actions:
+    """The solvers' steps written out in float64."""
+    networks = Networks(tiny, asked)
+    sampler, spec = networks.sampler, tiny.engine.manifest.family
+    flow, residuals = sampler.family == "flow", []
+    for action in tiny.engine.manifest.schedule.actions:
         residuals.append(action.inverse(action.static.values(steps, steps + 1)))
 
     def choose(features, call):
@@ -193,16 +240,29 @@ def torch_loop(tiny, asked, steps, policy):
         time = 1 / (1 + np.exp(-(raw[:, 0] + residuals[0][call])))
         scale = np.logaddexp(0, raw[:, 1] + residuals[1][call])
         near = np.where(time > 1 - 2e-6, 1, np.where(time < 2e-6, 0, time))
-        return (torch.from_numpy(values).float() for values in (near, scale))
+        return (torch.from_numpy(np.float64(values)) for values in (near, scale))
 
-    features = np.zeros((len(asked), tiny.engine.manifest.family.tokens, 16), np.float32)
-    time, _ = choose(features, 0)
+    x = torch.from_numpy(noise_of(tiny.engine, range(len(asked)))).double()
+    time, scale = choose(np.zeros((len(asked), spec.tokens, spec.width), np.float32), 0)
+    data_before = before = None
     for call in range(1, steps + 1):
-        guided = velocity(time, cond, pooled)
-        features = seen[-1].numpy()
+        cond, null, features = networks.predict(x, time, scale)
         after, scale = choose(features, call)
-        after = torch.maximum(after, time)
-        guided = guided + scale[:, None, None, None] * (guided - velocity(time, null, null_pooled))
-        x = x + (after - time)[:, None, None, None] * guided
+        after = torch.maximum(after, time) if flow else torch.minimum(after, time)
+        guided = cond + scale[:, None, None, None] * (cond - null)
+        alpha, sigma = scales_of(sampler, time[:, None, None, None])
+        alpha_after, sigma_after = scales_of(sampler, after[:, None, None, None])
+        data = x + sigma * guided if flow else (x - sigma * guided) / alpha
+        noise = x - alpha * guided if flow else guided
+        if sampler.solver == "euler":
+            x = alpha_after * data + sigma_after * noise
+        else:
+            step = (alpha_after / sigma_after).log() - (alpha / sigma).log()
+            decay = alpha_after * torch.expm1(-step)
+            x = sigma_after / sigma * x - decay * data
+            if data_before is not None:
+                change = 0.5 * decay * step / before * (data - data_before)
+                x = torch.where((sigma_after < 1e-3) | (before < 1e-4), x, x - change)
+            data_before, before = data, step
         time = after
     return x.numpy()

@@ -59,16 +59,17 @@ class Flux(Adapter):
     def predict(self, transformer: Any, x: Tensor, t: Tensor, given: dict[str, Tensor]) -> Tensor:
         """See `Adapter`; positions are (0, row, column), and of texts all zeros."""
         height, width = x.shape[2] // PACK, x.shape[3] // PACK
-        rows = torch.arange(height, dtype=x.dtype)[:, None].expand(height, width)
-        columns = torch.arange(width, dtype=x.dtype)[None].expand(height, width)
-        places = torch.stack([torch.zeros(height, width), rows, columns], dim=-1)
+        kind: dict[str, Any] = {"dtype": x.dtype, "device": x.device}
+        rows = torch.arange(height, **kind)[:, None].expand(height, width)
+        columns = torch.arange(width, **kind)[None].expand(height, width)
+        places = torch.stack([torch.zeros(height, width, **kind), rows, columns], dim=-1)
         out = transformer(
             hidden_states=_pack(x),
             timestep=1 - t,
             guidance=given.get("guidance"),
             pooled_projections=given["pooled"],
             encoder_hidden_states=given["context"],
-            txt_ids=torch.zeros(given["context"].shape[1], 3),
+            txt_ids=torch.zeros(given["context"].shape[1], 3, **kind),
             img_ids=places.reshape(height * width, 3),
             return_dict=False,
         )[0]

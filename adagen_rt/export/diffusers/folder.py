@@ -23,6 +23,8 @@ INDEX = "model_index.json"
 #: Libraries that parts may come from; what a folder brings itself is never run.
 LIBRARIES = ("diffusers", "transformers")
 FLOAT = torch.float32
+#: The device of tensors that have no memory.
+META = "meta"
 
 
 def is_pipeline(path: Path) -> bool:
@@ -39,12 +41,14 @@ class PipelineFolder:
         index: Content of its index.
         adapter: What is known of the pipeline.
         seeded: A tag that determines every weight, instead of the files.
+        weightless: Whether networks have no weights, on the device `meta`.
     """
 
     path: Path
     index: Mapping[str, Any]
     adapter: Adapter
     seeded: str | None = None
+    weightless: bool = False
 
     def has(self, part: str) -> bool:
         """Tell whether there is a part."""
@@ -61,7 +65,7 @@ class PipelineFolder:
         Raises:
             RecipeError: It cannot be read, or there is no such network.
         """
-        return self.laid_out(part, "meta").config
+        return self.laid_out(part, META).config
 
     def laid_out(self, part: str, device: str = "cpu") -> Any:
         """Make a network of its configuration, with fresh weights.
@@ -86,8 +90,12 @@ class PipelineFolder:
         """
         if not self.has(part):
             return None
-        network = self._read(part) if self.seeded is None else self.laid_out(part)
-        if self.seeded is not None:
+        if self.weightless:
+            network = self.laid_out(part, META)
+        elif self.seeded is None:
+            network = self._read(part)
+        else:
+            network = self.laid_out(part)
             seeded_fill(network, self.seeded, f"{self.adapter.pipeline}/{part}")
         network.requires_grad_(False)
         return network.eval()

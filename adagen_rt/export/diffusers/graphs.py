@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -87,12 +87,20 @@ class Encoders(nn.Module):
         return self.adapter.encode(self.parts, given, self.config)
 
 
+def run_module(plan: GraphPlan) -> tuple[Tensor, ...]:
+    """Compute a graph's example outputs by its module."""
+    with torch.no_grad():
+        outputs: tuple[Tensor, ...] = plan.module(*plan.inputs.values())
+    return outputs
+
+
 def pipeline_graphs(
     source: PipelineFolder,
     condition: ConditionSpec,
     latents: Extent,
     whole: bool = False,
     other: Extent | None = None,
+    run: Callable[[GraphPlan], tuple[Tensor, ...]] = run_module,
 ) -> Iterator[GraphPlan]:
     """Make the graphs of an engine one after the other, so that one's weights are there at a time.
 
@@ -102,6 +110,7 @@ def pipeline_graphs(
         latents: Size of the latents.
         whole: Whether the network is asked at whole steps of a flow's training only.
         other: Another size of the latents, where the graphs take many; it is checked too.
+        run: Gives the outputs of the graph `condition`, which the backbone reads.
     """
     channels = source.adapter.channels(source.config)
     x = normal(ROWS, channels, *latents)
@@ -112,11 +121,10 @@ def pipeline_graphs(
     )
     given = condition_rows(condition)
     if source.adapter.context:
-        encoders = _encoders(source, tuple(given))
-        with torch.no_grad():
-            arrays = encoders(*given.values())
-        yield _plan("condition", encoders, given, source.adapter.context)
-        del encoders
+        plan = _plan("condition", _encoders(source, tuple(given)), given, source.adapter.context)
+        arrays = run(plan)
+        yield plan
+        del plan
         given = dict(zip(source.adapter.context, arrays, strict=True))
     if condition.guidance == "embedded":
         given = {"guidance": torch.linspace(1.5, 4.0, ROWS), **given}

@@ -59,7 +59,7 @@ class Sana(Adapter):
         """See `Adapter`; the lead's own tokens are left out."""
         mask = given["gemma_mask"]
         hidden = networks["text_encoder"](given["gemma_ids"], attention_mask=mask)[0]
-        places = torch.arange(1, TOKENS) + given["gemma_led"][:, None]
+        places = torch.arange(1, TOKENS, device=mask.device) + given["gemma_led"][:, None]
         places = torch.cat([torch.zeros_like(places[:, :1]), places], dim=1)
         seen = hidden.gather(1, places[..., None].expand(-1, -1, hidden.shape[-1]))
         return seen, mask.gather(1, places).to(hidden.dtype)
