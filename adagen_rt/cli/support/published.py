@@ -62,10 +62,15 @@ class PublishedOptions:
     def job(self) -> Job:
         """Check and describe the job; `adagen-rt bulk` with the same options goes on with it."""
         assert self.folder is not None
-        mine: dict[str, Any] = {"label": (), "lines": None, "rank": 0, "world": 1, "workers": 1}
         return Job(
             JobOptions(
                 engine=self.engine,
+                label=(),
+                lines=None,
+                negative_prompt=None,
+                rank=0,
+                world=1,
+                workers=1,
                 count=self.samples,
                 shard_size=SHARD,
                 out=str(self.folder),
@@ -78,7 +83,6 @@ class PublishedOptions:
                 mixed=False,
                 params=self.params,
                 execution=self.execution,
-                **mine,
             )
         )
 
