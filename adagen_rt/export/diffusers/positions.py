@@ -23,7 +23,8 @@ class OpenPatches(nn.Module):
     def forward(self, latents: Tensor) -> Tensor:
         """Embed latents (R, C, H, W): patches (R, N, D)."""
         embed, most = self.embed, self.embed.pos_embed_max_size
-        rows, columns = (_middle(most, side // embed.patch_size) for side in latents.shape[-2:])
+        counts = (side // embed.patch_size for side in latents.shape[-2:])
+        rows, columns = (_middle(most, count).to(latents.device) for count in counts)
         table = embed.pos_embed.unflatten(1, (most, most))
         places = table.index_select(1, rows).index_select(2, columns).flatten(1, 2)
         patches: Tensor = embed.proj(latents).flatten(2).transpose(1, 2)
