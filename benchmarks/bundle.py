@@ -29,6 +29,7 @@ from typing import Any
 
 import click
 from full_size import FOLDER, RECIPES, measured
+from kept import Row, keep_row, read_rows
 from timing import conditions, interleaved_seconds, print_report
 from worker import Calls, Worker, resident
 
@@ -41,7 +42,6 @@ HEAD = (
 )
 #: What tells rows apart.
 KEY = HEAD[:3]
-Row = dict[str, Any]
 
 
 def calls(engine: str, threads: int, batches: tuple[int, ...]) -> Calls:
@@ -107,20 +107,11 @@ def measured_sides(
     return found
 
 
-def read_results(path: Path | None) -> list[Row]:
-    """Rows that an earlier run has left."""
-    if path is None or not path.exists():
-        return []
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-
-
 def keep(path: Path | None, row: Row) -> None:
     """Add a row to the file, and tell it."""
-    line = json.dumps({key: round(v, 4) if isinstance(v, float) else v for key, v in row.items()})
-    print(line, file=sys.stderr, flush=True)
-    if path is not None:
-        with path.open("a", encoding="utf-8") as file:
-            file.write(f"{line}\n")
+    rounded = {key: round(v, 4) if isinstance(v, float) else v for key, v in row.items()}
+    print(json.dumps(rounded), file=sys.stderr, flush=True)
+    keep_row(path, rounded)
 
 
 def exported(recipe: str, out: Path) -> str:
@@ -167,7 +158,7 @@ def main(
         raise click.UsageError("--full-size needs --out.")
     recipes = RECIPES if "all" in full_size else full_size
     names = engines or (() if recipes else SHIPPED)
-    rows = read_results(results)
+    rows = read_rows(results)
     written: dict[str, Row] = {}
     for engine in names:
         rows += time_engine(engine, out, rows, results, written, (threads, batches, repeats))

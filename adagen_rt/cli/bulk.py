@@ -18,7 +18,7 @@ from adagen_rt.cli.support.ending import Interrupted
 from adagen_rt.cli.support.formats import NamedPath
 from adagen_rt.cli.support.job import Job, JobOptions
 from adagen_rt.cli.support.sampling_options import sampling_options
-from adagen_rt.cli.support.shards import Watch
+from adagen_rt.cli.support.shards import make_watched
 from adagen_rt.cli.support.verbosity import LOGGER
 
 
@@ -107,19 +107,13 @@ def bulk(context: click.Context, /, as_json: bool, **options: Any) -> None:
 
 def _make(job: Job, quiet: bool) -> list[Made]:
     """Make this process's shards, and show how far all are."""
-    made, watch = [], Watch(job.work, job.target, quiet)
     try:
-        for one in job.make():
-            made.append(one)
-            watch.look()
+        return list(make_watched(job, quiet))
     except KeyboardInterrupt as error:
         left = len(job.work.missing(job.target, job.work.plan.shards))
         there = len(job.work.plan.shards) - left
         kept = f"{there} of {there + left} shards are in {job.target}; the same command goes on"
         raise Interrupted(error, kept) from None
-    finally:
-        watch.close()
-    return made
 
 
 def _summary(job: Job, made: list[Made], seconds: float) -> dict[str, Any]:

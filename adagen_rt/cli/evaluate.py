@@ -15,6 +15,7 @@ from adagen_rt.cli.support.backend_options import backend_options
 from adagen_rt.cli.support.judges import open_judge
 from adagen_rt.cli.support.published import PublishedOptions, evaluate_published
 from adagen_rt.cli.support.published import page as published_page
+from adagen_rt.cli.support.refusing import refuse_options
 from adagen_rt.cli.support.sampling_options import sampling_options
 from adagen_rt.cli.support.tables import table
 from adagen_rt.cli.support.training_options import (
@@ -137,7 +138,8 @@ def evaluate(
     as_integer("seed", seed, 0, 1_000_000)
     as_integer("batch-size", batch_size, 1, MAX_BATCH)
     if inception is not None:
-        _check_alone(data=data, features=features, agreement=agreement, bootstrap=bootstrap or None)
+        others = {"data": data, "features": features, "agreement": agreement}
+        refuse_options({**others, "bootstrap": bootstrap or None}, "none with --inception")
         named = replace(params, schedule=_only(schedules))
         made = samples, seed, batch_size, named, execution, device
         given = PublishedOptions(engine, inception, reference, protocol, folder, *made)
@@ -147,9 +149,7 @@ def evaluate(
         return
     if data is None:
         raise InputError("--data", None, "a folder of real images, or --inception and --reference")
-    for name, value in (("reference", reference), ("out", folder)):
-        if value is not None:
-            raise InputError(name, str(value), "none without --inception")
+    refuse_options({"reference": reference, "out": folder}, "none without --inception")
     opened = open_engine(engine)
     manifest = opened.manifest
     # A static schedule has no policy to blend or refine.
@@ -191,13 +191,6 @@ def evaluate(
     for name, bounds in sure.items():
         facts["scores"][name]["over_policy"] = bounds
     click.echo(json.dumps(facts) if as_json else _page(facts, scores, judge.distance, sure))
-
-
-def _check_alone(**others: object) -> None:
-    """Refuse options of the other judges beside `--inception`."""
-    for name, value in others.items():
-        if value is not None:
-            raise InputError(name, str(value), "none with --inception")
 
 
 def _only(schedules: tuple[str, ...]) -> ScheduleName | None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from adagen_rt.cli.support.refusing import refuse_options
 from adagen_rt.cli.support.verbosity import LOGGER
 from adagen_rt.engine.manifest import Dtype
 from adagen_rt.errors import InputError, MissingExtraError
@@ -109,7 +110,7 @@ def export(
         raise MissingExtraError(error.name or "torch", "torch") from error
     if (Path(recipe) / INDEX).is_file():
         taken = {"weights": weights, "fidelity-from": fidelity_from, "weights-key": weights_keys}
-        _refuse(taken, "none with a diffusers pipeline, which has its own")
+        refuse_options(taken, "none with a diffusers pipeline, which has its own")
         options = {"size": size, "guidance": guidance, "seeded": seeded}
         if check or dry_run:
             _tell_pipeline(Path(recipe), dry_run, dtype, options)
@@ -118,7 +119,7 @@ def export(
         return
     if dry_run:
         raise InputError("dry-run", str(recipe), "a diffusers pipeline; recipes have --check")
-    _refuse({"size": size, "guidance": guidance}, "none with a recipe, which has its own")
+    refuse_options({"size": size, "guidance": guidance}, "none with a recipe, which has its own")
     source: dict[str, Any] = {
         "weights": weights,
         "fidelity_from": fidelity_from,
@@ -134,12 +135,6 @@ def export(
         raise click.UsageError("Missing option '--out'.")
     engine = export_engine(recipe, out, seeded=seeded, dtype=EXPORTED[dtype], **source)
     click.echo(f"written: {engine.path}")
-
-
-def _refuse(options: dict[str, Any], expected: str) -> None:
-    for name, given in options.items():
-        if given is not None and given != ():
-            raise InputError(name, str(given), expected)
 
 
 def _export_pipeline(folder: Path, out: Path | None, dtype: str, options: dict[str, Any]) -> None:

@@ -14,7 +14,7 @@ from adagen_rt.bulk.formats import FORMATS
 from adagen_rt.bulk.merge import merge
 from adagen_rt.cli.support.ending import Interrupted
 from adagen_rt.cli.support.job import Job, JobOptions
-from adagen_rt.cli.support.shards import Watch
+from adagen_rt.cli.support.shards import make_watched
 from adagen_rt.cli.support.tables import table
 from adagen_rt.errors import InputError
 from adagen_rt.progress import bar
@@ -114,7 +114,8 @@ def evaluate_published(options: PublishedOptions, quiet: bool) -> dict[str, Any]
     reference = load_reference(options.reference, looker)
     job = options.job()
     try:
-        _make(job, quiet)
+        for _ in make_watched(job, quiet):
+            pass
         merge(job.work, job.target, job.manifest.image, options.folder / SAMPLES)
         seen = _look(job, looker, options.folder / kept, quiet)
     except KeyboardInterrupt as error:
@@ -130,15 +131,6 @@ def evaluate_published(options: PublishedOptions, quiet: bool) -> dict[str, Any]
         "samples": str(options.folder / SAMPLES),
         "scores": asdict(score(seen, reference, protocol)),
     }
-
-
-def _make(job: Job, quiet: bool) -> None:
-    watch = Watch(job.work, job.target, quiet)
-    try:
-        for _ in job.make():
-            watch.look()
-    finally:
-        watch.close()
 
 
 def _look(job: Job, looker: Looker, kept: Path, quiet: bool) -> dict[str, np.ndarray[Any, Any]]:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 
-from adagen_rt.bulk.making import Work
+from adagen_rt.bulk.making import Made, Work
 from adagen_rt.bulk.targets import Target
+from adagen_rt.cli.support.job import Job
 from adagen_rt.cli.support.verbosity import LOGGER
 from adagen_rt.progress import bar
 
@@ -48,6 +50,17 @@ class Watch:
         rate = (images - self._before) / max(time.monotonic() - self._begin, 1e-9)
         left = f", {_duration((plan.count - images) / rate)} left" if rate else ""
         return f"{images} of {plan.count} images, {rate:.3g} images/s{left}"
+
+
+def make_watched(job: Job, quiet: bool) -> Iterator[Made]:
+    """Make this process's shards, and show how far all are."""
+    watch = Watch(job.work, job.target, quiet)
+    try:
+        for one in job.make():
+            yield one
+            watch.look()
+    finally:
+        watch.close()
 
 
 def _duration(seconds: float) -> str:
