@@ -140,7 +140,7 @@ def baseline(
     policy: Any = model.policy
     if compiled:
         backbone, policy = Lasting(backbone), _compiled(policy)
-    environment = Environment(
+    environment = Environment.of_networks(
         model.manifest,
         backbone,
         CastDecoder(model, compiled=compiled),

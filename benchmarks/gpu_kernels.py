@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from adagen_rt.cuda import Driver, Launch
-from adagen_rt.engine.schedule import ActionSpec, Constant
+from adagen_rt.engine.schedule import ActionSpec
+from adagen_rt.engine.static_schedules import Constant
 from adagen_rt.families.diffusion.solvers import SOLVERS, Solver
 from adagen_rt.families.diffusion.spec import TIME_MARGIN
 from adagen_rt.ops import Philox, launches, reference, structs
@@ -226,7 +227,23 @@ def schedule(board: Board) -> float:
     put = [board.put(array) for array in (raw, second, share, residual, floats(2, 0))]
     failures = structs.Failures(failed, counters[1])
     op = structs.Schedule(
-        *put, 0.5, 0.5, 3, 2, 1, 0, 1, *counters, smoothed, values, trace, None, failures
+        *put,
+        0.5,
+        0.5,
+        -1,
+        0,
+        0.0,
+        3,
+        2,
+        1,
+        0,
+        1,
+        *counters,
+        smoothed,
+        values,
+        trace,
+        None,
+        failures,
     )
     board.run(launches.schedule(op))
     raw[1:] += share[1:, None] * (second - raw)[1:]

@@ -54,7 +54,9 @@ class Model:
         networks: Networks = seed_networks(self.recipe, "gpu-check")
         self.backbone, self.decoder = networks.backbone, networks.decoder
         cast_networks(self.manifest, self.backbone, self.decoder, dtype)
-        environment = Environment(self.manifest, self.backbone, self.decoder, place.torch_device)
+        environment = Environment.of_networks(
+            self.manifest, self.backbone, self.decoder, place.torch_device
+        )
         self.policy = networks.policy and environment.multi_scale(networks.policy).eval()
 
     def program(self, batch: int, compiled: frozenset[str] = frozenset()) -> Program:

@@ -87,7 +87,8 @@ struct SolverUpdate {
   const float *x, *anchor, *anchor_data;
   const void *cond, *null;
   const float *guidance, *times;
-  const std::int64_t* phase;  // evaluations of the solver step so far; multistep: 0, then 1
+  const std::int64_t* phase;  // evaluations of the solver step so far; multistep: 0, then 1;
+                              // -1: the sample rests
   Process process;
   Solver solver;
   Dtype dtype;               // of cond and null
@@ -117,6 +118,9 @@ struct Schedule {
   const float* residual;  // (calls, actions)
   const float* scales;    // (actions): upper end of a sigmoid's range, 0 for a softplus
   float smoothing, renewal;  // weights of the previous value and of the new one
+  std::int32_t stop;         // the action that ends a sample above 1/2, not smoothed; -1 for none
+  std::int32_t ended;        // the action that such a step's is given
+  float ending;              // what it is given
   std::int64_t batch, actions, calls;
   std::int64_t ahead;    // calls before the first evaluation
   std::int64_t trained;  // calls that the policy was trained for
@@ -126,7 +130,7 @@ struct Schedule {
   float* smoothed;  // (batch, actions)
   float* values;    // (actions, batch)
   float* trace;     // (calls, actions, batch); NaN once a sample needs no more calls
-  const std::int64_t* remaining;  // masked tokens of each sample, or null: 0 needs no more
+  const std::int64_t* remaining;  // what each sample has left, or null: 0 needs no more
   Failures failures;
 };
 void schedule(const Schedule& op, int threads);
@@ -145,7 +149,8 @@ struct SolverTimes {
   float* time;          // (copies, batch): of the evaluation just made; of the next afterwards
   float* start_time;    // (batch)
   float* times;         // (batch, 3): of the solver step
-  std::int64_t* phase;  // (batch)
+  std::int64_t* phase;  // (batch); -1 of a sample that has reached the end, which rests
+  std::int64_t* remaining;  // (batch): 0 once a sample has reached the end; null: none stops
 };
 void solver_times(const SolverTimes& op, int threads);
 

@@ -32,12 +32,20 @@ ADAGEN_HD inline void choose(const Schedule& op, std::int64_t sample, std::int64
                              std::int64_t call, bool needed) {
   const std::int64_t place = sample * op.actions + action;
   float value = raw_output(op, sample, place) + op.residual[call * op.actions + action];
-  if (call > 0) value = op.smoothing * op.smoothed[place] + op.renewal * value;
+  if (call > 0 && action != op.stop) value = op.smoothing * op.smoothed[place] + op.renewal * value;
   op.smoothed[place] = value;
-  if (!is_finite(value)) mark_failed(op.failures, sample);
+  if (needed && !is_finite(value)) mark_failed(op.failures, sample);
   const float chosen = activate(value, op.scales[action]);
   op.values[action * op.batch + sample] = chosen;
   op.trace[(call * op.actions + action) * op.batch + sample] = needed ? chosen : NAN;
+}
+
+// Makes the step the last of a sample that stops; none does before its first evaluation.
+ADAGEN_HD inline void end_if_stopped(const Schedule& op, std::int64_t sample, std::int64_t call) {
+  if (op.stop < 0 || call < op.ahead || !(op.values[op.stop * op.batch + sample] > 0.5f)) return;
+  op.values[op.ended * op.batch + sample] = op.ending;
+  float& told = op.trace[(call * op.actions + op.ended) * op.batch + sample];
+  if (told == told) told = op.ending;
 }
 
 ADAGEN_HD inline void schedule_sample(const Schedule& op, std::int64_t sample) {
@@ -49,6 +57,7 @@ ADAGEN_HD inline void schedule_sample(const Schedule& op, std::int64_t sample) {
   for (std::int64_t action = 0; action < op.actions; ++action) {
     choose(op, sample, action, call, needed);
   }
+  end_if_stopped(op, sample, call);
   op.call[sample] = call + 1;
   op.policy_step[sample] = (call + 1) * op.trained / op.calls;
 }

@@ -30,10 +30,20 @@ ADAGEN_HD inline void set_time(const SolverTimes& op, std::int64_t sample, float
   for (std::int64_t copy = 0; copy < op.copies; ++copy) op.time[copy * op.batch + sample] = time;
 }
 
+// Where nothing is left to go.
+ADAGEN_HD inline bool at_end(float time, const SolverTimes& op) {
+  return time == inside(op.process == Process::kLinear ? 1.0f : 0.0f, op);
+}
+
 ADAGEN_HD inline void solver_times_sample(const SolverTimes& op, std::int64_t sample) {
   const float chosen = op.chosen[sample];
   if (op.first != 0) return set_time(op, sample, inside(chosen, op));
+  if (op.remaining != nullptr && op.remaining[sample] == 0) {
+    op.phase[sample] = -1;
+    return;
+  }
   const float now = op.time[sample], next = after(now, chosen, op);
+  if (op.remaining != nullptr && at_end(next, op)) op.remaining[sample] = 0;
   float* times = op.times + 3 * sample;
   times[2] = next;
   set_time(op, sample, next);

@@ -11,13 +11,18 @@ void update_channels(const SolverUpdate& op, const T* cond, std::int64_t begin,
                      std::int64_t end) {
   for (std::int64_t index = begin; index < end; ++index) {
     const std::int64_t sample = index / op.channels;
+    const std::int64_t start = index * op.pixels, stop = start + op.pixels;
+    if (op.phase[sample] < 0) {
+      for (std::int64_t i = start; i < stop; ++i) keep_element(op, i);
+      continue;
+    }
     const bool first = op.phase[sample] == 0;
     const bool guided = index % op.channels < op.guided;
     const Step step = step_of(op, sample, first);
     const float guidance = guided ? op.guidance[sample] : 0.0f;
     bool finite = true;
 #pragma omp simd reduction(&& : finite)
-    for (std::int64_t i = index * op.pixels; i < (index + 1) * op.pixels; ++i) {
+    for (std::int64_t i = start; i < stop; ++i) {
       const bool usable = update_element(op, cond, step, first, guidance, i);
       finite = finite && usable;
     }

@@ -120,6 +120,15 @@ ADAGEN_HD inline float next_of(const Step& step, float anchor, float anchor_data
   return step.keep * anchor - step.decay * anchor_data + step.correct * (data - anchor_data);
 }
 
+// Leaves one element of a sample that rests as it is.
+ADAGEN_HD inline void keep_element(const SolverUpdate& op, std::int64_t i) {
+  const std::int64_t size = op.batch * op.channels * op.pixels;
+  const float kept = op.x[i];
+  for (std::int64_t copy = 0; copy < op.copies; ++copy) op.next[copy * size + i] = kept;
+  op.next_anchor[i] = op.anchor[i];
+  op.next_data[i] = op.anchor_data[i];
+}
+
 // Writes one element of the three results; `guidance` is 0 for a channel without guidance.
 // Says whether the element is finite.
 template <class T>

@@ -14,7 +14,8 @@ from onnx import TensorProto, helper, numpy_helper
 from adagen_rt.condition import ClassLabels
 from adagen_rt.engine.folder import staged_engine, write_manifest
 from adagen_rt.engine.manifest import GraphSpec, ImageSpec, Manifest, TensorSpec
-from adagen_rt.engine.schedule import ActionSpec, Constant, Cosine, Decay, Ramp, ScheduleSpec
+from adagen_rt.engine.schedule import ActionSpec, ScheduleSpec
+from adagen_rt.engine.static_schedules import Constant, Cosine, Decay, Ramp
 from adagen_rt.families.maskgit.spec import MaskGITSpec
 
 SIDE, VOCABULARY, WIDTH, STEPS = 4, 8, 6, 4

@@ -15,7 +15,8 @@ from tiny_engine import describe_graph, make_model
 from adagen_rt.condition import Prompts, TextTokens
 from adagen_rt.engine.folder import staged_engine, write_manifest
 from adagen_rt.engine.manifest import ImageSpec, Manifest
-from adagen_rt.engine.schedule import ActionSpec, Constant, Linear, ScheduleSpec
+from adagen_rt.engine.schedule import ActionSpec, ScheduleSpec
+from adagen_rt.engine.static_schedules import Constant, Linear
 from adagen_rt.families.diffusion.spec import DiffusionSpec
 
 SIDE, CHANNELS, WIDTH, STEPS = 4, 4, 6, 4

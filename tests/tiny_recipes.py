@@ -138,4 +138,4 @@ def tiny_networks(recipe: Recipe) -> Networks:
 
 def tiny_environment(recipe: Recipe, networks: Networks) -> Environment:
     """The trainer's view of the networks."""
-    return Environment(describe_model(recipe), networks.backbone, networks.decoder)
+    return Environment.of_networks(describe_model(recipe), networks.backbone, networks.decoder)

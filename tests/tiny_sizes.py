@@ -15,8 +15,9 @@ from tiny_engine import describe_graph, make_model
 from adagen_rt.condition import ClassLabels
 from adagen_rt.engine.folder import staged_engine, write_manifest
 from adagen_rt.engine.manifest import ImageSpec, Manifest, SizesSpec
-from adagen_rt.engine.schedule import ActionSpec, Constant, ScheduleSpec
+from adagen_rt.engine.schedule import ActionSpec, ScheduleSpec
 from adagen_rt.engine.solver_times import DynamicShift, Shifted
+from adagen_rt.engine.static_schedules import Constant
 from adagen_rt.families.diffusion.spec import DiffusionSpec
 
 CHANNELS, SIDE, FACTOR, PATCH, STEPS, CLASSES = 3, 8, 2, 2, 3, 4

@@ -15,7 +15,7 @@ from adagen_rt.cli.support.tables import quantity, table
 from adagen_rt.engine.bundle import BundleFile
 from adagen_rt.engine.folder import EngineFolder, open_engine
 from adagen_rt.engine.manifest import Floats, GraphSpec, TensorSpec, static_values
-from adagen_rt.engine.schedule import ActionSpec
+from adagen_rt.engine.schedule import ActionSpec, ScheduleSpec
 
 
 @click.command()
@@ -110,7 +110,7 @@ def _overview(engine: EngineFolder, content: dict[str, Any]) -> str:
         ("name", manifest.name),
         ("family", manifest.family.family),
         ("weights", f"{quantity(content['parameters'])} parameters, {manifest.dtype}"),
-        ("steps", f"{manifest.schedule.steps}, smoothing {manifest.schedule.smoothing:g}"),
+        ("steps", _steps(manifest.schedule)),
         ("schedule", manifest.adaptation),
         ("condition", manifest.condition.summary),
         ("image", f"{image.size}, {image.channels} channel(s)"),
@@ -120,6 +120,11 @@ def _overview(engine: EngineFolder, content: dict[str, Any]) -> str:
         ("path", str(engine.path)),
     ]
     return table(("engine", ""), rows)
+
+
+def _steps(spec: ScheduleSpec) -> str:
+    words = f"{spec.steps}, smoothing {spec.smoothing:g}"
+    return f"{words}; the policy may stop earlier" if spec.stopping else words
 
 
 def _action_row(action: ActionSpec, values: Floats) -> tuple[str, ...]:

@@ -9,19 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from adagen_rt.cli.support.bundle import (
-    CRITIC_FILE,
-    DISCRIMINATOR_FILE,
-    POLICY_FILE,
-    prepare_export,
-    trained_recipe,
-    with_judges,
-    without_policy_file,
-)
-from adagen_rt.cli.support.environments import open_captioned, open_environment
-from adagen_rt.cli.support.judges import TOKENIZER, Judging, check_rewards, make_judges
+from adagen_rt.cli.support.environments import open_captioned
+from adagen_rt.cli.support.judges import Judging, check_rewards, make_judges
 from adagen_rt.cli.support.policy_settings import policy_settings
 from adagen_rt.cli.support.run_folder import RunFolder, records
+from adagen_rt.cli.support.trained_for import MADE, TrainedFor, open_generator
 from adagen_rt.cli.support.training_options import (
     again_options,
     features_option,
@@ -29,23 +21,34 @@ from adagen_rt.cli.support.training_options import (
     minutes_option,
     out_option,
     prepare_torch,
-    recipe_options,
 )
-from adagen_rt.engine.folder import RECIPE_FILE
 from adagen_rt.training.records import LOG
 
 if TYPE_CHECKING:
     from adagen_rt.engine.manifest import Manifest
-    from adagen_rt.export.recipe import Recipe
     from adagen_rt.training.policy.evaluator import Watcher
     from adagen_rt.training.policy.parallel import Workers
     from adagen_rt.training.policy.run import PolicyTrainer
 
-MADE = (POLICY_FILE, CRITIC_FILE, DISCRIMINATOR_FILE)
-
 
 @click.command()
-@recipe_options
+@click.option(
+    "--engine-recipe",
+    "recipe_file",
+    type=click.Path(path_type=Path),
+    help="The generator's recipe; beside --engine, for the settings of the training.",
+)
+@click.option(
+    "--weights",
+    type=click.Path(path_type=Path),
+    help="Folder with the generator's weight files.",
+)
+@click.option(
+    "--engine",
+    type=click.Path(path_type=Path),
+    help="In the place of the weights: a shipped engine's name, or an engine folder, such as one "
+    "of a pipeline; OUT/engine is then a copy of it with the new policy.",
+)
 @click.option(
     "--data",
     type=click.Path(path_type=Path),
@@ -64,11 +67,26 @@ MADE = (POLICY_FILE, CRITIC_FILE, DISCRIMINATOR_FILE)
     "several times, their weighted sum.",
 )
 @features_option
-@click.option("--steps", type=click.IntRange(1, 1000), help="Steps; default: the recipe's.")
+@click.option("--steps", type=click.IntRange(1, 1000), help="Steps; default: the generator's.")
 @click.option(
     "--smoothing",
     type=click.FloatRange(0, 1, max_open=True),
-    help="Weight of the previous step's action, 0 for none; default: the recipe's.",
+    help="Weight of the previous step's action, 0 for none; default: the generator's.",
+)
+@click.option(
+    "--stopping",
+    is_flag=True,
+    help="The policy may end a sample early, whatever the generator's says; see --step-cost.",
+)
+@click.option(
+    "--step-cost",
+    type=click.FloatRange(0),
+    help="Price of an evaluation, in standard deviations of the rewards; for --stopping.",
+)
+@click.option(
+    "--target-evaluations",
+    type=click.FloatRange(0),
+    help="Evaluations an image that the price is moved towards, instead of one that stays.",
 )
 @click.option(
     "--init",
@@ -94,78 +112,68 @@ MADE = (POLICY_FILE, CRITIC_FILE, DISCRIMINATOR_FILE)
 @again_options
 @minutes_option
 @machine_options
-def policy(
-    recipe_file: Path,
-    weights: Path,
-    folder: Path,
-    steps: int | None,
-    smoothing: float | None,
-    minutes: float | None,
-    threads: int | None,
-    overwrite: bool,
-    **options: Any,
-) -> None:
+def policy(folder: Path, minutes: float | None, overwrite: bool, **options: Any) -> None:
     """Train a policy by PPO.
 
     Writes the weights of policy and critic, and of the discriminator where the reward has one,
     recipe.yaml and links to the generator's weights into --out, so that `adagen-rt export
     OUT/recipe.yaml --weights OUT` makes an engine of them; checkpoint, log and pictures go to
-    OUT/policy. Several processes train together under
+    OUT/policy. With --engine, OUT/engine is that engine. Several processes train together under
     `torchrun -m adagen_rt train policy ...`.
     """
-    prepare_torch(threads, options["device"])
+    prepare_torch(options["threads"], options["device"])
     from adagen_rt.training.policy.parallel import Workers
 
-    written = (*records("policy"), *MADE, RECIPE_FILE)
-    recipe = trained_recipe(recipe_file, steps, smoothing)
+    changes = {name: options[name] for name in ("steps", "smoothing")}
+    changes["stopping"] = options["stopping"] or None
+    named = {name: options[name] for name in ("recipe_file", "weights", "engine")}
+    generator = open_generator(**named, changes=changes)
+    written = (*records("policy"), *MADE, *generator.files)
+    options["settings"] += _price(options)
     with Workers.connected() as workers:
         if workers.leads:
             run = RunFolder(folder, written, options["resume"], overwrite)
-        trainer = _make_trainer(recipe, weights, folder, workers, options)
+        trainer = _make_trainer(generator, folder, workers, options)
         if workers.leads:
             run.clear()
-            config, adversarial = trainer.config, "discriminator" in trainer.networks()
-            features = options["features"]
-            if str(features) == TOKENIZER:  # an engine has no encoder to score images with
-                features, adversarial = None, False
-            std = config.std_at(config.updates - 1)
-            recipe = with_judges(recipe, std, adversarial, features)
-            prepare_export(recipe, weights, folder, made=MADE, features=features)
+            generator.prepare(folder, trainer, options["features"])
         trainer.run(minutes)
     if workers.leads:
         _draw_curves(trainer.records)
-        click.echo(f"written: {folder / POLICY_FILE}")
+        click.echo(f"written: {generator.finish(folder, trainer)}")
+
+
+def _price(options: Mapping[str, Any]) -> tuple[str, ...]:
+    """Write the options of a price as settings."""
+    names = ("step_cost", "target_evaluations")
+    return tuple(f"{name}={options[name]}" for name in names if options[name] is not None)
 
 
 def _make_trainer(
-    recipe: Recipe, weights: Path, folder: Path, workers: Workers, options: Mapping[str, Any]
+    generator: TrainedFor, folder: Path, workers: Workers, options: Mapping[str, Any]
 ) -> PolicyTrainer:
     """Make all parts of a run; its networks start from the seed of its settings."""
     import torch
 
-    from adagen_rt.export.description import describe_model
-    from adagen_rt.export.networks import load_networks
     from adagen_rt.training.policy.evaluator import Evaluator
     from adagen_rt.training.policy.rewards import parse_rewards
     from adagen_rt.training.policy.run import PolicyTrainer
 
-    config, adversary = policy_settings(recipe, options["settings"])
+    manifest, data, device = generator.manifest, options["data"], options["device"]
+    config, adversary = policy_settings(generator.recipe, options["settings"])
     parts = parse_rewards(options["rewards"])
-    data, device = options["data"], options["device"]
-    manifest = describe_model(recipe)
-    check_rewards(manifest, parts, options["features"])
-    captioned = open_captioned(recipe, data)
+    check_rewards(manifest, parts, options["features"], generator.field)
+    captioned = open_captioned(manifest, data)
     torch.manual_seed(config.seed)
-    networks = load_networks(without_policy_file(recipe), weights)
-    assert networks.policy is not None
+    policy = generator.policy()
     asked = None if captioned is None else captioned.captions
-    environment = open_environment(recipe, weights, networks, device, asked, bf16=config.bf16)
-    settings = parts, recipe.reward, adversary, workers
+    environment = generator.environment(device, asked, config.bf16)
+    settings = parts, generator.reward, adversary, workers
     judging = Judging(environment, *settings, options["features"], data, captioned, device)
     reward, judge = make_judges(judging)
     trainer = PolicyTrainer(
         environment,
-        networks.policy,
+        policy,
         reward,
         config,
         folder,

@@ -92,7 +92,7 @@ def _search(
     manifest = describe_model(recipe)
     judge = open_judge("--engine-recipe", manifest, *real, device)
     networks = load_networks(recipe, weights)
-    captioned = open_captioned(recipe, real[0])
+    captioned = open_captioned(manifest, real[0])
     asked = None if captioned is None else captioned.captions
     environment = open_environment(recipe, weights, networks, device, asked)
     run.clear()

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from adagen_rt.condition import ConditionSpec, Guidance
 from adagen_rt.engine.contracts import GraphContract, contract, optional_contracts
+from adagen_rt.engine.schedule import STOP, Ending, ScheduleSpec
 from adagen_rt.errors import MissingExtraError
 from adagen_rt.extent import Extent
 from adagen_rt.types import Run, Session, Spec
@@ -62,6 +63,29 @@ class FamilySpec(Spec):
     generation_limit: ClassVar[float] = 0.7
     guidances: ClassVar[tuple[Guidance, ...]] = ("classifier-free", "none")
     sizeable: ClassVar[tuple[str, ...]] = ()
+
+    @property
+    def feature_map(self) -> Extent:
+        """Height and width of the feature map that policies see."""
+        raise NotImplementedError
+
+    @property
+    def ending(self) -> Ending | None:
+        """Action and value that make a step a sample's last; None where all are needed."""
+        return None
+
+    def action_names(self, schedule: ScheduleSpec) -> tuple[str, ...]:
+        """List the actions that a schedule of the family has."""
+        return (*self.actions, STOP) if schedule.stopping else self.actions
+
+    def schedule_faults(self, schedule: ScheduleSpec) -> Iterator[str]:
+        """Describe what of a schedule the family cannot follow."""
+        if schedule.stopping and self.ending is None:
+            yield f"schedule.stopping: got true, expected false: {self.family} needs every step"
+        expected = self.action_names(schedule)
+        if sorted(schedule.names) != sorted(expected):
+            names = ", ".join(schedule.names)
+            yield f"schedule.actions: got {names}, expected {', '.join(expected)}"
 
     def calls(self, steps: int) -> int:
         """Count the policy calls of a generation of so many evaluations."""

@@ -330,6 +330,14 @@ class Manifest(Spec):
         """Copy it with the folder of its condition's files, or with their contents by name."""
         return self.model_copy(update={"condition": self.condition.within(files)})
 
+    def schedule_faults(self) -> Iterator[str]:
+        """Describe what of the schedule the family cannot follow."""
+        steps = self.schedule.steps
+        expected = self.family.check_steps(steps)
+        if expected is not None:
+            yield f"schedule.steps: got {steps}, expected {expected}"
+        yield from self.family.schedule_faults(self.schedule)
+
     def with_schedule(self, schedule: ScheduleSpec) -> Manifest:
         """Copy it with another schedule."""
         return self.model_copy(update={"schedule": schedule})

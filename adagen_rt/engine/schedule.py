@@ -9,81 +9,29 @@ schedule is a policy too. Policies of AdaNAT (arXiv 2409.00342) may do without t
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 from array_api_compat import array_namespace, device
-from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
+from pydantic import (
+    Field,
+    SerializerFunctionWrapHandler,
+    ValidationInfo,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
 
-from adagen_rt.engine.solver_times import Shifted, Spaced
+from adagen_rt.engine.solver_times import Shifted
+from adagen_rt.engine.static_schedules import Constant, StaticSchedule
 from adagen_rt.errors import InputError
 from adagen_rt.types import Array, Spec
 
-#: Static schedules stay this far from the ends of the step interval, as published.
-STEP_MARGIN = 1e-3
+#: The action that ends a sample early, and the value above which it does.
+STOP, STOP_ABOVE = "stop", 0.5
 #: Values are kept this far from the ends of their range before the inverse activation, as
 #: published for the logit; a static guidance of 0 would be minus infinity.
 INVERSE_MARGIN = 1e-6
-
-
-class Cosine(Spec):
-    """Falls from 1 to 0 as ``cos(r pi / 2)`` (MaskGIT's mask ratio)."""
-
-    kind: Literal["cosine"] = "cosine"
-
-    def values(self, steps: int, calls: int) -> np.ndarray:
-        """Value at every policy call, float64 (calls,)."""
-        return np.cos(_progress(steps, calls) * np.pi / 2)
-
-
-class Decay(Spec):
-    """Falls linearly from ``scale`` to 0."""
-
-    kind: Literal["decay"] = "decay"
-    scale: float = Field(1.0, gt=0)
-
-    def values(self, steps: int, calls: int) -> np.ndarray:
-        """Value at every policy call, float64 (calls,)."""
-        return self.scale * (1 - _progress(steps, calls))
-
-
-class Ramp(Spec):
-    """Rises linearly from 0 to ``scale``, which the last step does not quite reach."""
-
-    kind: Literal["ramp"] = "ramp"
-    scale: float = Field(1.0, gt=0)
-
-    def values(self, steps: int, calls: int) -> np.ndarray:
-        """Value at every policy call, float64 (calls,)."""
-        return self.scale * (np.arange(calls) + STEP_MARGIN) / steps
-
-
-class Linear(Spec):
-    """Runs linearly from ``start`` at the first policy call to ``stop`` at the last."""
-
-    kind: Literal["linear"] = "linear"
-    start: float
-    stop: float
-
-    def values(self, steps: int, calls: int) -> np.ndarray:
-        """Value at every policy call, float64 (calls,)."""
-        return np.linspace(self.start, self.stop, calls)
-
-
-class Constant(Spec):
-    """Has the same ``value`` at every step."""
-
-    kind: Literal["constant"] = "constant"
-    value: float
-
-    def values(self, steps: int, calls: int) -> np.ndarray:
-        """Value at every policy call, float64 (calls,)."""
-        return np.full(calls, self.value)
-
-
-StaticSchedule = Annotated[
-    Cosine | Decay | Ramp | Linear | Constant | Shifted | Spaced, Field(discriminator="kind")
-]
 
 
 class ActionSpec(Spec):
@@ -123,6 +71,12 @@ class ActionSpec(Spec):
         return xp.log1p(e) + xp.where(x > 0, x, xp.zeros_like(x))
 
 
+#: Far enough from the threshold that a policy in training seldom stops by chance alone.
+DEFAULT_STOP = ActionSpec(name=STOP, activation="sigmoid", static=Constant(value=0.2))
+#: Name of an action, and the value of it that makes a step a sample's last.
+Ending = tuple[str, float]
+
+
 class ScheduleSpec(Spec):
     """The action space of an engine and its default number of steps.
 
@@ -131,7 +85,10 @@ class ScheduleSpec(Spec):
         smoothing: Weight of the previous step's smoothed action, 0 (none) to below 1.
         residual: Whether a policy's output is added to the static schedule. AdaNAT's policies for
             ImageNet choose by themselves: their output alone goes through the activation.
-        actions: Columns of the policy's output, in order.
+        stopping: Whether the policy may end a sample before its last step. An action `stop` says
+            so where it is above 1/2; it is not smoothed, and a static schedule's stays below.
+        actions: Columns of the policy's output, in order. With `stopping`, `stop` is added where
+            it is not among them.
         tuned: The best static schedule that a search found, one entry per action; it serves
             comparisons, and no policy starts from it.
     """
@@ -139,8 +96,23 @@ class ScheduleSpec(Spec):
     steps: int = Field(ge=1, le=1000)
     smoothing: float = Field(0.0, ge=0, lt=1)
     residual: bool = True
+    stopping: bool = False
     actions: tuple[ActionSpec, ...]
     tuned: tuple[StaticSchedule, ...] | None = None
+
+    @field_validator("actions")
+    @classmethod
+    def _has_stop_if_it_stops(
+        cls, actions: tuple[ActionSpec, ...], info: ValidationInfo
+    ) -> tuple[ActionSpec, ...]:
+        found = [action for action in actions if action.name == STOP]
+        if not info.data.get("stopping", False):
+            if found:
+                raise ValueError(f"got {STOP}, expected it with stopping: true alone")
+            return actions
+        for action in found:
+            _check_stop(action)
+        return actions if found else (*actions, DEFAULT_STOP)
 
     @model_validator(mode="after")
     def _one_tuned_schedule_an_action(self) -> ScheduleSpec:
@@ -150,10 +122,11 @@ class ScheduleSpec(Spec):
 
     @model_serializer(mode="wrap")
     def _leave_default_out(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        # Earlier versions refuse the key.
+        # Earlier versions refuse the keys.
         content: dict[str, Any] = handler(self)
-        if self.residual:
-            content.pop("residual", None)
+        for name in ("residual", "stopping"):
+            if getattr(self, name) == type(self).model_fields[name].default:
+                content.pop(name, None)
         return content
 
     def under(self, statics: Sequence[StaticSchedule]) -> ScheduleSpec:
@@ -187,6 +160,11 @@ class ScheduleSpec(Spec):
         """Action names in the order of the policy's columns."""
         return tuple(action.name for action in self.actions)
 
+    @property
+    def stop(self) -> int | None:
+        """Column of the action that ends a sample; None without one."""
+        return self.names.index(STOP) if self.stopping else None
+
 
 class Schedule:
     """A schedule at a fixed number of steps.
@@ -196,12 +174,16 @@ class Schedule:
         steps: Backbone evaluations per image.
         calls: Number of policy calls: ``steps``, or one more where the family needs a
             decision before its first evaluation.
+        ending: What a step that ends a sample is given; needed where the policy may stop.
     """
 
-    def __init__(self, spec: ScheduleSpec, steps: int, calls: int) -> None:
+    def __init__(
+        self, spec: ScheduleSpec, steps: int, calls: int, ending: Ending | None = None
+    ) -> None:
         self.spec = spec
         self.steps = steps
         self.calls = calls
+        self.ending = ending
         self.residual = self._residual().astype(np.float32)
 
     def _residual(self) -> np.ndarray:
@@ -213,6 +195,8 @@ class Schedule:
         residual: np.ndarray = target.copy()
         s = self.spec.smoothing
         residual[1:] = (target[1:] - s * target[:-1]) / (1 - s)
+        if self.spec.stop is not None:
+            residual[:, self.spec.stop] = target[:, self.spec.stop]
         return residual
 
     def residual_at(self, call: Array) -> Array:
@@ -237,15 +221,34 @@ class Schedule:
         xp = array_namespace(raw)
         unsmoothed = raw + self.residual_at(step)
         s = self.spec.smoothing
-        smoothed = xp.where((step > 0)[:, None], s * previous + (1 - s) * unsmoothed, unsmoothed)
+        moved = (step > 0)[:, None]
+        if self.spec.stop is not None:
+            columns = xp.arange(raw.shape[1], device=device(raw))
+            moved = moved & (columns != self.spec.stop)[None, :]
+        smoothed = xp.where(moved, s * previous + (1 - s) * unsmoothed, unsmoothed)
         actions = {a.name: a.activate(smoothed[:, i]) for i, a in enumerate(self.spec.actions)}
-        return actions, smoothed
+        return self._ended(actions, step), smoothed
+
+    def _ended(self, actions: dict[str, Array], step: Array) -> dict[str, Array]:
+        """Make the step the last of samples that stop; none does before its first evaluation."""
+        if not self.spec.stopping:
+            return actions
+        assert self.ending is not None  # a family that cannot stop has no such schedule
+        name, last = self.ending
+        xp, stop = array_namespace(step), actions[STOP]
+        stops = (stop > STOP_ABOVE) & (step >= self.calls - self.steps)
+        chosen = actions[name]
+        return {**actions, name: xp.where(stops, xp.full_like(chosen, last), chosen)}
+
+
+def _check_stop(action: ActionSpec) -> None:
+    """Refuse a `stop` that a static schedule could end a sample with."""
+    static = action.static
+    if action.activation != "sigmoid" or action.scale != 1:
+        raise ValueError(f"{STOP}: got another activation, expected sigmoid of scale 1")
+    if not isinstance(static, Constant) or not 0 < static.value < STOP_ABOVE:
+        raise ValueError(f"{STOP}.static: expected a constant above 0 and below {STOP_ABOVE}")
 
 
 def _at(static: StaticSchedule, tokens: int) -> StaticSchedule:
     return static.at(tokens) if isinstance(static, Shifted) else static
-
-
-def _progress(steps: int, calls: int) -> np.ndarray:
-    """Return the fraction of the generation done after each step, below 1 by the margin."""
-    return (np.arange(calls) + 1 - STEP_MARGIN) / steps

@@ -8,14 +8,9 @@ from typing import Any, Protocol, TypeVar
 import numpy as np
 
 from adagen_rt.engine.manifest import Manifest
-from adagen_rt.engine.schedule import (
-    Constant,
-    Cosine,
-    Linear,
-    ScheduleSpec,
-    StaticSchedule,
-)
+from adagen_rt.engine.schedule import ScheduleSpec
 from adagen_rt.engine.solver_times import Shifted, Spaced
+from adagen_rt.engine.static_schedules import Constant, Cosine, Linear, StaticSchedule
 from adagen_rt.errors import InputError
 from adagen_rt.progress import bar
 from adagen_rt.sampling.params import SamplingParams

@@ -59,12 +59,14 @@ def graph_sampler(engine: EngineFolder, manifest: Manifest, device: str) -> Samp
         manifest: The engine's manifest, or a changed copy.
         device: PyTorch's name of a device.
     """
+    return _sampler(manifest, graph_functions(engine, manifest, device), device)
+
+
+def graph_functions(engine: EngineFolder, manifest: Manifest, device: str) -> dict[str, Function]:
+    """Load a manifest's graphs of an engine into PyTorch; arguments as for `graph_sampler`."""
     # By default, convolutions on a GPU round their inputs to TensorFloat-32; a CPU does not.
     torch.backends.cudnn.allow_tf32 = False
-    functions = {
-        name: _frozen(OnnxModule(engine.graph_file(name)), device) for name in manifest.graphs
-    }
-    return _sampler(manifest, functions, device)
+    return {name: _frozen(OnnxModule(engine.graph_file(name)), device) for name in manifest.graphs}
 
 
 def _frozen(module: nn.Module, device: str) -> Any:

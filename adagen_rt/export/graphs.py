@@ -8,6 +8,8 @@ import torch
 from torch import nn
 
 from adagen_rt.engine.contracts import GraphContract
+from adagen_rt.engine.manifest import Manifest
+from adagen_rt.export.description import describe_model
 from adagen_rt.export.examples import Examples, condition_rows, make_plan
 from adagen_rt.export.networks import Networks
 from adagen_rt.export.onnx_export import GraphPlan
@@ -19,7 +21,7 @@ from adagen_rt.models.policy import FirstColumn, PolicyNetwork
 def plan_graphs(recipe: Recipe, networks: Networks) -> list[GraphPlan]:
     """Plan the graphs of an engine, small ones first so that faults show early."""
     small = [
-        plan_policy(recipe, network, name)
+        plan_policy(describe_model(recipe), network, name)
         for name, network in networks.optional().items()
         if isinstance(network, PolicyNetwork)
     ]
@@ -29,14 +31,15 @@ def plan_graphs(recipe: Recipe, networks: Networks) -> list[GraphPlan]:
     return [*small, *_generator_graphs(recipe, networks)]
 
 
-def plan_policy(recipe: Recipe, network: PolicyNetwork, name: str = "policy") -> GraphPlan:
-    """Plan a policy's or critic's graph, tabulated for the calls of the recipe's schedule."""
-    model, spec = recipe.model, recipe.model.describe(recipe)
-    tabulate_steps(network, spec.calls(recipe.schedule.steps))
+def plan_policy(manifest: Manifest, network: PolicyNetwork, name: str = "policy") -> GraphPlan:
+    """Plan a policy's or critic's graph, tabulated for the calls of the engine's schedule."""
+    model, spec = manifest.plugin.model(), manifest.family
+    tabulate_steps(network, manifest.calls)
     module = model.policy_module(network, spec)
     if name == "critic":
         module = FirstColumn(module)
-    return make_plan(name, module, _contracts(recipe)[name], model.policy_examples(recipe))
+    examples = model.policy_examples(network, spec)
+    return make_plan(name, module, spec.contracts(manifest.condition)[name], examples)
 
 
 def _generator_graphs(recipe: Recipe, networks: Networks) -> list[GraphPlan]:

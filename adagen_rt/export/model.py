@@ -94,9 +94,9 @@ class FamilyModel(ABC):
     def describe(self, recipe: Recipe) -> FamilySpec:
         """Make the manifest's section."""
 
-    @abstractmethod
     def feature_grid(self, recipe: Recipe) -> Extent:
         """Give the size of the policies' feature map."""
+        return self.describe(recipe).feature_map
 
     def feature_width(self, recipe: Recipe) -> int:
         """Give the width of the policies' feature map."""
@@ -126,9 +126,9 @@ class FamilyModel(ABC):
         Graphs are exported in this order: small ones first, so that faults show early.
         """
 
-    def policy_examples(self, recipe: Recipe) -> Examples:
-        """Make example inputs of a policy."""
-        shape = self.feature_grid(recipe).area, self.feature_width(recipe)
+    def policy_examples(self, network: PolicyNetwork, spec: Any) -> Examples:
+        """Make example inputs of a policy; arguments as for `policy_module`."""
+        shape = spec.feature_map.area, network.config.features
         return Examples({"features": normal(ROWS, *shape), "step": torch.arange(ROWS)})
 
     def policy_module(self, network: PolicyNetwork, spec: Any) -> nn.Module:

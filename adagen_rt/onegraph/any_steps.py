@@ -22,7 +22,7 @@ class OpenSchedule(Schedule):
     """
 
     def __init__(self, spec: ScheduleSpec, steps: Any, calls: Any, family: FamilySpec) -> None:
-        self.spec, self.steps, self.calls = spec, steps, calls
+        self.spec, self.steps, self.calls, self.ending = spec, steps, calls, family.ending
         largest = steps.largest
         # A sample that is done is one call behind its last.
         self._width = family.calls(largest) + 1

@@ -106,6 +106,7 @@ class Schedule(ctypes.Structure):
 
     _fields_ = [
         *_fields("raw second share residual scales", smoothing=c_float, renewal=c_float),
+        *_fields(stop=c_int32, ended=c_int32, ending=c_float),
         *_fields(batch=c_int64, actions=c_int64, calls=c_int64, ahead=c_int64, trained=c_int64),
         *_fields("call step policy_step smoothed values trace remaining", failures=Failures),
     ]
@@ -117,7 +118,7 @@ class SolverTimes(ctypes.Structure):
     _fields_ = [
         *_fields("chosen step", process=c_int32, first=c_int32, multistep=c_int32, margin=c_float),
         *_fields(batch=c_int64, copies=c_int64, evaluations=c_int64),
-        *_fields("time start_time times phase"),
+        *_fields("time start_time times phase remaining"),
     ]
 
 

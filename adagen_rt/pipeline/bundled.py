@@ -15,7 +15,7 @@ from adagen_rt.pipeline.base import Capabilities, OnStep, Pipeline
 from adagen_rt.sampling.loop import Timings
 from adagen_rt.sampling.params import SamplingParams
 from adagen_rt.sampling.request import Request
-from adagen_rt.sampling.result import Images, Result, Step, blank_images
+from adagen_rt.sampling.result import Images, Result, Step, blank_images, count_evaluations
 from adagen_rt.types import Arrays, Session
 
 
@@ -99,12 +99,14 @@ class BundledPipeline(Pipeline):
     ) -> Result:
         failed = found["failed"]
         names, calls = self.manifest.schedule.names, self.manifest.family.calls(request.steps)
+        schedule = {name: found["schedule"][:, :calls, i].T for i, name in enumerate(names)}
         return Result(
             condition=self.manifest.condition,
             images=images,
             rows=request.rows,
             seeds=found.get("kept_seeds", request.seeds),
-            schedule={name: found["schedule"][:, :calls, i].T for i, name in enumerate(names)},
+            schedule=schedule,
+            evaluations=count_evaluations(schedule, request.steps),
             failures={int(place): int(failed[place]) for place in np.flatnonzero(failed)},
             timings=timings,
             rewards=found.get("rewards"),

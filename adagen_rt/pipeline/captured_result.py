@@ -11,7 +11,7 @@ from adagen_rt.engine.manifest import Manifest
 from adagen_rt.program import Outcome
 from adagen_rt.sampling.loop import Decision, Timings
 from adagen_rt.sampling.request import Request
-from adagen_rt.sampling.result import Result, Step, blank_images
+from adagen_rt.sampling.result import Result, Step, blank_images, count_evaluations
 
 Places = npt.NDArray[np.int64]
 
@@ -58,12 +58,14 @@ class BatchedResult:
     def result(self) -> Result:
         """Return the result of the whole request."""
         trace = np.concatenate(self._traces, axis=2)
+        schedule = {name: trace[:, place] for place, name in enumerate(self._names)}
         return Result(
             condition=self._condition,
             images=self._images,
             rows=self.request.rows,
             seeds=self.request.seeds,
-            schedule={name: trace[:, place] for place, name in enumerate(self._names)},
+            schedule=schedule,
+            evaluations=count_evaluations(schedule, self.request.steps),
             failures=self._failures,
             timings=self.timings,
         )

@@ -100,9 +100,6 @@ def _backends(
 
 
 def _check_actions(engine: EngineFolder) -> None:
-    names, expected = engine.manifest.schedule.names, engine.manifest.family.actions
-    if sorted(names) != sorted(expected):
-        raise EngineError(
-            f"{engine.path}: schedule.actions: got {', '.join(names)}, "
-            f"expected {', '.join(expected)}"
-        )
+    manifest = engine.manifest
+    for fault in manifest.family.schedule_faults(manifest.schedule):
+        raise EngineError(f"{engine.path}: {fault}")

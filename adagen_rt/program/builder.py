@@ -193,6 +193,7 @@ class Builder:
         raw, second, *_ = *(outputs["raw"].address for _, outputs in answers), 0, 0
         state, spec = self.state, self.setting.manifest.schedule
         remaining = state.fields.get("remaining")
+        ended, ending = self._ending()
         op = structs.Schedule(
             raw=raw,
             second=second,
@@ -201,6 +202,9 @@ class Builder:
             scales=self._scales.address,
             smoothing=spec.smoothing,
             renewal=1 - spec.smoothing,
+            stop=-1 if spec.stop is None else spec.stop,
+            ended=ended,
+            ending=ending,
             batch=self.setting.batch,
             actions=len(spec.actions),
             calls=self.calls,
@@ -216,6 +220,14 @@ class Builder:
             failures=self.failures,
         )
         return [*ops, self.kernel(launches.schedule(op))]
+
+    def _ending(self) -> tuple[int, float]:
+        """Give place and value of the action that ends a sample, zeros where nothing does."""
+        spec, ending = self.setting.manifest.schedule, self.setting.manifest.family.ending
+        if spec.stop is None or ending is None:
+            return 0, 0.0
+        name, value = ending
+        return spec.names.index(name), value
 
     def decode(self, inputs: Mapping[str, Buffer]) -> tuple[list[Op], Buffer]:
         """Make the ops that decode latents or tokens to bytes (B, H, W, channels)."""

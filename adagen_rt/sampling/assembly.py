@@ -77,7 +77,7 @@ class Assembly:
         return RefinedLoop.of(loop, Refinement(params.refine, std, critic))
 
     def _schedule(self, spec: ScheduleSpec, steps: int, calls: int) -> Schedule:
-        return Schedule(spec, steps, calls)
+        return Schedule(spec, steps, calls, self.manifest.family.ending)
 
     def rule(self, steps: int) -> StepRule[Any]:
         """Return the step rule at a number of steps, always the same object: it may keep memory."""

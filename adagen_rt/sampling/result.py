@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -37,6 +37,8 @@ class Result:
             same image. With best-of, the seed of the candidate that was kept.
         schedule: Chosen actions by name: (calls, B) float32, NaN for steps that a sample did
             not need.
+        evaluations: Backbone evaluations that each image needed (B,) int64; with best-of, the
+            kept candidate.
         failures: Step at which each failed sample met a non-finite number, by its place.
         timings: Seconds by part (``backbone``, ``policy``, ``sampling``, ``decoder``; ``critic``
             and ``reward`` where they run), and the backbone rows evaluated.
@@ -50,6 +52,7 @@ class Result:
     rows: Arrays
     seeds: npt.NDArray[np.int64]
     schedule: dict[str, npt.NDArray[np.float32]]
+    evaluations: npt.NDArray[np.int64]
     failures: dict[int, int]
     timings: Timings
     rewards: npt.NDArray[np.float32] | None = None
@@ -173,6 +176,24 @@ def _same(one: Any, other: Any) -> bool:
     if isinstance(one, np.ndarray) and isinstance(other, np.ndarray):
         return np.array_equal(one, other, equal_nan=one.dtype.kind == "f")
     return bool(one == other) if type(one) is type(other) else False
+
+
+def count_evaluations(
+    schedule: Mapping[str, npt.NDArray[np.float32]], steps: int
+) -> npt.NDArray[np.int64]:
+    """Count the evaluations that samples needed.
+
+    Args:
+        schedule: Chosen actions by name: (calls, ...) float32, NaN for calls without need.
+        steps: Backbone evaluations of a full generation; calls beyond them come before the first.
+
+    Returns:
+        (...) int64.
+    """
+    chosen = np.stack(list(schedule.values()))
+    needed = np.any(~np.isnan(chosen), axis=0)[chosen.shape[1] - steps :]
+    counts: npt.NDArray[np.int64] = np.sum(needed, axis=0, dtype=np.int64)
+    return counts
 
 
 def blank_images(count: int, spec: ImageSpec) -> Images:

@@ -19,7 +19,15 @@ from adagen_rt.sampling.memory import HOST, Memory
 from adagen_rt.sampling.params import SamplingParams
 from adagen_rt.sampling.playback import Outputs, PlayedLoop, RecordedLoop, no_outputs
 from adagen_rt.sampling.request import Request
-from adagen_rt.sampling.result import Images, Result, Snapshot, Step, Trace, blank_images
+from adagen_rt.sampling.result import (
+    Images,
+    Result,
+    Snapshot,
+    Step,
+    Trace,
+    blank_images,
+    count_evaluations,
+)
 from adagen_rt.sampling.rule import State
 from adagen_rt.types import Arrays
 
@@ -157,7 +165,8 @@ class Sampler:
         images[list(failures)] = 0
         seeds, schedule = request.seeds, trace.schedule
         condition, rows = self.manifest.condition, request.rows
-        return Result(condition, images, rows, seeds, schedule, failures, loop.timings)
+        made = count_evaluations(schedule, request.steps)
+        return Result(condition, images, rows, seeds, schedule, made, failures, loop.timings)
 
     def _steps(
         self, loop: Loop, request: Request, index: npt.NDArray[np.int64], done: list[Snapshot]

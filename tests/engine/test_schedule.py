@@ -3,20 +3,12 @@ import pytest
 from golden_data import golden
 from pydantic import ValidationError
 
-from adagen_rt.engine.schedule import (
-    ActionSpec,
-    Constant,
-    Cosine,
-    Decay,
-    Linear,
-    Ramp,
-    Schedule,
-    ScheduleSpec,
-)
+from adagen_rt.engine.schedule import ActionSpec, Schedule, ScheduleSpec
 from adagen_rt.engine.solver_times import (
     Shifted,
     Spaced,
 )
+from adagen_rt.engine.static_schedules import Constant, Cosine, Decay, Linear, Ramp
 
 SIGMOID = [Cosine(), Decay(), Ramp(), Linear(start=0.9, stop=0.01), Constant(value=0.96)]
 SOFTPLUS = [Cosine(), Decay(scale=3), Ramp(scale=2), Linear(start=0.5, stop=9), Constant(value=30)]

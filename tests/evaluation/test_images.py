@@ -11,7 +11,7 @@ from tiny_recipes import judged_recipe, tiny_networks
 
 import adagen_rt
 from adagen_rt.engine.folder import open_engine, shipped_engines
-from adagen_rt.engine.schedule import Constant, Cosine, Linear, Ramp
+from adagen_rt.engine.static_schedules import Constant, Cosine, Linear, Ramp
 from adagen_rt.errors import EngineError, InputError
 from adagen_rt.evaluation.images import draw_request, guided, make_images
 from adagen_rt.evaluation.networks import graph_sampler, network_sampler

@@ -18,7 +18,7 @@ import adagen_rt
 from adagen_rt.backends import make_backend
 from adagen_rt.backends.tensorrt.build import build_plans
 from adagen_rt.backends.tensorrt.record import read_record
-from adagen_rt.engine.schedule import Constant
+from adagen_rt.engine.static_schedules import Constant
 from adagen_rt.errors import InputError
 from adagen_rt.export.diffusers import dry_export, export_pipeline, plan_pipeline
 from adagen_rt.export.diffusers.folder import PipelineFolder

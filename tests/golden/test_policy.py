@@ -10,6 +10,7 @@ from golden_data import POLICY_SCALE, deviation, golden, normal, seeded
 from adagen_rt.backends.onnxruntime.session import OnnxRuntime
 from adagen_rt.engine.precision import save_graph
 from adagen_rt.engine.schedule import Schedule
+from adagen_rt.export.description import describe_model
 from adagen_rt.export.graphs import plan_policy
 from adagen_rt.export.networks import make_policy
 from adagen_rt.export.onnx_export import build_graph
@@ -39,7 +40,7 @@ def case(request, tmp_path_factory):
     recipe = narrow(load_recipe(RECIPES / f"{CASES[request.param]}.yaml"))
     policy = seeded(make_policy(recipe), f"policy_{request.param}/policy", scales=POLICY_SCALE)
     path = tmp_path_factory.mktemp("policy") / "policy.onnx"
-    save_graph(build_graph(plan_policy(recipe, policy), "float32"), path)
+    save_graph(build_graph(plan_policy(describe_model(recipe), policy), "float32"), path)
     return request.param, recipe, OnnxRuntime(threads=1).load(path)
 
 

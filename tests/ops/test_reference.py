@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from adagen_rt.engine.schedule import ActionSpec, Constant, Schedule, ScheduleSpec
+from adagen_rt.engine.schedule import ActionSpec, Schedule, ScheduleSpec
+from adagen_rt.engine.static_schedules import Constant
 from adagen_rt.ops import Injected
 from adagen_rt.ops.cpu import CpuOps
 from adagen_rt.ops.reference import ReferenceOps

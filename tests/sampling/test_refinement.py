@@ -6,7 +6,8 @@ from loops import begin, make_loop
 from tiny_engine import SCHEDULE, STD, STEPS, Options, build_tiny_engine
 
 import adagen_rt
-from adagen_rt.engine.schedule import Constant, Schedule
+from adagen_rt.engine.schedule import Schedule
+from adagen_rt.engine.static_schedules import Constant
 from adagen_rt.ops.noise import normals
 from adagen_rt.ops.philox import Purpose
 from adagen_rt.sampling.loop import Loop

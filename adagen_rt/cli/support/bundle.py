@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from adagen_rt.engine.folder import RECIPE_FILE
+from adagen_rt.engine.schedule import DEFAULT_STOP, ScheduleSpec
 from adagen_rt.errors import RecipeError
 from adagen_rt.files import replace_file
 
@@ -20,24 +22,34 @@ CRITIC_FILE = "critic.safetensors"
 DISCRIMINATOR_FILE = "discriminator.safetensors"
 
 
-def trained_recipe(path: Path, steps: int | None, smoothing: float | None) -> Recipe:
+def trained_recipe(path: Path, changes: Mapping[str, Any]) -> Recipe:
     """Read a generator's recipe, with a fresh policy to train.
 
     Args:
         path: The recipe.
-        steps: Number of steps; None takes the recipe's.
-        smoothing: Smoothing of the schedule; None takes the recipe's.
+        changes: See `changed_schedule`.
     """
     from adagen_rt.export.recipe import load_recipe
 
     recipe = load_recipe(path)
     if recipe.policy is None:
         raise RecipeError(f"{path}: policy: missing; its sizes are needed to train one")
-    given = {"steps": steps, "smoothing": smoothing}
-    changed = {name: value for name, value in given.items() if value is not None}
-    schedule = recipe.schedule.model_copy(update=changed)
+    schedule = changed_schedule(recipe.schedule, changes)
     files = recipe.files.model_copy(update={"policy": POLICY_FILE})
     return recipe.changed(schedule=schedule, files=files, sources={})
+
+
+def changed_schedule(schedule: ScheduleSpec, changes: Mapping[str, Any]) -> ScheduleSpec:
+    """Copy a schedule with other settings: `steps`, `smoothing`, `stopping`; None changes none.
+
+    One of another number of steps has no tuned schedule, which was searched for its own.
+    """
+    changed = {name: value for name, value in changes.items() if value is not None}
+    if changed.get("steps", schedule.steps) != schedule.steps:
+        changed["tuned"] = None
+    if changed.get("stopping") and not schedule.stopping and schedule.tuned is not None:
+        changed["tuned"] = (*schedule.tuned, DEFAULT_STOP.static)
+    return ScheduleSpec.model_validate({**dict(schedule), **changed})
 
 
 def without_policy_file(recipe: Recipe) -> Recipe:

@@ -10,7 +10,10 @@ from typing import Any
 from adagen_rt.files import replace_file
 
 #: Columns of the log that share a panel.
-PANELS = (("reward",), ("real", "fake"), ("fid",), ("accuracy",), ("entropy",), ("clip_fraction",))
+PANELS = (
+    *(("reward",), ("real", "fake"), ("fid",), ("accuracy",), ("entropy",), ("clip_fraction",)),
+    *(("evaluations",), ("step_cost",)),
+)
 
 
 def save_curves(path: Path, log: Path) -> None:

@@ -6,8 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from adagen_rt.condition import Prompts
+
 if TYPE_CHECKING:
     from adagen_rt.data.captioned import Captioned
+    from adagen_rt.engine.manifest import Manifest
     from adagen_rt.export.networks import Networks
     from adagen_rt.export.recipe import Recipe
     from adagen_rt.training.policy.environment import Environment
@@ -40,7 +43,7 @@ def open_environment(
     from adagen_rt.training.policy.environment import Environment
 
     find_tokenizers(recipe.condition, [weights])
-    return Environment(
+    return Environment.of_networks(
         describe_model(recipe).within(weights),
         *(networks.backbone, networks.decoder, device),
         bf16=bf16,
@@ -49,12 +52,10 @@ def open_environment(
     )
 
 
-def open_captioned(recipe: Recipe, data: Path | None) -> Captioned | None:
+def open_captioned(manifest: Manifest, data: Path | None) -> Captioned | None:
     """Open the captioned set of a generator of prompts, if one was given."""
     from adagen_rt.data.captioned import load_captioned
-    from adagen_rt.export.description import describe_image
 
-    if recipe.prompts is None or data is None:
+    if not isinstance(manifest.condition, Prompts) or data is None:
         return None
-    image = describe_image(recipe)
-    return load_captioned(data, image.size, image.channels)
+    return load_captioned(data, manifest.image.size, manifest.image.channels)

@@ -30,6 +30,7 @@ def join_results(parts: Sequence[Result]) -> Result:
             name: np.concatenate([part.schedule[name] for part in parts], axis=1)
             for name in parts[0].schedule
         },
+        evaluations=np.concatenate([part.evaluations for part in parts]),
         failures=failures,
         timings=_add(part.timings for part in parts),
         rewards=np.concatenate(rewards) if rewards else None,

@@ -86,8 +86,16 @@ class Judging:
         return self.data
 
 
-def check_rewards(manifest: Manifest, parts: Mapping[str, float], features: Path | None) -> None:
+def check_rewards(
+    manifest: Manifest, parts: Mapping[str, float], features: Path | None, field: str
+) -> None:
     """Refuse rewards that cannot score a generator's images, before its weights are read.
+
+    Args:
+        manifest: The generator.
+        parts: Weights of the rewards by name.
+        features: What `--features` names.
+        field: Name of the option with the generator.
 
     Raises:
         InputError: One cannot.
@@ -103,7 +111,7 @@ def check_rewards(manifest: Manifest, parts: Mapping[str, float], features: Path
     if not isinstance(manifest.condition, ClassLabels):
         expected = f"{PREFIX}FILE for prompts, or adversarial with --features"
         raise InputError("--reward", ", ".join(parts), expected)
-    check_judged("--engine-recipe", manifest.image)
+    check_judged(field, manifest.image)
 
 
 def make_judges(judging: Judging) -> tuple[Reward, Judge | None]:
@@ -182,7 +190,8 @@ def _features(judging: Judging, named: Path) -> tuple[Features, Features]:
     if str(named) != TOKENIZER:
         features = load_reward_features(judging.section, named).to(judging.device)
         return features, ViTFeatures(features.network).to(judging.device)
-    image, encoder = judging.manifest.image, getattr(judging.environment.decoder, "encoder", None)
+    image, decoder = judging.manifest.image, judging.environment.networks.get("decoder")
+    encoder = getattr(decoder, "encoder", None)
     if encoder is None:
         raise InputError("--features", TOKENIZER, "a generator whose decoder's file has an encoder")
     seen = EncoderFeatures(encoder, image.pixel_range, max(image.size))

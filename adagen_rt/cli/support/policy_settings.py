@@ -14,14 +14,14 @@ SECTIONS = ("policy", "discriminator")
 
 
 def policy_settings(
-    recipe: Recipe, settings: tuple[str, ...]
+    recipe: Recipe | None, settings: tuple[str, ...]
 ) -> tuple[PolicyTraining, AdversaryConfig]:
     """Join the settings of policy and discriminator: defaults, recipe, then command line."""
     from adagen_rt.export.recipe import build
     from adagen_rt.training.policy.settings import AdversaryConfig, PolicyTraining
 
     given: dict[str, dict[str, Any]] = {
-        name: dict(getattr(recipe.training, name, {})) for name in SECTIONS
+        name: dict(getattr(recipe.training, name, {})) if recipe else {} for name in SECTIONS
     }
     for text in settings:
         key, found, value = text.partition("=")

@@ -42,6 +42,7 @@ def summarize(result: Result, total: float, files: list[Path]) -> dict[str, Any]
         **{name: values.tolist() for name, values in result.condition.kept(result.rows).items()},
         "seeds": result.seeds.tolist(),
         "fidelity": origin.fidelity.tolist(),
+        "evaluations": result.evaluations.tolist(),
         "rewards": [_reward(result, i) for i in range(len(result))],
         "failures": failures(result),
         "seconds": {"total": total, **result.timings.seconds},
@@ -95,6 +96,7 @@ def _told(result: Result, place: int) -> Facts:
     """What is said of one image beside the actions."""
     return {
         **sample_facts(result, place),
+        "evaluations": int(result.evaluations[place]),
         "reward": _reward(result, place),
         "failed_at_step": result.failures.get(place),
     }

@@ -115,6 +115,7 @@ def _nothing(manifest: Manifest, request: Request, facts: Facts) -> Result:
         rows=request.rows,
         seeds=request.seeds,
         schedule=schedule,
+        evaluations=np.empty(0, np.int64),
         failures={},
         timings=Timings(),
         made_by=Origin.of(request, facts),

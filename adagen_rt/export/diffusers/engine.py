@@ -21,7 +21,8 @@ from adagen_rt.engine.manifest import (
     Manifest,
     SizesSpec,
 )
-from adagen_rt.engine.schedule import ActionSpec, Constant, ScheduleSpec
+from adagen_rt.engine.schedule import ActionSpec, ScheduleSpec
+from adagen_rt.engine.static_schedules import Constant
 from adagen_rt.errors import InputError, RecipeError
 from adagen_rt.export.diffusers.condition import describe_condition, write_tokenizers
 from adagen_rt.export.diffusers.folder import PipelineFolder, open_pipeline

@@ -15,8 +15,8 @@ from typing import Any
 import diffusers
 import numpy as np
 
-from adagen_rt.engine.schedule import StaticSchedule
 from adagen_rt.engine.solver_times import DynamicShift, Shifted, Spaced
+from adagen_rt.engine.static_schedules import StaticSchedule
 from adagen_rt.errors import RecipeError
 from adagen_rt.ops.solver import MAX_DEGREE
 

@@ -77,11 +77,6 @@ class DiffusionModel(FamilyModel):
             }
         )
 
-    def feature_grid(self, recipe: Recipe) -> Extent:
-        """See `FamilyModel`; a feature a patch."""
-        config: DiTConfig = recipe.backbone
-        return config.grid
-
     def image_size(self, recipe: Recipe) -> Extent:
         """See `FamilyModel`; a patch is several latents wide."""
         config: DiTConfig = recipe.backbone

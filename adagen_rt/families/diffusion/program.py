@@ -17,6 +17,8 @@ def diffusion_program(setting: Setting) -> Program:
     assert isinstance(spec, DiffusionSpec)
     batch, copies = setting.batch, setting.manifest.condition.copies
     latent = (spec.channels, *spec.size)
+    stops = setting.manifest.schedule.stopping
+    stopping = {"remaining": np.ones(batch, np.int64)} if stops else {}
     builder = Builder(
         setting,
         initial={
@@ -26,6 +28,7 @@ def diffusion_program(setting: Setting) -> Program:
             "phase": np.zeros(batch, np.int64),
             "anchor": np.zeros((batch, *latent), np.float32),
             "anchor_data": np.zeros((batch, *latent), np.float32),
+            **stopping,
         },
     )
     x = builder.buffers.new((copies * batch, *latent), "float32")
@@ -69,6 +72,7 @@ def _normal(builder: Builder, x: Buffer) -> Op:
 
 def _times(builder: Builder, spec: DiffusionSpec, *, first: bool) -> Op:
     state = builder.state
+    remaining = state.fields.get("remaining")
     op = structs.SolverTimes(
         chosen=builder.action("time"),
         step=state["step"].address,
@@ -83,6 +87,7 @@ def _times(builder: Builder, spec: DiffusionSpec, *, first: bool) -> Op:
         start_time=state["start_time"].address,
         times=state["times"].address,
         phase=state["phase"].address,
+        remaining=remaining.address if remaining else 0,
     )
     return builder.kernel(launches.solver_times(op))
 

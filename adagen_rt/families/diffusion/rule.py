@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 
 from array_api_compat import array_namespace, device
 
+from adagen_rt.engine.schedule import STOP
 from adagen_rt.families.diffusion.spec import DiffusionSpec
 from adagen_rt.ops import Ops
 from adagen_rt.sampling.rule import State, StepRule
@@ -32,6 +33,7 @@ class DiffusionState(State):
             solver, time of the evaluation before.
         guidance: The guidance scale chosen last (B,) float32, which a backbone with embedded
             guidance reads at the next evaluation.
+        ended: Whether a policy that may stop has reached the end (B,) bool.
     """
 
     x: Array
@@ -40,6 +42,7 @@ class DiffusionState(State):
     time: Array
     start_time: Array
     guidance: Array
+    ended: Array
 
 
 class DiffusionRule(StepRule[DiffusionState]):
@@ -73,6 +76,7 @@ class DiffusionRule(StepRule[DiffusionState]):
             time=time,
             start_time=time,
             guidance=time,
+            ended=xp.zeros_like(blank.failed),
         )
 
     def prologue(self, state: DiffusionState) -> Arrays:
@@ -118,9 +122,14 @@ class DiffusionRule(StepRule[DiffusionState]):
             time=time,
             start_time=state.time if self.solver.multistep else start,
             guidance=actions["guidance_scale"],
+            ended=self._at_end(time) if STOP in actions else state.ended,
             step=state.step + 1,
             failed=state.failed | ~xp.all(xp.isfinite(x), axis=(1, 2, 3)),
         )
+
+    def finished(self, state: DiffusionState) -> Array:
+        """Tell which slots have done their last step or reached the end."""
+        return super().finished(state) | state.ended
 
     def latents(self, state: DiffusionState) -> Arrays:
         """Return ``latents`` (B, C, H, W): the result, or the clean latents predicted so far."""
@@ -143,6 +152,11 @@ class DiffusionRule(StepRule[DiffusionState]):
         if self.process.kind == "vp":
             return self._inside(xp.minimum(chosen, time - margin))
         return self._inside(xp.maximum(chosen, time + margin))
+
+    def _at_end(self, time: Array) -> Array:
+        """Tell at which times there is nothing left to go (B,) bool."""
+        xp, (_, end) = array_namespace(time), self.spec.ending
+        return time == self._inside(xp.full_like(time, end))
 
     def _inside(self, time: Array) -> Array:
         """Clamp times: DiT's fall to the margin, SiT's rise to one margin below 1."""

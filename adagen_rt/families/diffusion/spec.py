@@ -18,6 +18,7 @@ from pydantic import (
 from adagen_rt.condition import Guidance
 from adagen_rt.engine.contracts import GraphContract, contract
 from adagen_rt.engine.family import FamilySpec
+from adagen_rt.engine.schedule import Ending
 from adagen_rt.extent import Extent, ExtentField
 from adagen_rt.families.diffusion.solvers import DEFAULT_SOLVER, SOLVERS, Solver
 from adagen_rt.ops.solver import GUIDED_CHANNELS, MAX_DEGREE, PROCESSES, Kind, Process
@@ -102,6 +103,11 @@ class DiffusionSpec(FamilySpec):
         return Extent(*(side // self.patch for side in self.size))
 
     @property
+    def feature_map(self) -> Extent:
+        """See `FamilySpec`; a feature a patch."""
+        return self.grid
+
+    @property
     def patch(self) -> int:
         """Side of a patch."""
         return max(math.isqrt(self.size.area // self.tokens), 1)
@@ -127,6 +133,11 @@ class DiffusionSpec(FamilySpec):
         """How data turn into noise."""
         kind = KINDS[self.family]
         return PROCESSES[kind] if self.log_alpha is None else Process(kind, self.log_alpha)
+
+    @property
+    def ending(self) -> Ending:
+        """See `FamilySpec`: the time at which there is data."""
+        return "time", 1.0 if self.process.kind == "linear" else 0.0
 
     @property
     def solver_row(self) -> Solver:

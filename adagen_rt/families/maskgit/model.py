@@ -9,7 +9,6 @@ from torch import nn
 
 from adagen_rt.export.examples import ROWS, Examples, integers, masked
 from adagen_rt.export.model import DecoderKind, FamilyModel, Functions, differing
-from adagen_rt.extent import Extent
 from adagen_rt.families.maskgit.network import MaskGIT, MaskGITConfig, make_maskgit
 from adagen_rt.families.maskgit.spec import MaskGITSpec
 from adagen_rt.models.autoencoder import VQGAN, TokenDecoder, VQGANConfig
@@ -42,11 +41,6 @@ class MaskGITModel(FamilyModel):
             vocabulary=config.vocabulary,
             grid=None if config.tokens.square else config.tokens,
         )
-
-    def feature_grid(self, recipe: Recipe) -> Extent:
-        """See `FamilyModel`; a feature a token."""
-        config: MaskGITConfig = recipe.backbone
-        return config.tokens
 
     def functions(self, backbone: Any, decoder: Any) -> Functions:
         """See `FamilyModel`."""

@@ -9,6 +9,7 @@ from pydantic import Field, ValidationInfo, field_validator
 
 from adagen_rt.engine.contracts import GraphContract, contract
 from adagen_rt.engine.family import FamilySpec
+from adagen_rt.engine.schedule import Ending
 from adagen_rt.extent import Extent, ExtentField
 
 
@@ -40,6 +41,16 @@ class MaskGITSpec(FamilySpec):
     def map(self) -> Extent:
         """Height and width of the map of tokens."""
         return self.grid or Extent.of(math.isqrt(self.tokens))
+
+    @property
+    def feature_map(self) -> Extent:
+        """See `FamilySpec`; a feature a token."""
+        return self.map
+
+    @property
+    def ending(self) -> Ending:
+        """See `FamilySpec`: nothing is masked again."""
+        return "mask_ratio", 0.0
 
     @property
     def mask_id(self) -> int:

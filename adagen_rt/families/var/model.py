@@ -48,11 +48,6 @@ class VARModel(FamilyModel):
             phi=recipe.decoder.phis,
         )
 
-    def feature_grid(self, recipe: Recipe) -> Extent:
-        """See `FamilyModel`; features of every scale are resized to the last."""
-        config: VARConfig = recipe.backbone
-        return config.scales[-1]
-
     def functions(self, backbone: Any, decoder: Any) -> Functions:
         """See `FamilyModel`."""
         return {
@@ -66,9 +61,9 @@ class VARModel(FamilyModel):
         """See `FamilyModel`."""
         return var_examples(self.describe(recipe), recipe.condition, functions["condition"])
 
-    def policy_examples(self, recipe: Recipe) -> Examples:
+    def policy_examples(self, network: PolicyNetwork, spec: VARSpec) -> Examples:
         """See `FamilyModel`."""
-        return policy_examples(self.describe(recipe))
+        return policy_examples(spec)
 
     def policy_module(self, network: PolicyNetwork, spec: VARSpec) -> nn.Module:
         """See `FamilyModel`."""

@@ -10,7 +10,7 @@ from pydantic import Field, model_validator
 
 from adagen_rt.engine.contracts import GraphContract, contract
 from adagen_rt.engine.family import FamilySpec
-from adagen_rt.extent import ExtentField
+from adagen_rt.extent import Extent, ExtentField
 
 
 class VARSpec(FamilySpec):
@@ -51,6 +51,11 @@ class VARSpec(FamilySpec):
     def bounds(self) -> list[int]:
         """First position of each scale, and the end of the last."""
         return [0, *accumulate(scale.area for scale in self.scales)]
+
+    @property
+    def feature_map(self) -> Extent:
+        """See `FamilySpec`; features of every scale are resized to the last."""
+        return self.scales[-1]
 
     def check_steps(self, steps: int) -> str | None:
         """Expect as many steps as scales."""

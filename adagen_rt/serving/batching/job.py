@@ -11,6 +11,7 @@ from typing import Any, Literal, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from adagen_rt.sampling.result import count_evaluations
 from adagen_rt.serving.batching.work import Work
 
 #: Outcomes of a job.
@@ -28,7 +29,7 @@ class Image:
         condition: Its condition, such as ``{"label": 3}``.
         seed: The seed that reproduces it; with best-of, the seed of the kept candidate.
         schedule: Chosen actions by name: (calls,) float32, NaN for steps that it did not need.
-        steps: Backbone evaluations of a full generation.
+        steps: Backbone evaluations of a full generation; see `evaluations`.
         queued_seconds: Seconds from the request to its first step.
         seconds: Seconds from the request to its end.
         backbone_rows: Backbone rows that were evaluated for it.
@@ -44,6 +45,11 @@ class Image:
     seconds: float
     backbone_rows: int
     cached: bool = False
+
+    @property
+    def evaluations(self) -> int:
+        """Backbone evaluations that it needed; with best-of, the kept candidate."""
+        return int(count_evaluations(self.schedule, self.steps))
 
     @property
     def label(self) -> int:
@@ -107,6 +113,7 @@ class Job:
         condition: Its condition, such as ``{"label": 3}``.
         seed: Its seed.
         id: Name of the job.
+        evaluations: Backbone evaluations that its image needed, once it is made.
         future: Its `Image`, or the error that prevented it: ``SampleError``, ``DeadlineError``,
             or an error of the engine. For asyncio, wrap it.
     """
@@ -114,6 +121,7 @@ class Job:
     condition: Mapping[str, Any]
     seed: int
     id: str = field(default_factory=lambda: uuid.uuid4().hex)
+    evaluations: int = 0
     future: Future[Image] = field(default_factory=Future, repr=False)
 
     @property

@@ -42,6 +42,8 @@ class Ledger:
 
     def end(self, order: Order, outcome: Outcome, value: Image | BaseException | None) -> None:
         """End an order: count its outcome and set its future."""
+        if isinstance(value, Image):
+            order.job.evaluations = value.evaluations
         if not self.count(order, outcome):
             return
         future = order.job.future

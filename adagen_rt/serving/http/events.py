@@ -105,6 +105,7 @@ class _Messages:
             "schedule": numbers(image.schedule),
             "queued_seconds": round(image.queued_seconds, 6),
             "seconds": round(image.seconds, 6),
+            "evaluations": image.evaluations,
             "backbone_rows": image.backbone_rows,
             "image": as_base64(image.pixels),
         }

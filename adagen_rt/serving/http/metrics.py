@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, get_args
@@ -35,6 +35,8 @@ GAUGES = {
     "cache_bytes": "Bytes of images that are kept.",
     "wait_seconds": "What waits or is under way takes so long, at the pace of the last steps.",
 }
+#: Bucket bounds of backbone evaluations an image.
+EVALUATIONS = (1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 16, 20, 25, 32, 50, 100, 250, 1000)
 LOOKUPS = {True: "hit", False: "miss"}
 #: Gauges that each of several processes tells of all together; the others are summed.
 COMMON = ("wait_seconds",)
@@ -79,6 +81,12 @@ class Metrics:
         self.queue_seconds = self._histogram(
             "queue_seconds", "From queued to the first step.", "model"
         )
+        self.evaluations = self._histogram(
+            "image_evaluations",
+            "Backbone evaluations an image needed.",
+            "model",
+            bounds=EVALUATIONS,
+        )
         self.step_seconds = self._histogram("step_seconds", "One step of all slots.", "model")
         self.slot_steps = self._counter("slot_steps", "Slots used, summed over steps.", "model")
         self.lookups = self._counter("cache_lookups", "Images looked for.", "model", "result")
@@ -90,8 +98,10 @@ class Metrics:
     def _counter(self, name: str, text: str, *names: str) -> Counter:
         return Counter(f"adagen_{name}", text, names, registry=self.registry)
 
-    def _histogram(self, name: str, text: str, *names: str) -> Histogram:
-        return Histogram(f"adagen_{name}", text, names, buckets=SECONDS, registry=self.registry)
+    def _histogram(
+        self, name: str, text: str, *names: str, bounds: Sequence[float] = SECONDS
+    ) -> Histogram:
+        return Histogram(f"adagen_{name}", text, names, buckets=bounds, registry=self.registry)
 
     def _gauge(self, name: str, text: str, *names: str) -> Gauge:
         together: Any = "livemax" if name in COMMON else "livesum"
@@ -163,6 +173,7 @@ class EngineObserver:
         self._model = model
         self._submitted = metrics.submitted.labels(model)
         self._image_seconds = metrics.image_seconds.labels(model)
+        self._evaluations = metrics.evaluations.labels(model)
         self._queue_seconds = metrics.queue_seconds.labels(model)
         self._step_seconds = metrics.step_seconds.labels(model)
         self._slot_steps = metrics.slot_steps.labels(model)
@@ -185,6 +196,7 @@ class EngineObserver:
         self._images.labels(self._model, outcome).inc()
         if outcome == "ok":
             self._image_seconds.observe(seconds)
+            self._evaluations.observe(job.evaluations)
 
     def looked_up(self, job: Job, hit: bool) -> None:
         """Count an image that was looked for among those that are kept."""

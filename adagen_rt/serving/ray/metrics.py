@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from ray.serve import metrics as ray_metrics
@@ -19,10 +20,11 @@ class RayMetrics(Metrics):
     def _counter(self, name: str, text: str, *names: str) -> Any:
         return _Labelled(ray_metrics.Counter(f"adagen_{name}", text, tag_keys=names), names)
 
-    def _histogram(self, name: str, text: str, *names: str) -> Any:
-        bounds = list(SECONDS)
-        made = ray_metrics.Histogram(f"adagen_{name}", text, boundaries=bounds, tag_keys=names)
-        return _Labelled(made, names)
+    def _histogram(
+        self, name: str, text: str, *names: str, bounds: Sequence[float] = SECONDS
+    ) -> Any:
+        options: Any = {"boundaries": list(bounds), "tag_keys": names}
+        return _Labelled(ray_metrics.Histogram(f"adagen_{name}", text, **options), names)
 
     def _gauge(self, name: str, text: str, *names: str) -> Any:
         return _Labelled(ray_metrics.Gauge(f"adagen_{name}", text, tag_keys=names), names)

@@ -166,7 +166,9 @@ def _generator_task(
         if isinstance(average, Prompted):
             backbone, text = average.backbone, (average.text, TOLD)
         where = str(codes.device)
-        return Environment(manifest, backbone, autoencoder, where, text=text).preview_images()
+        return Environment.of_networks(
+            manifest, backbone, autoencoder, where, text=text
+        ).preview_images()
 
     model = manifest.plugin.model()
     return model.task(network, autoencoder, codes, rows, manifest.condition, preview)

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
+from types import MappingProxyType
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from adagen_rt.backends.torch.sessions import TorchSession, device_memory, torch_sessions
+from adagen_rt.backends.torch.sessions import (
+    Function,
+    TorchSession,
+    device_memory,
+    torch_sessions,
+)
 from adagen_rt.engine.manifest import Manifest
-from adagen_rt.engine.schedule import StaticSchedule
+from adagen_rt.engine.static_schedules import StaticSchedule
 from adagen_rt.evaluation.judge import to_unit
 from adagen_rt.models.policy import PolicyNetwork
 from adagen_rt.ops import Ops, Philox
@@ -23,6 +29,7 @@ from adagen_rt.sampling.params import SamplingParams
 from adagen_rt.sampling.request import make_request
 from adagen_rt.sampling.rule import NoiseSource
 from adagen_rt.sampling.sampler import Sampler
+from adagen_rt.types import Session
 
 Tensors = dict[str, Tensor]
 
@@ -38,49 +45,70 @@ class Environment:
 
     Args:
         manifest: The family, the condition, the image and the schedule; its steps are used.
-        backbone: The generator.
-        decoder: Makes the images.
+        sessions: The generator's graphs, over tensors of the device.
         device: PyTorch's name of the device.
-        bf16: Whether the backbone computes in bfloat16 where autocast finds it safe: faster,
-            and no longer exactly what an engine of another precision generates.
         ops: Implementation of the numeric steps; the specification by default.
         noise: Noise of a step; by default the noise that an engine's kernels draw.
-        text: What encodes prompts, where the generator takes them, and the names of what it
-            gives the backbone.
         asked: Conditions that samples are made of, as `ConditionSpec.parse` reads them; by
             default those that show what the generator does.
+        networks: Networks that the graphs are made of, by name, where they are known.
     """
 
     def __init__(
         self,
+        manifest: Manifest,
+        sessions: Mapping[str, Session],
+        device: str = "cpu",
+        *,
+        ops: Ops | None = None,
+        noise: NoiseSource = Philox,
+        asked: Sequence[Any] | None = None,
+        networks: Mapping[str, nn.Module] = MappingProxyType({}),
+    ) -> None:
+        self.manifest = manifest
+        self.device = torch.device(device)
+        self.networks = networks
+        self._model = manifest.plugin.model()
+        self.assembly = Assembly(manifest, sessions, ops or ReferenceOps(), noise)
+        spec = manifest.condition
+        self.asked = spec.examples(spec.variety) if asked is None else asked
+        self.params = SamplingParams(schedule="static").check(manifest)
+
+    @classmethod
+    def of_networks(
+        cls,
         manifest: Manifest,
         backbone: nn.Module,
         decoder: nn.Module,
         device: str = "cpu",
         *,
         bf16: bool = False,
-        ops: Ops | None = None,
-        noise: NoiseSource = Philox,
         text: tuple[nn.Module, tuple[str, ...]] | None = None,
-        asked: Sequence[Any] | None = None,
-    ) -> None:
-        self.manifest = manifest
-        self.bf16 = bf16
-        self.device = torch.device(device)
-        self.backbone, self.decoder = (
-            network.eval().requires_grad_(False).to(self.device) for network in (backbone, decoder)
-        )
-        self._model = manifest.plugin.model()
-        functions = dict(self._model.functions(self.backbone, self.decoder))
-        self._evaluate, functions["backbone"] = functions["backbone"], self._backbone
+        **others: Any,
+    ) -> Environment:
+        """Make the environment of a generator's networks.
+
+        Args:
+            manifest: See the class.
+            backbone: The generator.
+            decoder: Makes the images.
+            device: See the class.
+            bf16: Whether the backbone computes in bfloat16 where autocast finds it safe: faster,
+                and no longer exactly what an engine of another precision generates.
+            text: What encodes prompts, where the generator takes them, and the names of what it
+                gives the backbone.
+            others: See the class.
+        """
+        networks = {"backbone": backbone, "decoder": decoder}
+        networks = {name: _frozen(network, device) for name, network in networks.items()}
+        functions = dict(manifest.plugin.model().functions(**networks))
+        if bf16:
+            functions["backbone"] = _in_bfloat16(functions["backbone"], device)
         sessions = torch_sessions(manifest, functions)
         if text is not None:
-            encoder = text[0].eval().requires_grad_(False).to(self.device)
-            sessions["condition"] = TorchSession(partial(_encode, encoder), text[1])
-        self.assembly = Assembly(manifest, sessions, ops or ReferenceOps(), noise)
-        spec = manifest.condition
-        self.asked = spec.examples(spec.variety) if asked is None else asked
-        self.params = SamplingParams(schedule="static").check(manifest)
+            encoder = partial(_encode, _frozen(text[0], device))
+            sessions["condition"] = TorchSession(encoder, text[1])
+        return cls(manifest, sessions, device, networks=networks, **others)
 
     @property
     def actions(self) -> int:
@@ -175,9 +203,17 @@ class Environment:
         samples = spec.examples(min(spec.variety, MAX_CONDITIONS))
         return self.static_images(samples * PER_CONDITION)
 
-    def _backbone(self, **inputs: Tensor) -> Any:
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16):
-            return self._evaluate(**inputs)
+
+def _frozen(network: nn.Module, device: str) -> nn.Module:
+    return network.eval().requires_grad_(False).to(device)
+
+
+def _in_bfloat16(evaluate: Function, device: str) -> Function:
+    def evaluate_so(**inputs: Tensor) -> Any:
+        with torch.autocast(torch.device(device).type, torch.bfloat16):
+            return evaluate(**inputs)
+
+    return evaluate_so
 
 
 def _encode(encoder: nn.Module, **rows: Tensor) -> Any:

@@ -64,6 +64,16 @@ class Workers:
         values = self.mean(torch.tensor(list(numbers.values()), dtype=torch.float64))
         return dict(zip(numbers, values.tolist(), strict=True))
 
+    def moments(self, values: Tensor, counted: Tensor) -> tuple[float, float]:
+        """Compute mean and unbiased deviation of the counted values (B,) of all processes."""
+        kept = torch.where(counted, values, 0.0).double()
+        sums = torch.stack([counted.double().sum(), kept.sum(), kept.square().sum()])
+        count, total, squares = self.mean(sums).tolist()
+        mean = total / max(count, 1e-9)
+        biased = max(squares / max(count, 1e-9) - mean**2, 0.0)
+        all_of_them = count * self.count
+        return mean, (biased * all_of_them / max(all_of_them - 1, 1)) ** 0.5
+
     def average_gradients(self, parameters: Iterable[nn.Parameter]) -> None:
         """Replace every gradient by the processes' average, in one message."""
         if self.count == 1:

@@ -163,13 +163,7 @@ class PPO:
 
     def _normalise(self, rewards: Tensor, counted: Tensor) -> Tensor:
         """Scale rewards to mean 0 and unbiased variance 1 over all processes' sound samples."""
-        kept = torch.where(counted, rewards, 0.0).double()
-        sums = torch.stack([counted.double().sum(), kept.sum(), kept.square().sum()])
-        count, total, squares = self.workers.mean(sums).tolist()
-        mean = total / max(count, 1e-9)
-        biased = max(squares / max(count, 1e-9) - mean**2, 0.0)
-        all_of_them = count * self.workers.count
-        deviation = (biased * all_of_them / max(all_of_them - 1, 1)) ** 0.5
+        mean, deviation = self.workers.moments(rewards, counted)
         return (rewards - mean) / (deviation + 1e-7)
 
     def _evaluate(self, played: Trajectories, rows: Tensor) -> tuple[Tensor, Tensor]:

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from adagen_rt.errors import CheckpointError, InputError, TrainingError
 from adagen_rt.models.checkpoint import load_state, load_strict
+from adagen_rt.models.misfit import State
 from adagen_rt.models.policy import PolicyNetwork, make_critic
 from adagen_rt.models.random import keyed_generator
 from adagen_rt.progress import bar
@@ -31,13 +32,16 @@ from adagen_rt.training.policy.ppo import PPO
 from adagen_rt.training.policy.reward import Reward
 from adagen_rt.training.policy.rollout import Exploration, Trajectories, rollout
 from adagen_rt.training.policy.settings import PolicyTraining
+from adagen_rt.training.policy.step_cost import StepCost
 from adagen_rt.training.records import CHECKPOINT, LOG
 from adagen_rt.training.stopping import stopping
 
+#: The policy's last layer, a row an action.
+LAST_LAYER = ("linear3.weight", "linear3.bias")
 LOG_FIELDS = (
     *("update", "reward", "real", "fake", "entropy", "std", "clip_fraction", "divergence"),
     *("policy_loss", "value_loss", "discriminator_loss", "skipped", "failed"),
-    *("fid", "accuracy", "seconds"),
+    *("evaluations", "step_cost", "fid", "accuracy", "seconds"),
 )
 
 
@@ -73,6 +77,7 @@ class PolicyTrainer:
             raise InputError("trajectories", config.trajectories, expected)
         self.environment, self.policy, self.reward = environment, policy, reward
         self.config, self.folder, self.workers = config, folder, workers
+        self.step_cost = StepCost(environment.manifest, config, workers)
         self.evaluator = evaluator or Evaluator(environment)
         self.critic = make_critic(policy)
         self.actor = environment.multi_scale(policy)
@@ -123,7 +128,8 @@ class PolicyTrainer:
         numbers["failed"] = played.failed.float().mean().item()
         usable = math.isfinite(self.workers.mean(counted.sum()).item())
         if usable and self.update >= self.config.warmup:
-            numbers |= self.ppo.update(played, rewards, std, shuffle)
+            paid, costs = self.step_cost.apply(played, rewards)
+            numbers |= costs | self.ppo.update(played, paid, std, shuffle)
         self.update += 1
         numbers |= self.reward.learn(played.images, played.rows, shuffle, self._fresh)
         numbers = self.workers.mean_of(numbers)
@@ -200,6 +206,7 @@ class PolicyTrainer:
             "critic": self.critic.state_dict(),
             "optimizer": self.ppo.optimizer.state_dict(),
             "reward": self.reward.state_dict(),
+            "step_cost": self.step_cost.state_dict(),
         }
         save_checkpoint(state, self.records / CHECKPOINT)
         for name, network in self.networks().items():
@@ -214,6 +221,7 @@ class PolicyTrainer:
     def begin_from(self, folder: Path) -> None:
         """Start from the networks that another run left, not from the static schedule.
 
+        A policy that may stop can start from one that could not, whose other actions it takes.
         Critic and discriminator are taken if they are there. A run that has been resumed
         stays where it is.
 
@@ -225,7 +233,20 @@ class PolicyTrainer:
         for name, network in self.networks().items():
             path = folder / f"{name}.safetensors"
             if name == "policy" or path.is_file():
-                load_strict(network, load_state(path))
+                state = load_state(path)
+                load_strict(network, self._widened(state) if name == "policy" else state)
+
+    def _widened(self, state: State) -> State:
+        """Add the column of `stop`, zeros, to a policy's weights if that is all they lack."""
+        spec = self.environment.manifest.schedule
+        last = {name: state[name] for name in LAST_LAYER if name in state}
+        if spec.stop is None or any(len(rows) != len(spec.actions) - 1 for rows in last.values()):
+            return state
+        wider = {
+            name: torch.cat([rows[: spec.stop], torch.zeros_like(rows[:1]), rows[spec.stop :]])
+            for name, rows in last.items()
+        }
+        return {**state, **wider}
 
     def _restore(self, state: dict[str, Any]) -> None:
         try:
@@ -233,6 +254,8 @@ class PolicyTrainer:
             self.critic.load_state_dict(state["critic"])
             self.ppo.optimizer.load_state_dict(state["optimizer"])
             self.reward.load_state_dict(state["reward"])
+            if "step_cost" in state:  # not of versions whose policies did not stop
+                self.step_cost.load_state_dict(state["step_cost"])
             self.update = int(state["update"])
         except (KeyError, RuntimeError, ValueError) as error:
             path = self.records / CHECKPOINT
@@ -241,7 +264,7 @@ class PolicyTrainer:
 
 def _summary(numbers: dict[str, float]) -> dict[str, str]:
     """Choose the numbers of the progress bar."""
-    shown = ("reward", "real", "fake", "entropy", "clip_fraction", "fid")
+    shown = ("reward", "real", "fake", "evaluations", "clip_fraction", "fid")
     return {name: f"{numbers[name]:.3f}" for name in shown if name in numbers}
 
 

@@ -14,17 +14,9 @@ from pathlib import Path
 import numpy as np
 from pydantic import TypeAdapter
 
-from adagen_rt.engine.schedule import (
-    ActionSpec,
-    Constant,
-    Cosine,
-    Decay,
-    Linear,
-    Ramp,
-    ScheduleSpec,
-    StaticSchedule,
-)
+from adagen_rt.engine.schedule import STOP, ActionSpec, ScheduleSpec
 from adagen_rt.engine.solver_times import Shifted, Spaced
+from adagen_rt.engine.static_schedules import Constant, Cosine, Decay, Linear, Ramp, StaticSchedule
 from adagen_rt.errors import InputError
 from adagen_rt.evaluation.judge import Judge
 from adagen_rt.progress import bar
@@ -78,6 +70,8 @@ def _perturb(action: ActionSpec, rng: np.random.Generator) -> StaticSchedule:
         return float(action.activate(moved))
 
     static = action.static
+    if action.name == STOP:  # a static schedule never stops
+        return static
     match static:
         case Constant():
             return Constant(value=near(static.value))

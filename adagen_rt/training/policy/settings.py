@@ -6,6 +6,7 @@ builds on, for the full-size models; the demo's recipes say where theirs differ,
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from adagen_rt.errors import InputError
@@ -88,6 +89,11 @@ class PolicyTraining(PPOConfig):
             conditions drawn at random.
         half: Whether features are kept in float16.
         bf16: Whether the generator computes in bfloat16 while training.
+        step_cost: Price of an evaluation, taken off the reward, in standard deviations of an
+            update's rewards; of a schedule that may stop.
+        target_evaluations: Evaluations an image that the price is moved towards; 0 leaves the
+            price as it is.
+        step_cost_rate: What the price moves by in an update for each evaluation too many.
         seed: Seed of everything.
         save_every: Updates between checkpoints.
         evaluate_every: Updates between evaluations without exploration.
@@ -99,6 +105,9 @@ class PolicyTraining(PPOConfig):
     balanced: bool = False
     half: bool = False
     bf16: bool = False
+    step_cost: float = 0.0
+    target_evaluations: float = 0.0
+    step_cost_rate: float = 0.01
     seed: int = 0
     save_every: int = 10
     evaluate_every: int = 20
@@ -108,6 +117,15 @@ class PolicyTraining(PPOConfig):
         for name in ("updates", "batch_size", "save_every", "evaluate_every"):
             if getattr(self, name) < 1:
                 raise InputError(name, getattr(self, name), "at least 1")
+        for name in ("step_cost", "target_evaluations", "step_cost_rate"):
+            value = getattr(self, name)
+            if not (value >= 0 and math.isfinite(value)):
+                raise InputError(name, value, "0 or more")
+
+    @property
+    def last(self) -> float:
+        """Standard deviation of the actions at the last update."""
+        return self.std_at(self.updates - 1)
 
     def std_at(self, update: int) -> float:
         """Return the standard deviation of the actions at an update, from 0."""

@@ -62,7 +62,7 @@ def test_both_stages_run_and_leave_weights_that_load(tmp_path, family):
     train_backbone(network, fresh, pictures(), manifest, stage, FILES)
     assert (tmp_path / "backbone" / "samples_000003.png").is_file()
     assert (tmp_path / "tokenizer" / "samples_000003.png").is_file()
-    environment = Environment(manifest, network, fresh)
+    environment = Environment.of_networks(manifest, network, fresh)
     images = environment.static_images([0, 1, 2])
     assert images.shape == (3, 1, 32, 32)
     assert images.isfinite().all()

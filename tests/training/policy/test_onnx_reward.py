@@ -30,7 +30,9 @@ def parts():
     recipe = tiny_recipe("sit")
     recipe = recipe.changed(schedule=recipe.schedule.model_copy(update={"smoothing": 0.0}))
     networks = tiny_networks(recipe)
-    return Environment(describe_model(recipe), networks.backbone, Plain()), networks.policy.config
+    return Environment.of_networks(
+        describe_model(recipe), networks.backbone, Plain()
+    ), networks.policy.config
 
 
 def test_scores_are_the_graph_s(parts, tmp_path):

@@ -101,7 +101,7 @@ def test_a_loss_that_is_not_finite_changes_nothing():
 
 def test_a_failed_sample_does_not_disturb_the_update():
     toy = Toy()
-    toy.environment.backbone.y_embedder.embedding_table.weight.data[7] = torch.nan
+    toy.environment.networks["backbone"].y_embedder.embedding_table.weight.data[7] = torch.nan
     played = toy.play(0)
     assert played.failed.any()
     rewards = torch.nan_to_num(toy.rewards(played))

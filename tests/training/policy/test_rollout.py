@@ -153,7 +153,7 @@ def test_the_generator_may_compute_in_bfloat16():
     parts = describe_model(recipe), networks.backbone, networks.decoder
     played = {}
     for bf16 in (False, True):
-        environment = Environment(*parts, bf16=bf16)
+        environment = Environment.of_networks(*parts, bf16=bf16)
         still = Exploration.none(environment, len(LABELS))
         played[bf16] = rollout(
             environment, networks.policy, {"labels": LABELS}, SEEDS, still

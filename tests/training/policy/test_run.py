@@ -111,13 +111,13 @@ def test_a_run_leaves_a_log_and_pictures(whole):
 
 def test_the_policy_changes_and_the_generator_does_not(whole, tmp_path):
     trainer = make_trainer(tmp_path)
-    before = [p.clone() for p in trainer.environment.backbone.parameters()]
+    before = [p.clone() for p in trainer.environment.networks["backbone"].parameters()]
     fresh = {k: v.clone() for k, v in trainer.policy.state_dict().items()}
     trainer._advance()
     trainer._advance()
     after = trainer.policy.state_dict()
     assert any(not torch.equal(fresh[name], after[name]) for name in fresh)
-    backbone = trainer.environment.backbone.parameters()
+    backbone = trainer.environment.networks["backbone"].parameters()
     assert all(torch.equal(a, b) for a, b in zip(before, backbone, strict=True))
 
 

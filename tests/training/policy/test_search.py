@@ -7,7 +7,7 @@ torch = pytest.importorskip("torch")
 
 from tiny_recipes import tiny_environment, tiny_networks, tiny_recipe
 
-from adagen_rt.engine.schedule import Constant, Cosine
+from adagen_rt.engine.static_schedules import Constant, Cosine
 from adagen_rt.errors import InputError
 from adagen_rt.evaluation.data import Images
 from adagen_rt.evaluation.judge import Judge
