@@ -1,6 +1,7 @@
 """`adagen-rt train policy`: a run of two updates up to its engine, and the faults it names."""
 
 import json
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -49,6 +50,97 @@ def test_a_trained_policy_can_be_exported_and_run(run, arguments, tmp_path):
     result = load(tmp_path / "engine").generate([1, 2], [3, 4])
     assert len(result.schedule["time"]) == 7
     assert not result.failures
+
+
+@pytest.fixture
+def for_engine(model, data, tmp_path, run):
+    """Arguments of a training for an engine, and the engine."""
+    recipe, weights = model
+    engine = tmp_path / "plain"
+    assert run("export", recipe, "--weights", weights, "--out", engine).exit_code == 0
+    quick = [part for setting in QUICK for part in ("--set", setting)]
+    named = ("--engine", engine, "--engine-recipe", recipe, "--data", data)
+    return ("train", "policy", *named, "--out", tmp_path / "run", "--evaluate", 10, *quick), engine
+
+
+def test_an_engine_alone_gets_a_policy(run, refuse, for_engine, tmp_path):
+    arguments, plain = for_engine
+    done = run(*arguments, "--steps", 6)
+    assert done.exit_code == 0, done.output
+    made = tmp_path / "run" / "engine"
+    assert f"written: {made}" in done.output
+    static = {"schedule": "static", "steps": 6}
+    before, after = load(plain), load(made)
+    assert after.manifest.schedule.steps == 6
+    assert after.manifest.refinement_std == 0.1
+    assert {"policy", "critic"} <= after.manifest.graphs.keys()
+    one, other = (pipeline.generate([1, 2], [3, 4], **static) for pipeline in (before, after))
+    assert (one.images == other.images).all()
+    assert not after.generate([1, 2], [3, 4], refine=2).failures
+    assert "--resume or --overwrite" in refuse(*arguments)
+
+
+def test_an_engine_is_played_as_its_networks_are(run, for_engine, model, data, tmp_path):
+    arguments, _ = for_engine
+    assert run(*arguments).exit_code == 0
+    recipe, weights = model
+    here = tmp_path / "by-recipe"
+    paths = ("--engine-recipe", recipe, "--weights", weights, "--data", data, "--out", here)
+    quick = [part for setting in QUICK for part in ("--set", setting)]
+    done = run("train", "policy", *paths, "--evaluate", 10, *quick)
+    assert done.exit_code == 0, done.output
+    logs = [
+        (folder / "policy" / "log.csv").read_text().splitlines()[-1].split(",")[1:5]
+        for folder in (here, tmp_path / "run")
+    ]
+    numbers = [[float(value) for value in line if value] for line in logs]
+    assert numbers[0] == pytest.approx(numbers[1], rel=1e-3)
+
+
+def test_a_policy_learns_to_stop(run, for_engine, tmp_path):
+    arguments, _ = for_engine
+    options = ("--stopping", "--step-cost", 0.2, "--target-evaluations", 2)
+    done = run(*arguments, *options, "--set", "step_cost_rate=0.5", "--set", "updates=3")
+    assert done.exit_code == 0, done.output
+    lines = (tmp_path / "run" / "policy" / "log.csv").read_text().splitlines()
+    names = lines[0].split(",")
+    rows = [dict(zip(names, line.split(","), strict=True)) for line in lines[1:]]
+    paid = [row for row in rows if row["step_cost"]]
+    assert float(paid[0]["step_cost"]) == pytest.approx(0.2)
+    for row, following in pairwise(paid):
+        moved = max(0.0, float(row["step_cost"]) + 0.5 * (float(row["evaluations"]) - 2))
+        assert float(following["step_cost"]) == pytest.approx(moved, rel=1e-4)
+    engine = load(tmp_path / "run" / "engine")
+    assert engine.manifest.schedule.stopping
+    assert "stop" in engine.generate([1], [2]).schedule
+    # A policy that stops can start from one that does not.
+    first, second = tmp_path / "first", tmp_path / "second"
+    assert run(*arguments, "--out", first).exit_code == 0
+    again = run(*arguments, "--out", second, "--stopping", "--init", first)
+    assert again.exit_code == 0, again.output
+
+
+@pytest.mark.parametrize(
+    ("extra", "named"),
+    [
+        (("--step-cost", 0.1), "step_cost: got 0.1, expected 0 where"),
+        (("--target-evaluations", 3), "target_evaluations: got 3.0, expected 0 where"),
+        (("--stopping", "--target-evaluations", 99), "target_evaluations: got 99.0"),
+        (("--stopping", "--set", "step_cost=-1"), "step_cost"),
+        (("--set", "bf16=true"), "bf16"),
+        (("--weights", "here"), "none beside --engine"),
+    ],
+)
+def test_what_an_engine_cannot_be_trained_with(refuse, for_engine, tmp_path, extra, named):
+    arguments, _ = for_engine
+    assert named in refuse(*arguments, *extra)
+    assert not (tmp_path / "run" / "engine").exists()
+
+
+def test_a_training_names_one_generator(refuse, tmp_path):
+    told = refuse("train", "policy", "--out", tmp_path / "run")
+    assert "--engine-recipe" in told
+    assert "or else --engine" in told
 
 
 def test_a_second_run_is_bundled_as_the_fidelity_policy(run, arguments, tmp_path):

@@ -39,7 +39,7 @@ OPTIONS = (
         "prompts",
         multiple=True,
         help="Text, for an engine that takes prompts; repeatable. Images take the given prompts "
-        "in turn.",
+        "in turn; with --count alone, those that the engine came with.",
     ),
     click.option(
         "--prompt-file",
@@ -97,12 +97,18 @@ class Wanted:
         if self.labels_given:
             expected = f"--prompt, as {manifest.name} takes texts and no classes"
             raise InputError("label", ", ".join(self.labels_given), expected)
-        texts = [*self.prompts, *self._read()]
-        if not texts:
-            expected = f"--prompt or --prompt-file: {manifest.name} takes texts"
-            raise InputError("prompt", None, expected)
+        texts = [*self.prompts, *self._read()] or self._examples(manifest, count)
         given = manifest.condition.given(Asked(prompts=texts, negative_prompts=self._negatives()))
         return list(islice(cycle(given), len(texts) if count is None else count))
+
+    def _examples(self, manifest: Manifest, count: int | None) -> list[str]:
+        """Take the prompts that an engine came with, where only a number of images is given."""
+        samples = list(getattr(manifest.condition, "samples", ()))
+        if count is None or not samples:
+            also = ", or --count alone for prompts that it came with" if samples else ""
+            expected = f"--prompt or --prompt-file: {manifest.name} takes texts{also}"
+            raise InputError("prompt", None, expected)
+        return samples
 
     def _negatives(self) -> Any:
         if len(self.negative_prompts) == 1:
