@@ -9,6 +9,7 @@ from once import engine_once
 from program.host import HostGraphs
 from pydantic import ValidationError
 from short_form import slow
+from stopping import NEAR, STEPS, stop_at, stopping_recipe
 from tiny_recipes import tiny_recipe
 from trainers_loop import assert_alike, trainers_images
 
@@ -25,25 +26,8 @@ from adagen_rt.program import Runner, build_program
 from adagen_rt.program.builder import Setting
 from adagen_rt.serving import BatchEngine
 
-COUNT, STEPS = 12, 8
+COUNT = 12
 LABELS, SEEDS = [place % 10 for place in range(COUNT)], [7 * place for place in range(COUNT)]
-#: So near to stopping that a seeded policy ends some samples and not others.
-NEAR = {"maskgit": 0.46, "dit": 0.48, "sit": 0.42}
-
-
-def stop_at(value: float, kind: str = "constant") -> dict:
-    """The action that ends a sample, with a static schedule of that value."""
-    return {"name": STOP, "activation": "sigmoid", "static": {"kind": kind, "value": value}}
-
-
-def stopping_recipe(family: str, solver: str | None = None) -> Recipe:
-    """The tiny recipe with a policy that may stop."""
-    content = tiny_recipe(family).model_dump(mode="json", exclude_none=True)
-    content["schedule"] |= {"steps": STEPS, "stopping": True}
-    content["schedule"]["actions"].append(stop_at(NEAR[family]))
-    if solver is not None:
-        content["solver"] = solver
-    return Recipe.model_validate(content | {"name": f"stopping-{family}"})
 
 
 @pytest.fixture(scope="module", params=NEAR)

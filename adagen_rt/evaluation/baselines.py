@@ -26,6 +26,8 @@ from adagen_rt.sampling.sampler import Sampler
 from adagen_rt.types import Arrays
 
 BASELINES = ("mean", "class-mean", "shuffled")
+#: A raw output that no static schedule outweighs.
+SURELY = 30.0
 #: Bounds of the interval in which 95 % of the resampled sets lie.
 BOUNDS = (2.5, 97.5)
 
@@ -91,6 +93,47 @@ def without_sample(kind: str, outputs: Outputs, groups: npt.NDArray[np.int64]) -
             other = np.where(np.isnan(given), other, given)
         played[:, places] = other
     return played
+
+
+def with_evaluations(
+    outputs: Outputs,
+    counts: npt.NDArray[np.int64],
+    groups: npt.NDArray[np.int64],
+    column: int,
+    ahead: int,
+) -> Outputs:
+    """Let other numbers of evaluations be made than a policy that may stop has chosen.
+
+    Args:
+        outputs: What the policy put out, as `Sampler.record` gives it.
+        counts: Evaluations of each sample (B,) int64, at least 1.
+        groups: Class of each sample (B,).
+        column: Column of the action that stops.
+        ahead: Calls before the first evaluation.
+
+    Returns:
+        As many outputs; calls that a sample had not needed are the mean of its class.
+    """
+    everyone = np.nan_to_num(_mean(outputs))
+    played = outputs.copy()
+    for places in members(groups):
+        mean = np.where(np.isnan(own := _mean(outputs[:, places])), everyone, own)
+        played[:, places] = np.where(np.isnan(outputs[:, places]), mean, outputs[:, places])
+    last = np.arange(len(outputs))[:, None] == counts + ahead - 1
+    played[..., column] = np.where(last, SURELY, -SURELY)
+    return played
+
+
+def class_counts(
+    counts: npt.NDArray[np.int64], groups: npt.NDArray[np.int64]
+) -> npt.NDArray[np.int64]:
+    """Give every sample the mean of its class's evaluations, rounded so that the mean stays."""
+    shared = np.empty_like(counts)
+    for places in members(groups):
+        total, many = int(counts[places].sum()), len(places)
+        shared[places] = total // many
+        shared[places[: total % many]] += 1
+    return shared
 
 
 def members(groups: npt.NDArray[np.int64]) -> Iterator[npt.NDArray[np.int64]]:

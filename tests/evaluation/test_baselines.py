@@ -8,7 +8,14 @@ import pytest
 import adagen_rt
 from adagen_rt.condition import ClassLabels, Prompts, TextTokens
 from adagen_rt.errors import InputError
-from adagen_rt.evaluation.baselines import groups_of, make_baselines, ratio_interval, without_sample
+from adagen_rt.evaluation.baselines import (
+    class_counts,
+    groups_of,
+    make_baselines,
+    ratio_interval,
+    with_evaluations,
+    without_sample,
+)
 from adagen_rt.evaluation.metrics import Gaussian, fid
 from adagen_rt.sampling.params import SamplingParams
 from adagen_rt.sampling.request import make_request
@@ -99,3 +106,18 @@ def test_candidates_are_refused(tiny_pipeline):
     several = replace(request, params=replace(request.params, best_of=2))
     with pytest.raises(InputError, match="best-of"):
         list(make_baselines(tiny_pipeline.sampler, several, ["mean"], 1))
+
+
+def test_evaluations_are_dealt_out_by_class():
+    counts = np.array([2, 8, 3, 7, 2])
+    shared = class_counts(counts, GROUPS)
+    assert shared.tolist() == [3, 8, 2, 7, 2]
+    assert shared.sum() == counts.sum()
+
+
+def test_other_numbers_of_evaluations_are_made():
+    played = with_evaluations(outputs(), np.array([1, 2, 2, 1, 2]), GROUPS, column=1, ahead=0)
+    assert (played[..., 1] > 0).tolist() == [[1, 0, 0, 1, 0], [0, 1, 1, 0, 1]]
+    assert played[..., 0].tolist() == [[0, 2, 4, 6, 8], [10, 12, 14, 16, 12]]
+    later = with_evaluations(outputs(), np.ones(5, int), GROUPS, column=1, ahead=1)
+    assert (later[..., 1] > 0).tolist() == [[False] * 5, [True] * 5]

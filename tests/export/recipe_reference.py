@@ -20,7 +20,7 @@ from pydantic import TypeAdapter
 from pydantic_core import PydanticUndefined
 from tiny_recipes import FAMILIES, tiny_networks, tiny_recipe
 
-from adagen_rt.engine import schedule, solver_times
+from adagen_rt.engine import schedule, solver_times, static_schedules
 from adagen_rt.engine.family import find_family
 from adagen_rt.export import sections
 from adagen_rt.export.recipe import Recipe
@@ -49,7 +49,8 @@ SECTIONS = {
 #: Limits from here on only keep nonsense out.
 MAX_TOLD = 1 << 20
 STATICS = (
-    *(schedule.Cosine, schedule.Decay, schedule.Ramp, schedule.Linear, schedule.Constant),
+    *(static_schedules.Cosine, static_schedules.Decay, static_schedules.Ramp),
+    *(static_schedules.Linear, static_schedules.Constant),
     *(solver_times.Shifted, solver_times.Spaced),
 )
 

@@ -1,0 +1,151 @@
+"""What it is worth that a policy ends each sample by itself.
+
+For an engine whose policy may stop, and the one that it was made of, whose policy makes every
+step: distance and evaluations an image of
+
+    fixed            the other engine's policy, at its own number of steps and at fewer
+    stopping         the policy that stops
+    by class         the same, but every sample makes its class's mean number of evaluations
+    shuffled         the same, but each makes the number of another sample of its class
+
+The last two make as many evaluations as the policy that stops. If they are as good, the policy has
+learnt which classes are easy, and not which samples. `--throughput` also serves both engines with
+all slots taken, and compares images a second in interleaved runs.
+
+    python benchmarks/stopping_worth.py --data DIR runs/dit-stop/engine fashion-dit
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from statistics import mean, median
+from typing import Any
+
+import click
+import numpy as np
+from timing import conditions, print_report
+
+from adagen_rt.errors import InputError
+from adagen_rt.evaluation.baselines import class_counts, groups_of, with_evaluations
+from adagen_rt.evaluation.images import draw_request, watched
+from adagen_rt.evaluation.judge import Judge, load_judge
+from adagen_rt.evaluation.sources import SourceOpener
+from adagen_rt.sampling.params import SamplingParams
+from adagen_rt.sampling.result import Result
+from adagen_rt.sampling.sampler import Sampler
+from adagen_rt.serving import BatchEngine
+
+COLUMNS = ("engine", "line", "evaluations", "seeds", "images", "fid", "precision", "recall")
+#: Slots of a server, images of a turn and turns.
+SLOTS, IMAGES, TURNS = 8, 200, 5
+Row = dict[str, Any]
+
+
+def lines(
+    stopping: Sampler, fixed: Sampler, count: int, seed: int, batch_size: int
+) -> Iterator[tuple[str, Result]]:
+    """Make the images of every line, of the same samples."""
+    own = fixed.manifest.schedule.steps
+    for steps in range(own, 1, -1):
+        if fixed.manifest.family.check_steps(steps) is None:
+            params = SamplingParams(steps=steps, schedule="policy")
+            asked = draw_request(fixed.manifest, count, seed, params)
+            yield f"fixed {steps}", watched(fixed.run, asked, batch_size, f"fixed {steps}")
+    asked = draw_request(stopping.manifest, count, seed, SamplingParams(schedule="policy"))
+    made, outputs = watched(stopping.record, asked, batch_size, "stopping")
+    yield "stopping", made
+    groups = groups_of(stopping.manifest.condition, asked.rows)
+    shuffled = made.evaluations.copy()
+    for group in np.unique(groups):
+        places = np.flatnonzero(groups == group)
+        shuffled[places] = np.roll(shuffled[places], 1)
+    schedule = stopping.manifest.schedule
+    assert schedule.stop is not None  # checked before anything was made
+    where = schedule.stop, stopping.manifest.calls - schedule.steps
+    for name, counts in (
+        ("by class", class_counts(made.evaluations, groups)),
+        ("shuffled", shuffled),
+    ):
+        played = with_evaluations(outputs, counts, groups, *where)
+        play = partial(stopping.play, outputs=played)
+        yield name, watched(play, asked, batch_size, name)
+
+
+def measure(
+    pair: tuple[Sampler, Sampler], judge: Judge, count: int, seeds: list[int], batch_size: int
+) -> list[Row]:
+    """Score every line: means over the seeds."""
+    found: dict[str, list[Row]] = {}
+    for seed in seeds:
+        for name, result in lines(*pair, count, seed, batch_size):
+            score = judge.score_result(result)
+            row = {name: getattr(score, name) for name in ("fid", "precision", "recall")}
+            row["evaluations"] = float(result.evaluations.mean())
+            found.setdefault(name, []).append(row)
+            click.echo(f"seed {seed}, {name}: {row}", err=True)
+    engine = pair[0].manifest.name
+    return [
+        {"engine": engine, "line": name, "seeds": len(rows), "images": count}
+        | {key: mean(row[key] for row in rows) for key in rows[0]}
+        for name, rows in found.items()
+    ]
+
+
+def rates(names: tuple[str, str], threads: int) -> list[float]:
+    """Serve both engines in turns, always with all slots taken: images a second, medians."""
+    options: dict[str, Any] = {"max_batch": SLOTS, "max_queue": IMAGES, "threads": threads}
+    with BatchEngine(names[0], **options) as first, BatchEngine(names[1], **options) as second:
+        seconds: list[list[float]] = [[], []]
+        for turn in range(TURNS + 1):
+            for place, engine in enumerate((first, second)):
+                begin = time.perf_counter()
+                jobs = [engine.submit(number % 10, number) for number in range(IMAGES)]
+                for job in jobs:
+                    job.result()
+                if turn:  # the first one warms up
+                    seconds[place].append(time.perf_counter() - begin)
+    return [IMAGES / median(taken) for taken in seconds]
+
+
+@click.command()
+@click.argument("stopping")
+@click.argument("fixed")
+@click.option("--data", required=True, type=click.Path(path_type=Path), help="Fashion-MNIST.")
+@click.option("--count", type=click.IntRange(10), default=5000, show_default=True)
+@click.option("--seeds", default="0,1", show_default=True, help="Comma-separated.")
+@click.option("--threads", type=click.IntRange(1), default=2, show_default=True)
+@click.option("--batch-size", type=click.IntRange(1), default=50, show_default=True)
+@click.option("--throughput", is_flag=True, help="Serve both engines, too.")
+@click.option("--json", "as_json", is_flag=True)
+def main(
+    stopping: str,
+    fixed: str,
+    data: Path,
+    count: int,
+    seeds: str,
+    threads: int,
+    batch_size: int,
+    throughput: bool,
+    as_json: bool,
+) -> None:
+    """Compare the engine STOPPING with the engine FIXED."""
+    opener = SourceOpener(threads=threads)
+    pair = opener.open(stopping), opener.open(fixed)
+    if not pair[0].manifest.schedule.stopping:
+        raise InputError("stopping", stopping, "an engine whose policy may stop")
+    judge = load_judge(data)
+    facts = conditions(threads) | {"judge": judge.describe()}
+    rows = measure(pair, judge, count, [int(seed) for seed in seeds.split(",")], batch_size)
+    if throughput:
+        rate = rates((stopping, fixed), threads)
+        facts["images a second, stopping and fixed"] = [round(one, 1) for one in rate]
+        facts["throughput, stopping over fixed"] = round(rate[0] / rate[1], 3)
+    table = [[row[name] for name in COLUMNS] for row in rows]
+    print_report("stopping_worth", COLUMNS, table, facts, as_json)
+
+
+if __name__ == "__main__":
+    main()
