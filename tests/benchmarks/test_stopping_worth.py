@@ -39,7 +39,7 @@ def test_lines_make_as_many_evaluations_as_they_say(engines, tmp_path, monkeypat
 
     monkeypatch.setattr(stopping_worth, "load_judge", lambda data: Brightness())
     monkeypatch.setattr(stopping_worth, "IMAGES", 4)
-    options = ("--data", str(tmp_path), "--count", "20", "--seeds", "3", "--throughput", "--json")
+    options = ("--data", str(tmp_path), "--count", "60", "--seeds", "3", "--throughput", "--json")
     done = CliRunner().invoke(stopping_worth.main, [*map(str, engines), *options])
     assert done.exit_code == 0, done.output
     report = json.loads(done.stdout.splitlines()[-1])
