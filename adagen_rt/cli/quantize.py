@@ -18,23 +18,31 @@ from adagen_rt.pipeline.load import check_threads
     "--out", required=True, type=click.Path(path_type=Path), help="The engine folder to write."
 )
 @click.option("--name", help="Name of the new engine; default: ENGINE's with -int8 at its end.")
+@click.option(
+    "--half",
+    is_flag=True,
+    help="Store large weights as float16 instead, and compute as before: half the size, for any "
+    "engine, also one with integers; the name stays.",
+)
 @click.option("--threads", type=int, help="CPU threads; default: all that are available.")
-def quantize(engine: str, out: Path, name: str | None, threads: int | None) -> None:
+def quantize(engine: str, out: Path, name: str | None, half: bool, threads: int | None) -> None:
     """Write a twin of ENGINE whose large weights are 8-bit integers: smaller, faster, less exact.
 
     ENGINE is a float32 engine's folder, or the name of a shipped one. Layers that would cost
     more exactness than they save stay float32; README.md in the new folder has the measurements.
     """
     try:
-        from adagen_rt.quantization import quantize_engine
+        from adagen_rt.quantization import halve_engine, quantize_engine
     except ImportError as error:
         raise MissingExtraError(error.name or "onnx_ir", "int8") from error
-    written = quantize_engine(
+    make = halve_engine if half else quantize_engine
+    written = make(
         open_engine(engine),
         out,
         name=name,
         threads=check_threads(threads),
         progress=LOGGER.info,
     )
-    exact = ", wholly float32: no layer can be integers" if written.manifest.dtype != "int8" else ""
+    plain = not half and written.manifest.dtype != "int8"
+    exact = ", wholly float32: no layer can be integers" if plain else ""
     click.echo(f"written: {written.path}{exact}")
