@@ -60,6 +60,12 @@ def _read_object(line: str, place: str, name: str) -> dict[str, Any]:
     return found
 
 
+def split_lines(text: str) -> list[str]:
+    """Split at line feeds alone: a prompt may have other characters that end lines for Python."""
+    lines = [line.removesuffix("\r") for line in text.split("\n")]
+    return lines if lines[-1] else lines[:-1]
+
+
 def read_lines(field: str, path: Path) -> list[str]:
     """Read a text file of UTF-8: a class or prompt a line, in the order of the images.
 
@@ -67,7 +73,7 @@ def read_lines(field: str, path: Path) -> list[str]:
         InputError: It has no lines, an empty one, or is no such file.
     """
     try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
+        lines = split_lines(path.read_text(encoding="utf-8-sig"))
     except UnicodeDecodeError as error:
         raise InputError(field, str(path), f"a text file of UTF-8 ({error.reason})") from None
     if not lines:

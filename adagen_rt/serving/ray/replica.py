@@ -15,6 +15,7 @@ from adagen_rt.errors import InputError, StoppedError
 from adagen_rt.pipeline.stepwise import StepwisePipeline
 from adagen_rt.serving import BatchEngine
 from adagen_rt.serving.http import Fleet, Settings, create_app
+from adagen_rt.serving.http.pauses import shorten_pauses
 from adagen_rt.serving.http.telemetry import LOGGER
 from adagen_rt.serving.ray.metrics import RayMetrics
 from adagen_rt.serving.ray.options import Options
@@ -38,6 +39,7 @@ class Replica:
             told = "this replica gives way to others; RAY_worker_niceness=0 of `ray start` does not"
             logging.getLogger(LOGGER).warning(told)
         self._options = options
+        shorten_pauses()
         self._metrics = RayMetrics()
         self._fleet = Fleet.of(*_load(options))
         for engine in self._fleet.engines:
