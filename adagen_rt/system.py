@@ -5,8 +5,10 @@ from __future__ import annotations
 import ctypes
 import math
 import os
+import platform
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from importlib import metadata
 from pathlib import Path, PurePosixPath
 
@@ -125,6 +127,15 @@ def _flags() -> set[str]:
         if line.startswith(("flags", "Features"))
         for flag in line.partition(":")[2].split()
     }
+
+
+def processor_name() -> str:
+    """Return the processor's name where the system tells it, else its architecture."""
+    with suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
 
 
 def has_vnni() -> bool:

@@ -8,8 +8,9 @@ import platform
 import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
+
+from adagen_rt.system import processor_name
 
 
 def interleaved_medians(
@@ -46,7 +47,7 @@ def interleaved_seconds(
 def conditions(threads: int) -> dict[str, Any]:
     """Describe the machine and how busy it is, to be printed beside any timing."""
     return {
-        "cpu": _cpu_name(),
+        "cpu": processor_name(),
         "cores": os.cpu_count(),
         "threads": threads,
         "load_1min": round(os.getloadavg()[0], 2),
@@ -94,13 +95,3 @@ def _cell(value: Any) -> str:
 
 def _rounded(value: Any) -> Any:
     return float(f"{value:.4g}") if isinstance(value, float) else value
-
-
-def _cpu_name() -> str:
-    """Return the processor's name where the system tells it, else its architecture."""
-    info = Path("/proc/cpuinfo")
-    if info.exists():
-        for line in info.read_text(encoding="utf-8").splitlines():
-            if line.startswith("model name"):
-                return line.split(":", 1)[1].strip()
-    return platform.processor() or platform.machine()

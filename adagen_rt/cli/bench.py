@@ -13,8 +13,10 @@ from adagen_rt.backends import Execution
 from adagen_rt.cli.support.backend_options import backend_options
 from adagen_rt.cli.support.formats import NamedPath
 from adagen_rt.cli.support.plots import check_plot, save_latencies
+from adagen_rt.cli.support.refusing import refuse_options
 from adagen_rt.cli.support.sampling_options import sampling_options
 from adagen_rt.cli.support.tables import table
+from adagen_rt.cli.support.throughput import throughput_page
 from adagen_rt.engine.folder import open_engine
 from adagen_rt.errors import InputError, as_integer
 from adagen_rt.evaluation.latency import HOST, PARTS, PERCENTILES, Measurement, Plan, measure
@@ -39,6 +41,12 @@ WARMUPS = 2
 @backend_options
 @click.option("--profile", is_flag=True, help="Also say where the time goes, step by step.")
 @click.option(
+    "--throughput",
+    is_flag=True,
+    help="Instead, find with how many processes, threads and images together most images are made "
+    "on this CPU; `serve --workers auto` follows it.",
+)
+@click.option(
     "--plot",
     type=NamedPath(),
     help="Latency and throughput by batch size: .png, .svg or .pdf.",
@@ -51,6 +59,7 @@ def bench(
     repeats: int,
     execution: Execution,
     profile: bool,
+    throughput: bool,
     plot: Path | None,
     as_json: bool,
 ) -> None:
@@ -66,6 +75,11 @@ def bench(
     check_plot(plot)
     opened = open_engine(engine)
     plan = Plan(params.check(opened.manifest), WARMUPS, repeats)
+    if throughput:
+        taken = {"profile": profile or None, "plot": plot}
+        refuse_options(taken, "none with --throughput, which times nothing but images")
+        click.echo(throughput_page(opened, plan.params, tuple(sizes), execution, as_json))
+        return
     pipeline = make_pipeline(opened, execution)
     streams = "profile" if profile else None
     pipeline.capabilities.check(pipeline.backend, plan.params, streams=streams)

@@ -14,9 +14,10 @@ from adagen_rt.backends import DEVICE_BACKENDS
 from adagen_rt.bulk.devices import read_devices, see_only
 from adagen_rt.cli.support.config import given_apart
 from adagen_rt.cli.support.serve_engines import GivenEngine, execution_of, read_engines
-from adagen_rt.cli.support.serve_options import ENGINES, check_numbers, serve_options
+from adagen_rt.cli.support.serve_options import AUTO, ENGINES, check_numbers, serve_options
 from adagen_rt.cli.support.serve_sockets import keep_grpc_port, listen, open_port
 from adagen_rt.cli.support.serve_tokens import read_tokens
+from adagen_rt.cli.support.throughput import count_workers
 from adagen_rt.errors import InputError, MissingExtraError
 from adagen_rt.pipeline.load import check_threads
 from adagen_rt.system import available_threads
@@ -54,6 +55,7 @@ def serve(context: click.Context, /, engines: tuple[str, ...], **given: Any) -> 
 
     tokens = read_tokens(given["token_file"])
     written = given_apart(context).get(ENGINES, ())
+    given["workers"] = read_workers(engines, written, given)
     server = make_workers(engines, written, given) or make_alone(engines, written, given)
     with listen(given) as listener:
         log_json()
@@ -76,6 +78,19 @@ def check_extra(grpc: bool) -> None:
             import adagen_rt.serving.grpc.server  # noqa: F401
     except ModuleNotFoundError as error:
         raise MissingExtraError(str(error.name), "grpc" if grpc else "serve") from None
+
+
+def read_workers(typed: Sequence[str], written: Any, given: dict[str, Any]) -> int | None:
+    """Give the number of processes: as asked for, or as the engines run best on this machine."""
+    if given["workers"] != AUTO:
+        return given["workers"]  # type: ignore[no-any-return]
+    execution = execution_of(given)
+    if (execution.backend, execution.provider) != ("onnxruntime", None):
+        expected = "a number: what is best is measured on ONNX Runtime's CPU alone"
+        raise InputError("workers", AUTO, expected)
+    if given["model_control"]:
+        raise InputError("workers", AUTO, "a number with --model-control")
+    return count_workers(one.find() for one in read_engines(typed, written, given).values())
 
 
 def make_alone(typed: Sequence[str], written: Any, given: dict[str, Any]) -> Server:

@@ -98,5 +98,5 @@ def _halved(model: ir.Model, value: ir.Value) -> ir.Node:
     value.replace_all_uses_with(cast.outputs[0])
     del model.graph.initializers[name]
     (widened,) = cast.outputs
-    widened.name, widened.dtype, widened.shape = name, ir.DataType.FLOAT, tensor.shape
+    widened.name, widened.dtype, widened.shape = name, ir.DataType.FLOAT, ir.Shape(shape)
     return cast

@@ -60,16 +60,34 @@ class Number:
 MANY, MOST_COST = 100_000, 1 << 40
 LEAST_SECONDS, FOREVER = 1e-6, float("inf")
 
+#: In the place of a number of processes: what is best on this machine.
+AUTO, MOST_WORKERS = "auto", 256
+
+
+class WorkerCount(click.ParamType):  # type: ignore[type-arg]
+    """A number of processes, or `AUTO`."""
+
+    name = f"integer|{AUTO}"
+
+    def convert(
+        self, value: Any, parameter: click.Parameter | None, context: click.Context | None
+    ) -> int | str:
+        """See click.
+
+        Raises:
+            InputError: It is neither.
+        """
+        text = str(value).strip()
+        if text == AUTO:
+            return AUTO
+        if not text.isdecimal() or isinstance(value, bool):
+            raise InputError("workers", text, f"a number of processes, or {AUTO}")
+        return as_integer("workers", int(text), 1, MOST_WORKERS)
+
+
 #: Every option that is a number, in the order of the help.
 NUMBERS = (
     Number("port", 8000, 0, 65535, "0 takes a free one."),
-    Number(
-        "workers",
-        None,
-        1,
-        256,
-        "Processes, each with all engines and a share of the threads; default: 1, or one a device.",
-    ),
     Number("grpc-port", None, 0, 65535, "Also speak gRPC there; 0 takes a free one."),
     Number("max-batch", 16, 1, 1024, "Images under way at once, in each process."),
     Number("max-queue", 64, 1, MANY, "Images that may wait, in each process."),
@@ -144,6 +162,13 @@ OTHERS = (
         "--model-control",
         is_flag=True,
         help="Let clients load and unload the engines, and choose the log's levels.",
+    ),
+    click.option(
+        "--workers",
+        type=WorkerCount(),
+        help="Processes, each with all engines and a share of the threads; auto takes as many as "
+        "`bench --throughput` found best for the engines, or finds out. Default: 1, or one a "
+        "device.",
     ),
     *OPTIONS,
     click.option(
