@@ -2,9 +2,9 @@
 
     python benchmarks/pictures.py --out docs/images
 
-What they show: the images of `make demo`, what they look like after each step, what the policy
-chose for them, and six images of every class by each engine. On one machine they come out the same
-every time.
+What they show: the images of `make demo` and what they look like after each step, images of
+classes and what the policy chose for them, and six images of every class by each engine. On one
+machine they come out the same every time.
 """
 
 from __future__ import annotations
@@ -27,11 +27,15 @@ ENGINES = "fashion-maskgit,fashion-var,fashion-dit,fashion-sit"
 ROWS, BATCH, GAP = 6, 30, 12
 
 
-def draw_demo(engine: str, folder: Path, count: int) -> None:
-    """Make the images of the quick start, with words under each, their steps and schedules."""
+#: Options of `generate` for pictures, by what their names end with.
+PICTURES = {"": "--out", "-steps": "--preview", "-schedule": "--plot"}
+
+
+def draw(engine: str, folder: Path, count: int, *ends: str) -> None:
+    """Make images with words under each, and other pictures of the same generation."""
     options = ["--engine", engine, "--count", count, "--seed", 0, "--labels", "--overwrite"]
-    for option, end in (("--out", ""), ("--preview", "-steps"), ("--plot", "-schedule")):
-        options += [option, folder / f"{Path(engine).name}{end}.png"]
+    for end in ("", *ends):
+        options += [PICTURES[end], folder / f"{Path(engine).name}{end}.png"]
     generate.main(list(map(str, options)), standalone_mode=False)
 
 
@@ -47,13 +51,16 @@ def join_sheets(sheets: list[Images]) -> Images:
 
 @click.command()
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="The pictures' folder.")
-@click.option("--demo", default="fashion-maskgit", help="The engine of the quick start.")
+@click.option("--demo", default="emoji-sit", help="The engine of the quick start.")
+@click.option("--count", default=16, show_default=True, help="Images of the quick start.")
+@click.option("--chosen", default="fashion-maskgit", help="The engine whose schedule is shown.")
+@click.option("--samples", default=64, show_default=True, help="Images that it is chosen for.")
 @click.option("--engines", default=ENGINES, help="An even number of names or folders.")
-@click.option("--count", default=64, show_default=True, help="Images of the quick start.")
-def main(out: Path, demo: str, engines: str, count: int) -> None:
+def main(out: Path, demo: str, count: int, chosen: str, samples: int, engines: str) -> None:
     """Draw the pictures."""
     try:
-        draw_demo(demo, out, count)
+        draw(demo, out, count, "-steps")
+        draw(chosen, out, samples, "-steps", "-schedule")
         pipelines = [load(name) for name in engines.split(",")]
         sheets = [draw_sheet(one, ROWS, BATCH, SamplingParams()) for one in pipelines]
     except AdagenError as error:

@@ -14,11 +14,14 @@ def test_all_of_them_are_drawn(tiny_engine, static_engine, tmp_path):
     pytest.importorskip("matplotlib", reason="needs the extra plot")
     import pictures
 
-    engines = ("--demo", tiny_engine, "--engines", f"{tiny_engine},{static_engine}")
-    arguments = ("--out", tmp_path / "new", *engines, "--count", 2)
+    engines = ("--demo", static_engine, "--chosen", tiny_engine)
+    sheets = ("--engines", f"{tiny_engine},{static_engine}")
+    arguments = ("--out", tmp_path / "new", *engines, *sheets, "--count", 2, "--samples", 3)
     done = CliRunner().invoke(pictures.main, list(map(str, arguments)))
     assert done.exit_code == 0, done.output
+    other = static_engine.name
     names = {"tiny.png", "tiny-steps.png", "tiny-schedule.png", "four-engines.png"}
+    names |= {f"{other}.png", f"{other}-steps.png"}
     assert {path.name for path in (tmp_path / "new").iterdir()} == names
 
 
