@@ -19,15 +19,20 @@ __all__ = [
     "DEVICE_BACKENDS",
     "PLANNED_BACKENDS",
     "PRECISIONS",
+    "WHOLE_BACKENDS",
     "Backend",
     "Execution",
     "make_backend",
     "open_sessions",
+    "open_whole",
 ]
 
 #: Modules of the backends whose graphs run one by one over the host's arrays; each has
 #: `make_backend(threads, provider, precision)`.
 HOST_BACKENDS = {"onnxruntime": "onnxruntime.session", "openvino": "openvino"}
+#: Modules of those that run whole generations on the host, and the extra that each needs; a module
+#: has `make_pipeline(engine, execution, threads)`.
+WHOLE_BACKENDS = {"one-graph": ("adagen_rt.onegraph.pipeline", "bundle")}
 #: Modules of the backends that run whole generations on a GPU, see `adagen_rt.program`, and the
 #: extra that each needs; a module has `open_sessions(engine, backend)`.
 DEVICE_BACKENDS = {
@@ -37,7 +42,7 @@ DEVICE_BACKENDS = {
 }
 #: Those that run plans that were built before; their `open_sessions` also takes `plans`.
 PLANNED_BACKENDS = ("tensorrt", "tensorrt-rtx")
-BACKENDS = (*HOST_BACKENDS, *DEVICE_BACKENDS)
+BACKENDS = (*HOST_BACKENDS, *WHOLE_BACKENDS, *DEVICE_BACKENDS)
 
 
 def make_backend(
@@ -95,6 +100,20 @@ def open_sessions(
     where = () if plans is None else (plans,)
     opened: tuple[Any, Any, int] = module.open_sessions(engine, backend, *where)
     return opened
+
+
+def open_whole(engine: EngineFolder, execution: Execution, threads: int) -> Any:
+    """Make the pipeline of one of ``WHOLE_BACKENDS``.
+
+    Raises:
+        MissingExtraError: The backend is not installed.
+    """
+    name, extra = WHOLE_BACKENDS[execution.backend]
+    try:
+        module = import_module(name)
+    except ModuleNotFoundError as error:
+        raise MissingExtraError(str(error.name), extra) from None
+    return module.make_pipeline(engine, execution, threads)
 
 
 def _module(name: str) -> Any:

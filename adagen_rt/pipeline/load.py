@@ -10,8 +10,10 @@ from adagen_rt.backends import (
     DEVICE_BACKENDS,
     PLANNED_BACKENDS,
     PRECISIONS,
+    WHOLE_BACKENDS,
     Execution,
     open_sessions,
+    open_whole,
 )
 from adagen_rt.engine.bundle import BundleFile
 from adagen_rt.engine.folder import EngineFolder, open_engine
@@ -61,10 +63,11 @@ def load(
     Args:
         engine: Path of an engine folder, a shipped engine's name, or the path of an ONNX file
             that ``adagen-rt bundle`` wrote, which ``onnxruntime`` runs on the CPU.
-        backend: Backend of the graphs. ``onnxruntime`` and ``openvino`` run step by step. The
+        backend: Backend of the graphs. ``onnxruntime`` and ``openvino`` run step by step.
+            ``one-graph`` makes one graph of a whole generation, for ONNX Runtime on the CPU. The
             others run a whole generation as one CUDA graph: ``tensorrt`` and ``tensorrt-rtx``
             over plans that ``adagen-rt build`` made, ``torch`` with PyTorch's kernels.
-        threads: CPU threads of ``onnxruntime`` and ``openvino``; None takes all that this process
+        threads: CPU threads of the backends of the CPU; None takes all that this process
             may use.
         provider: Execution provider, with ``onnxruntime``: ``cpu`` (None is the same), ``cuda``,
             or a plugin by the end of its package's name, such as ``nv-tensorrt-rtx`` for
@@ -90,6 +93,10 @@ def make_pipeline(engine: EngineFolder, execution: Execution) -> Pipeline:
         raise InputError("plans", str(plans), f"none with the backend {backend}")
     if isinstance(engine, BundleFile):
         return _bundled(engine, execution)
+    if backend in WHOLE_BACKENDS:
+        _refuse(execution, "provider", "precision")
+        whole: Pipeline = open_whole(engine, execution, check_threads(execution.threads))
+        return whole
     if backend not in DEVICE_BACKENDS:
         return StepwisePipeline(
             engine,
@@ -98,9 +105,7 @@ def make_pipeline(engine: EngineFolder, execution: Execution) -> Pipeline:
             provider=execution.provider,
             precision=execution.precision,
         )
-    for field in ("threads", "provider", "precision"):
-        if (value := getattr(execution, field)) is not None:
-            raise InputError(field, value, f"none with the backend {backend}")
+    _refuse(execution, "threads", "provider", "precision")
     # Imported here, so that generating on the CPU does not wait for a GPU's modules.
     from adagen_rt.pipeline.captured import CapturedPipeline
 
@@ -108,6 +113,13 @@ def make_pipeline(engine: EngineFolder, execution: Execution) -> Pipeline:
     engine.manifest.condition.load()
     engine.check_unchanged()
     return CapturedPipeline(engine, *sessions)
+
+
+def _refuse(execution: Execution, *fields: str) -> None:
+    """Refuse options that a backend does not have."""
+    for field in fields:
+        if (value := getattr(execution, field)) is not None:
+            raise InputError(field, value, f"none with the backend {execution.backend}")
 
 
 def _bundled(bundle: BundleFile, execution: Execution) -> Pipeline:
