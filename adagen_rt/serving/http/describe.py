@@ -19,6 +19,7 @@ def describe_engine(manifest: Manifest) -> dict[str, Any]:
         "sizes": None if manifest.sizes is None else manifest.sizes.model_dump(),
         "steps": spec.steps,
         "schedule": manifest.adaptation,
+        "stopping": spec.stopping,
         "actions": [
             {"name": action.name, "range": _range(action.range)} for action in spec.actions
         ],

@@ -53,7 +53,8 @@ function showFacts(data) {
   const facts = [
     ["seed", data.seed], ["time", `${(data.seconds * 1000).toFixed(0)} ms`],
     ...(data.cut ? [["cut", data.cut]] : []),
-    ["queued", `${(data.queued_seconds * 1000).toFixed(0)} ms`], ["backbone rows", data.backbone_rows],
+    ["queued", `${(data.queued_seconds * 1000).toFixed(0)} ms`], ["evaluations", data.evaluations],
+    ["backbone rows", data.backbone_rows],
   ];
   $("facts").replaceChildren(...facts.flatMap(([key, value]) => [element("dt", {}, key), element("dd", {}, value)]));
 }
