@@ -11,12 +11,12 @@ BIN = $(VENV)/bin
 
 .PHONY: demo docs test
 
-# Generates 64 images from the shipped engine; needs no PyTorch.
+# Generates sixteen prompts by the shipped engine; needs no PyTorch.
 demo:
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet '.[cpu]'
-	$(BIN)/adagen-rt generate --engine engines/fashion-maskgit --count 64 --seed 0 \
-		--out $(OUT)/fashion-maskgit.png --preview $(OUT)/fashion-maskgit-steps.png --labels
+	$(BIN)/pip install --quiet '.[cpu,text]'
+	$(BIN)/adagen-rt generate --engine engines/emoji-sit --count 16 --seed 0 \
+		--out $(OUT)/emoji-sit.png --preview $(OUT)/emoji-sit-steps.png --labels
 
 # The documentation as a site, in out/site; a link to nowhere or an error in the tutorial ends it.
 docs:

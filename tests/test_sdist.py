@@ -46,7 +46,7 @@ def files(sdist):
 
 @pytest.mark.parametrize(
     "pattern",
-    ["engines/fashion-*/*", "export/*.yaml", "cpp_ext/**/*"]
+    ["engines/fashion-*/*", "engines/emoji-*/*", "export/*.yaml", "cpp_ext/**/*"]
     + [f"adagen_rt/**/*.{suffix}" for suffix in PACKAGE],
 )
 def test_it_has_every_file(files, pattern):
@@ -58,8 +58,8 @@ def test_it_has_what_builds_it(files):
     assert {"pyproject.toml", "CMakeLists.txt", "LICENSE", "README.md"} <= files
 
 
-def test_it_has_four_engines_and_no_plans(files):
-    assert sum(name.endswith("/manifest.json") for name in files) == 4
+def test_it_has_all_engines_and_no_plans(files):
+    assert sum(name.endswith("/manifest.json") for name in files) == 5
     assert not [name for name in files if "/plans/" in name or name.endswith(".so")]
 
 
