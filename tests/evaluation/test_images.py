@@ -140,7 +140,24 @@ def test_failed_samples_of_networks_are_black_and_counted():
     assert made.images.any(axis=(1, 2, 3)).tolist() == [True, False, True]
 
 
-@pytest.mark.parametrize("name", shipped_engines())
+def both_ways(name, params, factor=1.0):
+    """Samplers of an engine's graphs, and what they make."""
+    engine = open_engine(name)
+    runtime = StepwisePipeline(engine).sampler
+    samplers = [runtime, graph_sampler(engine, engine.manifest, "cpu")]
+    results = [made_by(guided_sampler(sampler, factor), params) for sampler in samplers]
+    assert np.abs(results[1].images.astype(int) - results[0].images).max() <= 1
+    assert results[1].timings.backbone_rows == results[0].timings.backbone_rows
+    return samplers, results[1]
+
+
+@pytest.mark.parametrize("factor", [1.0, 2.0])
+def test_graphs_in_pytorch_make_pictures_of_prompts(factor):
+    pytest.importorskip("tokenizers")
+    both_ways("emoji-sit", SamplingParams(), factor)
+
+
+@pytest.mark.parametrize("name", [n for n in shipped_engines() if n.startswith("fashion")])
 @pytest.mark.parametrize(
     ("params", "factor"),
     [
@@ -153,15 +170,8 @@ def test_failed_samples_of_networks_are_black_and_counted():
     ids=["policy", "guidance", "tuned", "fidelity", "refine"],
 )
 def test_graphs_in_pytorch_make_the_engines_images(name, params, factor):
-    engine = open_engine(name)
-    runtime = StepwisePipeline(engine).sampler
-    graphs = graph_sampler(engine, engine.manifest, "cpu")
-    expected, made = (
-        made_by(guided_sampler(sampler, factor), params) for sampler in (runtime, graphs)
-    )
-    assert np.abs(made.images.astype(int) - expected.images).max() <= 1
-    assert made.timings.backbone_rows == expected.timings.backbone_rows
-    rewards = (sampler.score_rows(made.images, made.rows) for sampler in (runtime, graphs))
+    samplers, made = both_ways(name, params, factor)
+    rewards = (sampler.score_rows(made.images, made.rows) for sampler in samplers)
     np.testing.assert_allclose(*rewards, atol=1e-5)
 
 

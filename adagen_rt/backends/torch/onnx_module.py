@@ -55,17 +55,29 @@ class OnnxModule(nn.Module):
                 f"{path}: PyTorch runs no operators {', '.join(sorted(unknown))}; "
                 "take an engine of float32 or half precision"
             )
-        self._nodes = [(node, _attributes(node)) for node in graph.node]
+        weights = {one.name: _tensor(one) for one in graph.initializer}
+        widened = [
+            node for node in graph.node if node.op_type == "Cast" and node.input[0] in weights
+        ]
+        # Weights may be stored as halves; a cast of them is made once.
+        for node in widened:
+            value = OPERATORS["Cast"](_attributes(node), weights[node.input[0]])
+            weights[node.output[0]] = value
+        done = {id(node) for node in widened}
+        nodes = [node for node in graph.node if id(node) not in done]
+        self._nodes = [(node, _attributes(node)) for node in nodes]
         self._outputs = [value.name for value in graph.output]
-        self._last_use = {name: i for i, node in enumerate(graph.node) for name in node.input}
+        self._last_use = {name: i for i, node in enumerate(nodes) for name in node.input}
         self._buffers_of: dict[str, str] = {}
         self._few: dict[str, Tensor] = {}
-        for number, initializer in enumerate(graph.initializer):
-            value = _tensor(initializer)
-            self._buffers_of[initializer.name] = f"constant_{number}"
+        read = set(self._last_use) | set(self._outputs)
+        for number, (name, value) in enumerate(weights.items()):
+            if name not in read:
+                continue
+            self._buffers_of[name] = f"constant_{number}"
             self.register_buffer(f"constant_{number}", value)
             if value.numel() <= FEW:
-                self._few[initializer.name] = value  # stays on the CPU when the module moves
+                self._few[name] = value  # stays on the CPU when the module moves
 
     @torch.no_grad()
     def forward(self, **inputs: Tensor) -> tuple[Tensor, ...]:
@@ -120,9 +132,20 @@ def _conv(a: Attributes, x: Tensor, weight: Tensor, bias: Tensor | None = None) 
     return F.conv2d(padded, weight, bias, a["strides"], 0, a["dilations"], a["group"])
 
 
+def _depth_to_space(a: Attributes, x: Tensor) -> Tensor:
+    side = a["blocksize"]
+    if a.get("mode", b"DCR") == b"CRD":
+        return F.pixel_shuffle(x, side)
+    count, channels, height, width = x.shape
+    blocks = x.reshape(count, side, side, channels // side**2, height, width)
+    return blocks.permute(0, 3, 4, 1, 5, 2).reshape(count, -1, side * height, side * width)
+
+
 def _gather(a: Attributes, data: Tensor, indices: Tensor) -> Tensor:
     axis = a.get("axis", 0) % data.ndim
-    flat = data.index_select(axis, indices.reshape(-1))
+    # From the end, where it is negative; nobody on the host has to know.
+    places = torch.where(indices < 0, indices + data.shape[axis], indices)
+    flat = data.index_select(axis, places.reshape(-1))
     return flat.reshape(*data.shape[:axis], *indices.shape, *data.shape[axis + 1 :])
 
 
@@ -200,6 +223,7 @@ OPERATORS: dict[str, Callable[..., Any]] = {
     "Concat": lambda a, *inputs: torch.cat(inputs, a["axis"]),
     "Conv": _conv,
     "Cos": _plain(torch.cos),
+    "DepthToSpace": _depth_to_space,
     "Div": _plain(torch.div),
     "Equal": _plain(torch.eq),
     "Expand": lambda a, x, shape: x * torch.ones(shape.tolist(), dtype=x.dtype, device=x.device),

@@ -121,3 +121,44 @@ def test_half_precision_is_read_and_cast(tmp_path, dtype):
     (result,) = OnnxModule(path)(x=torch.tensor([3.0, 0.25]))
     assert result.dtype == torch.float32
     assert result.tolist() == [4.5, -0.5]
+
+
+@pytest.mark.parametrize("mode", ["DCR", "CRD"])
+def test_depth_becomes_space_in_both_orders(tmp_path, mode):
+    node = helper.make_node("DepthToSpace", ["x"], ["y"], blocksize=2, mode=mode)
+    assert_one_operator(tmp_path, node, np.arange(2 * 12 * 6, dtype=np.float32), (2, 12, 2, 3))
+
+
+def test_places_from_the_end(tmp_path):
+    node = helper.make_node("Gather", ["x", "places"], ["y"], axis=1)
+    places = onnx.numpy_helper.from_array(np.array([-1, 0, -3]), "places")
+    assert_one_operator(tmp_path, node, np.arange(12, dtype=np.float32), (2, 3, 2), places)
+
+
+def test_a_cast_of_weights_is_made_once(tmp_path):
+    half = onnx.numpy_helper.from_array(np.full(3, 0.5, np.float16), "half")
+    cast = helper.make_node("Cast", ["half"], ["whole"], to=TensorProto.FLOAT)
+    add = helper.make_node("Add", ["x", "whole"], ["y"])
+    path = save_nodes(tmp_path, [cast, add], (2, 3), half)
+    module = OnnxModule(path)
+    assert [buffer.dtype for buffer in module.buffers()] == [torch.float32]
+    assert module(x=torch.zeros(2, 3))[0].tolist() == [[0.5] * 3] * 2
+
+
+def save_nodes(folder, nodes, shape, *constants):
+    """A graph from x to y."""
+    x = helper.make_tensor_value_info("x", TensorProto.FLOAT, shape)
+    y = helper.make_tensor_value_info("y", TensorProto.FLOAT, None)
+    graph = helper.make_graph(nodes, "one", [x], [y], list(constants))
+    opset = helper.make_opsetid("", 20)
+    path = folder / "one.onnx"
+    onnx.save(helper.make_model(graph, opset_imports=[opset], ir_version=9), path)
+    return path
+
+
+def assert_one_operator(folder, node, numbers, shape, *constants):
+    """It gives what ONNX Runtime gives."""
+    path, x = save_nodes(folder, [node], shape, *constants), numbers.reshape(shape)
+    (expected,) = OnnxRuntime(threads=1).load(path).run({"x": x}).values()
+    (result,) = OnnxModule(path)(x=torch.from_numpy(x))
+    np.testing.assert_array_equal(result.numpy(), expected)
