@@ -11,8 +11,8 @@ from adagen_rt.cli.support.formats import NamedPath
 from adagen_rt.cli.support.sampling_options import sampling_options
 from adagen_rt.cli.support.tables import quantity
 from adagen_rt.cli.support.verbosity import LOGGER
-from adagen_rt.engine.bundle import SUFFIX, BundleFile, Dialect, Form
-from adagen_rt.engine.folder import EngineFolder, open_engine
+from adagen_rt.engine.bundle import SUFFIX, Dialect, Form, open_folder
+from adagen_rt.engine.folder import open_engine
 from adagen_rt.errors import EngineError, InputError, MissingExtraError
 from adagen_rt.pipeline.load import check_threads
 from adagen_rt.sampling.params import SamplingParams
@@ -90,7 +90,7 @@ def bundle(
         raise click.UsageError("Missing option '--out', '--triton' or '--web'.")
     if runtime is not None and web is None:
         raise click.UsageError("--runtime needs --web.")
-    opened = _open(engine)
+    opened = open_folder(engine)
     for name, path in wanted.items():
         _check_free(name, path, overwrite)
     options |= {"threads": check_threads(threads), "progress": LOGGER.info}
@@ -99,13 +99,6 @@ def bundle(
         written = WRITERS[name](opened, path, params, **options, **own)
         size = sum(file.stat().st_size for file in written)
         click.echo(f"written: {path} ({quantity(size)}B)")
-
-
-def _open(engine: str) -> EngineFolder:
-    opened = open_engine(engine)
-    if isinstance(opened, BundleFile):
-        raise InputError("engine", engine, "an engine's folder: this is one model already")
-    return opened
 
 
 def _check_free(name: str, path: Path, overwrite: bool) -> None:

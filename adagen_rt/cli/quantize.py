@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from adagen_rt.cli.support.verbosity import LOGGER
-from adagen_rt.engine.folder import open_engine
+from adagen_rt.engine.bundle import open_folder
 from adagen_rt.errors import MissingExtraError
 from adagen_rt.pipeline.load import check_threads
 
@@ -37,7 +37,7 @@ def quantize(engine: str, out: Path, name: str | None, half: bool, threads: int 
         raise MissingExtraError(error.name or "onnx_ir", "int8") from error
     make = halve_engine if half else quantize_engine
     written = make(
-        open_engine(engine),
+        open_folder(engine),
         out,
         name=name,
         threads=check_threads(threads),

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from adagen_rt.cli.support.formats import NamedPath
-from adagen_rt.engine.folder import open_engine
+from adagen_rt.engine.bundle import open_folder
 from adagen_rt.errors import as_integer
 from adagen_rt.pipeline.load import check_threads
 from adagen_rt.sampling.request import MAX_BATCH
@@ -48,7 +48,7 @@ def triton_repository(
     as_integer("instances", instances, 1, MAX_INSTANCES)
     if threads is not None:
         check_threads(threads)
-    opened = [open_engine(engine) for engine in engines]
+    opened = [open_folder(engine) for engine in engines]
     given = [
         (str(folder.path.resolve()) if folder.path == Path(name) else name, folder)
         for name, folder in zip(engines, opened, strict=True)

@@ -12,10 +12,10 @@ import onnx
 from google.protobuf.message import DecodeError
 from pydantic import Field, ValidationError
 
-from adagen_rt.engine.folder import EngineFolder, sha256
+from adagen_rt.engine.folder import EngineFolder, open_engine, sha256
 from adagen_rt.engine.manifest import Manifest
 from adagen_rt.engine.validation import describe_faults
-from adagen_rt.errors import EngineError
+from adagen_rt.errors import EngineError, InputError
 from adagen_rt.types import Spec
 
 SUFFIX = ".onnx"
@@ -101,6 +101,23 @@ def open_bundle(path: Path) -> BundleFile:
         raise EngineError(f"{path}: metadata: {describe_faults(error)}") from None
     files = {name: texts.get(file_key(name), "") for name in manifest.condition.files}
     return BundleFile(path, manifest.within(files), sha256(path), facts=facts)
+
+
+def open_folder(name_or_path: str | Path) -> EngineFolder:
+    """Open an engine whose graphs are wanted one by one.
+
+    Raises:
+        InputError: It is a whole generation in one file.
+    """
+    return parts_of(open_engine(name_or_path))
+
+
+def parts_of(engine: EngineFolder) -> EngineFolder:
+    """Return an engine that has graphs of its own; `open_folder` says the rest."""
+    if isinstance(engine, BundleFile):
+        expected = "an engine's folder: this is one model already"
+        raise InputError("engine", str(engine.path), expected)
+    return engine
 
 
 def file_key(name: str) -> str:

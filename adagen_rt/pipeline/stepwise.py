@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from adagen_rt.backends import PRECISIONS, Backend, Execution, make_backend
+from adagen_rt.engine.bundle import parts_of
 from adagen_rt.engine.folder import EngineFolder
 from adagen_rt.errors import EngineError, StoppedError
 from adagen_rt.ops import Ops
@@ -48,7 +49,7 @@ class StepwisePipeline(Pipeline):
         ops: Ops | None = None,
         noise: NoiseSource = Philox,
     ) -> None:
-        _check_actions(engine)
+        _check_actions(parts_of(engine))
         if isinstance(backend, str):
             backend, fast = _backends(backend, threads, provider, precision)
         else:

@@ -34,4 +34,7 @@ def test_the_command_writes_what_generate_and_inspect_read(tmp_path, run):
     assert refused.exit_code == 2
     assert "--overwrite" in refused.stderr
     assert run("bundle", "fashion-sit").exit_code == 2
-    assert run("bundle", out, "--out", tmp_path / "two.onnx").exit_code == 2
+    for command in (("bundle",), ("quantize",), ("quantize", "--half"), ("triton-repository",)):
+        refused = run(command[0], out, *command[1:], "--out", tmp_path / "two.onnx")
+        assert refused.exit_code == 2
+        assert "expected an engine's folder: this is one model already" in refused.stderr

@@ -22,7 +22,8 @@ from adagen_rt.cli.support.bundle import (
 )
 from adagen_rt.cli.support.environments import open_environment
 from adagen_rt.cli.support.judges import TOKENIZER
-from adagen_rt.engine.folder import MANIFEST, RECIPE_FILE, open_engine
+from adagen_rt.engine.bundle import open_folder
+from adagen_rt.engine.folder import MANIFEST, RECIPE_FILE
 from adagen_rt.errors import InputError
 
 if TYPE_CHECKING:
@@ -140,7 +141,7 @@ class EngineGenerator(TrainedFor):
         from adagen_rt.export.recipe import load_recipe
         from adagen_rt.training.policy.engine_environment import without_choosers
 
-        self._engine = open_engine(engine)
+        self._engine = open_folder(engine)
         self.recipe = None if path is None else load_recipe(path)
         plain = without_choosers(self._engine.manifest)
         self.manifest = plain.with_schedule(changed_schedule(plain.schedule, changes))
