@@ -138,6 +138,11 @@ def processor_name() -> str:
     return platform.processor() or platform.machine()
 
 
+def load_average() -> float:
+    """Return the number of processes that ran or waited, averaged over the last minute."""
+    return round(os.getloadavg()[0], 2)
+
+
 def has_vnni() -> bool:
     """Tell whether this CPU is known to add up products of bytes in 32 bits (VNNI)."""
     return any(name in ("avx_vnni", "avx512_vnni") for name in cpu_features())

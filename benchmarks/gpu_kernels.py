@@ -227,24 +227,9 @@ def schedule(board: Board) -> float:
     put = [board.put(array) for array in (raw, second, share, residual, floats(2, 0))]
     failures = structs.Failures(failed, counters[1])
     op = structs.Schedule(
-        *put,
-        0.5,
-        0.5,
-        -1,
-        0,
-        0.0,
-        3,
-        2,
-        1,
-        0,
-        1,
-        *counters,
-        smoothed,
-        values,
-        trace,
-        None,
-        failures,
-    )
+        *put, 0.5, 0.5, -1, 0, 0.0, 3, 2, 1, 0, 1,
+        *counters, smoothed, values, trace, None, failures,
+    )  # fmt: skip
     board.run(launches.schedule(op))
     raw[1:] += share[1:, None] * (second - raw)[1:]
     wanted = np.stack([a.activate(raw[:, i]) for i, a in enumerate(actions)])

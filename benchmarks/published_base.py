@@ -63,7 +63,7 @@ class Published:
         """Each network wrapped, for example by ``torch.compile``."""
         decoder: Any = networks.decoder.eval()
         maskgit = manifest.family.family == "maskgit"
-        decode = TokenDecoder(decoder, manifest.family.map) if maskgit else decoder.decode
+        decode = TokenDecoder(decoder, manifest.family.feature_map) if maskgit else decoder.decode
         assert networks.policy is not None
         backbone, policy = networks.backbone.eval(), networks.policy.eval()
         return cls(manifest, networks, wrap(backbone), wrap(policy), wrap(decode))

@@ -17,19 +17,17 @@ all slots taken, and compares images a second in interleaved runs.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
-from statistics import mean, median
+from statistics import mean
 from typing import Any
 
 import click
-import numpy as np
-from timing import conditions, print_report
+from timing import conditions, interleaved_medians, print_report
 
 from adagen_rt.errors import InputError
-from adagen_rt.evaluation.baselines import class_counts, groups_of, with_evaluations
+from adagen_rt.evaluation.baselines import class_counts, exchanged, groups_of, with_evaluations
 from adagen_rt.evaluation.images import draw_request, watched
 from adagen_rt.evaluation.judge import Judge, load_judge
 from adagen_rt.evaluation.sources import SourceOpener
@@ -58,16 +56,12 @@ def lines(
     made, outputs = watched(stopping.record, asked, batch_size, "stopping")
     yield "stopping", made
     groups = groups_of(stopping.manifest.condition, asked.rows)
-    shuffled = made.evaluations.copy()
-    for group in np.unique(groups):
-        places = np.flatnonzero(groups == group)
-        shuffled[places] = np.roll(shuffled[places], 1)
     schedule = stopping.manifest.schedule
     assert schedule.stop is not None  # checked before anything was made
     where = schedule.stop, stopping.manifest.calls - schedule.steps
     for name, counts in (
         ("by class", class_counts(made.evaluations, groups)),
-        ("shuffled", shuffled),
+        ("shuffled", made.evaluations[exchanged(groups)]),
     ):
         played = with_evaluations(outputs, counts, groups, *where)
         play = partial(stopping.play, outputs=played)
@@ -98,16 +92,15 @@ def rates(names: tuple[str, str], threads: int) -> list[float]:
     """Serve both engines in turns, always with all slots taken: images a second, medians."""
     options: dict[str, Any] = {"max_batch": SLOTS, "max_queue": IMAGES, "threads": threads}
     with BatchEngine(names[0], **options) as first, BatchEngine(names[1], **options) as second:
-        seconds: list[list[float]] = [[], []]
-        for turn in range(TURNS + 1):
-            for place, engine in enumerate((first, second)):
-                begin = time.perf_counter()
-                jobs = [engine.submit(number % 10, number) for number in range(IMAGES)]
-                for job in jobs:
-                    job.result()
-                if turn:  # the first one warms up
-                    seconds[place].append(time.perf_counter() - begin)
-    return [IMAGES / median(taken) for taken in seconds]
+        turns = {"stopping": partial(_serve, first), "fixed": partial(_serve, second)}
+        medians = interleaved_medians(turns, TURNS, warmups=1)
+    return [IMAGES / seconds for seconds in medians.values()]
+
+
+def _serve(engine: BatchEngine) -> None:
+    jobs = [engine.submit(number % 10, number) for number in range(IMAGES)]
+    for job in jobs:
+        job.result()
 
 
 @click.command()

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from adagen_rt.system import processor_name
+from adagen_rt.system import load_average, processor_name
 
 
 def interleaved_medians(
@@ -50,7 +50,7 @@ def conditions(threads: int) -> dict[str, Any]:
         "cpu": processor_name(),
         "cores": os.cpu_count(),
         "threads": threads,
-        "load_1min": round(os.getloadavg()[0], 2),
+        "load_1min": load_average(),
         "python": platform.python_version(),
         "system": f"{platform.system()} {platform.machine()}",
     }

@@ -10,20 +10,17 @@ pytest.importorskip("torch")
 from click.testing import CliRunner
 from once import engine_once
 from PIL import Image
-from program.host import HostGraphs
+from program.host import program_of
 from short_form import slow
 from tiny_recipes import wide_recipe
 from trainers_loop import assert_alike, trainers_images
 
 import adagen_rt
 from adagen_rt.cli import main
-from adagen_rt.cuda.host import HostDriver
 from adagen_rt.engine.manifest import Manifest
 from adagen_rt.errors import InputError
 from adagen_rt.export import export_engine
 from adagen_rt.onegraph.write import write_bundle
-from adagen_rt.program import Runner, build_program
-from adagen_rt.program.builder import Setting
 from adagen_rt.sampling.params import SamplingParams
 from adagen_rt.serving import BatchEngine
 from adagen_rt.serving.http.describe import describe_engine
@@ -58,14 +55,7 @@ def test_the_manifest_has_height_and_width(engine, made):
 
 
 def test_a_program_makes_the_same_images(engine, made):
-    driver, manifest = HostDriver(), engine.manifest
-    graphs, steps = HostGraphs(engine, driver), manifest.schedule.steps
-    setting = Setting(manifest, graphs, driver, 1, len(LABELS), steps, ("policy",))
-    outcome = Runner(build_program(setting), driver, 1).run(
-        {"labels": np.array(LABELS)}, np.array(SEEDS)
-    )
-    trace = dict(zip(made.schedule, np.moveaxis(outcome.trace, 1, 0), strict=True))
-    assert_alike(outcome.images, trace, made)
+    assert_alike(*program_of(engine, LABELS, SEEDS), made)
 
 
 def test_the_trainers_loop_makes_the_same_images(engine, made):

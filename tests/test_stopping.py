@@ -6,7 +6,7 @@ import pytest
 pytest.importorskip("torch")
 
 from once import engine_once
-from program.host import HostGraphs
+from program.host import program_of
 from pydantic import ValidationError
 from short_form import slow
 from stopping import NEAR, STEPS, stop_at, stopping_recipe
@@ -14,7 +14,6 @@ from tiny_recipes import tiny_recipe
 from trainers_loop import assert_alike, trainers_images
 
 import adagen_rt
-from adagen_rt.cuda.host import HostDriver
 from adagen_rt.engine.schedule import STOP, ScheduleSpec
 from adagen_rt.errors import RecipeError
 from adagen_rt.export import export_engine
@@ -22,8 +21,6 @@ from adagen_rt.export.recipe import Recipe
 from adagen_rt.onegraph.write import write_bundle
 from adagen_rt.ops.reference import ReferenceOps
 from adagen_rt.pipeline.stepwise import StepwisePipeline
-from adagen_rt.program import Runner, build_program
-from adagen_rt.program.builder import Setting
 from adagen_rt.serving import BatchEngine
 
 COUNT = 12
@@ -85,13 +82,7 @@ def test_a_static_schedule_never_stops(engine, schedule):
 
 
 def test_a_program_makes_the_same_images(engine, made):
-    driver, manifest = HostDriver(), engine.manifest
-    setting = Setting(manifest, HostGraphs(engine, driver), driver, 1, COUNT, STEPS, ("policy",))
-    outcome = Runner(build_program(setting), driver, 1).run(
-        {"labels": np.array(LABELS)}, np.array(SEEDS)
-    )
-    trace = dict(zip(made.schedule, np.moveaxis(outcome.trace, 1, 0), strict=True))
-    assert_alike(outcome.images, trace, made)
+    assert_alike(*program_of(engine, LABELS, SEEDS), made)
 
 
 def test_the_specification_makes_the_same_images(engine, made):
@@ -137,15 +128,7 @@ def test_every_solver_stops(tmp_path, family, solver):
     with adagen_rt.load(engine.path, threads=1) as pipeline:
         made = pipeline.generate(LABELS, SEEDS)
     assert len(set(made.evaluations.tolist())) > 2
-    driver = HostDriver()
-    setting = Setting(
-        engine.manifest, HostGraphs(engine, driver), driver, 1, COUNT, STEPS, ("policy",)
-    )
-    outcome = Runner(build_program(setting), driver, 1).run(
-        {"labels": np.array(LABELS)}, np.array(SEEDS)
-    )
-    trace = dict(zip(made.schedule, np.moveaxis(outcome.trace, 1, 0), strict=True))
-    assert_alike(outcome.images, trace, made)
+    assert_alike(*program_of(engine, LABELS, SEEDS), made)
 
 
 def test_a_recipe_needs_no_more_than_the_word():

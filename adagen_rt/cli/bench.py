@@ -26,6 +26,7 @@ from adagen_rt.progress import bar
 from adagen_rt.sampling.params import SamplingParams
 from adagen_rt.sampling.request import MAX_BATCH
 from adagen_rt.sampling.result import Step
+from adagen_rt.system import load_average
 
 MAX_REPEATS = 100_000
 WARMUPS = 2
@@ -85,7 +86,7 @@ def bench(
     pipeline.capabilities.check(pipeline.backend, plan.params, streams=streams)
     facts = _conditions(pipeline, plan)
     measured = _measure_all(pipeline, sizes, plan, quiet=as_json)
-    facts["load_after"] = _load()
+    facts["load_after"] = load_average()
     if plot is not None:
         save_latencies(plot, measured, _title(pipeline, plan))
     click.echo(json.dumps(_record(facts, measured, profile)) if as_json else _page(facts, measured))
@@ -112,7 +113,7 @@ def _conditions(pipeline: Pipeline, plan: Plan) -> dict[str, Any]:
         **pipeline.facts(),
         "cores": os.cpu_count(),
         "repeats": plan.repeats,
-        "load_before": _load(),
+        "load_before": load_average(),
     }
 
 
@@ -121,11 +122,6 @@ def _title(pipeline: Pipeline, plan: Plan) -> str:
     facts = ", ".join(f"{name} {value}" for name, value in pipeline.facts().items())
     schedule = f"{plan.params.schedule} schedule, {plan.steps} steps"
     return f"{pipeline.manifest.name}: {schedule}, {facts}"
-
-
-def _load() -> float:
-    """Return the number of processes that ran or waited, averaged over the last minute."""
-    return round(os.getloadavg()[0], 2)
 
 
 def _measure_all(

@@ -17,6 +17,7 @@ from adagen_rt.cli.support.trained_for import MADE, TrainedFor, open_generator
 from adagen_rt.cli.support.training_options import (
     again_options,
     features_option,
+    generator_options,
     machine_options,
     minutes_option,
     out_option,
@@ -32,23 +33,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.option(
-    "--engine-recipe",
-    "recipe_file",
-    type=click.Path(path_type=Path),
-    help="The generator's recipe; beside --engine, for the settings of the training.",
-)
-@click.option(
-    "--weights",
-    type=click.Path(path_type=Path),
-    help="Folder with the generator's weight files.",
-)
-@click.option(
-    "--engine",
-    type=click.Path(path_type=Path),
-    help="In the place of the weights: a shipped engine's name, or an engine folder, such as one "
-    "of a pipeline; OUT/engine is then a copy of it with the new policy.",
-)
+@generator_options
 @click.option(
     "--data",
     type=click.Path(path_type=Path),

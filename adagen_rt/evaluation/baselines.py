@@ -81,18 +81,13 @@ def without_sample(kind: str, outputs: Outputs, groups: npt.NDArray[np.int64]) -
         As many outputs. Calls that no sample needed have zeros; where the other sample of an
         exchange did not need a call, the mean of its class is played.
     """
-    everyone = np.nan_to_num(_mean(outputs))
     if kind == "mean":
-        return np.broadcast_to(everyone, outputs.shape).copy()
-    played = outputs.copy()
-    for places in members(groups):
-        mean = np.where(np.isnan(own := _mean(outputs[:, places])), everyone, own)
-        other = np.broadcast_to(mean, played[:, places].shape)
-        if kind == "shuffled":
-            given = outputs[:, np.roll(places, 1)]
-            other = np.where(np.isnan(given), other, given)
-        played[:, places] = other
-    return played
+        return np.broadcast_to(_everyone(outputs), outputs.shape).copy()
+    means = _class_means(outputs, groups)
+    if kind == "class-mean":
+        return means
+    given = outputs[:, exchanged(groups)]
+    return np.where(np.isnan(given), means, given)
 
 
 def with_evaluations(
@@ -114,11 +109,7 @@ def with_evaluations(
     Returns:
         As many outputs; calls that a sample had not needed are the mean of its class.
     """
-    everyone = np.nan_to_num(_mean(outputs))
-    played = outputs.copy()
-    for places in members(groups):
-        mean = np.where(np.isnan(own := _mean(outputs[:, places])), everyone, own)
-        played[:, places] = np.where(np.isnan(outputs[:, places]), mean, outputs[:, places])
+    played = np.where(np.isnan(outputs), _class_means(outputs, groups), outputs)
     last = np.arange(len(outputs))[:, None] == counts + ahead - 1
     played[..., column] = np.where(last, SURELY, -SURELY)
     return played
@@ -134,6 +125,14 @@ def class_counts(
         shared[places] = total // many
         shared[places[: total % many]] += 1
     return shared
+
+
+def exchanged(groups: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Give every sample the place of another one of its class (B,), each once."""
+    others = np.empty_like(groups)
+    for places in members(groups):
+        others[places] = np.roll(places, 1)
+    return others
 
 
 def members(groups: npt.NDArray[np.int64]) -> Iterator[npt.NDArray[np.int64]]:
@@ -173,6 +172,23 @@ def ratio_interval(
         ratios.append(pair[0] / pair[1])
     low, high = np.percentile(ratios, BOUNDS)
     return float(low), float(high)
+
+
+def _class_means(outputs: Outputs, groups: npt.NDArray[np.int64]) -> Outputs:
+    """Average over the samples of each class, for every sample: (calls, B, A).
+
+    Calls that none of a class needed have the mean of everyone.
+    """
+    everyone, means = _everyone(outputs), np.empty_like(outputs)
+    for places in members(groups):
+        own = _mean(outputs[:, places])
+        means[:, places] = np.where(np.isnan(own), everyone, own)
+    return means
+
+
+def _everyone(outputs: Outputs) -> Outputs:
+    """Average over all samples: (calls, 1, A), 0 where none needed the call."""
+    return np.nan_to_num(_mean(outputs))
 
 
 def _mean(outputs: Outputs) -> Outputs:

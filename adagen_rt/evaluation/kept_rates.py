@@ -16,8 +16,8 @@ FILE = "throughput.json"
 def keep_rate(engine_hash: str, rate: Rate) -> None:
     """Keep the best rate of an engine on this machine; a cache that cannot be written is left."""
     path = cache_folder() / FILE
-    kept = {**_read(path), _key(engine_hash): [*vars(rate.split).values(), rate.batch]}
-    kept[_key(engine_hash)].append(rate.images_per_second)
+    entry = [*vars(rate.split).values(), rate.batch, rate.images_per_second]
+    kept = {**_read(path), _key(engine_hash): entry}
     text = json.dumps(kept, indent=2) + "\n"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from adagen_rt.backends.torch.onnx_module import OnnxModule
-from adagen_rt.backends.torch.sessions import Function, device_memory, torch_sessions
+from adagen_rt.backends.torch.sessions import Function, device_memory, frozen, torch_sessions
 from adagen_rt.engine.folder import EngineFolder
 from adagen_rt.engine.manifest import Manifest
 from adagen_rt.models.policy import FirstColumn, PolicyNetwork
@@ -39,7 +39,7 @@ def network_sampler(
         features: Features that the discriminator judges; None takes the built-in classifier's.
     """
     model = manifest.plugin.model()
-    functions = dict(model.functions(_frozen(backbone, device), _frozen(decoder, device)))
+    functions = dict(model.functions(frozen(backbone, device), frozen(decoder, device)))
     for name, network in others.items():
         module: nn.Module
         if isinstance(network, PolicyNetwork):
@@ -47,7 +47,7 @@ def network_sampler(
             module = FirstColumn(module) if name == "critic" else module
         else:
             module = RewardModel(network, features)
-        functions[name] = _frozen(module, device)
+        functions[name] = frozen(module, device)
     return _sampler(manifest.with_graphs(functions), functions, device)
 
 
@@ -66,11 +66,7 @@ def graph_functions(engine: EngineFolder, manifest: Manifest, device: str) -> di
     """Load a manifest's graphs of an engine into PyTorch; arguments as for `graph_sampler`."""
     # By default, convolutions on a GPU round their inputs to TensorFloat-32; a CPU does not.
     torch.backends.cudnn.allow_tf32 = False
-    return {name: _frozen(OnnxModule(engine.graph_file(name)), device) for name in manifest.graphs}
-
-
-def _frozen(module: nn.Module, device: str) -> Any:
-    return module.eval().requires_grad_(False).to(device)
+    return {name: frozen(OnnxModule(engine.graph_file(name)), device) for name in manifest.graphs}
 
 
 def _sampler(manifest: Manifest, functions: Mapping[str, Function], device: str) -> Sampler:

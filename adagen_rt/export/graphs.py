@@ -20,8 +20,9 @@ from adagen_rt.models.policy import FirstColumn, PolicyNetwork
 
 def plan_graphs(recipe: Recipe, networks: Networks) -> list[GraphPlan]:
     """Plan the graphs of an engine, small ones first so that faults show early."""
+    manifest = describe_model(recipe)
     small = [
-        plan_policy(describe_model(recipe), network, name)
+        plan_policy(manifest, network, name)
         for name, network in networks.optional().items()
         if isinstance(network, PolicyNetwork)
     ]

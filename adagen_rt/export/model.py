@@ -15,6 +15,7 @@ from adagen_rt.engine.family import FamilySpec
 from adagen_rt.errors import InputError
 from adagen_rt.export.examples import ROWS, Examples, condition_rows, normal
 from adagen_rt.extent import Extent
+from adagen_rt.models.policy import over_maps
 
 if TYPE_CHECKING:
     from adagen_rt.export.recipe import Recipe
@@ -138,7 +139,7 @@ class FamilyModel(ABC):
             network: A policy, or a critic.
             spec: The manifest's section.
         """
-        return network
+        return over_maps(network, spec.feature_map)
 
     def task(
         self,

@@ -12,6 +12,8 @@ from torch import nn
 from adagen_rt.errors import CheckpointError, InputError, RecipeError
 from adagen_rt.export.recipe import Recipe
 from adagen_rt.export.reward import load_reward_features, recipe_discriminator
+from adagen_rt.export.sections import PolicySection
+from adagen_rt.extent import Extent
 from adagen_rt.models.checkpoint import load_weights
 from adagen_rt.models.discriminator import Discriminator
 from adagen_rt.models.features import ViTFeatures
@@ -168,11 +170,24 @@ def make_policy(recipe: Recipe) -> PolicyNetwork | None:
     """Make a fresh policy, whose output is zero: the static schedule."""
     if recipe.policy is None:
         return None
+    seen = recipe.model.feature_width(recipe), recipe.model.feature_grid(recipe)
+    return fresh_policy(recipe.policy, len(recipe.schedule.actions), *seen)
+
+
+def fresh_policy(section: PolicySection, actions: int, width: int, grid: Extent) -> PolicyNetwork:
+    """Make a fresh policy of any generator.
+
+    Args:
+        section: Its own sizes.
+        actions: Columns of its output.
+        width: Width of the generator's feature map.
+        grid: Height and width of that map, which it sees unless the section names another grid.
+    """
     config = PolicyConfig(
-        actions=len(recipe.schedule.actions),
-        features=recipe.model.feature_width(recipe),
-        grid=recipe.policy.grid or recipe.model.feature_grid(recipe),
-        hidden=recipe.policy.hidden,
-        initialisation=recipe.policy.initialisation,
+        actions=actions,
+        features=width,
+        grid=section.grid or grid,
+        hidden=section.hidden,
+        initialisation=section.initialisation,
     )
     return PolicyNetwork(config)

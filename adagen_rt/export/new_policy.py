@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import shutil
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -15,7 +14,7 @@ from adagen_rt.export.engine import export_graphs
 from adagen_rt.export.graphs import plan_policy
 from adagen_rt.export.onnx_export import GraphPlan
 from adagen_rt.models.policy import PolicyNetwork
-from adagen_rt.quantization.twin import copy_graph
+from adagen_rt.quantization.twin import copy_condition, copy_graph
 
 
 def export_policy(
@@ -47,8 +46,7 @@ def export_policy(
     def copy_rest(folder: Path) -> None:
         for name in kept:
             copy_graph(engine.graph_file(name), folder)
-        for name in manifest.condition.files:
-            shutil.copyfile(engine.path / name, folder / name)
+        copy_condition(engine, folder)
 
     describe = partial(_describe, manifest, kept, std)
     # Policies and critics are float32 in every engine.

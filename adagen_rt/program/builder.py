@@ -93,6 +93,12 @@ class Builder:
         return structs.Failures(self.state["failed"].address, self.state["step"].address)
 
     @property
+    def remaining(self) -> int:
+        """Address of what samples have left (B,), 0 where none ends early."""
+        found = self.state.fields.get("remaining")
+        return found.address if found else 0
+
+    @property
     def copies(self) -> int:
         """Rows of a sample in a call of the backbone."""
         return self.setting.manifest.condition.copies
@@ -192,7 +198,6 @@ class Builder:
         ops = [op for op, _ in answers]
         raw, second, *_ = *(outputs["raw"].address for _, outputs in answers), 0, 0
         state, spec = self.state, self.setting.manifest.schedule
-        remaining = state.fields.get("remaining")
         ended, ending = self._ending()
         op = structs.Schedule(
             raw=raw,
@@ -216,7 +221,7 @@ class Builder:
             smoothed=state["smoothed"].address,
             values=self.values.address,
             trace=self.trace.address,
-            remaining=remaining.address if remaining else 0,
+            remaining=self.remaining,
             failures=self.failures,
         )
         return [*ops, self.kernel(launches.schedule(op))]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,7 +13,7 @@ from adagen_rt.errors import InputError
 from adagen_rt.quantization.card import CARD, write_card
 from adagen_rt.quantization.judge import Judgement, judge
 from adagen_rt.quantization.probes import DECODER, Generated, generate_probes
-from adagen_rt.quantization.twin import MeasuredGraph, Report, Tell, copy_graph
+from adagen_rt.quantization.twin import MeasuredGraph, Report, Tell, copy_condition, copy_graph
 
 #: Graphs that take nearly all of the time.
 GRAPHS = ("condition", "backbone", DECODER)
@@ -87,8 +86,7 @@ class _Making:
         """Write all graphs, with fewer integers until whole generations are near enough."""
         for name in self.engine.manifest.graphs.keys() - set(self.names):
             copy_graph(self.engine.graph_file(name), self.folder)
-        for name in self.engine.manifest.condition.files:
-            shutil.copyfile(self.engine.path / name, self.folder / name)
+        copy_condition(self.engine, self.folder)
         self.progress("generating images to measure on")
         expected = generate_probes(self.engine, self.runtime, self.names, self.threads)
         graphs = {name: self._measure(name, expected) for name in self.names}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +13,7 @@ from adagen_rt.engine.folder import EngineFolder, open_engine, staged_engine, wr
 from adagen_rt.engine.precision import save_graph
 from adagen_rt.quantization.errors import measure_errors, run_probes
 from adagen_rt.quantization.probes import generate_probes
-from adagen_rt.quantization.twin import Tell, copy_graph
+from adagen_rt.quantization.twin import Tell, copy_condition, copy_graph
 from adagen_rt.quantization.weights import MIN_ENTRIES, add_initializer
 
 #: Larger numbers than this are not halved: float16 ends at 65,504.
@@ -61,20 +60,16 @@ def halve_engine(
             expected = run_probes(runtime.load(source), given)
             error = measure_errors(run_probes(runtime.load(target), given), expected).largest
             graphs[graph] = spec.model_copy(update={"error": max(error, spec.error or 0.0)})
-        for file in manifest.condition.files:
-            shutil.copyfile(engine.path / file, folder / file)
+        copy_condition(engine, folder)
         write_manifest(folder, manifest.model_copy(update={"graphs": graphs}))
     return open_engine(out)
 
 
 def halve_weights(model: ir.Model) -> None:
     """Store a graph's large float32 weights as float16, each followed by a cast."""
-    casts = []
     for value in list(model.graph.initializers.values()):
         if _can_be_half(value):
-            casts.append(_halved(model, value))
-    for cast in casts:
-        model.graph.insert_before(model.graph[0], cast)
+            model.graph.insert_before(model.graph[0], _halved(model, value))
 
 
 def _can_be_half(value: ir.Value) -> bool:

@@ -10,6 +10,7 @@ from pathlib import Path
 import onnx_ir as ir
 
 from adagen_rt.backends.onnxruntime.session import OnnxRuntime
+from adagen_rt.engine.folder import EngineFolder
 from adagen_rt.engine.onnx_check import external_files
 from adagen_rt.engine.precision import save_graph
 from adagen_rt.quantization.choice import Kind, apply_rule, measure_kinds
@@ -90,6 +91,12 @@ class MeasuredGraph:
         save_graph(model, target)
         errors = measure_errors(run_probes(runtime.load(target), self.probes), self.expected)
         return Report(kinds, errors.rms, errors.largest)
+
+
+def copy_condition(engine: EngineFolder, folder: Path) -> None:
+    """Copy the files of an engine's condition, such as tokenizers."""
+    for name in engine.manifest.condition.files:
+        shutil.copyfile(engine.path / name, folder / name)
 
 
 def copy_graph(source: Path, folder: Path) -> None:

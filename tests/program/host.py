@@ -6,6 +6,21 @@ import numpy as np
 
 from adagen_rt.backends.base import DeviceTensor
 from adagen_rt.backends.onnxruntime.session import OnnxRuntime
+from adagen_rt.cuda.host import HostDriver
+from adagen_rt.program import Runner, build_program
+from adagen_rt.program.builder import Setting
+
+
+def program_of(engine, labels, seeds):
+    """What the program of an engine under its policy makes: images, and actions by name."""
+    driver, manifest = HostDriver(), engine.manifest
+    graphs, steps = HostGraphs(engine, driver), manifest.schedule.steps
+    setting = Setting(manifest, graphs, driver, 1, len(labels), steps, ("policy",))
+    outcome = Runner(build_program(setting), driver, 1).run(
+        {"labels": np.array(labels)}, np.array(seeds)
+    )
+    names = manifest.schedule.names
+    return outcome.images, dict(zip(names, np.moveaxis(outcome.trace, 1, 0), strict=True))
 
 
 class HostGraphs:

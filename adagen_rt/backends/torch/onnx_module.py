@@ -56,18 +56,16 @@ class OnnxModule(nn.Module):
                 "take an engine of float32 or half precision"
             )
         weights = {one.name: _tensor(one) for one in graph.initializer}
-        widened = [
-            node for node in graph.node if node.op_type == "Cast" and node.input[0] in weights
-        ]
-        # Weights may be stored as halves; a cast of them is made once.
-        for node in widened:
-            value = OPERATORS["Cast"](_attributes(node), weights[node.input[0]])
-            weights[node.output[0]] = value
-        done = {id(node) for node in widened}
-        nodes = [node for node in graph.node if id(node) not in done]
-        self._nodes = [(node, _attributes(node)) for node in nodes]
+        self._nodes: list[tuple[onnx.NodeProto, Attributes]] = []
         self._outputs = [value.name for value in graph.output]
-        self._last_use = {name: i for i, node in enumerate(nodes) for name in node.input}
+        for node in graph.node:
+            attributes = _attributes(node)
+            if node.op_type == "Cast" and node.input[0] in weights:
+                # Weights may be stored as halves; a cast of them is made once.
+                weights[node.output[0]] = OPERATORS["Cast"](attributes, weights[node.input[0]])
+            else:
+                self._nodes.append((node, attributes))
+        self._last_use = {n: i for i, (node, _) in enumerate(self._nodes) for n in node.input}
         self._buffers_of: dict[str, str] = {}
         self._few: dict[str, Tensor] = {}
         read = set(self._last_use) | set(self._outputs)

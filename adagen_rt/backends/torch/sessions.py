@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
+from torch import nn
 
 from adagen_rt.engine.manifest import Manifest
 from adagen_rt.sampling.memory import Memory
@@ -46,6 +47,11 @@ def torch_sessions(
         name: TorchSession(function, contracts[name].outputs)
         for name, function in functions.items()
     }
+
+
+def frozen(module: nn.Module, device: torch.device | str) -> Any:
+    """Move a network to a device, for nothing but its outputs."""
+    return module.eval().requires_grad_(False).to(device)
 
 
 def device_memory(device: torch.device | str) -> Memory:

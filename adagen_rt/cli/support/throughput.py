@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterable
 from dataclasses import asdict
 from typing import Any
@@ -17,7 +16,7 @@ from adagen_rt.evaluation.kept_rates import find_rate, keep_rate
 from adagen_rt.evaluation.throughput import Rate, Task, best_rate, list_splits, measure_rates
 from adagen_rt.progress import bar
 from adagen_rt.sampling.params import SamplingParams
-from adagen_rt.system import available_threads, processor_name
+from adagen_rt.system import available_threads, load_average, processor_name
 
 
 def throughput_page(
@@ -44,7 +43,7 @@ def throughput_page(
         "engine": engine.manifest.name,
         "processor": processor_name(),
         "threads": threads,
-        "load_before": round(os.getloadavg()[0], 2),
+        "load_before": load_average(),
     }
     if as_json:
         return json.dumps({**facts, "best": _row(best), "results": [_row(rate) for rate in rates]})

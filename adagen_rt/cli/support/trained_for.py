@@ -150,20 +150,14 @@ class EngineGenerator(TrainedFor):
 
     def policy(self) -> PolicyNetwork:
         """See `TrainedFor`."""
+        from adagen_rt.export.networks import fresh_policy
         from adagen_rt.export.sections import PolicySection
-        from adagen_rt.models.policy import PolicyConfig, PolicyNetwork
 
         section = (self.recipe and self.recipe.policy) or PolicySection()
         outputs = self._engine.manifest.graphs["backbone"].outputs
         (features,) = (tensor for tensor in outputs if tensor.name == "features")
-        config = PolicyConfig(
-            actions=len(self.manifest.schedule.actions),
-            features=int(features.shape[-1]),
-            grid=section.grid or self.manifest.family.feature_map,
-            hidden=section.hidden,
-            initialisation=section.initialisation,
-        )
-        return PolicyNetwork(config)
+        seen = int(features.shape[-1]), self.manifest.family.feature_map
+        return fresh_policy(section, len(self.manifest.schedule.actions), *seen)
 
     def environment(self, device: str, asked: Sequence[Any] | None, bf16: bool) -> Environment:
         """See `TrainedFor`."""

@@ -33,18 +33,11 @@ features_option = click.option(
     "name tokenizer, too: the encoder of the generator's own. Scores take EfficientNet-Lite0: its "
     "file, or the name efficientnet-lite0 (extra judge).",
 )
-_recipe_option = click.option(
-    "--engine-recipe",
-    "recipe_file",
-    required=True,
+_engine_option = click.option(
+    "--engine",
     type=click.Path(path_type=Path),
-    help="The generator's recipe.",
-)
-_weights_option = click.option(
-    "--weights",
-    required=True,
-    type=click.Path(path_type=Path),
-    help="Folder with the generator's weight files.",
+    help="In the place of the weights: a shipped engine's name, or an engine folder, such as one "
+    "of a pipeline; OUT/engine is then a copy of it with the new policy.",
 )
 
 
@@ -78,7 +71,30 @@ def prepare_torch(threads: int | None = None, device: str = "cpu") -> None:
 
 def recipe_options(command: F) -> F:
     """Give a command `--engine-recipe` and `--weights`: a trained generator."""
-    return _recipe_option(_weights_option(command))
+    return _named(command, required=True)
+
+
+def generator_options(command: F) -> F:
+    """Give a command the same or, in the place of the weights, `--engine`."""
+    more = "; beside --engine, for the settings of the training"
+    return _named(_engine_option(command), required=False, more=more)
+
+
+def _named(command: F, required: bool, more: str = "") -> F:
+    recipe = click.option(
+        "--engine-recipe",
+        "recipe_file",
+        required=required,
+        type=click.Path(path_type=Path),
+        help=f"The generator's recipe{more}.",
+    )
+    weights = click.option(
+        "--weights",
+        required=required,
+        type=click.Path(path_type=Path),
+        help="Folder with the generator's weight files.",
+    )
+    return recipe(weights(command))
 
 
 out_option = click.option(

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 import click
 
+from adagen_rt.cli.support.asked import split_lines
 from adagen_rt.cli.support.classes import choose_classes
 from adagen_rt.condition import Asked, ClassLabels
 from adagen_rt.condition.checks import check_text
@@ -139,7 +140,7 @@ class Wanted:
             if len(content) > MAX_FILE:
                 expected = f"at most {MAX_FILE} bytes; bulk is for very many images"
                 raise InputError("prompt-file", f"{path}, which is larger", expected)
-            lines = content.decode("utf-8-sig").split("\n")
+            lines = split_lines(content.decode("utf-8-sig"))
         except OSError as error:
             expected = f"a readable file ({error.strerror})"
             raise InputError("prompt-file", str(path), expected) from None
@@ -147,7 +148,7 @@ class Wanted:
             got = f"byte {content[error.start]:#04x} at place {error.start}"
             raise InputError("prompt-file", got, "text in UTF-8") from None
         texts = [
-            check_text(f"prompt-file, line {number}", line.removesuffix("\r"))
+            check_text(f"prompt-file, line {number}", line)
             for number, line in enumerate(lines, 1)
             if line.strip()
         ]

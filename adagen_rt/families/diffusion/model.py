@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import nn
 
 from adagen_rt.export.examples import ROWS, Examples, normal
 from adagen_rt.export.model import DecoderKind, FamilyModel, Functions, differing
@@ -16,7 +15,6 @@ from adagen_rt.families.diffusion.solvers import DEFAULT_SOLVER, SOLVERS
 from adagen_rt.families.diffusion.spec import KINDS, DiffusionSpec
 from adagen_rt.families.diffusion.text_network import make_dit
 from adagen_rt.models.autoencoder import AutoencoderKL, AutoencoderKLConfig
-from adagen_rt.models.policy import PolicyNetwork, over_maps
 
 if TYPE_CHECKING:
     from adagen_rt.export.recipe import Recipe
@@ -95,10 +93,6 @@ class DiffusionModel(FamilyModel):
             "decoder": Examples({"latents": x}),
             "backbone": Examples({"x": x, "t": times, **self.told_examples(recipe)}),
         }
-
-    def policy_module(self, network: PolicyNetwork, spec: DiffusionSpec) -> nn.Module:
-        """See `FamilyModel`."""
-        return over_maps(network, spec.grid)
 
     def task(self, network: DiT, decoder: AutoencoderKL, *examples: Any) -> DiffusionTask:
         """See `FamilyModel`."""

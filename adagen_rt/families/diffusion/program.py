@@ -72,7 +72,6 @@ def _normal(builder: Builder, x: Buffer) -> Op:
 
 def _times(builder: Builder, spec: DiffusionSpec, *, first: bool) -> Op:
     state = builder.state
-    remaining = state.fields.get("remaining")
     op = structs.SolverTimes(
         chosen=builder.action("time"),
         step=state["step"].address,
@@ -87,7 +86,7 @@ def _times(builder: Builder, spec: DiffusionSpec, *, first: bool) -> Op:
         start_time=state["start_time"].address,
         times=state["times"].address,
         phase=state["phase"].address,
-        remaining=remaining.address if remaining else 0,
+        remaining=builder.remaining,
     )
     return builder.kernel(launches.solver_times(op))
 

@@ -98,14 +98,9 @@ class DiffusionSpec(FamilySpec):
         return content
 
     @property
-    def grid(self) -> Extent:
-        """Height and width of the feature map, a row of which belongs to a square patch."""
-        return Extent(*(side // self.patch for side in self.size))
-
-    @property
     def feature_map(self) -> Extent:
-        """See `FamilySpec`; a feature a patch."""
-        return self.grid
+        """See `FamilySpec`; a feature a square patch."""
+        return Extent(*(side // self.patch for side in self.size))
 
     @property
     def patch(self) -> int:

@@ -5,14 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from torch import nn
-
 from adagen_rt.export.examples import ROWS, Examples, integers, masked
 from adagen_rt.export.model import DecoderKind, FamilyModel, Functions, differing
 from adagen_rt.families.maskgit.network import MaskGIT, MaskGITConfig, make_maskgit
 from adagen_rt.families.maskgit.spec import MaskGITSpec
 from adagen_rt.models.autoencoder import VQGAN, TokenDecoder, VQGANConfig
-from adagen_rt.models.policy import PolicyNetwork, over_maps
 
 if TYPE_CHECKING:
     from adagen_rt.export.recipe import Recipe
@@ -55,10 +52,6 @@ class MaskGITModel(FamilyModel):
             "decoder": Examples({"tokens": tokens}),
             "backbone": Examples({**seen, **self.told_examples(recipe)}),
         }
-
-    def policy_module(self, network: PolicyNetwork, spec: MaskGITSpec) -> nn.Module:
-        """See `FamilyModel`."""
-        return over_maps(network, spec.map)
 
     def task(self, network: MaskGIT, decoder: VQGAN, *examples: Any) -> MaskGITTask:
         """See `FamilyModel`."""

@@ -38,14 +38,9 @@ class MaskGITSpec(FamilySpec):
         return value
 
     @property
-    def map(self) -> Extent:
-        """Height and width of the map of tokens."""
-        return self.grid or Extent.of(math.isqrt(self.tokens))
-
-    @property
     def feature_map(self) -> Extent:
         """See `FamilySpec`; a feature a token."""
-        return self.map
+        return self.grid or Extent.of(math.isqrt(self.tokens))
 
     @property
     def ending(self) -> Ending:

@@ -15,6 +15,7 @@ from adagen_rt.backends.torch.sessions import (
     Function,
     TorchSession,
     device_memory,
+    frozen,
     torch_sessions,
 )
 from adagen_rt.engine.manifest import Manifest
@@ -100,13 +101,13 @@ class Environment:
             others: See the class.
         """
         networks = {"backbone": backbone, "decoder": decoder}
-        networks = {name: _frozen(network, device) for name, network in networks.items()}
+        networks = {name: frozen(network, device) for name, network in networks.items()}
         functions = dict(manifest.plugin.model().functions(**networks))
         if bf16:
             functions["backbone"] = _in_bfloat16(functions["backbone"], device)
         sessions = torch_sessions(manifest, functions)
         if text is not None:
-            encoder = partial(_encode, _frozen(text[0], device))
+            encoder = partial(_encode, frozen(text[0], device))
             sessions["condition"] = TorchSession(encoder, text[1])
         return cls(manifest, sessions, device, networks=networks, **others)
 
@@ -202,10 +203,6 @@ class Environment:
         spec = self.manifest.condition
         samples = spec.examples(min(spec.variety, MAX_CONDITIONS))
         return self.static_images(samples * PER_CONDITION)
-
-
-def _frozen(network: nn.Module, device: str) -> nn.Module:
-    return network.eval().requires_grad_(False).to(device)
 
 
 def _in_bfloat16(evaluate: Function, device: str) -> Function:
