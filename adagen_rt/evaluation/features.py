@@ -32,7 +32,7 @@ class EffNetFeatures(nn.Module):
 
     def __init__(self, network: EfficientNetLite0) -> None:
         super().__init__()
-        self.network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.network = network.fold().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def forward(self, images: Tensor) -> tuple[None, Tensor]:
         """Compute features (N, 1280) of images (N, c, H, W) in [0, 1]."""

@@ -22,7 +22,6 @@ from adagen_rt.evaluation.metrics import (
     kernel_distance,
     precision_recall,
 )
-from adagen_rt.progress import bar
 from adagen_rt.sampling.result import Result
 
 #: Largest number of images, and of real ones, for precision and recall, which compare all pairs.
@@ -75,7 +74,10 @@ class Judge:
         self.fingerprint = fingerprint_images(real)
         self.weights = fingerprint_weights(network)
         key = f"{type(network).__name__}-{self.weights}-{self.fingerprint}"
-        self.features = kept_features(key, lambda: self._see_all(real))
+        pixels = to_unit(real.pixels) if isinstance(real, Images) else real
+        self.features = kept_features(
+            key, len(pixels), lambda part: self._see(_unit_part(pixels, torch.tensor(part)))[1]
+        )
         self.reference = Gaussian.of(self.features)
 
     def score(self, images: Tensor, meant: npt.ArrayLike | None) -> Score:
@@ -128,13 +130,6 @@ class Judge:
             return None, features
         classes = torch.cat([logits.argmax(dim=1) for logits, _ in outputs]).cpu().numpy()
         return classes, features
-
-    def _see_all(self, real: Images | FolderPixels) -> Features:
-        """Compute the features (N, D) of the real set, with progress."""
-        pixels = to_unit(real.pixels) if isinstance(real, Images) else real
-        parts = torch.arange(len(pixels)).split(BATCH)
-        watched = bar(parts, desc="real images", leave=False)
-        return np.concatenate([self._see(_unit_part(pixels, part))[1] for part in watched])
 
     def _distance(self, features: npt.NDArray[np.float32]) -> float:
         return frechet_distance(Gaussian.of(features), self.reference)

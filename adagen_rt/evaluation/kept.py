@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import zipfile
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -14,28 +14,38 @@ from torch import nn
 from adagen_rt.evaluation.data import Images
 from adagen_rt.evaluation.folder import FILTER, FolderPixels, TarMember
 from adagen_rt.files import replace_file
+from adagen_rt.progress import bar
 from adagen_rt.system import cache_folder
 
 Features = npt.NDArray[np.float32]
+#: Images whose features are kept together: what is lost at most when a process ends.
+PART = 500
 
 
-def kept_features(key: str, compute: Callable[[], Features]) -> Features:
-    """Return features (N, D) from the cache, or compute and keep them.
+def kept_features(key: str, count: int, compute: Callable[[range], Features]) -> Features:
+    """Return features (N, D) from the cache; what is not there is computed and kept part by part.
 
     Args:
         key: Names network, weights and images by fingerprint.
-        compute: Computes the features.
+        count: Number of images.
+        compute: Computes the features of the images with these numbers.
     """
-    path = cache_folder() / "features" / f"{key}.npz"
+    folder = cache_folder() / "features" / key
+    parts = [range(first, min(first + PART, count)) for first in range(0, count, PART)]
+    watched = bar(parts, desc=f"{count} real images", leave=False)
+    return np.concatenate([_part(folder / f"{part.start}.npy", part, compute) for part in watched])
+
+
+def _part(path: Path, part: range, compute: Callable[[range], Features]) -> Features:
     try:
-        with np.load(path) as kept:
-            features: Features = kept["features"]
-            return features
-    except (OSError, KeyError, ValueError, zipfile.BadZipFile):
+        kept: Features = np.load(path)
+        if len(kept) == len(part):
+            return kept
+    except (OSError, EOFError, ValueError):
         pass  # not there, or cut short
-    computed = compute()
+    computed = compute(part)
     with contextlib.suppress(OSError):  # a cache that cannot be written is no cache
-        replace_file(path, lambda temporary: np.savez(temporary, features=computed))
+        replace_file(path, lambda temporary: np.save(temporary, computed))
     return computed
 
 
@@ -47,10 +57,15 @@ def fingerprint_weights(network: nn.Module) -> str:
     return digest.hexdigest()[:12]
 
 
+def fingerprint_pixels(pixels: npt.NDArray[np.uint8]) -> str:
+    """Hash bytes of images."""
+    return hashlib.sha256(np.ascontiguousarray(pixels).data).hexdigest()[:12]
+
+
 def fingerprint_images(real: Images | FolderPixels) -> str:
     """Hash a set of images: their pixels, or of a folder the files' names, sizes and times."""
     if isinstance(real, Images):
-        return hashlib.sha256(real.pixels.tobytes()).hexdigest()[:12]
+        return fingerprint_pixels(real.pixels)
     digest = hashlib.sha256(f"{FILTER} {real.size.plain} {real.channels}".encode())
     # A million images lie in a thousand folders, and to resolve a path takes many system calls.
     files = [path.tar if isinstance(path, TarMember) else path for path in real.paths]

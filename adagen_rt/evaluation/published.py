@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from adagen_rt.errors import InputError
+from adagen_rt.evaluation.kept import fingerprint_pixels, fingerprint_weights, kept_features
 from adagen_rt.evaluation.metrics import Gaussian, frechet_distance, precision_recall
 from adagen_rt.models.checkpoint import load_state, load_strict
 from adagen_rt.models.inception import CLASSES, FEATURES, SPATIAL, Corners, Inception, enlarged
@@ -103,6 +104,8 @@ class Looker:
 
     def __init__(self, network: Inception, protocol: Protocol, device: str = "cpu") -> None:
         self._network, self._protocol, self._device = network.to(device), protocol, device
+        way = f"{protocol.corners}-{protocol.centre:g}"
+        self._key = f"Inception-{fingerprint_weights(network)}-{way}"
 
     def look(
         self, images: npt.NDArray[np.uint8], tell: Callable[[int], object] = lambda count: None
@@ -121,6 +124,17 @@ class Looker:
             tell(len(images[first : first + BATCH]))
         empty = {name: [np.zeros((0, width), np.float32)] for name, width in WIDTHS.items()}
         return {name: np.concatenate(empty[name] + found) for name, found in parts.items()}
+
+    def look_kept(self, images: npt.NDArray[np.uint8]) -> dict[str, npt.NDArray[np.float32]]:
+        """Look at a reference's images: `pooled` and `spatial`, kept in the user's cache."""
+
+        def see(part: range) -> npt.NDArray[np.float32]:
+            seen = self.look(images[part.start : part.stop])
+            return np.concatenate([seen[name] for name in MOMENTS], axis=1)
+
+        found = kept_features(f"{self._key}-{fingerprint_pixels(images)}", len(images), see)
+        pooled, spatial = np.split(found, [WIDTHS["pooled"]], axis=1)
+        return {"pooled": pooled, "spatial": spatial}
 
     def _prepared(self, images: npt.NDArray[np.uint8]) -> Tensor:
         protocol = self._protocol
@@ -161,10 +175,11 @@ def load_reference(path: Path, looker: Looker) -> Reference:
     pooled = None
     if IMAGES in arrays:
         images = arrays[IMAGES]
-        if images.dtype != np.uint8 or images.ndim != 4 or images.shape[-1] not in (1, 3):
+        shaped = images.ndim == 4 and len(images) > 1 and images.shape[-1] in (1, 3)
+        if images.dtype != np.uint8 or not shaped:
             got = f"{IMAGES} {images.dtype} {images.shape}"
-            raise InputError("reference", got, f"{IMAGES} uint8 (N, height, width, 1 or 3)")
-        seen = looker.look(images)
+            raise InputError("reference", got, f"{IMAGES} uint8 (2 or more, height, width, 1 or 3)")
+        seen = looker.look_kept(images)
         pooled = seen["pooled"]
         moments = {name: Gaussian.of(seen[name]) for name in MOMENTS} | moments
     if "pooled" not in moments:

@@ -28,7 +28,8 @@ class Corner(torch.nn.Module):
 
 
 @pytest.fixture
-def looker(monkeypatch):
+def looker(monkeypatch, tmp_path):
+    monkeypatch.setenv("ADAGEN_CACHE", str(tmp_path))
     monkeypatch.setattr(published, "WIDTHS", {"pooled": 3, "spatial": 2, "logits": 3})
     return Looker(Corner(), PROTOCOLS["adm"])
 
@@ -73,7 +74,7 @@ def test_bytes_come_to_the_network_as_the_protocol_says(looker, protocol, black,
     np.testing.assert_array_equal(grey, seen)
 
 
-def test_references_have_moments_or_images_or_both(looker, tmp_path):
+def test_references_have_moments_or_images_or_both(looker, tmp_path, monkeypatch):
     rng = np.random.default_rng(0)
     images = rng.integers(0, 256, (40, 8, 8, 3), np.uint8)
     mean, spread = np.full(3, 0.5), np.eye(3)
@@ -88,6 +89,8 @@ def test_references_have_moments_or_images_or_both(looker, tmp_path):
     np.testing.assert_allclose(second.pooled, corner, atol=1e-5)
     assert set(second.moments) == set(third.moments) == {"pooled", "spatial"}
     np.testing.assert_array_equal(third.moments["pooled"].mean, mean)
+    monkeypatch.setattr(looker, "look", None)  # a reference is looked at once
+    np.testing.assert_array_equal(load_reference(tmp_path / "b.npz", looker).pooled, second.pooled)
 
 
 @pytest.mark.parametrize(
@@ -97,6 +100,7 @@ def test_references_have_moments_or_images_or_both(looker, tmp_path):
         ({"mu": np.zeros(4), "sigma": np.eye(4)}, r"\(4,\)"),
         ({"mu": np.zeros(3)}, "sigma"),
         ({"arr_0": np.zeros((2, 8, 8, 3))}, "uint8"),
+        ({"arr_0": np.zeros((1, 8, 8, 3), np.uint8)}, "2 or more"),
         ({"mu": np.array([{}], object)}, "plain arrays"),
     ],
 )
