@@ -15,6 +15,8 @@ ENVIRONMENT = {
     "RAY_DISABLE_IMPORT_WARNING": "1",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     "PYTHONWARNINGS": "ignore",
+    # What `worker_process_setup_hook` of a job sets, for all workers.
+    "__RAY_WORKER_PROCESS_SETUP_HOOK_ENV_VAR": "ray_loopback.stay_on_loopback",
 }
 #: The one address whose nodes listen nowhere else; they share it.
 LOOPBACK = "127.0.0.1"
@@ -31,8 +33,9 @@ def import_ray():
 def ray_cluster(*cpus, **environment):
     """Start nodes with so many CPUs each, and connect to them; gives the cluster."""
     before = dict(os.environ)
-    root = Path(__file__).parents[1]
-    path = os.pathsep.join(filter(None, [str(root), os.environ.get("PYTHONPATH")]))
+    here = Path(__file__).parent
+    roots = [str(here.parent), str(here), os.environ.get("PYTHONPATH")]
+    path = os.pathsep.join(filter(None, roots))
     os.environ |= {**ENVIRONMENT, "PYTHONPATH": path, **environment}
     ray = import_ray()
     from ray.cluster_utils import Cluster

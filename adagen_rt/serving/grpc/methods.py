@@ -188,5 +188,11 @@ METHODS = {
         ),
     ),
 }
+#: All calls that have one request and one answer, and the one that has many, by their full names.
+INFER, STREAM = f"/{SERVICE}/ModelInfer", f"/{SERVICE}/ModelStreamInfer"
+SINGLE = (
+    *(f"/{service}/{method.name}" for service, methods in METHODS.items() for method in methods),
+    INFER,
+)
 #: Calls that are answered however many there are.
 PROBE_CALLS = ("ServerLive", "ServerReady", "Check")

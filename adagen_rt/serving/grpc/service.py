@@ -16,8 +16,14 @@ from adagen_rt.serving.grpc.calls import Application, Asked, Exchange
 from adagen_rt.serving.grpc.conversation import Conversation
 from adagen_rt.serving.grpc.guests import Guest, Guests
 from adagen_rt.serving.grpc.infer import parse, read_body, read_request
-from adagen_rt.serving.grpc.methods import METHODS, PROBE_CALLS, Method, infer_request
-from adagen_rt.serving.grpc.protocol import SERVICE
+from adagen_rt.serving.grpc.methods import (
+    INFER,
+    METHODS,
+    PROBE_CALLS,
+    STREAM,
+    Method,
+    infer_request,
+)
 from adagen_rt.serving.grpc.status import CallError, Code, metadata
 from adagen_rt.serving.grpc.stream import Stream
 from adagen_rt.serving.http.clients import client_of
@@ -55,19 +61,32 @@ class Service(grpc.GenericRpcHandler):  # type: ignore[misc]
             for service, methods in METHODS.items()
             for method in methods
         }
-        self._talks[f"/{SERVICE}/ModelInfer"] = self._infer, False
-        self._talks[f"/{SERVICE}/ModelStreamInfer"] = self._stream, False
+        self._talks[INFER] = self._infer, False
+        self._talks[STREAM] = self._stream, False
 
     def service(self, handler_call_details: Any) -> Any:
         """Find what answers a call; None, where nothing does."""
-        found = self._talks.get(handler_call_details.method)
-        return found and grpc.stream_stream_rpc_method_handler(partial(self._call, *found))
+        name = handler_call_details.method
+        if name not in self._talks:
+            return None
+
+        async def answer(iterator: Any, context: Any) -> None:
+            await self.answer(name, context)
+
+        return grpc.stream_stream_rpc_method_handler(answer)
 
     def stop(self) -> None:
         """Let streams end when what they have under way is done."""
         self._stopping.set()
 
-    async def _call(self, talk: Talk, probe: bool, iterator: Any, context: Any) -> None:
+    async def answer(self, name: str, context: Any) -> None:
+        """Answer a call that there is, such as ``/inference.GRPCInferenceService/ModelInfer``.
+
+        Args:
+            name: Its full name.
+            context: What gRPC gives; its messages are bytes.
+        """
+        talk, probe = self._talks[name]
         conversation = Conversation(context, self._scheme, self._limits.write_seconds)
         try:
             if probe:

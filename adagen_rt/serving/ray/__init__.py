@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
+from adagen_rt.serving.ray.calls import add_services
 from adagen_rt.serving.ray.options import Options
 from adagen_rt.serving.ray.replica import Replica, build
 
-__all__ = ["Options", "Replica", "build"]
+__all__ = ["Options", "Replica", "add_services", "build"]

@@ -14,9 +14,13 @@ from adagen_rt.engine.folder import open_engine
 from adagen_rt.errors import InputError, StoppedError
 from adagen_rt.pipeline.stepwise import StepwisePipeline
 from adagen_rt.serving import BatchEngine
+from adagen_rt.serving.grpc.calls import Application as Requests
+from adagen_rt.serving.grpc.service import Service
 from adagen_rt.serving.http import Fleet, Settings, create_app
+from adagen_rt.serving.http.connections import ConnectionLimits
 from adagen_rt.serving.http.pauses import shorten_pauses
 from adagen_rt.serving.http.telemetry import LOGGER
+from adagen_rt.serving.ray.calls import Calls
 from adagen_rt.serving.ray.metrics import RayMetrics
 from adagen_rt.serving.ray.options import Options
 
@@ -26,7 +30,7 @@ LAST_SECONDS = 10.0
 
 @serve.deployment
 @serve.ingress()
-class Replica:
+class Replica(Calls):
     """Engines of one process, which answers once all of them are warm.
 
     Args:
@@ -54,7 +58,9 @@ class Replica:
             request_cost=options.max_cost,
             allowed_hosts=options.allowed_hosts,
         )
-        return create_app(self._fleet, settings, self._metrics)
+        app = create_app(self._fleet, settings, self._metrics)
+        self.service = Service(Requests(app), settings, ConnectionLimits(), "grpc")
+        return app
 
     def check_health(self) -> None:
         """Tell Serve whether to replace this replica.

@@ -2,6 +2,7 @@
 
 import inspect
 import os
+import queue
 import signal
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
@@ -30,18 +31,45 @@ def cluster():
 
 
 @pytest.fixture(scope="module")
-def port(cluster, judged_engine):
-    """Two replicas of one engine under two names, behind a proxy on each node."""
+def ports(cluster, judged_engine):
+    """Two replicas of one engine under two names, behind proxies; ports of HTTP and gRPC."""
     from ray import serve
 
     from adagen_rt.serving.ray import build
 
-    found = free_port()
-    http = {"host": "127.0.0.1", "port": found, "request_timeout_s": 20}
-    serve.start(proxy_location="EveryNode", http_options=http)
+    found = free_port(), free_port()
+    http = {"host": "127.0.0.1", "port": found[0], "request_timeout_s": 20}
+    functions = ["adagen_rt.serving.ray:add_services"]
+    grpc = {"port": found[1], "grpc_servicer_functions": functions, "request_timeout_s": 20}
+    serve.start(proxy_location="EveryNode", http_options=http, grpc_options=grpc)
     serve.run(build(options(judged_engine)))
     yield found
     serve.shutdown()
+
+
+@pytest.fixture
+def port(ports):
+    return ports[0]
+
+
+@pytest.fixture
+def triton(ports):
+    """Triton's client."""
+    module = pytest.importorskip("tritonclient.grpc")
+    with module.InferenceServerClient(f"127.0.0.1:{ports[1]}") as made:
+        yield made
+
+
+def tensors(**given):
+    """Inputs of one image."""
+    from tritonclient.grpc import InferInput
+
+    made = []
+    for name, value in given.items():
+        tensor = InferInput(name, [1], "INT64")
+        tensor.set_data_from_numpy(np.array([value], np.int64))
+        made.append(tensor)
+    return made
 
 
 def options(engine):
@@ -106,6 +134,64 @@ def test_a_refusal_names_the_field(port):
     assert "n: " in answer.json()["error"]["message"]
     assert ask(port, "GET", "/metrics").status == 404
     assert ask(port, "GET", "/v2/health/ready").json() == {"ready": True}
+
+
+def test_images_over_grpc_are_those_without_a_server(triton, offline):
+    assert triton.is_server_live()
+    assert triton.is_server_ready()
+    assert triton.is_model_ready("two")
+    assert not triton.is_model_ready("three")
+
+    def one(seed):
+        asked = tensors(label=seed % 3, seed=seed)
+        answer = triton.infer(("one", "two")[seed % 2], asked, parameters={"refine": 1 + seed % 2})
+        return answer.as_numpy("image")[0]
+
+    seeds = range(24)
+    with ThreadPoolExecutor(8) as pool:
+        images = list(pool.map(one, seeds))
+    for seed, image in zip(seeds, images, strict=True):
+        expected = offline([seed % 3], [seed], refine=1 + seed % 2).images[0]
+        np.testing.assert_array_equal(image, expected)
+
+
+def test_a_stream_has_previews_and_then_the_image(triton, offline):
+    answers = queue.Queue()
+    triton.start_stream(lambda result, error: answers.put((result, error)))
+    for seed in (3, 4):
+        options = {"preview_every": 1, "steps": 4}
+        asked = tensors(label=1, seed=seed)
+        triton.async_stream_infer("one", asked, request_id=str(seed), parameters=options)
+    triton.async_stream_infer("one", tensors(label=99), request_id="5")
+    last, failures, count = {}, [], 0
+    while len(last) + len(failures) < 3:
+        result, error = answers.get(timeout=WAIT)
+        count += 1
+        if error is not None:
+            failures.append(str(error))
+        elif result.get_response().parameters["triton_final_response"].bool_param:
+            last[result.get_response().id] = result.as_numpy("image")[0]
+    triton.stop_stream()
+    assert "label" in failures[0]
+    assert count > 3
+    for seed in (3, 4):
+        np.testing.assert_array_equal(last[str(seed)], offline([1], [seed], steps=4).images[0])
+
+
+def test_a_refusal_over_grpc_names_the_field(ports, triton):
+    import grpc
+
+    with pytest.raises(Exception, match=r"INVALID_ARGUMENT.*label"):
+        triton.infer("one", tensors(label=99))
+    with pytest.raises(Exception, match=r"NOT_FOUND.*three"):
+        triton.infer("three", tensors(label=1))
+    with grpc.insecure_channel(f"127.0.0.1:{ports[1]}") as channel:
+        call = channel.unary_unary("/inference.GRPCInferenceService/ModelInfer")
+        for data in (b"\xff" * 9, bytes(2 << 20)):
+            with pytest.raises(grpc.RpcError) as caught:
+                call(data, timeout=WAIT)
+            assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+            assert "message: " in caught.value.details()
 
 
 def test_ray_has_the_metrics(port):
