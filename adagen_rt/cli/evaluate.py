@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +17,7 @@ from adagen_rt.cli.support.published import PublishedOptions, evaluate_published
 from adagen_rt.cli.support.published import page as published_page
 from adagen_rt.cli.support.refusing import refuse_options
 from adagen_rt.cli.support.sampling_options import sampling_options
-from adagen_rt.cli.support.tables import table
+from adagen_rt.cli.support.scores import named_score, score_page
 from adagen_rt.cli.support.training_options import (
     device_option,
     features_option,
@@ -34,7 +34,7 @@ from adagen_rt.sampling.request import MAX_BATCH, MAX_COUNT
 if TYPE_CHECKING:
     from adagen_rt.engine.manifest import Manifest
     from adagen_rt.evaluation.agreement import AgreementJudge
-    from adagen_rt.evaluation.judge import Judge, Score
+    from adagen_rt.evaluation.judge import Judge
     from adagen_rt.pipeline.base import Pipeline
     from adagen_rt.sampling.request import Request
     from adagen_rt.sampling.result import Result
@@ -186,11 +186,11 @@ def evaluate(
         **{name: value for name, value in params.changed().items() if name != "steps"},
         **pipeline.facts(),
         "judge": judge.describe(),
-        "scores": {name: _named(score, judge.distance) for name, score in scores.items()},
+        "scores": {name: named_score(score, judge.distance) for name, score in scores.items()},
     }
     for name, bounds in sure.items():
         facts["scores"][name]["over_policy"] = bounds
-    click.echo(json.dumps(facts) if as_json else _page(facts, scores, judge.distance, sure))
+    click.echo(json.dumps(facts) if as_json else score_page(facts, scores, judge.distance, sure))
 
 
 def _only(schedules: tuple[str, ...]) -> ScheduleName | None:
@@ -246,37 +246,3 @@ def _open_agreement(folder: Path, judge: Judge, manifest: Manifest) -> Agreement
         expected = "none but for prompts, with --features efficientnet-lite0"
         raise InputError("agreement", str(folder), expected)
     return load_agreement(folder)
-
-
-def _named(score: Score, distance: str) -> dict[str, Any]:
-    """Name a score's numbers; a distance in the features of another network is no FID."""
-    numbers = asdict(score)
-    if distance == "FID":
-        return numbers
-    return {"frechet_effnet" if name == "fid" else name: n for name, n in numbers.items()}
-
-
-def _page(
-    facts: Mapping[str, Any],
-    scores: Mapping[str, Score],
-    distance: str,
-    sure: Mapping[str, tuple[float, float]],
-) -> str:
-    rows = [
-        (
-            name,
-            f"{score.fid:.3f}",
-            f"{score.kid:.4f}",
-            f"{score.precision:.3f}",
-            f"{score.recall:.3f}",
-            *("-" if one is None else f"{one:.3f}" for one in (score.accuracy, score.agreement)),
-            *(["{:.3f} to {:.3f}".format(*sure.get(name, (1, 1)))] if sure else []),
-        )
-        for name, score in scores.items()
-    ]
-    count = next(iter(scores.values())).count
-    made = f"{count} images, {facts['steps']} steps, seed {facts['seed']}, by {facts['backend']}"
-    title = f"{facts['engine']}: {made}"
-    last = ["over the policy's"] if sure else []
-    header = ("schedule", distance, "KID", "precision", "recall", "accuracy", "agreement", *last)
-    return f"{title}\n{facts['judge']}\n\n{table(header, rows)}"

@@ -73,7 +73,7 @@ def _backbone_files(recipe: Recipe) -> list[str]:
 
 def _loop_config(recipe: Recipe, part: str) -> Any:
     from adagen_rt.export.recipe import build
-    from adagen_rt.training.demo.loop import LoopConfig, TokenizerConfig
+    from adagen_rt.training.demo.settings import LoopConfig, TokenizerConfig
 
     if recipe.training is None:
         raise RecipeError(f"training: {recipe.name} has no training section")

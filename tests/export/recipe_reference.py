@@ -26,7 +26,7 @@ from adagen_rt.export import sections
 from adagen_rt.export.recipe import Recipe
 from adagen_rt.export.sources import Source
 from adagen_rt.models.text import TextConfig
-from adagen_rt.training.demo.loop import LoopConfig, TokenizerConfig
+from adagen_rt.training.demo.settings import LoopConfig, TokenizerConfig
 from adagen_rt.training.policy.settings import AdversaryConfig, PolicyTraining
 
 PAGE = TESTS.parent / "docs" / "recipes.md"

@@ -16,7 +16,7 @@ from adagen_rt.errors import RecipeError
 from adagen_rt.export.recipe import Recipe, build, load_recipe
 from adagen_rt.families.diffusion.solvers import DEFAULT_SOLVER, SOLVERS
 from adagen_rt.models.multiscale import MultiScaleConfig
-from adagen_rt.training.demo.loop import LoopConfig
+from adagen_rt.training.demo.settings import LoopConfig
 
 #: The published rule's; of five scales the middle one is a tie.
 PHIS = {

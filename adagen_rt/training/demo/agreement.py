@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from adagen_rt.models.agreement import Agreement
 from adagen_rt.models.random import integers
 from adagen_rt.training.checkpoint import save_weights
-from adagen_rt.training.demo.loop import LoopConfig, Trainer
+from adagen_rt.training.demo.loop import Trainer
+from adagen_rt.training.demo.settings import LoopConfig
 
 
 class AgreementTask:

@@ -13,7 +13,8 @@ from adagen_rt.evaluation.metrics import class_accuracy
 from adagen_rt.models.classifier import judge
 from adagen_rt.models.random import integers, uniform
 from adagen_rt.training.checkpoint import save_weights
-from adagen_rt.training.demo.loop import LoopConfig, Trainer
+from adagen_rt.training.demo.loop import Trainer
+from adagen_rt.training.demo.settings import LoopConfig
 
 
 class ClassifierTask:

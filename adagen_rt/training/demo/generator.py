@@ -20,8 +20,9 @@ from adagen_rt.models.task import GeneratorTask, Rows
 from adagen_rt.progress import bar
 from adagen_rt.training.checkpoint import save_weights
 from adagen_rt.training.demo.examples import Examples
-from adagen_rt.training.demo.loop import LoopConfig, TokenizerConfig, Trainer
+from adagen_rt.training.demo.loop import Trainer
 from adagen_rt.training.demo.prompts import Prompted, read_prompts
+from adagen_rt.training.demo.settings import LoopConfig, TokenizerConfig
 from adagen_rt.training.demo.tokenizers import TASKS, ImageTask, KLTask, to_range
 from adagen_rt.training.policy.environment import Environment
 from adagen_rt.training.stopping import Deadline, stopping

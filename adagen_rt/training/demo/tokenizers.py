@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from adagen_rt.models.autoencoder import VQGAN, AutoencoderKL
 from adagen_rt.models.multiscale import MultiScaleVQVAE
 from adagen_rt.models.random import integers, normal
+from adagen_rt.training.demo.distances import Maps, perceptual_distance, reconstruction_error
 
 #: Images of a preview, and how many of them are in a row.
 PREVIEWS, COLUMNS = 30, 10
@@ -20,9 +21,6 @@ PREVIEWS, COLUMNS = 30, 10
 CALIBRATION_IMAGES = 2000
 #: Weight of the perceptual distance beside the error of pixels, which is about as large.
 PERCEPTUAL_WEIGHT = 1.0
-
-Maps = Callable[[Tensor], list[Tensor]]
-"""A frozen network's feature maps (N, C, h, w) of images in [0, 1]."""
 
 
 class ImageTask(ABC):
@@ -257,25 +255,6 @@ TASKS: dict[type[nn.Module], Callable[..., ImageTask]] = {
     AutoencoderKL: KLTask,
     MultiScaleVQVAE: MultiScaleTask,
 }
-
-
-def reconstruction_error(decoded: Tensor, images: Tensor) -> Tensor:
-    """Sum squared and absolute error of pixels, about one for a network that outputs the mean."""
-    difference = decoded - images
-    return 8.0 * difference.square().mean() + 1.0 * difference.abs().mean()
-
-
-def perceptual_distance(features: Maps, decoded: Tensor, images: Tensor) -> Tensor:
-    """Average the squared distance of feature maps, each place's channels scaled to length one.
-
-    Zhang et al., "The unreasonable effectiveness of deep features" (arXiv 1801.03924),
-    equation 1, without learnt channel weights; averaged over places, then over the maps.
-    """
-    with torch.no_grad():
-        targets = [F.normalize(m.float(), dim=1) for m in features(images)]
-    maps = [F.normalize(m.float(), dim=1) for m in features(decoded)]
-    pairs = zip(maps, targets, strict=True)
-    return torch.stack([(a - b).square().sum(dim=1).mean() for a, b in pairs]).mean()
 
 
 @torch.no_grad()

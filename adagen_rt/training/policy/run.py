@@ -17,8 +17,6 @@ import torch
 from torch import Tensor, nn
 
 from adagen_rt.errors import CheckpointError, InputError, TrainingError
-from adagen_rt.models.checkpoint import load_state, load_strict
-from adagen_rt.models.misfit import State
 from adagen_rt.models.policy import PolicyNetwork, make_critic
 from adagen_rt.models.random import keyed_generator
 from adagen_rt.progress import bar
@@ -32,12 +30,11 @@ from adagen_rt.training.policy.ppo import PPO
 from adagen_rt.training.policy.reward import Reward
 from adagen_rt.training.policy.rollout import Exploration, Trajectories, rollout
 from adagen_rt.training.policy.settings import PolicyTraining
+from adagen_rt.training.policy.start import load_start
 from adagen_rt.training.policy.step_cost import StepCost
 from adagen_rt.training.records import CHECKPOINT, LOG
 from adagen_rt.training.stopping import stopping
 
-#: The policy's last layer, a row an action.
-LAST_LAYER = ("linear3.weight", "linear3.bias")
 LOG_FIELDS = (
     *("update", "reward", "real", "fake", "entropy", "std", "clip_fraction", "divergence"),
     *("policy_loss", "value_loss", "discriminator_loss", "skipped", "failed"),
@@ -219,34 +216,12 @@ class PolicyTrainer:
         return found if discriminator is None else {**found, "discriminator": discriminator}
 
     def begin_from(self, folder: Path) -> None:
-        """Start from the networks that another run left, not from the static schedule.
+        """Start from the networks of another run; see `load_start`.
 
-        A policy that may stop can start from one that could not, whose other actions it takes.
-        Critic and discriminator are taken if they are there. A run that has been resumed
-        stays where it is.
-
-        Raises:
-            CheckpointError: There is no policy, or a network does not fit.
+        A run that has been resumed stays where it is.
         """
-        if self.update:
-            return
-        for name, network in self.networks().items():
-            path = folder / f"{name}.safetensors"
-            if name == "policy" or path.is_file():
-                state = load_state(path)
-                load_strict(network, self._widened(state) if name == "policy" else state)
-
-    def _widened(self, state: State) -> State:
-        """Add the column of `stop`, zeros, to a policy's weights if that is all they lack."""
-        spec = self.environment.manifest.schedule
-        last = {name: state[name] for name in LAST_LAYER if name in state}
-        if spec.stop is None or any(len(rows) != len(spec.actions) - 1 for rows in last.values()):
-            return state
-        wider = {
-            name: torch.cat([rows[: spec.stop], torch.zeros_like(rows[:1]), rows[spec.stop :]])
-            for name, rows in last.items()
-        }
-        return {**state, **wider}
+        if not self.update:
+            load_start(folder, self.networks(), self.environment.manifest.schedule)
 
     def _restore(self, state: dict[str, Any]) -> None:
         try:

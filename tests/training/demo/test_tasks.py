@@ -28,7 +28,8 @@ from adagen_rt.training.demo.generator import (
     train_backbone,
     train_tokenizer,
 )
-from adagen_rt.training.demo.loop import LoopConfig, Trainer
+from adagen_rt.training.demo.loop import Trainer
+from adagen_rt.training.demo.settings import LoopConfig
 from adagen_rt.training.demo.tokenizers import TrainableVQ, VQTask, calibrate
 from adagen_rt.training.policy.environment import Environment
 
