@@ -5,9 +5,11 @@ Four clients ask for one image after the other, once each, and compare it with t
 the fault comes after a fifth of the time. `failed` has HTTP statuses, or `broken` where a
 connection broke or gave no answer within `--timeout`; `failed_until_s` is the time from the fault
 to the last of these. A row of bulk is a job that was broken, went on, and was compared with an
-undisturbed one. Ray needs the extra `ray`; "full disk" is a limit of the size of a file.
+undisturbed one. Ray needs the extra `ray`, and Triton nvidia-pytriton (docs/triton.md); "full disk"
+is a limit of the size of a file.
 
     python benchmarks/chaos.py [--service plain --service ray --service bulk] [--seconds 20]
+    python benchmarks/chaos.py --service triton
 """
 
 from __future__ import annotations
@@ -21,10 +23,10 @@ from typing import Any
 import chaos_services
 import click
 from chaos_bulk import Job
-from chaos_clients import Clients
+from chaos_clients import Clients, from_server, from_triton, wait_for
 from timing import conditions, print_report
 
-SERVICES = ("plain", "ray", "bulk")
+SERVICES = ("plain", "ray", "triton", "bulk")
 HEADER = ("service", "fault", "right", "wrong", "failed", "longest_s", "failed_until_s")
 Row = tuple[Any, ...]
 
@@ -32,10 +34,13 @@ Row = tuple[Any, ...]
 def break_server(name: str, engine: str, seconds: float, timeout: float) -> list[Row]:
     """Have clients ask a service while each of its faults happens."""
     rows: list[Row] = []
-    with getattr(chaos_services, name)(engine) as (url, faults):
-        for fault, happen in faults.items():
-            chaos_services.wait_for(url)
-            seen = Clients(engine, url, timeout).during(happen, seconds)
+    with getattr(chaos_services, name)([engine]) as service:
+        url = service.ports.url
+        of_triton = name == "triton"
+        ask = from_triton(url, timeout, engine) if of_triton else from_server(url, timeout)
+        for fault, happen in service.faults.items():
+            wait_for(url)
+            seen = Clients(engine, ask).during(happen, seconds)
             rows.append((name, fault, *seen))
             print(rows[-1], file=sys.stderr, flush=True)
     return rows
@@ -61,7 +66,14 @@ def break_bulk(engine: str, count: int, size: int, kills: int) -> list[Row]:
 
 
 @click.command()
-@click.option("--service", "services", multiple=True, type=click.Choice(SERVICES))
+@click.option(
+    "--service",
+    "services",
+    multiple=True,
+    type=click.Choice(SERVICES),
+    default=[one for one in SERVICES if one != "triton"],
+    show_default=True,
+)
 @click.option("--engine", default="fashion-maskgit", show_default=True)
 @click.option("--seconds", default=20.0, show_default=True)
 @click.option("--timeout", default=15.0, show_default=True)
@@ -79,7 +91,7 @@ def main(
 ) -> None:
     """Break services, and print what was seen."""
     rows: list[Row] = []
-    for service in services or SERVICES:
+    for service in services:
         if service == "bulk":
             rows += break_bulk(engine, images, shard_size, kills)
         else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 import urllib.error
@@ -12,11 +13,13 @@ from http.client import HTTPException
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from adagen_rt.errors import ServerError
 from adagen_rt.pipeline.load import load
 from adagen_rt.serving.client import Client
 
+Pixels = npt.NDArray[np.uint8]
 CLIENTS, SEEDS, LABEL = 4, 64, 1
 
 
@@ -27,14 +30,13 @@ class Clients:
 
     Args:
         engine: The engine that is asked.
-        url: Where.
-        timeout: Seconds that a client waits.
+        ask: Asks once for the image of a seed.
     """
 
-    def __init__(self, engine: str, url: str, timeout: float) -> None:
+    def __init__(self, engine: str, ask: Callable[[int], Pixels]) -> None:
         made = load(engine, threads=1).generate([LABEL] * SEEDS, list(range(SEEDS)))
         self._expected = made.images
-        self._client = Client(url, timeout=timeout, tries=1)
+        self._ask_for = ask
         self._stop = threading.Event()
         self._lock = threading.Lock()
         self.seen: Counter[str] = Counter()
@@ -75,10 +77,33 @@ class Clients:
 
     def _one(self, seed: int) -> str:
         try:
-            (image,) = self._client.generate(LABEL, seed=seed)
+            pixels = self._ask_for(seed)
         except ServerError as error:
             return str(error.status or "broken")
-        return "right" if np.array_equal(image.pixels, self._expected[seed]) else "wrong"
+        return "right" if np.array_equal(pixels.ravel(), self._expected[seed].ravel()) else "wrong"
+
+
+def from_server(url: str, timeout: float) -> Callable[[int], Pixels]:
+    """Ask a server of ours, or Ray Serve."""
+    client = Client(url, timeout=timeout, tries=1)
+    return lambda seed: client.generate(LABEL, seed=seed)[0].pixels
+
+
+def from_triton(url: str, timeout: float, model: str) -> Callable[[int], Pixels]:
+    """Ask a model of Triton."""
+
+    def ask(seed: int) -> Pixels:
+        body = json.dumps({"label": str(LABEL), "seed": seed}).encode()
+        request = urllib.request.Request(f"{url}/v2/models/{model}/generate", body)
+        try:
+            with urllib.request.urlopen(request, timeout=timeout) as answer:
+                return np.array(json.load(answer)["image"], np.uint8)
+        except urllib.error.HTTPError as error:
+            raise ServerError(str(error), error.code) from None
+        except (OSError, HTTPException, ValueError) as error:
+            raise ServerError(str(error)) from None
+
+    return ask
 
 
 def wait_for(url: str, seconds: float = 180.0) -> None:

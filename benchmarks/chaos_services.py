@@ -1,4 +1,4 @@
-"""Servers to be broken: the plain one with two workers, and Ray Serve on two simulated nodes."""
+"""Servers to be broken: ours with two workers, Ray Serve on two simulated nodes, and Triton."""
 
 from __future__ import annotations
 
@@ -7,17 +7,44 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from chaos_clients import wait_for
 
-#: A service: where it is, and the ways to break it, by what is said of them.
-Faults = dict[str, Callable[[], Any]]
+sys.path.append(str(Path(__file__).parents[1] / "tests"))
 STOPPED_SECONDS = 5.0
+
+
+@dataclass(frozen=True)
+class Ports:
+    """Ports of loopback on which a service listens."""
+
+    http: int
+    grpc: int
+
+    @property
+    def url(self) -> str:
+        """Where it speaks HTTP."""
+        return f"http://127.0.0.1:{self.http}"
+
+
+@dataclass(frozen=True)
+class Service:
+    """A service.
+
+    Attributes:
+        ports: Where it is.
+        faults: Ways to break it, by what is said of them.
+    """
+
+    ports: Ports
+    faults: Mapping[str, Callable[[], Any]]
 
 
 def free_port() -> int:
@@ -26,14 +53,17 @@ def free_port() -> int:
         return listener.getsockname()[1]
 
 
+def command_of(process: int) -> bytes:
+    """Command of a process; nothing of one that has ended."""
+    with suppress(OSError):
+        return Path(f"/proc/{process}/cmdline").read_bytes()
+    return b""
+
+
 def processes(start: bytes) -> list[int]:
     """Processes whose command begins so."""
-    found = []
-    for path in Path("/proc").glob("[0-9]*/cmdline"):
-        with suppress(OSError):
-            if path.read_bytes().startswith(start):
-                found.append(int(path.parent.name))
-    return sorted(found)
+    found = (int(path.name) for path in Path("/proc").glob("[0-9]*"))
+    return sorted(one for one in found if command_of(one).startswith(start))
 
 
 def stop_for_a_while(process: int) -> None:
@@ -45,11 +75,11 @@ def stop_for_a_while(process: int) -> None:
 
 
 @contextmanager
-def plain(engine: str) -> Iterator[tuple[str, Faults]]:
+def plain(engines: Sequence[str]) -> Iterator[Service]:
     """`adagen-rt serve --workers 2`."""
-    port = free_port()
-    command = [sys.executable, "-m", "adagen_rt", "serve", engine, "--port", str(port)]
-    sizes = ["--workers", "2", "--threads", "1"]
+    ports = Ports(free_port(), free_port())
+    command = [sys.executable, "-m", "adagen_rt", "serve", *engines, "--port", str(ports.http)]
+    sizes = ["--grpc-port", str(ports.grpc), "--workers", "2", "--threads", "1"]
     process = subprocess.Popen([*command, *sizes], stderr=subprocess.DEVNULL)
 
     def workers() -> list[int]:
@@ -65,10 +95,10 @@ def plain(engine: str) -> Iterator[tuple[str, Faults]]:
             os.kill(one, signal.SIGKILL)
 
     try:
-        wait_for(url := f"http://127.0.0.1:{port}")
+        wait_for(ports.url)
         time.sleep(5)  # the other one
-        yield (
-            url,
+        yield Service(
+            ports,
             {
                 "kill -9 of a worker": lambda: kill(1),
                 "kill -9 of both": lambda: kill(2),
@@ -84,9 +114,8 @@ def plain(engine: str) -> Iterator[tuple[str, Faults]]:
 
 
 @contextmanager
-def ray(engine: str) -> Iterator[tuple[str, Faults]]:
+def ray(engines: Sequence[str]) -> Iterator[Service]:
     """Two replicas on two nodes, with a proxy on each."""
-    sys.path.append(str(Path(__file__).parents[1] / "tests"))
     from ray_cluster import ray_cluster
 
     with ray_cluster(2, 2) as cluster:
@@ -97,19 +126,21 @@ def ray(engine: str) -> Iterator[tuple[str, Faults]]:
         def options(**more: Any) -> Any:
             sizes = {"min_replicas": 2, "max_replicas": 2, **more}
             return Options(
-                engines=[engine], health_check_period_s=1, health_check_timeout_s=3, **sizes
+                engines=list(engines), health_check_period_s=1, health_check_timeout_s=3, **sizes
             )
 
         def kill(start: bytes, number: int) -> None:
             os.kill(processes(start)[0], number)
 
-        port = free_port()
-        http = {"host": "127.0.0.1", "port": port, "request_timeout_s": 10}
-        serve.start(proxy_location="EveryNode", http_options=http)
+        ports = Ports(free_port(), free_port())
+        http = {"host": "127.0.0.1", "port": ports.http, "request_timeout_s": 30}
+        functions = ["adagen_rt.serving.ray:add_services"]
+        grpc = {"port": ports.grpc, "grpc_servicer_functions": functions}
+        serve.start(proxy_location="EveryNode", http_options=http, grpc_options=grpc)
         serve.run(build(options()))
         replica = b"ray::ServeReplica:"
-        yield (
-            f"http://127.0.0.1:{port}",
+        yield Service(
+            ports,
             {
                 "kill -9 of a replica": lambda: kill(replica, signal.SIGKILL),
                 f"SIGSTOP of a replica for {STOPPED_SECONDS:g} s": lambda: stop_for_a_while(
@@ -131,3 +162,48 @@ def ray(engine: str) -> Iterator[tuple[str, Faults]]:
             },
         )
         serve.shutdown()
+
+
+@contextmanager
+def triton(engines: Sequence[str]) -> Iterator[Service]:
+    """Triton, with one process for each of an engine's two models."""
+    from triton_server import triton_server
+
+    with tempfile.TemporaryDirectory() as folder:
+        models = str(Path(folder) / "models")
+        command = [sys.executable, "-m", "adagen_rt", "triton-repository", *engines]
+        subprocess.run([*command, "--out", models, "--threads", "1"], check=True)
+        with triton_server(models, Path(folder)) as server:
+
+            def stub() -> int:
+                """Process of the model that answers step by step, of the first engine."""
+                (found,) = (
+                    one
+                    for one in processes(b"")
+                    if f"{engines[0]}/1/model.py".encode() in command_of(one)
+                )
+                return found
+
+            def restart(number: int) -> None:
+                server.process.send_signal(number)
+                server.process.wait()
+                server.start()
+
+            def kill_the_model() -> None:
+                os.kill(stub(), signal.SIGKILL)
+                time.sleep(STOPPED_SECONDS)
+                restart(signal.SIGKILL)  # as a probe would
+
+            yield Service(
+                Ports(server.http, server.grpc),
+                {
+                    f"SIGSTOP of a model's process for {STOPPED_SECONDS:g} s": (
+                        lambda: stop_for_a_while(stub())
+                    ),
+                    "SIGTERM, and started again": lambda: restart(signal.SIGTERM),
+                    "kill -9, and started again": lambda: restart(signal.SIGKILL),
+                    f"kill -9 of a model's process, started again after {STOPPED_SECONDS:g} s": (
+                        kill_the_model
+                    ),
+                },
+            )

@@ -80,25 +80,33 @@ def _joined(chunked: bytes) -> bytes:
 
 @dataclass(frozen=True)
 class Wish:
-    """Images that are asked for: one class, consecutive seeds."""
+    """Images that are asked for: one class or prompt, consecutive seeds."""
 
-    label: int
+    label: int | str
     seeds: Sequence[int]
     options: Mapping[str, Any] = field(default_factory=dict)
 
+    @property
+    def noun(self) -> str:
+        """Name of the field that says what they are of."""
+        return "prompt" if isinstance(self.label, str) else "label"
+
     def request(self, api: str, model: str, accept: str = "identity") -> bytes:
-        """Write the request of an API: openai, webp, stream, kserve, binary or events."""
+        """Write the request of an API, one of `APIS`."""
         headers = {"Accept-Encoding": accept}
         if api == "events":
-            body = {"label": self.label, "seed": self.seeds[0], "every": 3, **self.options}
-            return message(EVENTS, body, headers)
+            body = {self.noun: self.label, "seed": self.seeds[0], "every": 3, **self.options}
+            return message(EVENTS, {**body, "model": model}, headers)
         if api in ("openai", "webp", "stream"):
             body = {"prompt": self.label, "n": len(self.seeds), "seed": self.seeds[0]}
             more = {"webp": {"output_format": "webp"}, "stream": {"stream": True}}.get(api, {})
-            return message(OPENAI, {**body, **more, **self.options}, headers)
-        columns = {"label": [self.label] * len(self.seeds), "seed": list(self.seeds)}
-        shape = {"shape": [len(self.seeds)], "datatype": "INT64"}
-        inputs = [{"name": name, "data": data, **shape} for name, data in columns.items()]
+            return message(OPENAI, {**body, **more, **self.options, "model": model}, headers)
+        kinds = {self.noun: "INT64" if self.noun == "label" else "BYTES", "seed": "INT64"}
+        columns = {self.noun: [self.label] * len(self.seeds), "seed": list(self.seeds)}
+        inputs = [
+            {"name": name, "data": data, "shape": [len(data)], "datatype": kinds[name]}
+            for name, data in columns.items()
+        ]
         options = {**self.options, "binary_data_output": api == "binary"}
         body = {"inputs": inputs, "parameters": options}
         return message(f"/v2/models/{model}/infer", body, headers)

@@ -18,38 +18,62 @@ import adagen_rt
 READY_SECONDS = 120
 
 
+class Triton:
+    """A server on loopback, which may be killed and started again.
+
+    Attributes:
+        http: Port of HTTP.
+        grpc: Port of gRPC.
+        log: Path of its log.
+        process: Its process.
+    """
+
+    def __init__(self, repository, folder):
+        import pytriton
+
+        home = Path(pytriton.__file__).parent / "tritonserver"
+        self.http, self.grpc = free_port(), free_port()
+        self.log = folder / "triton.log"
+        self._command = [
+            str(home / "bin" / "tritonserver"),
+            f"--model-repository={repository}",
+            f"--backend-directory={_backends(home, folder / 'backends')}",
+            f"--http-port={self.http}",
+            f"--grpc-port={self.grpc}",
+            "--http-address=127.0.0.1",
+            "--grpc-address=127.0.0.1",
+            "--allow-metrics=false",
+            "--model-control-mode=none",
+        ]
+
+    def start(self):
+        """Start it, and wait until it is ready."""
+        with self.log.open("ab") as file:
+            # Its Python reads no PYTHONPATH, and looks for modules where the server runs.
+            options = {"env": _environment(), "cwd": Path(adagen_rt.__file__).parents[1]}
+            self.process = subprocess.Popen(self._command, stdout=file, stderr=file, **options)
+        wait_until(lambda: _ready(self.http) or self.process.poll() is not None, READY_SECONDS)
+        assert self.process.poll() is None, self.log.read_text()
+
+    def stop(self):
+        """End it."""
+        self.process.terminate()
+        try:
+            self.process.wait(30)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+
+
 @contextmanager
 def triton_server(repository, folder):
-    """Serve a repository on loopback; gives the ports of HTTP and gRPC, and the log's path."""
-    import pytriton
-
-    home = Path(pytriton.__file__).parent / "tritonserver"
-    http, grpc = free_port(), free_port()
-    log = folder / "triton.log"
-    command = [
-        str(home / "bin" / "tritonserver"),
-        f"--model-repository={repository}",
-        f"--backend-directory={_backends(home, folder / 'backends')}",
-        f"--http-port={http}",
-        f"--grpc-port={grpc}",
-        "--http-address=127.0.0.1",
-        "--grpc-address=127.0.0.1",
-        "--allow-metrics=false",
-        "--model-control-mode=none",
-    ]
-    with log.open("wb") as file:
-        process = subprocess.Popen(command, env=_environment(), stdout=file, stderr=file)
+    """Serve a repository on loopback; gives the server."""
+    server = Triton(repository, folder)
     try:
-        wait_until(lambda: _ready(http) or process.poll() is not None, READY_SECONDS)
-        assert process.poll() is None, log.read_text()
-        yield http, grpc, log
+        server.start()
+        yield server
     finally:
-        process.terminate()
-        try:
-            process.wait(30)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        server.stop()
 
 
 def _backends(home, folder):
@@ -62,7 +86,7 @@ def _backends(home, folder):
 
 
 def _environment():
-    """Let the stub find libpython, its libraries, this environment and this package."""
+    """Let the stub find libpython, its libraries and this environment."""
     libraries = [
         Path(sys.base_prefix) / "lib",
         Path(sysconfig.get_path("purelib")) / "nvidia_pytriton.libs",
@@ -70,7 +94,6 @@ def _environment():
     return os.environ | {
         "LD_LIBRARY_PATH": os.pathsep.join(map(str, libraries)),
         "PATH": os.pathsep.join([str(Path(sys.prefix) / "bin"), os.environ["PATH"]]),
-        "PYTHONPATH": str(Path(adagen_rt.__file__).parents[1]),
     }
 
 

@@ -9,7 +9,7 @@ pytest.importorskip("fastapi", reason="needs the extra serve")
 @pytest.fixture
 def ask(tiny_engine):
     """Returns a function that has clients ask a server of some engine for those of another."""
-    from chaos_clients import Clients
+    from chaos_clients import Clients, from_server
     from http_server import running
 
     from adagen_rt.serving import BatchEngine
@@ -20,7 +20,7 @@ def ask(tiny_engine):
             BatchEngine(engine, threads=1) as served,
             running(create_app(Fleet.of(served))) as port,
         ):
-            clients = Clients(str(tiny_engine), f"http://127.0.0.1:{port}", timeout=10)
+            clients = Clients(str(tiny_engine), from_server(f"http://127.0.0.1:{port}", 10))
             return clients.during(lambda: fault(served), seconds=0.4)
 
     return asked

@@ -31,8 +31,8 @@ def server(run, tmp_path_factory):
     engines = NAME, "fashion-dit"
     done = run("triton-repository", *engines, "--out", folder / "models", "--threads", 1)
     assert done.exit_code == 0, done.output
-    with triton_server(folder / "models", folder) as (http, grpc, _):
-        yield http, grpc
+    with triton_server(folder / "models", folder) as started:
+        yield started.http, started.grpc
 
 
 @pytest.fixture(params=["http", "grpc"])
