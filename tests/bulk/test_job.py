@@ -213,10 +213,11 @@ def test_another_processor_is_refused_unless_it_may_be(bulk, tmp_path, monkeypat
         (("--seed", (1 << 63) - 3), "seed: got"),
         (("--label", "hat"), "label: got 'hat'"),
         (("--from", "nothing.txt"), "nothing.txt"),
-        (("--from", "hats.txt"), "label: got 'hat'"),
+        (("--from", "hats.txt"), "hats.txt, line 2: label: got 'hat'"),
         (("--from", "gap.txt"), "gap.txt, line 2: nothing"),
         (("--from", "hats.txt", "--label", 1), "from: got 'hats.txt'"),
         (("--from", "bad.jsonl"), "bad.jsonl, line 1: ['labels']"),
+        (("--from", "twice.jsonl"), "twice.jsonl, line 1: no JSON, or a name twice"),
         (("--from", "hats.txt", "--negative-prompt", "x"), "negative_prompts: got 'x'"),
         (("--negative-prompt", "x"), "negative-prompt: got 'x', expected --from"),
         (("--out", "hats.txt"), "out: got 'hats.txt', expected a folder"),
@@ -230,11 +231,12 @@ def test_another_processor_is_refused_unless_it_may_be(bulk, tmp_path, monkeypat
     ],
 )
 def test_bad_input_is_one_line_before_anything_is_written(bulk, tmp_path, options, line):
-    (tmp_path / "hats.txt").write_text("hat\n")
+    (tmp_path / "hats.txt").write_text("0\nhat\n")
+    (tmp_path / "twice.jsonl").write_text('{"label": 1, "label": 2}\n')
     (tmp_path / "gap.txt").write_text("0\n\n1\n")
     (tmp_path / "bad.jsonl").write_text('{"labels": [1]}\n')
     assert line in bulk(*options, status=2).stderr
-    given = ["bad.jsonl", "gap.txt", "hats.txt"]
+    given = ["bad.jsonl", "gap.txt", "hats.txt", "twice.jsonl"]
     assert sorted(path.name for path in tmp_path.iterdir()) == given
 
 

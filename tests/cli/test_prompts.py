@@ -214,4 +214,7 @@ def test_bulk_takes_prompts(run, refuse, prompt_engine, tmp_path):
     with np.load(tmp_path / "npz" / "shard-00000.npz", allow_pickle=False) as arrays:
         assert arrays["prompts"].tolist() == ["a red cat", "a dog"]
     line = refuse("bulk", prompt_engine(), "--count", 3, "--out", tmp_path / "other")
-    assert "label: got None, expected texts and no classes: tiny-prompts takes prompts" in line
+    assert "from: got 'nothing', expected a file with a prompt a line" in line
+    file.write_text("a red cat\na \x00 dog\n")
+    line = refuse("bulk", prompt_engine(), "--from", file, "--out", tmp_path / "other")
+    assert "prompts.txt, line 2: prompt: got 'U+0000 at character 3'" in line

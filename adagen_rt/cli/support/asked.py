@@ -38,7 +38,23 @@ def read_asked(condition: ConditionSpec, path: Path, negative: str | None) -> tu
         found = [one.get(NEGATIVE, negative) for one in objects]
         negatives = found if any(text is not None for text in found) else None
     asked: dict[str, Any] = {noun: given, f"{NEGATIVE}s": negatives}
-    return tuple(condition.given(Asked(**asked)))
+    conditions = tuple(condition.given(Asked(**asked)))
+    _check(condition, conditions, path)
+    return conditions
+
+
+def _check(condition: ConditionSpec, asked: tuple[Any, ...], path: Path) -> None:
+    """Refuse what the engine does not take, by the line that asks for it."""
+    try:
+        condition.parse(list(dict.fromkeys(asked)))
+    except InputError:
+        for number, one in enumerate(asked, 1):
+            try:
+                condition.parse([one])
+            except InputError as error:
+                error.args = (f"{path}, line {number}: {error}",)
+                raise
+        raise
 
 
 def _read_object(line: str, place: str, name: str) -> dict[str, Any]:
@@ -48,15 +64,22 @@ def _read_object(line: str, place: str, name: str) -> dict[str, Any]:
     if name == "label":
         kinds, expected = {name: (str, int)}, '{"label": ...}, by number or name'
     try:
-        found = json.loads(line)
+        found = json.loads(line, object_pairs_hook=_once)
     except (ValueError, RecursionError):
-        raise InputError("from", f"{place}: no JSON", expected) from None
+        raise InputError("from", f"{place}: no JSON, or a name twice", expected) from None
     if not isinstance(found, dict) or name not in found or found.keys() - kinds.keys():
         told = sorted(found) if isinstance(found, dict) else type(found).__name__
         raise InputError("from", f"{place}: {told}", expected)
     for key, value in found.items():
         if not isinstance(value, kinds[key]) or isinstance(value, bool):
             raise InputError("from", f"{place}: {key} {value!r}", expected)
+    return found
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError
     return found
 
 

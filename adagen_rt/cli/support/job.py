@@ -20,6 +20,7 @@ from adagen_rt.bulk.targets import open_target
 from adagen_rt.bulk.workers import make_here, make_in_processes, make_in_ray
 from adagen_rt.cli.support.asked import read_asked
 from adagen_rt.cli.support.classes import expand_labels
+from adagen_rt.condition import ClassLabels
 from adagen_rt.engine.folder import EngineFolder, open_engine
 from adagen_rt.errors import InputError, as_integer
 from adagen_rt.files import check_writable
@@ -89,6 +90,9 @@ class JobOptions:
         asked: tuple[Any, ...]
         if self.lines is not None:
             asked = read_asked(engine.manifest.condition, self.lines, self.negative_prompt)
+        elif not self.label and not isinstance(engine.manifest.condition, ClassLabels):
+            expected = f"a file with a prompt a line: {engine.manifest.name} takes prompts"
+            raise InputError("from", "nothing", expected)
         else:
             asked = tuple(expand_labels(engine.manifest, self.label))
         count = self.count
@@ -96,7 +100,6 @@ class JobOptions:
             if self.lines is None:
                 raise InputError("count", "nothing", "--count N, or --from with a line an image")
             count = len(asked)
-        engine.manifest.condition.parse(list(dict.fromkeys(asked)))
         params = self.params.check(engine.manifest)
         return Plan(asked, count, self.shard_size, self.seed, params)
 
