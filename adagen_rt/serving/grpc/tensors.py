@@ -111,7 +111,7 @@ def read_answer(head: dict[str, Any], binary: memoryview) -> Any:
     message = MESSAGES["ModelInferResponse"](
         model_name=head["model_name"], model_version=head["model_version"], id=head.get("id", "")
     )
-    _set_flags(message, head.get("parameters", {}))
+    _set_parameters(message, head.get("parameters", {}))
     place = 0
     for tensor in head["outputs"]:
         message.outputs.add(name=tensor["name"], datatype=tensor["datatype"], shape=tensor["shape"])
@@ -121,13 +121,14 @@ def read_answer(head: dict[str, Any], binary: memoryview) -> Any:
     return message
 
 
-def _set_flags(message: Any, flags: Mapping[str, bool]) -> None:
-    for name, flag in flags.items():
-        message.parameters[name].bool_param = flag
+def _set_parameters(message: Any, given: Mapping[str, bool | str]) -> None:
+    for name, value in given.items():
+        kind = "string_param" if isinstance(value, str) else "bool_param"
+        setattr(message.parameters[name], kind, value)
 
 
 def read_failure(text: str, number: str, flags: Mapping[str, bool]) -> Any:
     """Make a ``ModelStreamInferResponse`` of an error; ``number`` is the request's id."""
     answer = MESSAGES["ModelInferResponse"](id=number)
-    _set_flags(answer, flags)
+    _set_parameters(answer, flags)
     return MESSAGES["ModelStreamInferResponse"](error_message=text, infer_response=answer)

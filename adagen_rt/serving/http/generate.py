@@ -69,7 +69,7 @@ async def _generate(engine: BatchEngine, request: Request, settings: Settings) -
         images = await make_images(request, engine, inference.order)
 
     def render() -> Response:
-        content = flat_json(inference.head, inference.final(images))
+        content = flat_json(inference.told(images), inference.final(images))
         return Response(content, media_type="application/json")
 
     return await anyio.to_thread.run_sync(render)

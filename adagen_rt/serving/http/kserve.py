@@ -99,7 +99,7 @@ async def _infer(engine: BatchEngine, request: Request, settings: Settings) -> R
         images = await make_images(request, engine, inference.order)
 
     def pack() -> tuple[bytes, int | None]:
-        return pack_response(inference.head, inference.final(images), inference.binary)
+        return pack_response(inference.told(images), inference.final(images), inference.binary)
 
     return _response(*await anyio.to_thread.run_sync(pack))
 

@@ -67,6 +67,12 @@ class Inference:
         """Make the outputs of an image under way."""
         return preview_arrays(self.manifest, progress)
 
+    def told(self, images: Sequence[Image]) -> dict[str, Any]:
+        """Make the head of the last answer, whose parameter ``cut`` names what was not read."""
+        cut = dict.fromkeys(image.condition.get("cut") for image in images)
+        found = "; ".join(filter(None, cut))
+        return {**self.head, "parameters": {"cut": found}} if found else self.head
+
     def final(self, images: Sequence[Image]) -> dict[str, np.ndarray]:
         """Make the outputs of what is done."""
         return output_arrays(self.manifest, images, self.names)

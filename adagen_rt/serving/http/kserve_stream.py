@@ -68,7 +68,8 @@ class Frames:
 
     def answer(self, head: dict[str, Any], arrays: dict[str, np.ndarray], last: bool) -> bytes:
         """Write an answer."""
-        full = {**head, "parameters": {"triton_final_response": last}}
+        told = {**head.get("parameters", {}), "triton_final_response": last}
+        full = {**head, "parameters": told}
         body, length = pack_response(full, arrays, set(arrays))
         return FRAME.pack(len(body) if length is None else length) + body
 
@@ -143,6 +144,7 @@ async def _answers(
             fault = fault_under_way(request, error)
             yield form.failure({**head, "error": fault.message, "status": fault.status})
             return
+        head = inference.told(images)
         yield await in_thread(lambda: form.answer(head, inference.final(images), True))
     finally:
         gone.cancel()

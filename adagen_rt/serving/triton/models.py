@@ -18,7 +18,14 @@ from adagen_rt.sampling.request import make_request
 from adagen_rt.sampling.result import Result
 from adagen_rt.serving.batching.engine import BatchEngine
 from adagen_rt.serving.batching.job import Image, Job, Outcome, Progress
-from adagen_rt.serving.triton.repository import ENGINE, QUEUE, SLOTS, THREADS, condition_inputs
+from adagen_rt.serving.triton.repository import (
+    ENGINE,
+    QUEUE,
+    SLOTS,
+    THREADS,
+    condition_inputs,
+    takes_prompts,
+)
 from adagen_rt.serving.triton.tensors import (
     answer,
     cancellation,
@@ -71,6 +78,7 @@ class StreamModel:
         job = self._engine.submit(
             seed=read_one(request, "seed"),
             params=read_params(request),
+            strict=bool(read_one(request, "strict")),
             watch=partial(_show, sender, manifest) if every else None,
             watch_every=every or 1,
             **asked,
@@ -109,7 +117,7 @@ class BatchModel:
                     continue
                 params = read_params(request).check(self._pipeline.manifest)
                 # A request that cannot be made must not spoil those of others.
-                self._request([request], params)
+                self._request([request], params, bool(read_one(request, "strict")))
                 alike[params].append(place)
             except AdagenError as error:
                 answers[place] = refusal(error)
@@ -123,12 +131,12 @@ class BatchModel:
         """Give the memory back."""
         self._pipeline.close()
 
-    def _request(self, requests: list[Any], params: SamplingParams) -> Any:
+    def _request(self, requests: list[Any], params: SamplingParams, strict: bool = False) -> Any:
         """Join requests of the same options to one."""
         manifest = self._pipeline.manifest
         asked = [one for request in requests for one in read_condition(request, manifest)]
         seeds = [seed for request in requests for seed in _seeds(request, manifest)]
-        return make_request(manifest, asked, seeds, params)
+        return make_request(manifest, asked, seeds, params, strict=strict)
 
     def _make(self, requests: list[Any], params: SamplingParams) -> list[Any]:
         manifest = self._pipeline.manifest
@@ -140,7 +148,11 @@ class BatchModel:
             return [refusal(error)] * len(requests)
         ends = np.cumsum(sizes).tolist()
         parts = [slice(end - size, end) for end, size in zip(ends, sizes, strict=True)]
-        return [_part(result, part, manifest) for part in parts]
+        cut = joined.rows.get("cut")
+        return [
+            _part(result, part, manifest, {} if cut is None else {"cut": cut[part, None]})
+            for part in parts
+        ]
 
 
 class _Clients:
@@ -197,17 +209,19 @@ def _show(sender: Any, manifest: Manifest, progress: Progress) -> None:
 
 
 def _image(image: Image, manifest: Manifest) -> Any:
+    cut = np.array([image.condition.get("cut", "")], np.object_)
     return answer(
         image=image.pixels,
         seed=integers(image.seed),
         step=integers(image.steps),
         steps=integers(image.steps),
         schedule=stacked(image.schedule, manifest),
+        **({"cut": cut} if takes_prompts(manifest) else {}),
     )
 
 
-def _part(result: Result, places: slice, manifest: Manifest) -> Any:
-    """Answer one request of several that were made together."""
+def _part(result: Result, places: slice, manifest: Manifest, more: dict[str, np.ndarray]) -> Any:
+    """Answer one request of several that were made together, with more outputs besides."""
     failed = [
         step for place, step in result.failures.items() if places.start <= place < places.stop
     ]
@@ -218,4 +232,5 @@ def _part(result: Result, places: slice, manifest: Manifest) -> Any:
         image=result.images[places],
         seed=result.seeds[places, None],
         schedule=stacked(chosen, manifest),
+        **more,
     )

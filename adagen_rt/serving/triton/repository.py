@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from adagen_rt.condition import ClassLabels
 from adagen_rt.engine.folder import EngineFolder
 from adagen_rt.engine.manifest import Manifest
 from adagen_rt.errors import InputError
@@ -48,7 +49,12 @@ class ModelOptions:
 
 def condition_inputs(manifest: Manifest) -> tuple[str, ...]:
     """Name the inputs that say what an image is of; the first is required."""
-    return ("label",) if manifest.condition.noun == "labels" else ("prompt", "negative_prompt")
+    return ("prompt", "negative_prompt") if takes_prompts(manifest) else ("label",)
+
+
+def takes_prompts(manifest: Manifest) -> bool:
+    """Whether an engine takes texts and no classes."""
+    return not isinstance(manifest.condition, ClassLabels)
 
 
 def write_repository(
@@ -110,6 +116,7 @@ def stream_config(manifest: Manifest, engine: str, options: ModelOptions) -> str
         tensor_line("output", "image", "TYPE_UINT8", size),
         *(tensor_line("output", name, "TYPE_INT64", [1]) for name in ("seed", "step", "steps")),
         tensor_line("output", "schedule", "TYPE_FP32", [-1, actions]),
+        *_cut(manifest),
     ]
     policy = "model_transaction_policy { decoupled: true }"
     return _config(manifest.name, 0, tensors, policy, engine, options)
@@ -123,6 +130,7 @@ def batch_config(manifest: Manifest, engine: str, options: ModelOptions) -> str:
         tensor_line("output", "image", "TYPE_UINT8", size),
         tensor_line("output", "seed", "TYPE_INT64", [1]),
         tensor_line("output", "schedule", "TYPE_FP32", [-1, actions]),
+        *_cut(manifest),
     ]
     name = manifest.name + BATCH_SUFFIX
     return _config(name, options.slots, tensors, JOINED, engine, options)
@@ -134,9 +142,15 @@ def _image_dims(manifest: Manifest) -> list[int]:
     return [*sides, manifest.image.channels]
 
 
+def _cut(manifest: Manifest) -> list[str]:
+    """Describe the output that names the part of a prompt that was not read."""
+    return [tensor_line("output", "cut", "TYPE_STRING", [1])] if takes_prompts(manifest) else []
+
+
 def _inputs(manifest: Manifest) -> list[str]:
     required, *more = condition_inputs(manifest)
     names = dict.fromkeys(more, "TYPE_STRING") | {"seed": "TYPE_INT64"}
+    names |= {"strict": "TYPE_BOOL"} if takes_prompts(manifest) else {}
     names |= {name: TYPES[row.kind] for name, row in ROWS.items()}
     first = tensor_line("input", required, "TYPE_STRING", [1])
     rest = [tensor_line("input", name, kind, [1], optional=True) for name, kind in names.items()]

@@ -246,3 +246,12 @@ def test_a_full_queue_is_unavailable(start):
         assert told["x-request-id"]
         service.gate.open()
     plain.channel.close()
+
+
+def test_texts_of_the_http_side_are_parameters():
+    from adagen_rt.serving.grpc.tensors import read_answer
+
+    head = {"model_name": "a", "model_version": "1", "outputs": []}
+    made = read_answer({**head, "parameters": {"cut": "the end", "last": True}}, memoryview(b""))
+    assert made.parameters["cut"].string_param == "the end"
+    assert made.parameters["last"].bool_param

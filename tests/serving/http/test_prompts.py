@@ -74,6 +74,19 @@ def test_openais_prompt_is_a_prompt(service, pipeline):
     assert (refused.status, refused.json()["error"]["param"]) == (400, "strict")
 
 
+@pytest.mark.parametrize("path", ["infer", "generate", "generate_stream"])
+def test_kserve_tells_what_was_cut(service, path):
+    url = f"/v2/models/tiny-prompts/{path}"
+    asked = {"inputs": [texts("prompt", LONG)]} if path == "infer" else {"prompt": LONG}
+    answer = service("POST", url, asked)
+    assert answer.status == 200, answer.body
+    last = answer.body.decode().strip().split("\n\n")[-1].removeprefix("data: ")
+    cut = json.loads(last)["parameters"]["cut"]
+    assert "'under the sky on a blue bird' does not fit the 6 tokens" in cut
+    strict = {**asked, "parameters": {"strict": True}}
+    assert service("POST", url, strict).status == 400
+
+
 def test_events(service, pipeline):
     body = {"model": "tiny-prompts", "prompt": "a cat", "negative_prompt": "sky", "seed": 5}
     first, *_, last = events(service("POST", "/events", body).body.decode())

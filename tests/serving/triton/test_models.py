@@ -131,6 +131,24 @@ def test_prompts_reach_the_engine(model, prompt_engine):
         prompts=["a red shoe"], negative_prompts=["blue"], seeds=[3]
     )
     np.testing.assert_array_equal(answer.arrays["image"], expected.images[0])
+    assert answer.arrays["cut"].tolist() == [""]
+
+
+@pytest.mark.filterwarnings("ignore::adagen_rt.PromptWarning")
+def test_what_of_a_prompt_was_cut_is_told_or_refused(model, prompt_engine):
+    engine, long = prompt_engine(), "a red fox and a cat under the sky on a blue bird"
+    stream, batch = model(engine, threads=1), model(engine, "-batch", threads=1)
+    (told,) = streamed(stream, prompt=long, seed=3)
+    assert "does not fit" in told.arrays["cut"][0]
+    asked = [Request(True, prompt=text, seed=3) for text in ("a cat", long)]
+    short, other = batch.execute(asked)
+    assert short.arrays["cut"].tolist() == [[""]]
+    assert other.arrays["cut"].tolist() == [told.arrays["cut"].tolist()]
+    (refused,) = streamed(stream, prompt=long, strict=True)
+    (also,) = batch.execute([Request(True, prompt=long, strict=True)])
+    for one in refused, also:
+        assert one.error.code == TritonError.INVALID_ARG
+        assert "strict" in str(one.error)
 
 
 @pytest.mark.parametrize(
