@@ -21,6 +21,8 @@ from adagen_rt.system import cpu_features
 RECORD = "bulk.json"
 #: What may change the last bits of an image, and nothing else of it.
 SURROUNDINGS = ("processor", "versions")
+#: Options that one of a record's fields comes from, where it has another name.
+OPTIONS = {"asked": "label, from or negative-prompt"}
 
 Record = dict[str, Any]
 
@@ -86,4 +88,4 @@ def settle(target: Target, record: Record, mixed: bool) -> None:
         if record.get(name) != other.get(name) and not (mixed and name in SURROUNDINGS):
             way = "--mixed, or another --out" if name in SURROUNDINGS else "or another --out"
             expected = f"{other.get(name)!r}, as {target}/{RECORD} has it; {way}"
-            raise InputError(name, record.get(name), expected)
+            raise InputError(OPTIONS.get(name, name), record.get(name), expected)

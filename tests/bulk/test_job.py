@@ -92,7 +92,7 @@ def test_lines_say_what_to_lead_away_from(bulk, prompt_engine, tmp_path):
     np.testing.assert_array_equal(np.concatenate(images), expected.images)
     assert (expected.images != plain.images).any()
     options = ("--from", "asked.jsonl", "--negative-prompt", "another")
-    assert "asked:" in bulk(*options, engine=engine, status=2).stderr
+    assert "label, from or negative-prompt: got" in bulk(*options, engine=engine, status=2).stderr
 
 
 def test_processes_make_the_same(bulk, tmp_path):
@@ -175,7 +175,7 @@ def test_workers_end_with_who_started_them(bulk, started, whole, tmp_path):
         (("--seed", 1), "seed: got 1, expected 0"),
         (("--steps", 2), "steps: got 2, expected 4"),
         (("--static",), "schedule: got 'static', expected 'policy'"),
-        (("--label", 1), "asked: got '1 in turn"),
+        (("--label", 1), "label, from or negative-prompt: got '1 in turn"),
         (("--format", "tar"), "format: got 'tar', expected 'npz'"),
     ],
 )
