@@ -14,7 +14,9 @@ from adagen_rt.backends import DEVICE_BACKENDS, Execution
 from adagen_rt.backends.gpu import compute_capability
 from adagen_rt.bulk.plan import Plan
 from adagen_rt.bulk.targets import Target
+from adagen_rt.condition import ClassLabels
 from adagen_rt.engine.folder import EngineFolder
+from adagen_rt.engine.manifest import Manifest
 from adagen_rt.errors import DeviceError, InputError
 from adagen_rt.system import cpu_features
 
@@ -42,7 +44,7 @@ def describe_job(engine: EngineFolder, plan: Plan, kind: str, execution: Executi
         **params,
         "asked": f"{len(plan.asked)} in turn, {hashlib.sha256(asked).hexdigest()[:16]}",
         "processor": _processor(execution.backend, execution.provider),
-        "versions": _versions(execution.backend),
+        "versions": _versions(engine.manifest, execution.backend),
     }
 
 
@@ -55,9 +57,11 @@ def _processor(backend: str, provider: str | None) -> str:
     return " ".join(words)
 
 
-def _versions(backend: str) -> dict[str, str]:
+def _versions(manifest: Manifest, backend: str) -> dict[str, str]:
+    """Find the versions of packages that have a part in an image, where they are installed."""
     found = {}
-    for name in ("adagen-rt", "numpy", backend, f"{backend}-gpu"):
+    reader = () if isinstance(manifest.condition, ClassLabels) else ("tokenizers",)
+    for name in ("adagen-rt", "numpy", backend, f"{backend}-gpu", *reader):
         with suppress(PackageNotFoundError):
             found[name] = version(name)
     return found

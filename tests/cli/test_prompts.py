@@ -213,6 +213,8 @@ def test_bulk_takes_prompts(run, refuse, prompt_engine, tmp_path):
         assert done.exit_code == 0, done.output
     with np.load(tmp_path / "npz" / "shard-00000.npz", allow_pickle=False) as arrays:
         assert arrays["prompts"].tolist() == ["a red cat", "a dog"]
+    record = json.loads((tmp_path / "npz" / "bulk.json").read_text())
+    assert "tokenizers" in record["versions"]  # they decide what an engine reads
     line = refuse("bulk", prompt_engine(), "--count", 3, "--out", tmp_path / "other")
     assert "from: got 'nothing', expected a file with a prompt a line" in line
     file.write_text("a red cat\na \x00 dog\n")
