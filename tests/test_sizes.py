@@ -163,6 +163,15 @@ def test_a_server_mixes_sizes(engine):
         assert_same(image[None], expected([1], [9], shape))
 
 
+def test_a_server_has_a_longest_side(engine):
+    with BatchEngine(engine.path, max_batch=2, max_queue=8, max_side=24, threads=1) as server:
+        with pytest.raises(InputError, match=r"size: got '32x24', expected 16x16, or .* most 24$"):
+            server.submit(1, 9, size="32x24")
+        assert server.submit(1, 9, size="12x24").result(60).pixels.shape[:2] == (24, 12)
+    with BatchEngine(engine.path, max_batch=2, max_queue=8, max_side=4, threads=1) as server:
+        assert server.submit(1, 9).result(60).pixels.shape[:2] == (16, 16)
+
+
 def test_every_api_takes_it(engine):
     pytest.importorskip("fastapi")
     from adagen_rt.serving.http import Fleet, create_app

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from adagen_rt.sampling.rule import NoiseSource, StepRule
 
 GROUP = "adagen_rt.families"
+#: A policy is asked at the first of the calls and at a later one, or it need not be a network.
+MIN_CALLS = 2
 #: Folders of the package's own families, by the names that manifests have for them.
 BUILT_IN = {
     "maskgit": "maskgit",
@@ -94,6 +96,12 @@ class FamilySpec(Spec):
     def check_steps(self, steps: int) -> str | None:
         """Describe the expected number of evaluations if ``steps`` is not one, else None."""
         return None
+
+    def check_policy_steps(self, steps: int) -> str | None:
+        """Describe the expected number where a policy is trained for ``steps``, else None."""
+        if self.calls(steps) < MIN_CALLS:
+            return f"at least {MIN_CALLS}"
+        return self.check_steps(steps)
 
     def own_contracts(self) -> dict[str, GraphContract]:
         """List the graphs that the family cannot do without, condition aside."""

@@ -310,6 +310,13 @@ class Manifest(Spec):
             raise InputError("size", size.words, expected) from None
         return self.model_copy(update={"image": image, "family": family, "schedule": schedule})
 
+    def up_to(self, side: int) -> Manifest:
+        """Copy it without sizes of a side above ``side``; the engine's own stays."""
+        if self.sizes is None:
+            return self
+        largest = min(self.sizes.largest, side)
+        return self.model_copy(update={"sizes": self.sizes.model_copy(update={"largest": largest})})
+
     def with_graphs(self, names: Iterable[str]) -> Manifest:
         """Copy it with graphs of which only the names are known, for networks in their place."""
         graph = GraphSpec.model_construct(file="", inputs=(), outputs=(), parameters=0)

@@ -122,7 +122,11 @@ class Spaced(Spec):
         """Value at every policy call, float64 (calls,)."""
         places = self._places(steps, steps + self.spare)[:steps]
         times = np.minimum((places + 1) / self.count, 1)
-        return np.concatenate([times, np.full(calls - steps, self.end)])
+        end = self.end
+        if self.spacing == "leading" and not self.spare:
+            # An offset beyond the last interval: the next step of the grid is one of the training.
+            end = max(end, (self.offset - self.count // steps + 1) / self.count)
+        return np.concatenate([times, np.full(calls - steps, end)])
 
     def _places(self, steps: int, points: int) -> np.ndarray:
         """Steps of the training, float64, the noisiest first."""

@@ -13,9 +13,6 @@ from adagen_rt.engine.validation import describe_faults
 if TYPE_CHECKING:
     from adagen_rt.export.recipe import Recipe
 
-#: A policy is asked at the first of the calls and at a later one, or it need not be a network.
-MIN_CALLS = 2
-
 
 def recipe_faults(recipe: Recipe) -> Iterator[str]:
     """Tell what keeps a recipe's valid sections from making an engine together.
@@ -89,9 +86,7 @@ def _schedule_faults(recipe: Recipe) -> Iterator[str]:
 
 def _step_faults(recipe: Recipe, spec: FamilySpec) -> Iterator[str]:
     steps = recipe.schedule.steps
-    expected = spec.check_steps(steps)
-    if spec.calls(steps) < MIN_CALLS:
-        expected = f"at least {MIN_CALLS}"
+    expected = spec.check_policy_steps(steps)
     if expected is not None:
         yield f"schedule.steps: got {steps}, expected {expected}"
 

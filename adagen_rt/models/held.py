@@ -42,6 +42,8 @@ RULES = (
 )
 #: Keys inside keys are looked through this deep: `{"trainer": {"var_wo_ddp": ...}}`.
 MAX_DEPTH = 3
+#: Prefixes that are taken off one name, one after the other.
+MAX_PREFIXES = 8
 _AVERAGE = re.compile(r"(^|[._])(ema|average[d]?|swa)([._]|$)", re.IGNORECASE)
 
 
@@ -80,11 +82,11 @@ def _walk(content: Any, keys: tuple[str, ...]) -> Iterator[Held]:
             yield from _walk(value, (*keys, key))
 
 
-def _peel(held: Held) -> Iterator[Held]:
+def _peel(held: Held, most: int = MAX_PREFIXES) -> Iterator[Held]:
     yield held
-    for rule in RULES:
+    for rule in RULES if most else ():
         if inner := _without(held, rule.prefix):
-            yield from _peel(inner)
+            yield from _peel(inner, most - 1)
 
 
 def _without(held: Held, prefix: str) -> Held | None:

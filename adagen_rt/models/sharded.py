@@ -32,11 +32,7 @@ def read_shards(index: Path, read: Callable[[Path], Any]) -> dict[str, Tensor]:
     Raises:
         CheckpointError: The list is not valid, or a shard or a tensor of it is missing.
     """
-    shards = list_shards(index)
-    if absent := [name for name in shards if not (index.parent / name).is_file()]:
-        raise CheckpointError(
-            f"{index}: {len(absent)} of its {len(shards)} files are missing: {summarize(absent)}"
-        )
+    shards = present_shards(index)
     tensors: dict[str, Tensor] = {}
     for name, wanted in shards.items():
         content = read(index.parent / name)
@@ -44,6 +40,16 @@ def read_shards(index: Path, read: Callable[[Path], Any]) -> dict[str, Tensor]:
             raise CheckpointError(f"{index.parent / name}: lacks {summarize(absent)}")
         tensors |= {key: content[key] for key in wanted}
     return tensors
+
+
+def present_shards(index: Path) -> dict[str, list[str]]:
+    """List the tensors of each shard, all of which are there; as for `read_shards`."""
+    shards = list_shards(index)
+    if absent := [name for name in shards if not (index.parent / name).is_file()]:
+        raise CheckpointError(
+            f"{index}: {len(absent)} of its {len(shards)} files are missing: {summarize(absent)}"
+        )
+    return shards
 
 
 def list_shards(index: Path) -> dict[str, list[str]]:

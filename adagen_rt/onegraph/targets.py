@@ -13,7 +13,7 @@ from adagen_rt.engine.folder import EngineFolder
 from adagen_rt.errors import InputError
 from adagen_rt.files import check_writable, staged_files
 from adagen_rt.onegraph.web import write_web
-from adagen_rt.onegraph.write import write_bundle
+from adagen_rt.onegraph.write import refuse_apart, write_bundle
 from adagen_rt.sampling.params import SamplingParams
 from adagen_rt.triton_config import CONFIG, JOINED, model_config, tensor_line
 
@@ -48,6 +48,7 @@ def write_triton(
         params: Sampling parameters.
         **options: Those of `write_bundle`.
     """
+    refuse_apart("triton", options.get("form"))
     model = folder / engine.manifest.name
     if model.exists() and not (model / CONFIG).is_file():
         raise InputError("triton", str(model), f"a new folder, or a model's, with {CONFIG}")

@@ -14,7 +14,7 @@ from adagen_rt.engine.folder import EngineFolder
 from adagen_rt.errors import InputError
 from adagen_rt.files import check_writable, staged_files
 from adagen_rt.npm import archive_name, fetch, read_archive
-from adagen_rt.onegraph.write import write_bundle
+from adagen_rt.onegraph.write import refuse_apart, write_bundle
 from adagen_rt.sampling.params import SamplingParams
 from adagen_rt.system import cache_folder
 
@@ -56,6 +56,10 @@ def write_web(
     if not isinstance(engine.manifest.condition, ClassLabels):
         expected = "an engine of classes: the page has no tokenizer"
         raise InputError("web", engine.manifest.name, expected)
+    refuse_apart("web", options.get("form"))
+    if options.get("steps_input") is not None:
+        expected = "none with web, whose page has one number of steps"
+        raise InputError("steps_input", options["steps_input"], expected)
     if folder.is_dir() and any(folder.iterdir()) and not (folder / FACTS).is_file():
         raise InputError("web", str(folder), f"a new folder, or a page's, with {FACTS}")
     check_writable("web", folder, folder=True)

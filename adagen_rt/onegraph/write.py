@@ -76,6 +76,16 @@ def write_bundle(
     return write(engine, out, options, threads, progress)
 
 
+def refuse_apart(target: str, form: Form | None) -> None:
+    """Refuse three models where a target takes one.
+
+    Raises:
+        InputError: The form is ``step``.
+    """
+    if form == "step":
+        raise InputError("form", form, f"loop or unrolled with {target}, which takes one model")
+
+
 def _write_one(
     engine: EngineFolder, out: Path, options: BundleOptions, threads: int, progress: Tell
 ) -> BundleFacts:

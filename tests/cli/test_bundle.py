@@ -38,3 +38,17 @@ def test_the_command_writes_what_generate_and_inspect_read(tmp_path, run):
         refused = run(command[0], out, *command[1:], "--out", tmp_path / "two.onnx")
         assert refused.exit_code == 2
         assert "expected an engine's folder: this is one model already" in refused.stderr
+
+
+@pytest.mark.parametrize(
+    ("target", "options", "told"),
+    [
+        ("--web", ("--form", "step"), "form: got 'step', expected loop or unrolled with web"),
+        ("--triton", ("--form", "step"), "form: got 'step', expected loop or unrolled with tri"),
+        ("--web", ("--steps-input", 8), "steps_input: got 8, expected none with web"),
+    ],
+)
+def test_a_target_gets_the_one_model_that_it_can_run(tmp_path, refuse, target, options, told):
+    out = tmp_path / "here"
+    assert told in refuse("bundle", "fashion-sit", target, out, *options)
+    assert not out.exists()

@@ -10,7 +10,7 @@ from adagen_rt.errors import AdagenError
 
 pytest.importorskip("fastapi")
 
-SIZES = {"max_batch": 2, "max_queue": 4, "max_queue_cost": 100, "cache_mb": 0}
+SIZES = {"max_batch": 2, "max_queue": 4, "max_queue_cost": 100, "max_side": 64, "cache_mb": 0}
 RUNS = {"backend": "onnxruntime", "threads": 1, "provider": None, "precision": None, "plans": None}
 COMMON = {**SIZES, **RUNS}
 

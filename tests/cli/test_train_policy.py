@@ -10,6 +10,9 @@ from process import run_python
 
 torch = pytest.importorskip("torch")
 
+from adagen_rt.cli.support.trained_for import EngineGenerator
+from adagen_rt.engine.folder import shipped_engines
+from adagen_rt.errors import InputError
 from adagen_rt.export.description import describe_image
 from adagen_rt.export.recipe import load_recipe
 from adagen_rt.pipeline.load import load
@@ -135,6 +138,14 @@ def test_what_an_engine_cannot_be_trained_with(refuse, for_engine, tmp_path, ext
     arguments, _ = for_engine
     assert named in refuse(*arguments, *extra)
     assert not (tmp_path / "run" / "engine").exists()
+
+
+def test_an_engine_of_one_call_has_nothing_to_train():
+    """As a recipe, whose exporter says the same."""
+    engine = shipped_engines()["fashion-maskgit"]
+    with pytest.raises(InputError, match=r"steps: got 1, expected at least 2$"):
+        EngineGenerator(engine, None, {"steps": 1})
+    assert EngineGenerator(engine, None, {"steps": 2}).manifest.schedule.steps == 2
 
 
 def test_a_training_names_one_generator(refuse, tmp_path):

@@ -9,13 +9,16 @@ import pytest
 diffusers = pytest.importorskip("diffusers")
 pytest.importorskip("transformers")
 
+import torch
 from click.testing import CliRunner
+from safetensors.torch import load_file, save_file
 from tiny_pipelines import change, save_pipeline
 
 from adagen_rt.cli.export import export
 from adagen_rt.errors import CheckpointError, InputError, RecipeError
-from adagen_rt.export.diffusers import is_pipeline, plan_pipeline
+from adagen_rt.export.diffusers import export_pipeline, is_pipeline, plan_pipeline
 from adagen_rt.export.diffusers.folder import open_pipeline
+from adagen_rt.export.diffusers.graphs import Decoder
 from adagen_rt.export.diffusers.quiet import quiet_libraries
 from adagen_rt.export.diffusers.schedulers import SCHEDULERS, Grid, read_sampler
 from adagen_rt.extent import Extent
@@ -88,6 +91,8 @@ def test_multistep_flows(tmp_path):
         (FLOW(shift_terminal=0.02), "shift_terminal: got 0.02, expected None"),
         (FLOW(invert_sigmas=True), "invert_sigmas: got True"),
         (FLOW(num_train_timesteps=500), "num_train_timesteps: got 500, expected 1000"),
+        (DDIM(clip_sample=False, num_train_timesteps=500), "num_train_timesteps: got 500"),
+        (DPM(beta_start=1e-5), "beta_start: got 1e-05, expected more noise at the first step"),
         (DDIM(), "clip_sample: got True, expected False"),
         (DDIM(clip_sample=False, timestep_spacing="trailing"), "expected 'leading'"),
         (DPM(prediction_type="v_prediction"), "prediction_type: got 'v_prediction'"),
@@ -108,6 +113,19 @@ def test_what_changes_numbers_is_honoured_or_refused(tmp_path, scheduler, told):
         sampler(scheduler, tmp_path)
     assert told in str(error.value)
     assert "\n" not in str(error.value)
+
+
+def test_a_dynamic_shift_needs_a_pipeline_that_tells_the_size(tmp_path):
+    with pytest.raises(RecipeError, match="use_dynamic_shifting: got True"):
+        sampler(FLOW(use_dynamic_shifting=True), tmp_path, Grid(64, told=False))
+    with pytest.raises(RecipeError, match=r"json: max_image_seq_len: got 256, expected above 256"):
+        sampler(FLOW(use_dynamic_shifting=True, max_image_seq_len=256), tmp_path)
+
+
+def test_an_offset_beyond_the_last_interval_ends_at_a_step_of_the_training(tmp_path):
+    found = sampler(DDIM(clip_sample=False, steps_offset=3), tmp_path)
+    assert found.time.values(333, 334)[-1] == 1 / 1000
+    assert found.time.values(50, 51)[-1] == 0
 
 
 def test_an_unknown_option_of_a_scheduler_is_refused(tmp_path):
@@ -147,6 +165,12 @@ def test_an_engine_is_named_as_its_repository(folder, tmp_path):
         ("model_index.json", {"vae": ["diffusers", "AutoencoderTiny"]}, "expected AutoencoderKL"),
         ("model_index.json", {"transformer": ["my_code", "DiTTransformer2DModel"]}, "my_code"),
         ("model_index.json", {"transformer": [None, None]}, "transformer: missing"),
+        ("model_index.json", {"vae": "AutoencoderKL"}, "vae: got 'AutoencoderKL', expected Auto"),
+        ("model_index.json", {"vae": ["diffusers"]}, "vae: got diffusers, expected AutoencoderKL"),
+        ("model_index.json", {"vae": 5}, "vae: got 5, expected AutoencoderKL"),
+        ("vae/config.json", {"quantization_config": {"load_in_4bit": True}}, "quantization_config"),
+        ("transformer/config.json", {"num_layers": "two"}, "transformer: "),
+        ("transformer/config.json", {"patch_size": 0}, "transformer: "),
         ("transformer/config.json", {"num_embeds_ada_norm": 10}, "num_embeds_ada_norm: got 10"),
     ],
 )
@@ -189,6 +213,81 @@ def test_guidance_out_of_range_is_refused(folder, guidance):
         plan_pipeline(folder, guidance=guidance)
 
 
+def rewrite(path, change):
+    tensors = load_file(path)
+    save_file(change(tensors), path, metadata={"format": "pt"})
+
+
+def weights_of(folder, part):
+    (path,) = (folder / part).glob("*.safetensors")
+    return path
+
+
+@pytest.mark.parametrize("part", ["text_encoder", "transformer"])
+def test_weights_that_are_missing_are_not_made_up(tmp_path, part):
+    """Both libraries fill them with noise."""
+    folder = save_pipeline("pixart", tmp_path / "pixart")
+    rewrite(weights_of(folder, part), lambda w: {f"module.{name}": w[name] for name in w})
+    with pytest.raises(CheckpointError, match=f"{part}: the weights lack [0-9]+ tensors"):
+        open_pipeline(folder).load(part)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "told"),
+    [
+        (lambda value: value.to(torch.int8), "got the dtype I8, expected floating point"),
+        (lambda value: value * float("nan"), "not finite: "),
+    ],
+)
+def test_weights_of_no_use_are_refused(folder, spoil, told):
+    rewrite(weights_of(folder, "vae"), lambda w: {name: spoil(w[name]) for name in w})
+    with pytest.raises(CheckpointError, match=told):
+        open_pipeline(folder).load("vae")
+
+
+def test_files_of_weights_are_checked_before_a_graph_is_made(folder, tmp_path):
+    weights = weights_of(folder, "transformer")
+    content = weights.read_bytes()
+    weights.write_bytes(content[: len(content) // 2])
+    with pytest.raises(CheckpointError, match=r"safetensors: not a valid safetensors file"):
+        export_pipeline(folder, tmp_path / "out")
+    weights.unlink()
+    with pytest.raises(CheckpointError, match="transformer: got no weights, expected files"):
+        export_pipeline(folder, tmp_path / "out")
+    shards = {"weight_map": {"a": "diffusion_pytorch_model-00001-of-00001.safetensors"}}
+    weights.with_name(f"{weights.name}.index.json").write_text(json.dumps(shards))
+    with pytest.raises(CheckpointError, match=r"index.json: 1 of its 1 files are missing"):
+        export_pipeline(folder, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_only_what_the_pipeline_adds_to_latents_is_added(folder):
+    change(folder / "vae" / "config.json", shift_factor=0.5)
+    source = open_pipeline(folder)
+    assert Decoder(source.adapter, source.load("vae")).shift == 0
+
+
+def test_a_tokenizer_with_more_words_than_its_encoder_is_refused(tmp_path):
+    folder = save_pipeline("pixart", tmp_path / "pixart")
+    change(folder / "text_encoder" / "config.json", vocab_size=8)
+    with pytest.raises(RecipeError, match="expected ids below 8, vocab_size of text_encoder"):
+        plan_pipeline(folder)
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        ({"model_max_length": 10**30}, "model_max_length: got 1000000000"),
+        ({"pad_token": None}, "pad_token: got none"),
+    ],
+)
+def test_a_tokenizer_says_what_fills_prompts_and_how_far(tmp_path, settings, told):
+    folder = save_pipeline("sd3", tmp_path / "sd3")
+    change(folder / "tokenizer" / "tokenizer_config.json", **settings)
+    with pytest.raises(RecipeError, match=f"tokenizer: {told}"):
+        plan_pipeline(folder)
+
+
 def test_pickled_weights_are_not_read(folder):
     weights = folder / "vae" / "diffusion_pytorch_model.safetensors"
     weights.rename(weights.with_suffix(".bin"))
@@ -221,7 +320,7 @@ def test_loading_is_quiet_and_leaves_the_libraries_as_they_were(folder, capfd):
     open_pipeline(folder).load("transformer")
     assert capfd.readouterr() == ("", "")
     with quiet_libraries(("diffusers", "transformers")):
-        assert state() == [(logging.ERROR, False)] * 2
+        assert state() == [(logging.CRITICAL, False)] * 2
     assert state() == before
 
 

@@ -15,7 +15,9 @@ from adagen_rt.pipeline.load import check_threads, make_pipeline
 from adagen_rt.serving import BatchEngine
 
 #: Options that one engine may have for itself, as its file's names of them.
-OWN = ("max-batch", "max-queue", "max-queue-cost", "cache-mb", "threads")
+OWN = ("max-batch", "max-queue", "max-queue-cost", "max-side", "cache-mb", "threads")
+#: Those that are arguments of its `BatchEngine`.
+SIZES = ("max_batch", "max_queue", "max_queue_cost", "max_side", "cache_mb")
 #: Name of an engine's place, beside these.
 PLACE = "engine"
 
@@ -115,7 +117,7 @@ def _row(name: str, row: Any, common: Mapping[str, Any]) -> GivenEngine:
 
 def _make(name: str | None, place: str, options: Mapping[str, Any]) -> GivenEngine:
     check_numbers(options)
-    sizes = {key: options[key] for key in ("max_batch", "max_queue", "max_queue_cost", "cache_mb")}
+    sizes = {key: options[key] for key in SIZES}
     return GivenEngine(place, name, sizes, execution_of(options))
 
 

@@ -13,6 +13,7 @@ from adagen_rt.cli.support.backend_options import OPTIONS
 from adagen_rt.cli.support.config import config_option
 from adagen_rt.cli.support.formats import NamedPath
 from adagen_rt.errors import InputError, as_integer
+from adagen_rt.extent import MAX_SIDE
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 TOKEN_VARIABLE = "ADAGEN_TOKEN"
@@ -95,6 +96,7 @@ NUMBERS = (
         "max-cost", 8192, 1, MOST_COST, "Cost of one request: images x best-of x refine x steps."
     ),
     Number("max-queue-cost", 32768, 1, MOST_COST, "Cost of all that may wait."),
+    Number("max-side", MAX_SIDE, 1, MAX_SIDE, "Longest side of images, where there are sizes."),
     Number(
         "cache-mb",
         0,

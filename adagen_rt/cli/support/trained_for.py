@@ -145,6 +145,9 @@ class EngineGenerator(TrainedFor):
         self.recipe = None if path is None else load_recipe(path)
         plain = without_choosers(self._engine.manifest)
         self.manifest = plain.with_schedule(changed_schedule(plain.schedule, changes))
+        steps = self.manifest.schedule.steps
+        if expected := self.manifest.family.check_policy_steps(steps):
+            raise InputError("steps", steps, expected)
         for fault in self.manifest.schedule_faults():
             raise InputError("--engine", str(engine), fault)
 

@@ -13,9 +13,6 @@ from adagen_rt.condition import Guidance
 from adagen_rt.export.diffusers.schedulers import Grid
 from adagen_rt.extent import Extent
 
-#: Steps of the training that most networks are told times in.
-TRAINED = 1000
-
 
 @dataclass(frozen=True)
 class Text:
@@ -55,6 +52,7 @@ class Adapter(ABC):
         norm: Last norm of the transformer, whose input are the policy's features.
         texts: Text encoders' tokens.
         context: Arrays that `encode` makes, which `predict` reads.
+        shifted: Whether the pipeline adds the autoencoder's shift to latents that it decodes.
         sizeable: Whether its graphs were checked with open sizes, and make images of many.
     """
 
@@ -68,6 +66,7 @@ class Adapter(ABC):
     norm: ClassVar[str] = "norm_out"
     texts: ClassVar[tuple[Text, ...]] = ()
     context: ClassVar[tuple[str, ...]] = ()
+    shifted: ClassVar[bool] = False
     sizeable: ClassVar[bool] = False
 
     def guided_by(self, config: Any) -> Guidance:

@@ -9,7 +9,8 @@ from typing import Any
 from transformers import AutoTokenizer
 
 from adagen_rt.condition import ClassLabels, ConditionSpec, Prompts, TextTokens
-from adagen_rt.errors import RecipeError
+from adagen_rt.condition.text import MAX_TOKENS
+from adagen_rt.errors import RecipeError, shown
 from adagen_rt.export.diffusers.adapter import Text
 from adagen_rt.export.diffusers.folder import PipelineFolder, one_line
 
@@ -23,16 +24,20 @@ def describe_condition(source: PipelineFolder) -> ConditionSpec:
     guidance = source.adapter.guided_by(source.config)
     if not source.adapter.texts:
         return _labels(source)
-    encoders = []
+    encoders: list[TextTokens] = []
+    usual = None
     for text in _texts(source):
         tokenizer = _tokenizer(source.path / text.tokenizer, text)
+        _check_words(source, text, tokenizer)
+        # Pipelines take the first one's for every text encoder without a length of its own.
+        usual = usual or tokenizer.model_max_length
         # As the pipelines count it, whatever the two are that they leave out.
         led = len(tokenizer.encode(text.lead)) - 2 if text.lead else 0
         encoders.append(
             TextTokens(
                 name=text.name,
                 file=f"{text.tokenizer}.json",
-                length=(text.length or tokenizer.model_max_length) + led,
+                length=(text.length or usual) + led,
                 padding_id=tokenizer.pad_token_id,
                 mask=text.mask,
                 lead=text.lead,
@@ -53,7 +58,7 @@ def write_tokenizers(source: PipelineFolder, folder: Path) -> None:
 def _texts(source: PipelineFolder) -> Iterator[Text]:
     """List the tokens of the text encoders that are there."""
     for text in source.adapter.texts:
-        if source.has(text.tokenizer.replace("tokenizer", "text_encoder")):
+        if source.has(_encoder(text)):
             yield text
 
 
@@ -72,6 +77,29 @@ def _tokenizer(folder: Path, text: Text) -> Any:
     ]:
         raise RecipeError(f"{folder}: {'; '.join(faults)}")
     return tokenizer
+
+
+def _check_words(source: PipelineFolder, text: Text, tokenizer: Any) -> None:
+    """Refuse a tokenizer whose ids are not those of its encoder.
+
+    Tokens that were added to a vocabulary may be beyond the encoder's, as Gemma's mask.
+    """
+    folder, part = source.path / text.tokenizer, _encoder(text)
+    if tokenizer.pad_token_id is None:
+        raise RecipeError(f"{folder}: pad_token: got none, expected one")
+    words = source.configuration(part).vocab_size
+    known = tokenizer.backend_tokenizer.get_vocab(with_added_tokens=False)
+    last = max(tokenizer.pad_token_id, *known.values())
+    if last >= words:
+        expected = f"ids below {words}, vocab_size of {part}"
+        raise RecipeError(f"{folder}: got ids to {last}, expected {expected}")
+    if text.length is None and not 1 <= tokenizer.model_max_length <= MAX_TOKENS:
+        got, expected = shown(tokenizer.model_max_length), f"1 to {MAX_TOKENS}"
+        raise RecipeError(f"{folder}: model_max_length: got {got}, expected {expected}")
+
+
+def _encoder(text: Text) -> str:
+    return text.tokenizer.replace("tokenizer", "text_encoder")
 
 
 def _labels(source: PipelineFolder) -> ClassLabels:

@@ -7,7 +7,8 @@ from typing import Any, ClassVar
 
 from torch import Tensor
 
-from adagen_rt.export.diffusers.adapter import TRAINED, Adapter
+from adagen_rt.export.diffusers.adapter import Adapter
+from adagen_rt.export.diffusers.schedulers import TRAINED
 from adagen_rt.extent import Extent
 
 #: The pipeline's null class, whatever the transformer's configuration says.

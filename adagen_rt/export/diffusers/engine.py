@@ -25,7 +25,7 @@ from adagen_rt.engine.schedule import ActionSpec, ScheduleSpec
 from adagen_rt.engine.static_schedules import Constant
 from adagen_rt.errors import InputError, RecipeError
 from adagen_rt.export.diffusers.condition import describe_condition, write_tokenizers
-from adagen_rt.export.diffusers.folder import PipelineFolder, open_pipeline
+from adagen_rt.export.diffusers.folder import META, PipelineFolder, open_pipeline
 from adagen_rt.export.diffusers.graphs import pipeline_graphs
 from adagen_rt.export.diffusers.schedulers import Sampler, read_sampler
 from adagen_rt.export.engine import Tell, export_as, export_graphs
@@ -74,11 +74,10 @@ class Plan:
             yield f"other sizes: {self.sizes}"
         yield f"{self.sampler.solver} in {self.schedule.steps} steps, {time} times"
         counts = {}
-        for part in source.adapter.networks:
-            if source.has(part):
-                network = source.laid_out(part, "meta")
-                counts[part] = sum(tensor.numel() for tensor in network.parameters())
-                yield f"{part}: {counts[part]:,} parameters, {4e-9 * counts[part]:,.1f} GB"
+        for part in source.parts:
+            network = source.laid_out(part, META)
+            counts[part] = sum(tensor.numel() for tensor in network.parameters())
+            yield f"{part}: {counts[part]:,} parameters, {4e-9 * counts[part]:,.1f} GB"
         texts = sum(count for part, count in counts.items() if part.startswith("text_encoder"))
         most = max(texts, counts["transformer"], counts["vae"])
         yield f"memory: at least {4e-9 * most:,.1f} GB, for the weights of one graph at a time"
@@ -153,6 +152,7 @@ def export_pipeline(
         AdagenError: The pipeline, a part, an option or an exported graph is wrong.
     """
     plan = plan_pipeline(folder, size, guidance, seeded)
+    plan.source.check_weights()
     return export_as(dtype, Path(out), plan.name, partial(_export, plan, progress), progress)
 
 
@@ -176,6 +176,7 @@ def plan_pipeline(
 ) -> Plan:
     """Check a pipeline's folder as an export does; arguments are those of `export_pipeline`."""
     source = open_pipeline(Path(folder), seeded)
+    source.check()
     adapter, config = source.adapter, source.config
     factor = adapter.factor(source.configuration("vae"))
     image = size or Extent.of(adapter.sample(config) * factor)

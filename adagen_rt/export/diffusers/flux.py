@@ -32,7 +32,7 @@ class Flux(Adapter):
     schedulers = ("FlowMatchEulerDiscreteScheduler",)
     guidance = "embedded"
     steps, scale = 28, 3.5
-    sizeable = True
+    shifted = sizeable = True
     texts = (Text("clip", "tokenizer"), Text("t5", "tokenizer_2", 512))
     context = ("context", "pooled")
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from importlib import import_module
@@ -13,16 +13,16 @@ from typing import Any
 import torch
 from torch import nn
 
-from adagen_rt.errors import CheckpointError, RecipeError
+from adagen_rt.errors import CheckpointError, RecipeError, shown
 from adagen_rt.export.diffusers.adapter import Adapter
 from adagen_rt.export.diffusers.quiet import quiet_libraries
 from adagen_rt.export.diffusers.registry import find_adapter
+from adagen_rt.export.diffusers.weights import check_files, read_network
 from adagen_rt.models.seeded import seeded_fill
 
 INDEX = "model_index.json"
 #: Libraries that parts may come from; what a folder brings itself is never run.
 LIBRARIES = ("diffusers", "transformers")
-FLOAT = torch.float32
 #: The device of tensors that have no memory.
 META = "meta"
 
@@ -52,7 +52,7 @@ class PipelineFolder:
 
     def has(self, part: str) -> bool:
         """Tell whether there is a part."""
-        return bool((self.index.get(part) or [None])[0])
+        return self.index.get(part) not in (None, [None, None])
 
     @cached_property
     def config(self) -> Any:
@@ -75,12 +75,13 @@ class PipelineFolder:
         """
         kind, folder = self._kind(part), self.path / part
         try:
-            with torch.device(device):
-                if hasattr(kind, "load_config"):
-                    return kind.from_config(kind.load_config(folder))
-                return kind(kind.config_class.from_pretrained(folder, local_files_only=True))
-        except (OSError, ValueError, TypeError, RuntimeError) as error:
+            with torch.device(device), quiet_libraries(LIBRARIES):
+                network = _laid_out(kind, folder)
+        except Exception as error:  # the libraries raise nothing more exact
             raise RecipeError(f"{folder}: {one_line(error)}") from None
+        if getattr(network.config, "quantization_config", None) is not None:
+            raise RecipeError(f"{folder}: quantization_config: got one, expected plain weights")
+        return network
 
     def load(self, part: str) -> nn.Module | None:
         """Load a network in float32; None for an optional one that is not there.
@@ -100,19 +101,42 @@ class PipelineFolder:
         network.requires_grad_(False)
         return network.eval()
 
+    def check(self) -> None:
+        """Check the configurations of all parts.
+
+        Raises:
+            RecipeError: One cannot be read.
+        """
+        for part in self.parts:
+            self.configuration(part)
+
+    def check_weights(self) -> None:
+        """Check the files of all weights by their headers.
+
+        Raises:
+            CheckpointError: As for `load`.
+        """
+        for part in self.parts if self.seeded is None else ():
+            check_files(self.path / part)
+
+    @property
+    def parts(self) -> list[str]:
+        """Names of the networks that are there."""
+        return [part for part in self.adapter.networks if self.has(part)]
+
     def _kind(self, part: str) -> Any:
         library = import_module(self.index[part][0])
         return getattr(library, self.adapter.networks[part])
 
-    def _read(self, part: str) -> Any:
+    def _read(self, part: str) -> nn.Module:
         kind, folder = self._kind(part), self.path / part
-        # No pickled file is read, and no code of the folder.
-        options: dict[str, Any] = {"use_safetensors": True, "local_files_only": True}
-        options |= {"dtype" if self.index[part][0] == "transformers" else "torch_dtype": FLOAT}
+        dtype = "dtype" if self.index[part][0] == "transformers" else "torch_dtype"
         try:
             with quiet_libraries(LIBRARIES):
-                return kind.from_pretrained(folder, **_variant(folder), **options)
-        except (OSError, ValueError, TypeError, RuntimeError, KeyError) as error:
+                return read_network(kind, folder, dtype)
+        except CheckpointError:
+            raise
+        except Exception as error:  # the libraries raise nothing more exact
             raise CheckpointError(f"{folder}: {one_line(error)}") from None
 
 
@@ -125,7 +149,7 @@ def open_pipeline(path: Path, seeded: str | None = None) -> PipelineFolder:
     try:
         index = json.loads((path / INDEX).read_text(encoding="utf-8"))
         adapter = find_adapter(str(index["_class_name"]))
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise RecipeError(f"{path / INDEX}: not a readable index ({error})") from None
     except RecipeError as error:
         raise RecipeError(f"{path / INDEX}: {error}") from None
@@ -134,23 +158,21 @@ def open_pipeline(path: Path, seeded: str | None = None) -> PipelineFolder:
     return PipelineFolder(path, index, adapter, seeded)
 
 
-def _part_faults(index: Mapping[str, Any], adapter: Adapter) -> Any:
+def _part_faults(index: Mapping[str, Any], adapter: Adapter) -> Iterator[str]:
     for part, expected in adapter.networks.items():
         found = index.get(part)
-        if not found or not found[0]:
+        if found in (None, [None, None]):
             if part not in adapter.optional:
                 yield f"{part}: missing, expected {expected}"
-        elif found[0] not in LIBRARIES or found[1] != expected:
-            yield f"{part}: got {'.'.join(map(str, found))}, expected {expected}"
+        elif found not in [[library, expected] for library in LIBRARIES]:
+            told = ".".join(map(str, found)) if isinstance(found, list) else shown(found, 80)
+            yield f"{part}: got {told:.80}, expected {expected}"
 
 
-def _variant(folder: Path) -> dict[str, str]:
-    """Name the variant of a folder that has no other weights."""
-    names = {path.name for path in folder.glob("*.safetensors*")}
-    for variant in ("fp16", "bf16"):
-        if names and all(f".{variant}" in name for name in names):
-            return {"variant": variant}
-    return {}
+def _laid_out(kind: Any, folder: Path) -> Any:
+    if hasattr(kind, "load_config"):
+        return kind.from_config(kind.load_config(folder))
+    return kind(kind.config_class.from_pretrained(folder, local_files_only=True))
 
 
 def one_line(error: Exception) -> str:

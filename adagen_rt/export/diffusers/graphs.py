@@ -10,9 +10,10 @@ import torch
 from torch import Tensor, nn
 
 from adagen_rt.condition import ConditionSpec
-from adagen_rt.export.diffusers.adapter import TRAINED, Adapter
+from adagen_rt.export.diffusers.adapter import Adapter
 from adagen_rt.export.diffusers.folder import PipelineFolder
 from adagen_rt.export.diffusers.positions import open_patches
+from adagen_rt.export.diffusers.schedulers import TRAINED
 from adagen_rt.export.examples import ROWS, condition_rows, normal
 from adagen_rt.export.onnx_export import GraphPlan
 from adagen_rt.extent import Extent
@@ -24,11 +25,11 @@ NEAR = 1e-3
 class Decoder(nn.Module):
     """Latents to images, as pipelines decode them."""
 
-    def __init__(self, vae: Any) -> None:
+    def __init__(self, adapter: Adapter, vae: Any) -> None:
         super().__init__()
         self.vae = vae
         self.scale = float(vae.config.scaling_factor)
-        self.shift = float(getattr(vae.config, "shift_factor", None) or 0.0)
+        self.shift = float(vae.config.shift_factor or 0.0) if adapter.shifted else 0.0
 
     def forward(self, latents: Tensor) -> Tensor:
         """Decode latents (B, C, H, W)."""
@@ -116,9 +117,7 @@ def pipeline_graphs(
     x = normal(ROWS, channels, *latents)
     again = None if other is None else normal(ROWS, channels, *other)
     # No name here, or the weights would stay.
-    yield _sizeable(
-        _plan("decoder", Decoder(source.load("vae")), {"latents": x}, ("image",)), "latents", again
-    )
+    yield _sizeable(_decoder(source, x), "latents", again)
     given = condition_rows(condition)
     if source.adapter.context:
         plan = _plan("condition", _encoders(source, tuple(given)), given, source.adapter.context)
@@ -144,6 +143,11 @@ def _sizeable(plan: GraphPlan, name: str, again: Tensor | None) -> GraphPlan:
         return plan
     dynamic = {**plan.dynamic, name: {0: "rows", 2: "height", 3: "width"}}
     return replace(plan, dynamic=dynamic, others=({**plan.inputs, name: again},))
+
+
+def _decoder(source: PipelineFolder, x: Tensor) -> GraphPlan:
+    module = Decoder(source.adapter, source.load("vae"))
+    return _plan("decoder", module, {"latents": x}, ("image",))
 
 
 def _encoders(source: PipelineFolder, names: tuple[str, ...]) -> Encoders:

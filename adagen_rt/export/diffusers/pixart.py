@@ -7,7 +7,8 @@ from typing import Any, ClassVar
 
 from torch import Tensor
 
-from adagen_rt.export.diffusers.adapter import TRAINED, Adapter, Text
+from adagen_rt.export.diffusers.adapter import Adapter, Text
+from adagen_rt.export.diffusers.schedulers import TRAINED
 from adagen_rt.extent import Extent
 
 #: What the transformer adds to the attention to a token that is not the prompt's.

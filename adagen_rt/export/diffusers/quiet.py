@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from importlib import import_module
-from logging import ERROR
+from logging import CRITICAL
 from typing import Any
 
 
@@ -27,7 +27,7 @@ def quiet_libraries(names: tuple[str, ...]) -> Iterator[None]:
 @contextmanager
 def _quiet(switches: Any) -> Iterator[None]:
     level, bars = switches.get_verbosity(), switches.is_progress_bar_enabled()
-    switches.set_verbosity(ERROR)
+    switches.set_verbosity(CRITICAL)
     switches.disable_progress_bar()
     try:
         yield

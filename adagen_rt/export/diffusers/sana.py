@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import torch
 from diffusers import SanaPipeline
 from torch import Tensor
 
-from adagen_rt.export.diffusers.adapter import TRAINED, Adapter, Text
+from adagen_rt.export.diffusers.adapter import Adapter, Text
+from adagen_rt.export.diffusers.schedulers import TRAINED, Grid
 from adagen_rt.extent import Extent
 
 #: Tokens of a prompt that the transformer sees: the first, and the last but those of the lead.
@@ -43,6 +45,10 @@ class Sana(Adapter):
         if config.guidance_embeds:
             faults.append("guidance_embeds: got true, expected false")
         return faults
+
+    def grid(self, config: Any, latents: Extent) -> Grid:
+        """See `Adapter`."""
+        return replace(super().grid(config, latents), told=False)
 
     def predict(self, transformer: Any, x: Tensor, t: Tensor, given: dict[str, Tensor]) -> Tensor:
         """See `Adapter`."""

@@ -14,14 +14,20 @@ from typing import Any
 
 import diffusers
 import numpy as np
+from pydantic import ValidationError
 
 from adagen_rt.engine.solver_times import DynamicShift, Shifted, Spaced
 from adagen_rt.engine.static_schedules import StaticSchedule
+from adagen_rt.engine.validation import describe_faults
 from adagen_rt.errors import RecipeError
 from adagen_rt.ops.solver import MAX_DEGREE
 
+#: Steps of the training that the networks are told times in.
+TRAINED = 1000
 #: Largest relative error of a fitted log alpha.
 FIT = 1e-7
+#: Smallest slope of log alpha at data: one that rises there has no noise scale.
+NOISELESS = -1e-6
 
 
 @dataclass(frozen=True)
@@ -50,10 +56,13 @@ class Grid:
     Attributes:
         tokens: Patches of the latents, which dynamic shifts depend on.
         own: Whether the noise scales are the pipeline's: from 1 to one over the number of steps.
+        told: Whether the scheduler is told of the patches; pipelines that do not fail at a dynamic
+            shift.
     """
 
     tokens: int
     own: bool = False
+    told: bool = True
 
 
 @dataclass(frozen=True)
@@ -99,7 +108,7 @@ def read_sampler(folder: Path, known: tuple[str, ...], grid: Grid) -> Sampler:
     try:
         given = json.loads(path.read_text(encoding="utf-8"))
         name = str(given["_class_name"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise RecipeError(f"{path}: not a readable scheduler ({error})") from None
     if name not in known:
         expected = f"one of {', '.join(known)}"
@@ -110,12 +119,14 @@ def read_sampler(folder: Path, known: tuple[str, ...], grid: Grid) -> Sampler:
         raise RecipeError(f"{path}: {'; '.join(faults)}")
     try:
         scheduler = getattr(diffusers, name).from_config(given)
-    except (TypeError, ValueError, NotImplementedError, ImportError) as error:
+    except Exception as error:  # the library raises nothing more exact
         raise RecipeError(f"{path}: {' '.join(str(error).split())}") from None
     if faults := row.faults(scheduler.config):
         raise RecipeError(f"{path}: {'; '.join(faults)}")
     try:
         return row.read(scheduler, grid)
+    except ValidationError as error:
+        raise RecipeError(f"{path}: {describe_faults(error)}") from None
     except ValueError as error:
         raise RecipeError(f"{path}: {' '.join(str(error).split())}") from None
 
@@ -124,6 +135,8 @@ def _flow_euler(scheduler: Any, grid: Grid) -> Sampler:
     config = scheduler.config
     shift, dynamic = config.shift, None
     if config.use_dynamic_shifting:
+        if not grid.told:
+            raise ValueError("use_dynamic_shifting: got True, expected False of this pipeline")
         names = (*_SHIFTS, "time_shift_type")
         dynamic = DynamicShift(**{name: config[name] for name in names})
         shift = dynamic.shift(grid.tokens)
@@ -157,8 +170,6 @@ def _dpm_multistep(scheduler: Any, grid: Grid) -> Sampler:
         raise ValueError(f"use_flow_sigmas: got {config.use_flow_sigmas}, expected {expected}")
     count = config.num_train_timesteps
     if flow:
-        if count != TRAINED:
-            raise ValueError(f"num_train_timesteps: got {count}, expected {TRAINED} of a flow")
         time = Shifted(shift=config.flow_shift, first=1 - 1 / count)
         return Sampler("flow", solver, time, whole=True)
     if bool((scheduler.lambda_t < config.lambda_min_clipped).any()):
@@ -182,20 +193,22 @@ def _log_alpha(scheduler: Any) -> tuple[float, ...]:
         relative = powers / exact[:, None]
         fitted, *_ = np.linalg.lstsq(relative, np.ones(len(betas)), rcond=None)
         if np.abs(relative @ fitted - 1).max() < FIT:
+            if fitted[0] > NOISELESS:
+                start = scheduler.config.beta_start
+                raise ValueError(f"beta_start: got {start}, expected more noise at the first step")
             return tuple(map(float, fitted))
     kind = "trained_betas" if scheduler.config.trained_betas is not None else "beta_schedule"
     expected = "one whose log alpha is a polynomial, as of 'linear' and 'scaled_linear'"
     raise ValueError(f"{kind}: got {scheduler.config[kind]!r:.60}, expected {expected}")
 
 
-#: Steps of the training that the times of a flow are told in.
-TRAINED = 1000
 _SHIFTS = ("base_shift", "max_shift", "base_image_seq_len", "max_image_seq_len")
 _DYNAMIC = " ".join(("use_dynamic_shifting", *_SHIFTS))
-_BETAS = "num_train_timesteps beta_start beta_end beta_schedule trained_betas steps_offset"
+_BETAS = "beta_start beta_end beta_schedule trained_betas steps_offset"
 _THRESHOLDS = "dynamic_thresholding_ratio sample_max_value"
 _SIGMAS = dict.fromkeys(("use_karras_sigmas", "use_exponential_sigmas", "use_beta_sigmas"), False)
-_PLAIN = {"thresholding": False, "rescale_betas_zero_snr": False}
+_STEPS = {"num_train_timesteps": TRAINED}
+_PLAIN = {**_STEPS, "thresholding": False, "rescale_betas_zero_snr": False}
 
 #: Rows of the schedulers, by class name.
 SCHEDULERS: dict[str, Row] = {
@@ -203,7 +216,7 @@ SCHEDULERS: dict[str, Row] = {
         _flow_euler,
         f"shift {_DYNAMIC} time_shift_type",
         {
-            "num_train_timesteps": TRAINED,
+            **_STEPS,
             "invert_sigmas": False,
             "shift_terminal": None,
             "stochastic_sampling": False,

@@ -9,7 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from adagen_rt.export.diffusers.adapter import TRAINED, Adapter, Text
+from adagen_rt.export.diffusers.adapter import Adapter, Text
+from adagen_rt.export.diffusers.schedulers import TRAINED
 from adagen_rt.extent import Extent
 
 #: Tokens of T5; without T5 as many zeros.
@@ -30,7 +31,7 @@ class StableDiffusion3(Adapter):
     optional = frozenset({"text_encoder_3"})
     schedulers = ("FlowMatchEulerDiscreteScheduler",)
     steps, scale = 28, 7.0
-    sizeable = True
+    shifted = sizeable = True
     texts = (
         Text("clip", "tokenizer"),
         Text("clip_2", "tokenizer_2"),

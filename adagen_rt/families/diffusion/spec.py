@@ -28,8 +28,8 @@ from adagen_rt.ops.solver import GUIDED_CHANNELS, MAX_DEGREE, PROCESSES, Kind, P
 KINDS: dict[str, Kind] = {"dit": "vp", "sit": "linear", "diffusion": "vp", "flow": "linear"}
 #: DiT's and SiT's times stay this far from the ends of [0, 1] and from each other, as published.
 TIME_MARGIN = 0.01
-#: Where a noise schedule is looked at.
-TIMES = tuple(i / 64 for i in range(65))
+#: Where a noise schedule is looked at; near data too, where one that rises has no noise scale.
+TIMES = (0.0, 1e-6, *(i / 64 for i in range(1, 65)))
 
 
 class DiffusionSpec(FamilySpec):

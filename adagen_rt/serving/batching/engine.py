@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from adagen_rt.condition import Asked
 from adagen_rt.errors import InputError, QueueFullError, StoppedError, as_integer
+from adagen_rt.extent import MAX_SIDE
 from adagen_rt.pipeline.base import Pipeline
 from adagen_rt.pipeline.load import load
 from adagen_rt.sampling.params import SamplingParams
@@ -58,12 +59,13 @@ class BatchEngine:
         max_queue: Requests that can wait for a slot.
         max_queue_cost: Backbone rows of the requests that can wait: candidates, times actions that
             refinement tries, times steps. One alone may always wait.
+        max_side: Longest side of images that are asked for in another size than the engine's own.
         threads: CPU threads; None takes all that this process may use.
         cache_mb: Megabytes of images that are kept for who asks for the same again; 0 keeps none.
 
     Attributes:
         name: The engine's name.
-        manifest: The engine's manifest.
+        manifest: The engine's manifest, with the sizes that it serves.
         max_batch: Slots.
         max_queue: Requests that can wait.
         max_queue_cost: Backbone rows of these.
@@ -79,15 +81,17 @@ class BatchEngine:
         max_batch: int = 16,
         max_queue: int = 64,
         max_queue_cost: int = MAX_COST,
+        max_side: int = MAX_SIDE,
         threads: int | None = None,
         cache_mb: int = 0,
     ) -> None:
         self.max_batch = as_integer("max_batch", max_batch, 1, MAX_BATCH)
         self.max_queue = as_integer("max_queue", max_queue, 1, MAX_QUEUE)
         self.max_queue_cost = as_integer("max_queue_cost", max_queue_cost, 1, MAX_COST)
+        side = as_integer("max_side", max_side, 1, MAX_SIDE)
         opened = load(engine, threads=threads) if isinstance(engine, (str, Path)) else engine
         self.max_batch = min([self.max_batch, *opened.capabilities.batches[-1:]])
-        self.manifest, self._turn = opened.manifest, opened.turn
+        self.manifest, self._turn = opened.manifest.up_to(side), opened.turn
         self._check = partial(opened.capabilities.check, opened.backend)
         self.name = self.manifest.name
         self.cache = ResultCache(as_integer("cache_mb", cache_mb, 0, MAX_CACHE_MB) * 10**6)

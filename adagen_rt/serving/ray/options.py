@@ -5,6 +5,7 @@ from __future__ import annotations
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from adagen_rt.errors import InputError
+from adagen_rt.extent import MAX_SIDE
 from adagen_rt.ops.cpu import MAX_THREADS
 from adagen_rt.sampling.request import MAX_BATCH
 from adagen_rt.serving.batching.engine import MAX_COST, MAX_QUEUE
@@ -21,6 +22,7 @@ class Options(BaseModel):
         max_queue: Images that may wait for them.
         max_queue_cost: Cost of all that may wait.
         max_cost: Cost of one request: images x best-of x refine x steps.
+        max_side: Longest side of images, in pixels, of engines that have several sizes.
         timeout: Seconds until an image that is not done is given up.
         token: Bearer token that requests must carry; None asks for none.
         allowed_hosts: Names by which requests may call, besides localhost and addresses.
@@ -41,6 +43,7 @@ class Options(BaseModel):
     max_queue: int = Field(64, ge=1, le=MAX_QUEUE)
     max_queue_cost: int = Field(32768, ge=1, le=MAX_COST)
     max_cost: int = Field(8192, ge=1, le=MAX_COST)
+    max_side: int = Field(MAX_SIDE, ge=1, le=MAX_SIDE)
     timeout: float = Field(60.0, gt=0, allow_inf_nan=False)
     token: str | None = Field(None, min_length=1)
     allowed_hosts: tuple[str, ...] = ()

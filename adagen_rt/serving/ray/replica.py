@@ -89,7 +89,7 @@ def _load(options: Options) -> list[BatchEngine]:
         if engine.manifest.name in opened:
             raise InputError("engines", engine.manifest.name, "engines of different names")
         opened[engine.manifest.name] = engine
-    sizes = options.model_dump(include={"max_batch", "max_queue", "max_queue_cost"})
+    sizes = options.model_dump(include={"max_batch", "max_queue", "max_queue_cost", "max_side"})
     return [
         BatchEngine(StepwisePipeline(engine, threads=options.threads), **sizes)
         for engine in opened.values()

@@ -1,0 +1,93 @@
+"""Weights of a pipeline's parts: what their files hold, before and after a library reads them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import nn
+
+from adagen_rt.errors import CheckpointError
+from adagen_rt.models.checkpoint import CONSTANTS
+from adagen_rt.models.misfit import summarize
+from adagen_rt.models.sharded import is_index, present_shards
+
+FLOAT = torch.float32
+VARIANTS = ("fp16", "bf16")
+SUFFIX = ".safetensors"
+
+
+def check_files(folder: Path) -> None:
+    """Check the files of a part's weights by their headers.
+
+    Raises:
+        CheckpointError: There are none, a list of shards names one that is missing, a file is
+            damaged, or holds weights that are not floating point.
+    """
+    files = [*_weight_files(folder)]
+    if not files:
+        raise CheckpointError(f"{folder}: got no weights, expected files *{SUFFIX}")
+    for path in files:
+        if not path.is_file():
+            raise CheckpointError(f"{path}: not a file")
+        if is_index(path):
+            present_shards(path)
+        else:
+            _check_header(path)
+
+
+def read_network(kind: Any, folder: Path, dtype: str) -> nn.Module:
+    """Read a network in float32; no pickled file is read, and no code of the folder.
+
+    Args:
+        kind: Its class, of diffusers or transformers.
+        folder: Its folder.
+        dtype: What that library calls the precision.
+
+    Raises:
+        CheckpointError: As for `check_files`, or the weights are not those of the network.
+    """
+    check_files(folder)
+    options: dict[str, Any] = {dtype: FLOAT, "use_safetensors": True, "local_files_only": True}
+    if variant := _variant(folder):
+        options["variant"] = variant
+    network, found = kind.from_pretrained(folder, output_loading_info=True, **options)
+    # The libraries fill what is missing with noise, and say so in a log.
+    if missing := sorted(found["missing_keys"]):
+        raise CheckpointError(f"{folder}: the weights lack {summarize(missing)}")
+    broken = [name for name, value in network.named_parameters() if not value.isfinite().all()]
+    if broken:
+        raise CheckpointError(f"{folder}: not finite: {summarize(broken)}")
+    loaded: nn.Module = network
+    return loaded
+
+
+def _weight_files(folder: Path) -> Iterator[Path]:
+    """List the files of the variant that is read, and its list of shards."""
+    variant = _variant(folder)
+    for path in sorted(folder.glob(f"*{SUFFIX}*")):
+        if any(f".{name}" in path.name for name in VARIANTS) == bool(variant):
+            yield path
+
+
+def _variant(folder: Path) -> str | None:
+    """Name the variant of a folder that has no other weights."""
+    names = {path.name for path in folder.glob(f"*{SUFFIX}*")}
+    for variant in VARIANTS:
+        if names and all(f".{variant}" in name for name in names):
+            return variant
+    return None
+
+
+def _check_header(path: Path) -> None:
+    try:
+        with safe_open(path, "pt") as file:
+            kinds = {name: file.get_slice(name).get_dtype() for name in file.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(f"{path}: not a valid safetensors file: {error}") from None
+    for name, kind in kinds.items():
+        if not kind.startswith(("F", "BF")) and name.rpartition(".")[2] not in CONSTANTS:
+            raise CheckpointError(f"{path}: {name}: got the dtype {kind}, expected floating point")
