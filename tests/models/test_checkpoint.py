@@ -22,6 +22,7 @@ from adagen_rt.models.checkpoint import (
     load_weights,
     read_file,
 )
+from adagen_rt.models.held import MAX_PREFIXES, find_held
 from adagen_rt.models.pickled import Inert
 
 
@@ -356,3 +357,8 @@ def test_half_precision_is_read(tmp_path, good):
     module = Net(2)
     load_weights(module, tmp_path / "w.safetensors")
     assert same(module.state_dict(), {name: value.float() for name, value in half.items()})
+
+
+def test_prefixes_without_end_are_not_followed():
+    found = find_held({"module." * 5000 + "weight": torch.ones(1)})
+    assert len(found) == 1 + MAX_PREFIXES
