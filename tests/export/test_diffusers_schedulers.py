@@ -116,7 +116,7 @@ def test_its_steps_are_ours_or_it_is_refused(tmp_path, name, seed):
     (tmp_path / "scheduler_config.json").write_text(json.dumps(content))
     sampler, refused = read(tmp_path, own)
     if sampler is None:
-        assert any(f"{key}: " in refused for key in options)
+        assert any(key in refused for key in options)
         return
     noise = torch.from_numpy(np.random.default_rng(seed).normal(size=(1, 4, 4, 4)))
     theirs = their_steps(getattr(diffusers, name)(**options), steps, own, noise)
