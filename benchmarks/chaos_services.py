@@ -114,11 +114,11 @@ def plain(engines: Sequence[str]) -> Iterator[Service]:
 
 
 @contextmanager
-def ray(engines: Sequence[str]) -> Iterator[Service]:
+def ray(engines: Sequence[str], ha_proxy: bool = False) -> Iterator[Service]:
     """Two replicas on two nodes, with a proxy on each."""
     from ray_cluster import ray_cluster
 
-    with ray_cluster(2, 2) as cluster:
+    with ray_cluster(2, 2, RAY_SERVE_ENABLE_HA_PROXY=str(int(ha_proxy))) as cluster:
         from ray import serve
 
         from adagen_rt.serving.ray import Options, build
