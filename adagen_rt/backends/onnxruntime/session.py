@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+from concurrent.futures import ThreadPoolExecutor
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -13,16 +13,14 @@ import onnx
 from adagen_rt.backends.execution import PRECISIONS
 from adagen_rt.backends.forks import survive_forks
 from adagen_rt.backends.onnxruntime.bfloat16 import widen_products
+from adagen_rt.backends.onnxruntime.buffers import Buffers, Outputs, bind_outputs
 from adagen_rt.backends.onnxruntime.int8 import integer_products
 from adagen_rt.backends.onnxruntime.providers import CPU, find_provider
+from adagen_rt.backends.onnxruntime.rows import RowSession, is_small, split_inputs
 from adagen_rt.errors import AdagenError, EngineError, InputError, MissingExtraError
 from adagen_rt.system import has_vnni, return_freed_memory
-from adagen_rt.types import Arrays
+from adagen_rt.types import Arrays, Session
 
-#: A run of so many times fewer rows than the largest before it gives back the memory of those.
-SMALLER = 2
-#: Shapes and dtypes of a run's outputs by name.
-Outputs = dict[str, tuple[tuple[int, ...], Any]]
 #: Packages that install into the same folder, so that the last one overwrites parts of the other.
 PACKAGES = ("onnxruntime", "onnxruntime-gpu")
 
@@ -68,7 +66,7 @@ def make_backend(threads: int, provider: str | None, precision: str | None) -> O
     if precision not in (None, PRECISIONS[0]):
         expected = f"{PRECISIONS[0]} with the backend onnxruntime; openvino has {PRECISIONS[1]}"
         raise InputError("precision", precision, expected)
-    return OnnxRuntime(threads, provider=provider or CPU)
+    return OnnxRuntime(threads, provider=provider or CPU, by_rows=True)
 
 
 class OnnxRuntime:
@@ -81,18 +79,24 @@ class OnnxRuntime:
         provider: Name of the execution provider, see ``providers.py``.
         prepack: Whether to copy weights into the kernels' fastest layout: faster to run, slower
             to load, and twice the memory while loading.
+        by_rows: Whether rows of the graphs do not depend on each other, as those of an engine do
+            not, so that threads may take different rows of small ones; see ``rows.py``.
     """
 
     name = "onnxruntime"
 
-    def __init__(self, threads: int, *, provider: str = CPU, prepack: bool = True) -> None:
+    def __init__(
+        self, threads: int, *, provider: str = CPU, prepack: bool = True, by_rows: bool = False
+    ) -> None:
         self._ort = import_onnxruntime()
         self._threads = threads
         self._prepack = prepack
         self._provider = provider
+        self._by_rows = by_rows and provider == CPU
+        self._pool = ThreadPoolExecutor(threads, "adagen-rt-rows")
         find_provider(self._ort, self._ort.SessionOptions(), provider)
 
-    def load(self, path: Path) -> OnnxSession:
+    def load(self, path: Path) -> Session:
         """Load an ONNX file that has been checked already.
 
         Raises:
@@ -110,33 +114,36 @@ class OnnxRuntime:
         return_freed_memory()
         return graph
 
-    def _load(self, path: Path) -> OnnxSession:
+    def _load(self, path: Path) -> Session:
         model = onnx.load(path, load_external_data=False)
         rewritten = self._provider == CPU and _rewrite(model)
         source = model.SerializeToString() if rewritten else str(path)
-        return self._graph(source, path.parent, _sizes(model))
+        return self._graph(source, path.parent, model)
 
-    def load_model(self, model: onnx.ModelProto, folder: Path) -> OnnxSession:
+    def load_model(self, model: onnx.ModelProto, folder: Path) -> Session:
         """Load a graph from memory, which it may change; large weights are in ``folder``."""
         _rewrite(model)
-        return self._graph(model.SerializeToString(), folder, _sizes(model))
+        return self._graph(model.SerializeToString(), folder, model)
 
-    def _graph(self, source: str | bytes, folder: Path, sizes: int) -> OnnxSession:
-        options = self._options(folder, sizes)
+    def _graph(self, source: str | bytes, folder: Path, model: onnx.ModelProto) -> Session:
+        split = split_inputs(model) if self._by_rows and is_small(model) else frozenset()
+        options = self._options(folder, _sizes(model), 1 if split else self._threads)
         provider = find_provider(self._ort, options, self._provider)
         session = self._ort.InferenceSession(source, options, **provider.arguments)
         survive_forks(session)
         provider.check(session)
         shrink = self._ort.RunOptions()
         shrink.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
+        if split:
+            return RowSession(session, shrink, split, self._pool, self._threads)
         return OnnxSession(session, shrink)
 
-    def _options(self, folder: Path, sizes: int) -> Any:
+    def _options(self, folder: Path, sizes: int, threads: int) -> Any:
         """Make the options of a graph with large weights in ``folder`` and ``sizes`` open sizes."""
         options = self._ort.SessionOptions()
         # A memory plan is kept for every shape, which pays only if the batch alone changes.
         options.enable_mem_pattern = sizes < 2
-        options.intra_op_num_threads = self._threads
+        options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
         options.log_severity_level = 3
         # A session's idle spinning thread would take the core from the next session.
@@ -181,8 +188,7 @@ class OnnxSession:
         self._inputs = [node.name for node in session.get_inputs()]
         self._outputs = [node.name for node in session.get_outputs()]
         self._shapes: dict[tuple[tuple[int, ...], ...], Outputs] = {}
-        self._buffers: Arrays = {}
-        self._rows = 0
+        self._buffers = Buffers()
 
     def run(self, inputs: Arrays) -> Arrays:
         """Compute the outputs by name; they stay valid until the next call."""
@@ -194,14 +200,9 @@ class OnnxSession:
         if shapes not in self._shapes:
             return self._first_run(binding, shapes)
         expected = self._shapes[shapes]
-        options = self._shrink if self._fit(expected) else None
-        outputs = {
-            name: self._buffers[name][: math.prod(shape)].reshape(shape)
-            for name, (shape, _) in expected.items()
-        }
-        for name, array in outputs.items():
-            address = array.__array_interface__["data"][0]
-            binding.bind_output(name, "cpu", 0, array.dtype, array.shape, address)
+        options = self._shrink if self._buffers.fit(expected) else None
+        outputs = self._buffers.views(expected)
+        bind_outputs(binding, outputs)
         self._session.run_with_iobinding(binding, options)
         return outputs
 
@@ -215,17 +216,5 @@ class OnnxSession:
         self._session.run_with_iobinding(binding, self._shrink)
         outputs = dict(zip(self._outputs, binding.copy_outputs_to_cpu(), strict=True))
         self._shapes[shapes] = {name: (array.shape, array.dtype) for name, array in outputs.items()}
-        self._fit(self._shapes[shapes])
+        self._buffers.fit(self._shapes[shapes])
         return outputs
-
-    def _fit(self, outputs: Outputs) -> bool:
-        """Make the buffers fit; tell whether the run has far fewer rows than the largest before."""
-        shape, _ = next(iter(outputs.values()))
-        rows = shape[0] if shape else 1
-        fewer = SMALLER * rows <= self._rows
-        for name, (shape, dtype) in outputs.items():
-            size, buffer = math.prod(shape), self._buffers.get(name)
-            if fewer or buffer is None or buffer.size < size:
-                self._buffers[name] = np.empty(size, dtype)
-        self._rows = rows if fewer else max(rows, self._rows)
-        return fewer

@@ -117,9 +117,9 @@ def test_memory_is_planned_unless_more_than_the_batch_changes(monkeypatch, sizes
     ],
 )
 def test_memory_is_given_back_after_a_new_shape_and_after_half_the_rows(
-    graph, monkeypatch, rows, shrinking
+    tiny_engine, monkeypatch, rows, shrinking
 ):
-    given = []
+    graph, given = OnnxRuntime(1).load(tiny_engine / "backbone.onnx"), []
     run = graph._session.run_with_iobinding
     monkeypatch.setattr(
         graph._session,
@@ -128,16 +128,16 @@ def test_memory_is_given_back_after_a_new_shape_and_after_half_the_rows(
     )
     for count in rows:
         assert graph.run(inputs(count))["logits"].shape[0] == count
-        assert graph._buffers["logits"].size >= count * TOKENS * VOCABULARY
+        assert graph._buffers._buffers["logits"].size >= count * TOKENS * VOCABULARY
     key = "memory.enable_memory_arena_shrinkage"
     assert tuple(bool(one and one.get_run_config_entry(key)) for one in given) == shrinking
-    assert graph._buffers["logits"].size < 2 * max(rows[-2:]) * TOKENS * VOCABULARY
+    assert graph._buffers._buffers["logits"].size < 2 * max(rows[-2:]) * TOKENS * VOCABULARY
 
 
 @pytest.mark.parametrize("vnni", [True, False])
 def test_bytes_are_multiplied_without_overflow_where_there_is_no_vnni(monkeypatch, vnni):
     monkeypatch.setattr(session, "has_vnni", lambda: vnni)
-    options = OnnxRuntime(1)._options(Path(), 1)
+    options = OnnxRuntime(1)._options(Path(), 1, 1)
     if vnni:
         with pytest.raises(RuntimeError, match=r"session\.x64quantprecision"):
             options.get_session_config_entry("session.x64quantprecision")

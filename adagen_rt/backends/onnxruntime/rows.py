@@ -1,0 +1,140 @@
+"""Small graphs computed a few rows at a time, each part by one thread.
+
+Threads that share an operator wait for each other after every one of them, which in a small
+network costs much of what they save, and the values of many rows do not fit a core's cache. Rows
+of an engine's graphs do not depend on each other, so threads can take different rows instead.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor, wait
+from typing import Any
+
+import numpy as np
+import onnx
+
+from adagen_rt.backends.onnxruntime.buffers import Buffers, Outputs, bind_outputs
+from adagen_rt.types import Arrays
+
+#: Largest weights, in bytes, of a graph whose rows are computed so.
+SMALL = 64 << 20
+#: Most rows of a part.
+PART = 4
+
+
+def split_inputs(model: onnx.ModelProto) -> frozenset[str]:
+    """Name the inputs whose first axis is the batch; none if the graph's rows cannot be parted.
+
+    They can if the outputs' first axis is open, and neither they nor the inputs have that size
+    on another axis.
+    """
+    shapes = {value.name: _shape(value) for value in (*model.graph.input, *model.graph.output)}
+    firsts = {(shapes[value.name] or [None])[0] for value in model.graph.output}
+    batch = next(iter(firsts))
+    if len(firsts) != 1 or not isinstance(batch, str):
+        return frozenset()
+    if any(batch in shape[1:] for shape in shapes.values()):
+        return frozenset()
+    names = (value.name for value in model.graph.input)
+    return frozenset(name for name in names if shapes[name][:1] == [batch])
+
+
+def is_small(model: onnx.ModelProto) -> bool:
+    """Tell whether a graph's weights, read without external data, take at most `SMALL` bytes."""
+    tensors = model.graph.initializer
+    if any(tensor.data_location == onnx.TensorProto.EXTERNAL for tensor in tensors):
+        return False
+    return sum(tensor.ByteSize() for tensor in tensors) <= SMALL
+
+
+def parts(rows: int, threads: int) -> Iterator[slice]:
+    """Deal rows out: as many to each thread, and at most `PART` at a time."""
+    turns = max(1, -(-rows // (PART * threads)))
+    size = max(1, -(-rows // (turns * threads)))
+    yield from (slice(first, min(first + size, rows)) for first in range(0, rows, size))
+
+
+class RowSession:
+    """A session of one thread that several threads run at once, each on rows of its own.
+
+    Args:
+        session: ONNX Runtime's session.
+        shrink: Options of a run after which ONNX Runtime gives back memory that is not in use.
+        split: Inputs that have the rows; see `split_inputs`.
+        pool: The threads besides the caller's.
+        threads: All of them.
+    """
+
+    def __init__(
+        self,
+        session: Any,
+        shrink: Any,
+        split: frozenset[str],
+        pool: ThreadPoolExecutor,
+        threads: int,
+    ) -> None:
+        self._session, self._shrink, self._split = session, shrink, split
+        self._pool, self._threads = pool, threads
+        self._inputs = [node.name for node in session.get_inputs()]
+        self._outputs = [node.name for node in session.get_outputs()]
+        self._known: dict[tuple[tuple[int, ...], ...], Outputs] = {}
+        self._buffers = Buffers()
+
+    def run(self, inputs: Arrays) -> Arrays:
+        """Compute the outputs by name; they stay valid until the next call."""
+        arrays = {name: np.ascontiguousarray(inputs[name]) for name in self._inputs}
+        rows = next(len(arrays[name]) for name in self._split)
+        expected = {
+            name: ((rows, *shape), dtype) for name, (shape, dtype) in self._row(arrays).items()
+        }
+        self._buffers.fit(expected)
+        outputs = self._buffers.views(expected)
+        todo = list(parts(rows, self._threads))
+        taken = iter(todo)
+
+        def work() -> None:
+            for part in taken:
+                self._run(part, arrays, outputs)
+
+        others = [self._pool.submit(work) for _ in todo[1 : self._threads]]
+        try:
+            work()
+        finally:
+            wait(others)
+        for other in others:
+            other.result()
+        return outputs
+
+    def _run(self, part: slice, arrays: Arrays, outputs: Arrays) -> None:
+        binding = self._bound(part, arrays)
+        bind_outputs(binding, {name: array[part] for name, array in outputs.items()})
+        self._session.run_with_iobinding(binding)
+
+    def _bound(self, part: slice, arrays: Arrays) -> Any:
+        binding = self._session.io_binding()
+        for name, array in arrays.items():
+            binding.bind_cpu_input(name, array[part] if name in self._split else array)
+        return binding
+
+    def _row(self, arrays: Arrays) -> Outputs:
+        """Tell the shape and dtype of a row of every output.
+
+        ONNX Runtime is asked once for each shape of the inputs' rows.
+        """
+        key = tuple(
+            array.shape[1:] if name in self._split else array.shape
+            for name, array in arrays.items()
+        )
+        if key not in self._known:
+            binding = self._bound(slice(0, 1), arrays)
+            for name in self._outputs:
+                binding.bind_output(name, "cpu")
+            self._session.run_with_iobinding(binding, self._shrink)
+            made = zip(self._outputs, binding.copy_outputs_to_cpu(), strict=True)
+            self._known[key] = {name: (array.shape[1:], array.dtype) for name, array in made}
+        return self._known[key]
+
+
+def _shape(value: onnx.ValueInfoProto) -> list[str | int]:
+    return [size.dim_param or size.dim_value for size in value.type.tensor_type.shape.dim]
