@@ -30,9 +30,9 @@ def split_inputs(model: onnx.ModelProto) -> frozenset[str]:
     on another axis.
     """
     shapes = {value.name: _shape(value) for value in (*model.graph.input, *model.graph.output)}
-    firsts = {(shapes[value.name] or [None])[0] for value in model.graph.output}
-    batch = next(iter(firsts))
-    if len(firsts) != 1 or not isinstance(batch, str):
+    firsts = {tuple(shapes[value.name][:1]) for value in model.graph.output}
+    (batch,) = firsts.pop() or ("",)
+    if firsts or not isinstance(batch, str):
         return frozenset()
     if any(batch in shape[1:] for shape in shapes.values()):
         return frozenset()
@@ -45,7 +45,8 @@ def is_small(model: onnx.ModelProto) -> bool:
     tensors = model.graph.initializer
     if any(tensor.data_location == onnx.TensorProto.EXTERNAL for tensor in tensors):
         return False
-    return sum(tensor.ByteSize() for tensor in tensors) <= SMALL
+    weights: int = sum(tensor.ByteSize() for tensor in tensors)
+    return weights <= SMALL
 
 
 def parts(rows: int, threads: int) -> Iterator[slice]:
