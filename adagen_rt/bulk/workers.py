@@ -42,19 +42,33 @@ def make_in_processes(
         yield from pool.make(list(shards))
 
 
-def make_in_ray(work: Work, shards: Sequence[int], count: int) -> Iterator[Made]:
-    """Make shards in actors of Ray, which it places on the machines of its cluster."""
-    here = "RAY_ADDRESS" not in os.environ
-    if here:
+def import_ray() -> Any:
+    """Import Ray.
+
+    Raises:
+        MissingExtraError: It is not installed.
+    """
+    if _on_this_machine():
         # Read at the import: Ray replaces 127.0.0.1 by an address that other machines reach.
         os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
     try:
         import ray
-        from ray.util import ActorPool
     except ImportError as error:
         raise MissingExtraError("ray", "ray") from error
+    return ray
+
+
+def _on_this_machine() -> bool:
+    return "RAY_ADDRESS" not in os.environ
+
+
+def make_in_ray(work: Work, shards: Sequence[int], count: int) -> Iterator[Made]:
+    """Make shards in actors of Ray, which it places on the machines of its cluster."""
+    ray = import_ray()
+    from ray.util import ActorPool
+
     if not ray.is_initialized():
-        ray.init(log_to_driver=False, **(LOCAL if here else {}))
+        ray.init(log_to_driver=False, **(LOCAL if _on_this_machine() else {}))
     actor: Any = ray.remote(
         num_cpus=work.execution.threads or 1,
         num_gpus=int(work.execution.backend in DEVICE_BACKENDS),

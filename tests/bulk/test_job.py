@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import sys
 import time
 from pathlib import Path
 
@@ -184,6 +185,13 @@ def test_another_job_is_refused(bulk, tmp_path, options, line):
     whole = digest(tmp_path / "out")
     assert line in bulk(*options, status=2).stderr
     assert digest(tmp_path / "out") == whole
+
+
+def test_without_ray_nothing_is_written(bulk, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "ray", None)
+    monkeypatch.setenv("RAY_ADDRESS", "nowhere")
+    assert "adagen-rt[ray]" in bulk("--launcher", "ray", status=2).stderr
+    assert not (tmp_path / "out").exists()
 
 
 def test_another_engine_is_refused(bulk, tmp_path):

@@ -17,7 +17,7 @@ from adagen_rt.bulk.plan import Plan
 from adagen_rt.bulk.ranks import Rank, find_rank
 from adagen_rt.bulk.record import RECORD, describe_job, settle
 from adagen_rt.bulk.targets import open_target
-from adagen_rt.bulk.workers import make_here, make_in_processes, make_in_ray
+from adagen_rt.bulk.workers import import_ray, make_here, make_in_processes, make_in_ray
 from adagen_rt.cli.support.asked import read_asked
 from adagen_rt.cli.support.classes import expand_labels
 from adagen_rt.condition import ClassLabels
@@ -173,6 +173,8 @@ class Job:
         alone = options.launcher == "processes" and self._workers == 1 and not self._devices
         self.shards = self.place.share(self.work.plan.shards)
         self._maker = Maker(self.work) if alone and self.missing() else None
+        if self._launcher == "ray" and self.missing():
+            import_ray()
         record = describe_job(engine, self.work.plan, options.kind, options.execution)
         settle(self.target, record, options.mixed)
 
