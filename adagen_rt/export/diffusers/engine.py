@@ -196,7 +196,7 @@ def plan_pipeline(
 def _sizes(source: PipelineFolder, factor: int, image: Extent) -> SizesSpec | None:
     """Say which other sizes an engine has: up to twice its own, as far as there are positions."""
     adapter, config = source.adapter, source.config
-    if not adapter.sizeable:
+    if not adapter.opens(config):
         return None
     largest, most = LARGER * max(image), adapter.most(config)
     if most is not None:

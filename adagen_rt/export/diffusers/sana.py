@@ -32,6 +32,7 @@ class Sana(Adapter):
     }
     schedulers = ("DPMSolverMultistepScheduler", "FlowMatchEulerDiscreteScheduler")
     steps, scale = 20, 4.5
+    sizeable = True
     texts = (Text("gemma", "tokenizer", TOKENS, mask=True, lower=True, lead=LEAD, right=True),)
     context = ("context", "context_mask")
 
@@ -45,6 +46,10 @@ class Sana(Adapter):
         if config.guidance_embeds:
             faults.append("guidance_embeds: got true, expected false")
         return faults
+
+    def opens(self, config: Any) -> bool:
+        """See `Adapter`; positions are of one size, where there are any."""
+        return config.interpolation_scale is None
 
     def grid(self, config: Any, latents: Extent) -> Grid:
         """See `Adapter`."""
