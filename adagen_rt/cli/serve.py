@@ -55,8 +55,9 @@ def serve(context: click.Context, /, engines: tuple[str, ...], **given: Any) -> 
 
     tokens = read_tokens(given["token_file"])
     written = given_apart(context).get(ENGINES, ())
-    given["workers"] = read_workers(engines, written, given)
-    server = make_workers(engines, written, given) or make_alone(engines, written, given)
+    opened = read_engines(engines, written, given)
+    given["workers"] = read_workers(opened, given)
+    server = make_workers(engines, written, given) or make_alone(opened, given)
     with listen(given) as listener:
         log_json()
         shorten_pauses()
@@ -80,7 +81,7 @@ def check_extra(grpc: bool) -> None:
         raise MissingExtraError(str(error.name), "grpc" if grpc else "serve") from None
 
 
-def read_workers(typed: Sequence[str], written: Any, given: dict[str, Any]) -> int | None:
+def read_workers(engines: dict[str, GivenEngine], given: dict[str, Any]) -> int | None:
     """Give the number of processes: as asked for, or as the engines run best on this machine."""
     if given["workers"] != AUTO:
         return given["workers"]  # type: ignore[no-any-return]
@@ -90,13 +91,13 @@ def read_workers(typed: Sequence[str], written: Any, given: dict[str, Any]) -> i
         raise InputError("workers", AUTO, expected)
     if given["model_control"]:
         raise InputError("workers", AUTO, "a number with --model-control")
-    return count_workers(one.find() for one in read_engines(typed, written, given).values())
+    return count_workers(one.opened for one in engines.values())
 
 
-def make_alone(typed: Sequence[str], written: Any, given: dict[str, Any]) -> Server:
-    """Make a server in this process; damaged engines are found before anything listens."""
+def make_alone(engines: dict[str, GivenEngine], given: dict[str, Any]) -> Server:
+    """Make a server in this process."""
     take_device(given, 0)
-    return make_server(read_engines(typed, written, given), given)
+    return make_server(engines, given)
 
 
 def make_workers(typed: Sequence[str], written: Any, given: dict[str, Any]) -> Workers | None:
@@ -119,7 +120,6 @@ def make_workers(typed: Sequence[str], written: Any, given: dict[str, Any]) -> W
     shares = {**given, "workers": count, "max_connections": connections}
     if given["backend"] not in DEVICE_BACKENDS:
         shares["threads"] = given["threads"] or max(1, available_threads() // count)
-    read_engines(typed, written, shares)
     kept = keep_grpc_port(given)
     if kept is not None:
         shares["grpc_port"] = kept.getsockname()[1]

@@ -2,29 +2,23 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Hashable, Mapping
-from dataclasses import dataclass, field
 
 from array_api_compat import array_namespace
 
 from adagen_rt.condition.rows import count_rows, take_rows
+from adagen_rt.lru import LruCache
 from adagen_rt.types import Arrays, Run
 
 #: Conditions that are remembered; the long contexts of a large text encoder have megabytes each.
 MOST = 32
 
 
-@dataclass
-class Recent:
-    """Outputs of a graph by its inputs' values; the least recently used ones are dropped.
+class Recent(LruCache[Arrays]):
+    """Outputs of a graph by its inputs' values."""
 
-    Attributes:
-        most: Number of conditions that are remembered.
-    """
-
-    most: int = MOST
-    _known: OrderedDict[Hashable, Arrays] = field(default_factory=OrderedDict)
+    def __init__(self) -> None:
+        super().__init__(MOST)
 
     def outputs(self, run: Run, rows: Arrays, axes: Mapping[str, int]) -> Arrays:
         """Compute each row by itself, unless it is known, and join the outputs.
@@ -43,19 +37,15 @@ class Recent:
 
     def missing(self, rows: Arrays) -> int:
         """Count the different rows that are not known."""
-        return len({_key(row) for row in _each(rows)} - self._known.keys())
+        return len({_key(row) for row in _each(rows)} - self.keys())
 
     def _row(self, run: Run, row: Arrays) -> Arrays:
-        key = _key(row)
-        if key not in self._known:
+        def make() -> Arrays:
             xp = array_namespace(*row.values())
             # Graphs reuse their output buffers.
-            self._known[key] = {name: xp.asarray(x, copy=True) for name, x in run(row).items()}
-        self._known.move_to_end(key)
-        found = self._known[key]
-        if len(self._known) > self.most:
-            self._known.popitem(last=False)
-        return found
+            return {name: xp.asarray(x, copy=True) for name, x in run(row).items()}
+
+        return self.fetch(_key(row), make)
 
 
 def _each(rows: Arrays) -> list[Arrays]:

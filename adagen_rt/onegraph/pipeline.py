@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from collections import OrderedDict
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
@@ -16,6 +15,7 @@ from adagen_rt.backends import Execution
 from adagen_rt.engine.bundle import SUFFIX, BundleFile, open_bundle
 from adagen_rt.engine.folder import EngineFolder
 from adagen_rt.errors import AdagenError
+from adagen_rt.lru import LruCache
 from adagen_rt.onegraph.write import write_bundle
 from adagen_rt.pipeline.base import OnStep, Pipeline
 from adagen_rt.pipeline.bundled import BundledPipeline, WholeGeneration
@@ -46,7 +46,7 @@ class OneGraphPipeline(Pipeline):
     def __init__(self, engine: EngineFolder, execution: Execution, threads: int) -> None:
         super().__init__(engine, execution, WholeGeneration(streams=False, refines=False))
         self.threads = threads
-        self._graphs: OrderedDict[Key, BundledPipeline] = OrderedDict()
+        self._graphs = LruCache(MAX_GRAPHS, BundledPipeline.close)
         self._graph(SamplingParams().check(engine.manifest))
 
     def _run(self, request: Request, batch_size: int, progress: OnStep | None) -> Result:
@@ -57,8 +57,6 @@ class OneGraphPipeline(Pipeline):
         return self._graph(SamplingParams().check(self.manifest)).score_rows(images, rows)
 
     def _close(self) -> None:
-        for graph in self._graphs.values():
-            graph.close()
         self._graphs.clear()
 
     def facts(self) -> dict[str, Any]:
@@ -68,13 +66,11 @@ class OneGraphPipeline(Pipeline):
     def _graph(self, params: SamplingParams) -> BundledPipeline:
         """Find the graph of some parameters, or load it."""
         key = params.steps, params.schedule, params.best_of, params.blended
-        if key not in self._graphs:
-            found = _find(self.engine, params, key, self.threads)
-            while len(self._graphs) >= MAX_GRAPHS:
-                self._graphs.popitem(last=False)[1].close()
-            self._graphs[key] = BundledPipeline(found, self.threads)
-        self._graphs.move_to_end(key)
-        return self._graphs[key]
+
+        def make() -> BundledPipeline:
+            return BundledPipeline(_find(self.engine, params, key, self.threads), self.threads)
+
+        return self._graphs.fetch(key, make)
 
 
 def make_pipeline(engine: EngineFolder, execution: Execution, threads: int) -> OneGraphPipeline:

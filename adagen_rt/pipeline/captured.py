@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from functools import partial
 from typing import Any, Protocol
 
@@ -14,6 +13,7 @@ from adagen_rt.backends.base import DeviceSessions
 from adagen_rt.condition import count_rows
 from adagen_rt.cuda import Driver
 from adagen_rt.engine.folder import EngineFolder
+from adagen_rt.lru import LruCache
 from adagen_rt.pipeline.base import Capabilities, OnStep, Pipeline
 from adagen_rt.pipeline.captured_result import BatchedResult
 from adagen_rt.program import HostCall, Outcome, Runner, build_program
@@ -27,8 +27,6 @@ from adagen_rt.types import Arrays
 
 #: Programs that stay captured; a new one replaces the least recently used.
 MAX_PROGRAMS = 16
-#: Samples, steps, schedule and policies of a program.
-Key = tuple[int, int, ScheduleName, tuple[str, ...]]
 
 
 class GenerationSessions(DeviceSessions, Protocol):
@@ -70,8 +68,8 @@ class CapturedPipeline(Pipeline):
         self._graphs = graphs
         self._driver = driver
         self._stream = stream
-        self._runners: OrderedDict[Key, Runner] = OrderedDict()
-        self._rewards: dict[int, HostCall] = {}
+        self._runners = LruCache(MAX_PROGRAMS, Runner.close)
+        self._rewards = LruCache(len(graphs.batches), HostCall.close)
 
     def _run(self, request: Request, batch_size: int, progress: OnStep | None) -> Result:
         timings, size = Timings(), min(batch_size, self.capabilities.batches[-1])
@@ -97,10 +95,8 @@ class CapturedPipeline(Pipeline):
 
     def _close(self) -> None:
         self._driver.activate()
-        while self._runners:
-            self._runners.popitem()[1].close()
-        while self._rewards:
-            self._rewards.popitem()[1].close()
+        self._runners.clear()
+        self._rewards.clear()
         self._graphs.close()
 
     def _make(
@@ -122,7 +118,13 @@ class CapturedPipeline(Pipeline):
         request = work.request.take(np.resize(places, batch))
         schedule = request.params.schedule
         assert schedule is not None  # a checked object has it
-        runner = self._runner((batch, request.steps, schedule, _policies(request)), work.timings)
+        key = batch, request.steps, schedule, _policies(request)
+
+        def make() -> Runner:
+            with work.timings.measure("capture"):
+                return self._captured(*key)
+
+        runner = self._runners.fetch(key, make)
         work.timings.backbone_rows += self.manifest.condition.copies * batch * request.steps
         with work.timings.measure("device"):
             return runner.run(request.rows, request.seeds, request.fidelity)
@@ -131,27 +133,20 @@ class CapturedPipeline(Pipeline):
         """Run the reward model in the smallest batch that holds the rows, filled with repeats."""
         count = count_rows(feeds)
         batch = self._batch(count)
-        if batch not in self._rewards:
+
+        def make() -> HostCall:
             inputs = self.manifest.graphs["reward"].inputs
             shapes = {tensor.name: (batch, *feeds[tensor.name].shape[1:]) for tensor in inputs}
-            graph = self._graphs.graph("reward", shapes)
-            self._rewards[batch] = HostCall(graph, self._driver, self._stream)
+            return HostCall(self._graphs.graph("reward", shapes), self._driver, self._stream)
+
         places = np.resize(np.arange(count), batch)
-        outputs = self._rewards[batch]({name: values[places] for name, values in feeds.items()})
+        reward = self._rewards.fetch(batch, make)
+        outputs = reward({name: values[places] for name, values in feeds.items()})
         return {name: values[:count] for name, values in outputs.items()}
 
     def _batch(self, count: int) -> int:
         """Return the smallest available batch size that holds ``count`` samples."""
         return next(batch for batch in self.capabilities.batches if batch >= count)
-
-    def _runner(self, key: Key, timings: Timings) -> Runner:
-        if key not in self._runners:
-            if len(self._runners) == MAX_PROGRAMS:
-                self._runners.popitem(last=False)[1].close()
-            with timings.measure("capture"):
-                self._runners[key] = self._captured(*key)
-        self._runners.move_to_end(key)
-        return self._runners[key]
 
     def _captured(
         self, batch: int, steps: int, schedule: ScheduleName, policies: tuple[str, ...]

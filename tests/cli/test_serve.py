@@ -76,7 +76,8 @@ def test_one_device_needs_no_other_process(tiny_engine, monkeypatch):
     loaded = []
     monkeypatch.setattr(module, "make_server", lambda engines, given: loaded.append(engines))
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "5,7")
-    module.make_alone([str(tiny_engine)], (), {**SERVED, "devices": "1"})
+    given = {**SERVED, "devices": "1"}
+    module.make_alone(module.read_engines([str(tiny_engine)], (), given), given)
     assert os.environ["CUDA_VISIBLE_DEVICES"] == "7"
     (engine,) = loaded[0].values()
     assert (engine.execution.backend, engine.execution.threads) == ("torch", None)

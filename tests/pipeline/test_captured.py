@@ -10,7 +10,6 @@ from adagen_rt.backends.tensorrt import runtime
 from adagen_rt.backends.tensorrt.build import build_plans
 from adagen_rt.engine.folder import open_engine
 from adagen_rt.errors import DeviceError, EngineError, InputError, MissingExtraError, PlanError
-from adagen_rt.pipeline import captured
 
 BATCHES = (1, 2, 4)
 LABELS = [0, 1, 2, 0, 1, 2, 2]
@@ -193,8 +192,8 @@ def test_a_captured_program_is_replayed_and_not_built_again(pipeline, driver):
     assert driver.calls == ["activate", "upload", "replay", *["download"] * 3, "synchronize"]
 
 
-def test_memory_stays_bounded_over_many_settings(pipeline, driver, monkeypatch):
-    monkeypatch.setattr(captured, "MAX_PROGRAMS", 2)
+def test_memory_stays_bounded_over_many_settings(pipeline, driver):
+    pipeline._runners.most = 2
     sizes = []
     for steps in (1, 2, 3, 4, 5, 6):
         pipeline.generate([0], [1], steps=steps)

@@ -38,7 +38,7 @@ class GivenEngine:
     name: str | None
     sizes: dict[str, int]
     execution: Execution
-    opened: EngineFolder | None = None
+    opened: EngineFolder
 
     def find(self) -> EngineFolder:
         """Open the engine that is there now; a damaged one is found out.
@@ -47,9 +47,9 @@ class GivenEngine:
             InputError: Requests would have to ask for it by another name than before.
         """
         opened = open_engine(self.place).named(self.name)
-        before = self.opened
-        if before is not None and before.manifest.name != opened.manifest.name:
-            raise InputError("name", opened.manifest.name, f"{before.manifest.name}, as before")
+        name, before = opened.manifest.name, self.opened.manifest.name
+        if name != before:
+            raise InputError("name", name, f"{before}, as before")
         self.opened = opened
         return opened
 
@@ -60,8 +60,7 @@ class GivenEngine:
 
     def load(self) -> BatchEngine:
         """Load and warm up what was opened last."""
-        opened = self.opened or self.find()
-        return BatchEngine(make_pipeline(opened, self.execution), **self.sizes)
+        return BatchEngine(make_pipeline(self.opened, self.execution), **self.sizes)
 
 
 def read_engines(
@@ -85,7 +84,7 @@ def read_engines(
         raise InputError("ENGINE", "none", "at least one")
     engines: dict[str, GivenEngine] = {}
     for engine in found:
-        name = engine.find().manifest.name
+        name = engine.opened.manifest.name
         if name in engines:
             raise InputError("ENGINE", name, "different names; NAME=ENGINE gives another one")
         engines[name] = engine
@@ -118,7 +117,8 @@ def _row(name: str, row: Any, common: Mapping[str, Any]) -> GivenEngine:
 def _make(name: str | None, place: str, options: Mapping[str, Any]) -> GivenEngine:
     check_numbers(options)
     sizes = {key: options[key] for key in SIZES}
-    return GivenEngine(place, name, sizes, execution_of(options))
+    execution = execution_of(options)
+    return GivenEngine(place, name, sizes, execution, open_engine(place).named(name))
 
 
 def execution_of(options: Mapping[str, Any]) -> Execution:
