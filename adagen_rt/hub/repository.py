@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from adagen_rt.errors import DownloadError, MissingExtraError
+from adagen_rt.models.located import revision_folder
 
 try:
     import huggingface_hub
@@ -95,17 +96,13 @@ class Repository:
     def cached(self) -> Listing | None:
         """List what the cache has of the revision; None without anything."""
         store = self.cache / f"models--{self.name.replace('/', '--')}"
-        reference = store / "refs" / self.revision
-        commit = (
-            reference.read_text(encoding="utf-8").strip() if reference.is_file() else self.revision
-        )
-        folder = store / "snapshots" / commit
+        folder = revision_folder(store, self.revision)
         if not folder.is_dir():
             return None
         paths = [
             path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()
         ]
-        return Listing(commit, "", {path: HubFile() for path in paths}, online=False)
+        return Listing(folder.name, "", {path: HubFile() for path in paths}, online=False)
 
     def fetch(self, path: str, listing: Listing) -> Path:
         """Fetch a file, unless the cache has it, and give its place in the cache's snapshot.

@@ -7,7 +7,7 @@ there is neither, `EncoderFeatures` looks through the generator's own tokenizer.
 
 from __future__ import annotations
 
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
@@ -19,6 +19,7 @@ from adagen_rt.models.autoencoder import Encoder
 from adagen_rt.models.checkpoint import load_state, load_strict
 from adagen_rt.models.classifier import Classifier
 from adagen_rt.models.known_images import SIDE
+from adagen_rt.models.resize import resized
 from adagen_rt.models.vit import HEAD_PREFIXES, ViT, ViTConfig
 
 #: Mean and deviation of ImageNet's channels, with which published transformers were trained.
@@ -96,7 +97,7 @@ class ViTFeatures(nn.Module):
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
         """Compute maps (N, C, grid, grid) of images (N, c, H, W) in [0, 1], grey or colour."""
         colour = images.expand(-1, 3, -1, -1) if images.shape[1] == 1 else images
-        viewed = resized(colour, self.side, self.resize)
+        viewed = resized(colour, self.side, partial(_axis, self.resize))
         tokens = self.network((viewed - self.mean) / self.deviation)
         return tuple(self._map(tokens[tap]) for tap in self.taps)
 
@@ -132,20 +133,8 @@ class EncoderFeatures(nn.Module):
         return self.encoder.maps(black + (white - black) * images)
 
 
-def resized(images: Tensor, side: int, mode: Resize) -> Tensor:
-    """Resize images (N, c, H, W) to a square.
-
-    Two products with constant matrices, which every runtime of the exported graph has.
-    """
-    height, width = images.shape[-2:]
-    if (height, width) == (side, side):
-        return images
-    rows, columns = (_resize_matrix(size, side, mode).to(images) for size in (height, width))
-    return rows @ images @ columns.T
-
-
 @cache
-def _resize_matrix(source: int, target: int, mode: Resize) -> Tensor:
+def _axis(mode: Resize, source: int, target: int) -> Tensor:
     """Make the weights (target, source) of one axis, by resizing every unit vector."""
     units = torch.eye(source, device="cpu")[None, None]
     shape, antialias = (target, source), mode == "bicubic"

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from adagen_rt.models.resize import resized
 
 #: Side of what it looks at; its features, classes, and the block and channels that sFID looks at.
 SIDE, FEATURES, CLASSES = 299, 2048, 1008
@@ -252,18 +254,17 @@ class Inception(nn.Module):
 
 def enlarged(images: Tensor, corners: Corners) -> Tensor:
     """Resize images (N, c, H, W) to 299 x 299 bilinearly, without antialias, as TensorFlow does."""
-    rows, columns = (_bilinear(size, corners).to(images) for size in images.shape[-2:])
-    return rows @ images @ columns.T
+    return resized(images, SIDE, partial(_axis, corners))
 
 
 @cache
-def _bilinear(size: int, corners: Corners) -> Tensor:
-    """Make the weights (299, size) of one axis."""
-    places = torch.arange(SIDE, dtype=torch.float64)
+def _axis(corners: Corners, source: int, target: int) -> Tensor:
+    """Make the weights (target, source) of one axis."""
     shift = 0.5 if corners == "edges" else 0.0
-    source = ((places + shift) * size / SIDE - shift).clamp(0, size - 1)
-    lower = source.floor().long()
-    upper = (lower + 1).clamp(max=size - 1)
-    share = (source - lower)[:, None]
-    eye = torch.eye(size, dtype=torch.float64)
+    places = torch.arange(target, dtype=torch.float64) + shift
+    read = (places * source / target - shift).clamp(0, source - 1)
+    lower = read.floor().long()
+    upper = (lower + 1).clamp(max=source - 1)
+    share = (read - lower)[:, None]
+    eye = torch.eye(source, dtype=torch.float64)
     return ((1 - share) * eye[lower] + share * eye[upper]).float()

@@ -111,14 +111,24 @@ def snapshot(folder: Path) -> Path:
     inside = folder / "snapshots"
     if not inside.is_dir() or not (folder / "blobs").is_dir():
         return folder
-    main = folder / "refs" / "main"
-    if main.is_file():
-        return inside / _commit(main)
+    if (folder / "refs" / "main").is_file():
+        return revision_folder(folder, "main")
     revisions = sorted(path for path in inside.iterdir() if path.is_dir())
     if len(revisions) != 1:
         names = ", ".join(str(path) for path in revisions) or "none"
         raise CheckpointError(f"{folder}: no revision is the main one; name one folder of: {names}")
     return revisions[0]
+
+
+def revision_folder(repository: Path, revision: str) -> Path:
+    """Name the folder of a branch, tag or commit in a repository of a hub's cache.
+
+    Raises:
+        CheckpointError: The cache does not say a commit of it.
+    """
+    reference = repository / "refs" / revision
+    commit = _commit(reference) if reference.is_file() else revision
+    return repository / "snapshots" / commit
 
 
 def _commit(reference: Path) -> str:

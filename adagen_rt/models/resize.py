@@ -1,4 +1,4 @@
-"""Resizes of maps as constant matrices.
+"""Resizes of images and maps as constant matrices.
 
 A resize is linear and separable, so a fixed pair of sizes is one product with the
 Kronecker product of two 1-D matrices. A graph then needs no resize operator, whose
@@ -43,6 +43,21 @@ def area_matrix(source: Extent, target: Extent) -> Tensor:
         (target area, source area) float32.
     """
     return _separable(_area_weights, source, target)
+
+
+def resized(images: Tensor, side: int, weights: Callable[[int, int], Tensor]) -> Tensor:
+    """Resize images (N, c, H, W) to a square: two products, which every runtime has.
+
+    Args:
+        images: The images.
+        side: Side of the square.
+        weights: Makes the weights (target, source) of one axis, of those two sizes.
+    """
+    height, width = images.shape[-2:]
+    if (height, width) == (side, side):
+        return images
+    rows, columns = (weights(size, side).to(images) for size in (height, width))
+    return rows @ images @ columns.T
 
 
 def _separable(weights: Callable[[int, int], Matrix], source: Extent, target: Extent) -> Tensor:

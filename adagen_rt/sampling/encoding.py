@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -38,6 +39,27 @@ def write_picture(
     """
     about = {} if facts is None else picture_options(kind, facts)
     picture.save(target, format=kind, **_options(kind, quality), **about)
+
+
+def write_frames(
+    target: Path,
+    frames: Sequence[Image.Image],
+    milliseconds: Sequence[int],
+    kind: str,
+    facts: Facts,
+) -> None:
+    """Write a picture that moves in place.
+
+    Args:
+        target: A path, whatever its ending.
+        frames: Its pictures.
+        milliseconds: How long each is shown.
+        kind: Its format as Pillow calls it.
+        facts: What it says of itself.
+    """
+    moving = {"save_all": True, "append_images": frames[1:], "loop": 0}
+    about = {**_options(kind, BEST), **picture_options(kind, facts)}
+    frames[0].save(target, format=kind, duration=milliseconds, **moving, **about)
 
 
 def encode(pixels: Images, kind: str = "png", quality: int = BEST) -> bytes:

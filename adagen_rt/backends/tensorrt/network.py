@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -43,6 +44,19 @@ def build_plan(module: Module, job: PlanJob) -> tuple[memoryview, bytes]:
     Raises:
         PlanError: TensorRT cannot read the graph, or build it.
     """
+    monitor = make_monitor(module.load(), job.monitor)
+    # On a thread of its own: on the main one, a signal's handler could raise in a callback, and
+    # TensorRT drops what is raised there.
+    with ThreadPoolExecutor(1) as thread:
+        building = thread.submit(_build, module, job, monitor)
+        try:
+            return building.result()
+        except BaseException as error:
+            monitor.error = error
+            raise
+
+
+def _build(module: Module, job: PlanJob, monitor: Any) -> tuple[memoryview, bytes]:
     trt = module.load()
     logger = make_logger(trt)
     builder = trt.Builder(logger)
@@ -55,7 +69,6 @@ def build_plan(module: Module, job: PlanJob) -> tuple[memoryview, bytes]:
     # The portable module ignores timings, and requires a GPU if it gets any.
     if not module.portable:
         config.set_timing_cache(config.create_timing_cache(job.timings), False)
-    monitor = make_monitor(trt, job.monitor)
     config.progress_monitor = monitor
     plan = builder.build_serialized_network(network, config)
     if monitor.error is not None:
@@ -104,8 +117,8 @@ def _profile(builder: Any, shapes: Shapes) -> Any:
 def make_monitor(trt: Any, report: Monitor) -> Any:
     """Make the object that TensorRT reports its progress to.
 
-    An exception cannot pass through TensorRT, so the first one, which may be Ctrl-C, is kept
-    in `error` and stops the build.
+    An exception cannot pass through TensorRT, so the first one is kept in `error`, which stops
+    the build.
     """
 
     class ProgressMonitor(trt.IProgressMonitor):  # type: ignore[misc]

@@ -5,14 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 from adagen_rt.files import replace_file
 from adagen_rt.sampling.captions import caption_of, enlarge, with_captions
-from adagen_rt.sampling.facts import picture_options
-from adagen_rt.sampling.formats import QUALITY, STEPS
+from adagen_rt.sampling.encoding import write_frames
+from adagen_rt.sampling.formats import STEPS
 from adagen_rt.sampling.origin import Facts
-from adagen_rt.sampling.pictures import join_grid, to_picture
+from adagen_rt.sampling.pictures import join_grid, to_grid
 from adagen_rt.sampling.result import Images, Step
 from adagen_rt.sampling.saving import save_picture
 
@@ -79,16 +78,6 @@ class Preview:
 
 def _save_moving(path: Path, kind: str, columns: list[Images], facts: Facts) -> None:
     """Write a frame for each step."""
-    frames: list[Image.Image] = []
-    for images in columns:
-        grid = join_grid(enlarge(images), min(MOVING_COLUMNS, len(images)))
-        frames.append(to_picture(grid))
-    options = {
-        "append_images": frames[1:],
-        "duration": [SHORT] * (len(frames) - 1) + [LONG],
-        "loop": 0,
-        "save_all": True,
-        **QUALITY.get(kind, {}),
-        **picture_options(kind, facts),
-    }
-    replace_file(path, lambda temporary: frames[0].save(temporary, format=kind, **options))
+    frames = [to_grid(enlarge(images), min(MOVING_COLUMNS, len(images))) for images in columns]
+    shown = [SHORT] * (len(frames) - 1) + [LONG]
+    replace_file(path, lambda temporary: write_frames(temporary, frames, shown, kind, facts))

@@ -16,6 +16,8 @@ from adagen_rt.data.emoji.pictures import Pictures, open_pictures, render
 from adagen_rt.data.emoji.split import PARTS, part_of
 from adagen_rt.files import staged_folder
 from adagen_rt.progress import bar
+from adagen_rt.sampling.encoding import write_picture
+from adagen_rt.sampling.pictures import to_picture
 
 #: Pictures in a folder.
 SHARD = 1000
@@ -113,13 +115,11 @@ def _entries(
 
 
 def _write(entry: Entry, folder: Path, number: int, size: int) -> str:
-    from PIL import Image
-
     pixels = render(entry.pictures.svg(entry.caption.code), size)
     name = f"{number // SHARD:03d}/{number:06d}.png"
     path = folder / entry.part / name
     path.parent.mkdir(exist_ok=True)
-    Image.fromarray(pixels).save(path, "PNG")
+    write_picture(path, to_picture(pixels), "png")
     return name
 
 

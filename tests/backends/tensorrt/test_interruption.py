@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import threading
 from pathlib import Path
 
 import fake_tensorrt
@@ -66,6 +67,32 @@ def test_an_interrupted_build_leaves_the_older_plans(own_engine, stand_in, error
         build_plans(engine, "tensorrt-rtx", batches=(2,), progress=stop)
     assert snapshot(folder) == before
     assert [path.name for path in folder.parent.iterdir()] == ["tensorrt-rtx"]
+
+
+def test_a_signal_ends_a_build_outside_of_tensorrts_callbacks(own_engine, stand_in):
+    stand_in("tensorrt-rtx")
+    told = []
+
+    class EndedError(BaseException):
+        pass
+
+    def end(number, frame):
+        raise EndedError
+
+    def report(graph, phase, done, steps):
+        told.append((graph, threading.current_thread()))
+        if len(told) == 1:
+            os.kill(os.getpid(), signal.SIGUSR1)
+
+    before = signal.signal(signal.SIGUSR1, end)
+    try:
+        with pytest.raises(EndedError):
+            build_plans(open_engine(own_engine), "tensorrt-rtx", progress=report)
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+    graphs, threads = map(set, zip(*told, strict=True))
+    assert len(graphs) == 1
+    assert threading.main_thread() not in threads
 
 
 def test_a_killed_build_leaves_the_older_plans(own_engine, stand_in):
