@@ -12,10 +12,11 @@ from adagen_rt.backends.onnxruntime.session import OnnxRuntime
 from adagen_rt.engine.bundle import BundleFile
 from adagen_rt.errors import InputError
 from adagen_rt.pipeline.base import Capabilities, OnStep, Pipeline
+from adagen_rt.sampling.batches import Outcome, run_batches
 from adagen_rt.sampling.loop import Timings
 from adagen_rt.sampling.params import SamplingParams
 from adagen_rt.sampling.request import Request
-from adagen_rt.sampling.result import Images, Result, Step, blank_images, count_evaluations
+from adagen_rt.sampling.result import Images, Result
 from adagen_rt.types import Arrays, Session
 
 
@@ -52,22 +53,17 @@ class BundledPipeline(Pipeline):
 
     def _run(self, request: Request, batch_size: int, progress: OnStep | None) -> Result:
         self._check(request)
-        timings, count = Timings(), len(request)
-        images = blank_images(count, self.manifest.image)
-        found: dict[str, list[np.ndarray]] = {}
-        for first in range(0, count, batch_size):
-            places = np.arange(first, min(first + batch_size, count))
+        timings, candidates = Timings(), request.params.best_of
+        calls = self.manifest.family.calls(request.steps)
+
+        def run(part: Request) -> Outcome:
             with timings.measure("model"):
-                outputs = self.model.run(self._inputs(request.take(places)))
-            images[places] = outputs.pop("images")
-            for name, values in outputs.items():
-                found.setdefault(name, []).append(np.array(values))
-            rows = self.manifest.condition.copies * len(places) * request.params.best_of
-            timings.backbone_rows += rows * request.steps
-            if progress is not None:
-                progress(_step(request, places, images, timings))
-        joined = {name: np.concatenate(parts) for name, parts in found.items()}
-        return self._result(request, images, joined, timings)
+                found = self.model.run(self._inputs(part))
+            kept = {"seeds": found.get("kept_seeds"), "rewards": found.get("rewards")}
+            trace = found["schedule"][:, :calls]
+            return Outcome(found["images"], found["failed"], trace, **kept)
+
+        return run_batches(request, self.manifest, timings, batch_size, run, progress, candidates)
 
     def _check(self, request: Request) -> None:
         """Refuse parameters that are not those of the file.
@@ -94,39 +90,8 @@ class BundledPipeline(Pipeline):
             inputs["steps"] = np.full(len(request), request.steps)
         return inputs
 
-    def _result(
-        self, request: Request, images: Images, found: dict[str, np.ndarray], timings: Timings
-    ) -> Result:
-        failed = found["failed"]
-        names, calls = self.manifest.schedule.names, self.manifest.family.calls(request.steps)
-        schedule = {name: found["schedule"][:, :calls, i].T for i, name in enumerate(names)}
-        return Result(
-            condition=self.manifest.condition,
-            images=images,
-            rows=request.rows,
-            seeds=found.get("kept_seeds", request.seeds),
-            schedule=schedule,
-            evaluations=count_evaluations(schedule, request.steps),
-            failures={int(place): int(failed[place]) for place in np.flatnonzero(failed)},
-            timings=timings,
-            rewards=found.get("rewards"),
-        )
-
     def _score_rows(self, images: Images, rows: Arrays, batch_size: int) -> npt.NDArray[np.float32]:
         raise InputError("score", self.manifest.name, "an engine's folder: this is one model")
 
     def _close(self) -> None:
         del self.model
-
-
-def _step(request: Request, places: np.ndarray, images: Images, timings: Timings) -> Step:
-    """Describe a batch as the one step that the host sees of it."""
-    return Step(
-        number=request.steps,
-        steps=request.steps,
-        decisions=(),
-        running=places[:0],
-        advanced=len(places) * request.steps * request.params.best_of,
-        seconds=dict(timings.seconds),
-        preview=lambda: images[places],
-    )

@@ -6,7 +6,6 @@ from functools import partial
 from typing import Any, Protocol
 
 import numpy as np
-import numpy.typing as npt
 
 from adagen_rt.backends import Execution
 from adagen_rt.backends.base import DeviceSessions
@@ -15,9 +14,9 @@ from adagen_rt.cuda import Driver
 from adagen_rt.engine.folder import EngineFolder
 from adagen_rt.lru import LruCache
 from adagen_rt.pipeline.base import Capabilities, OnStep, Pipeline
-from adagen_rt.pipeline.captured_result import BatchedResult
-from adagen_rt.program import HostCall, Outcome, Runner, build_program
+from adagen_rt.program import HostCall, Runner, build_program
 from adagen_rt.program.builder import Setting
+from adagen_rt.sampling.batches import Outcome, run_batches
 from adagen_rt.sampling.best_of import Keeper, Rewards, score_images
 from adagen_rt.sampling.loop import Timings
 from adagen_rt.sampling.params import ScheduleName
@@ -103,31 +102,24 @@ class CapturedPipeline(Pipeline):
         self, timings: Timings, size: int, progress: OnStep | None, request: Request
     ) -> Result:
         """Make one image of every sample, ``size`` at a time."""
-        work = BatchedResult(request, self.manifest, timings)
-        for first in range(0, len(request), size):
-            places = np.arange(first, min(first + size, len(request)))
-            outcome = self._run_batch(work, places)
-            work.add(places, outcome)
-            if progress is not None:
-                progress(work.step(places, outcome))
-        return work.result()
+        run = partial(self._run_batch, timings)
+        return run_batches(request, self.manifest, timings, size, run, progress)
 
-    def _run_batch(self, work: BatchedResult, places: npt.NDArray[np.int64]) -> Outcome:
+    def _run_batch(self, timings: Timings, request: Request) -> Outcome:
         """Generate samples in the smallest batch that holds them, filled up with repeats."""
-        batch = self._batch(len(places))
-        request = work.request.take(np.resize(places, batch))
+        batch = self._batch(len(request))
+        filled = request.take(np.resize(np.arange(len(request)), batch))
         schedule = request.params.schedule
         assert schedule is not None  # a checked object has it
-        key = batch, request.steps, schedule, _policies(request)
+        key = batch, request.steps, schedule, _policies(filled)
 
         def make() -> Runner:
-            with work.timings.measure("capture"):
+            with timings.measure("capture"):
                 return self._captured(*key)
 
         runner = self._runners.fetch(key, make)
-        work.timings.backbone_rows += self.manifest.condition.copies * batch * request.steps
-        with work.timings.measure("device"):
-            return runner.run(request.rows, request.seeds, request.fidelity)
+        with timings.measure("device"):
+            return runner.run(filled.rows, filled.seeds, filled.fidelity)
 
     def _reward(self, feeds: Arrays) -> Arrays:
         """Run the reward model in the smallest batch that holds the rows, filled with repeats."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,22 +11,8 @@ from numpy.typing import NDArray
 from adagen_rt.cuda import Driver
 from adagen_rt.program.buffers import Buffer
 from adagen_rt.program.program import Program
+from adagen_rt.sampling.batches import Outcome
 from adagen_rt.types import Arrays
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """Results of one batch; the runner's next run overwrites the arrays.
-
-    Attributes:
-        images: (B, H, W, channels) uint8; black where a sample failed.
-        failed: (B,) int64: the evaluation, from 1, at which a sample failed; 0 for none.
-        trace: (calls, actions, B) float32: chosen actions, NaN where a sample needed none.
-    """
-
-    images: NDArray[np.uint8]
-    failed: NDArray[np.int64]
-    trace: NDArray[np.float32]
 
 
 class Runner:
@@ -60,7 +45,7 @@ class Runner:
     def run(
         self, rows: Arrays, seeds: NDArray[np.int64], fidelity: NDArray[np.float32] | None = None
     ) -> Outcome:
-        """Generate one batch: upload, replay, download, one wait.
+        """Generate one batch: upload, replay, download, one wait; the next overwrites its arrays.
 
         Args:
             rows: Conditions of the samples, named arrays (B, ...).
@@ -78,7 +63,8 @@ class Runner:
         for name, array in self._results.items():
             self._driver.download(array, self.program.results[name].address, self._stream)
         self._driver.synchronize(self._stream)
-        return Outcome(**self._results)
+        trace = self._results["trace"].transpose(2, 0, 1)
+        return Outcome(self._results["images"], self._results["failed"], trace)
 
     def close(self) -> None:
         """Give the captured graph and the program's memory back; nothing runs after it."""

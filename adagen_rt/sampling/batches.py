@@ -1,0 +1,118 @@
+"""Requests whose steps the host does not see: a batch of samples is one run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from adagen_rt.engine.manifest import Manifest
+from adagen_rt.sampling.loop import Decision, Timings
+from adagen_rt.sampling.request import Places, Request
+from adagen_rt.sampling.result import Images, Result, Step, count_evaluations
+
+if TYPE_CHECKING:
+    from adagen_rt.sampling.best_of import Rewards
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Results of one run of B samples.
+
+    Attributes:
+        images: (B, H, W, channels) uint8; black where a sample failed.
+        failed: (B,) int64: the evaluation, from 1, at which a sample failed; 0 for none.
+        trace: (B, calls, actions) float32: chosen actions, NaN where a sample needed none.
+        seeds: Seeds of the candidates that were kept (B,) int64; None for those asked for.
+        rewards: Their rewards (B,) float32, where the run scores them.
+    """
+
+    images: Images
+    failed: npt.NDArray[np.int64]
+    trace: npt.NDArray[np.float32]
+    seeds: npt.NDArray[np.int64] | None = None
+    rewards: Rewards | None = None
+
+
+def run_batches(
+    request: Request,
+    manifest: Manifest,
+    timings: Timings,
+    size: int,
+    run: Callable[[Request], Outcome],
+    progress: Callable[[Step], object] | None,
+    candidates: int = 1,
+) -> Result:
+    """Make one image of every sample.
+
+    Args:
+        request: The samples.
+        manifest: The engine's.
+        timings: Seconds by part; the result has them.
+        size: Samples of a run.
+        run: Makes the images of some samples; the next run may overwrite its arrays, in which
+            rows beyond the samples do not count.
+        progress: Told of every run as of one step.
+        candidates: Images that a run makes of each sample.
+    """
+    names, steps = manifest.schedule.names, request.steps
+    runs: list[Outcome] = []
+    for first in range(0, len(request), size):
+        places = np.arange(first, min(first + size, len(request)))
+        made = _copied(run(request.take(places)), len(places))
+        runs.append(made)
+        timings.backbone_rows += manifest.condition.copies * len(places) * steps * candidates
+        if progress is not None:
+            step = Step(
+                number=steps,
+                steps=steps,
+                decisions=tuple(_decisions(places, names, made.trace)),
+                running=places[:0],
+                advanced=len(places) * steps * candidates,
+                seconds=dict(timings.seconds),
+                preview=lambda images=made.images: images,  # type: ignore[misc]
+            )
+            progress(step)
+    return _result(_joined(runs), request, manifest, timings)
+
+
+def _copied(made: Outcome, count: int) -> Outcome:
+    """Copy the first rows of every array."""
+    arrays = {one.name: getattr(made, one.name) for one in fields(made)}
+    return Outcome(**{k: None if x is None else x[:count].copy() for k, x in arrays.items()})
+
+
+def _joined(runs: list[Outcome]) -> Outcome:
+    first = runs[0]
+    names = [one.name for one in fields(first) if getattr(first, one.name) is not None]
+    return Outcome(**{k: np.concatenate([getattr(run, k) for run in runs]) for k in names})
+
+
+def _result(made: Outcome, request: Request, manifest: Manifest, timings: Timings) -> Result:
+    trace = made.trace.transpose(1, 2, 0)
+    schedule = {name: trace[:, i] for i, name in enumerate(manifest.schedule.names)}
+    return Result(
+        condition=manifest.condition,
+        images=made.images,
+        rows=request.rows,
+        seeds=request.seeds if made.seeds is None else made.seeds,
+        schedule=schedule,
+        evaluations=count_evaluations(schedule, request.steps),
+        failures={int(place): int(made.failed[place]) for place in np.flatnonzero(made.failed)},
+        timings=timings,
+        rewards=made.rewards,
+    )
+
+
+def _decisions(
+    places: Places, names: tuple[str, ...], trace: npt.NDArray[np.float32]
+) -> Iterator[Decision]:
+    """Yield each call's decision for the samples that needed it."""
+    for call in range(trace.shape[1]):
+        chosen = trace[:, call]
+        needed = np.flatnonzero(~np.isnan(chosen).all(axis=1))
+        actions = dict(zip(names, chosen[needed].T, strict=True))
+        yield Decision(places[needed], np.full(len(needed), call), actions)
