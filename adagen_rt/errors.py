@@ -23,6 +23,8 @@ AdagenError
 from __future__ import annotations
 
 import operator
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -94,6 +96,25 @@ class MissingExtraError(AdagenError, ImportError):
             f"{module} is not installed; install it with: pip install 'adagen-rt[{extra}]'"
         )
         self.extra = extra
+
+
+@contextmanager
+def needs_extra(extra: str, module: str | None = None) -> Iterator[None]:
+    """Say which extra has what the block imports.
+
+    Args:
+        extra: The extra of this package.
+        module: What is then told to be missing; None tells what could not be imported.
+
+    Raises:
+        MissingExtraError: An import failed.
+    """
+    try:
+        yield
+    except AdagenError:
+        raise  # the kernels, or another extra
+    except ImportError as error:
+        raise MissingExtraError(module or error.name or extra, extra) from error
 
 
 class KernelsError(AdagenError, ImportError):

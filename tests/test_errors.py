@@ -1,6 +1,7 @@
 """Errors travel between processes whole."""
 
 import pickle
+from importlib import import_module
 
 import pytest
 
@@ -38,3 +39,11 @@ def test_all_kinds_are_tried():
     kinds = set(errors.AdagenError.__subclasses__())
     own = {kind for kind in kinds if "__init__" in vars(kind)}
     assert own <= {type(error) for error in ERRORS}
+
+
+def test_a_failed_import_names_its_extra_and_stale_kernels_name_themselves():
+    missing = pytest.raises(errors.MissingExtraError, match=r"nowhere is not .*adagen-rt\[hub\]")
+    with missing, errors.needs_extra("hub"):
+        import_module("nowhere")
+    with pytest.raises(errors.KernelsError, match="stale"), errors.needs_extra("torch"):
+        raise errors.KernelsError("stale")

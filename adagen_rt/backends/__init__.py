@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from adagen_rt.backends.base import Backend
 from adagen_rt.backends.execution import PRECISIONS, Execution
-from adagen_rt.errors import InputError, MissingExtraError
+from adagen_rt.errors import InputError, needs_extra
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -93,10 +93,8 @@ def open_sessions(
     if backend not in DEVICE_BACKENDS:
         raise InputError("backend", backend, f"one of {', '.join(DEVICE_BACKENDS)}")
     name, extra = DEVICE_BACKENDS[backend]
-    try:
+    with needs_extra(extra):
         module = _module(name)
-    except ModuleNotFoundError as error:
-        raise MissingExtraError(str(error.name), extra) from None
     where = () if plans is None else (plans,)
     opened: tuple[Any, Any, int] = module.open_sessions(engine, backend, *where)
     return opened
@@ -109,10 +107,8 @@ def open_whole(engine: EngineFolder, execution: Execution, threads: int) -> Any:
         MissingExtraError: The backend is not installed.
     """
     name, extra = WHOLE_BACKENDS[execution.backend]
-    try:
+    with needs_extra(extra):
         module = import_module(name)
-    except ModuleNotFoundError as error:
-        raise MissingExtraError(str(error.name), extra) from None
     return module.make_pipeline(engine, execution, threads)
 
 

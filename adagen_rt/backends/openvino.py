@@ -9,7 +9,7 @@ import numpy as np
 
 from adagen_rt.backends.execution import PRECISIONS
 from adagen_rt.backends.forks import survive_forks
-from adagen_rt.errors import DeviceError, EngineError, InputError, MissingExtraError
+from adagen_rt.errors import DeviceError, EngineError, InputError, needs_extra
 from adagen_rt.types import Arrays
 
 #: Entries of a row that share a scale in products with integer weights; divides all widths.
@@ -53,10 +53,8 @@ class OpenVINO:
     name = "openvino"
 
     def __init__(self, threads: int, precision: str = PRECISIONS[0]) -> None:
-        try:
+        with needs_extra("openvino", "openvino"):
             import openvino
-        except ImportError:
-            raise MissingExtraError("openvino", "openvino") from None
         self._core = openvino.Core()
         # Without this it would compute in float32 and say nothing.
         if precision not in list_precisions(self._core):

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from adagen_rt.errors import MissingExtraError
+from adagen_rt.errors import needs_extra
 from adagen_rt.sampling.encoding import encode
 from adagen_rt.sampling.facts import file_facts, sample_facts
 from adagen_rt.sampling.origin import KEY
@@ -133,11 +133,9 @@ def _pixels(content: Any) -> Images:
 
 
 def _pyarrow() -> tuple[Any, Any]:
-    try:
+    with needs_extra("bulk", "pyarrow"):
         import pyarrow
         from pyarrow import parquet
-    except ImportError as error:
-        raise MissingExtraError("pyarrow", "bulk") from error
     return pyarrow, parquet
 
 

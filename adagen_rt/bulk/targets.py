@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
-from adagen_rt.errors import InputError, MissingExtraError
+from adagen_rt.errors import InputError, needs_extra
 from adagen_rt.files import check_writable, create_file, replace_file, staged_folder
 
 Write = Callable[[Path], object]
@@ -92,10 +92,8 @@ class RemoteTarget:
     def __init__(self, url: str) -> None:
         self._url = url.rstrip("/")
         self._protocol = url.partition("://")[0]
-        try:
+        with needs_extra("bulk", "fsspec"):
             from fsspec.core import url_to_fs
-        except ImportError as error:
-            raise MissingExtraError("fsspec", "bulk") from error
         try:
             self._files, self._root = url_to_fs(self._url)
         except (ImportError, ValueError) as error:

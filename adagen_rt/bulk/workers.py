@@ -14,7 +14,7 @@ from typing import Any
 from adagen_rt.backends import DEVICE_BACKENDS
 from adagen_rt.bulk.devices import see_only
 from adagen_rt.bulk.making import Made, Maker, Work
-from adagen_rt.errors import AdagenError, MissingExtraError, StoppedError
+from adagen_rt.errors import AdagenError, StoppedError, needs_extra
 
 #: Options of Ray on this machine alone, which then listens nowhere else.
 LOCAL = {"address": "local", "include_dashboard": False, "_node_ip_address": "127.0.0.1"}
@@ -51,10 +51,8 @@ def import_ray() -> Any:
     if _on_this_machine():
         # Read at the import: Ray replaces 127.0.0.1 by an address that other machines reach.
         os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
-    try:
+    with needs_extra("ray", "ray"):
         import ray
-    except ImportError as error:
-        raise MissingExtraError("ray", "ray") from error
     return ray
 
 

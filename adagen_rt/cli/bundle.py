@@ -13,7 +13,7 @@ from adagen_rt.cli.support.tables import quantity
 from adagen_rt.cli.support.verbosity import LOGGER
 from adagen_rt.engine.bundle import SUFFIX, Dialect, Form, open_folder
 from adagen_rt.engine.folder import open_engine
-from adagen_rt.errors import EngineError, InputError, MissingExtraError
+from adagen_rt.errors import EngineError, InputError, needs_extra
 from adagen_rt.pipeline.load import check_threads
 from adagen_rt.sampling.params import SamplingParams
 
@@ -80,10 +80,8 @@ def bundle(
     and which samples failed, with standard operators alone: noise, policy, backbone, sampling and
     decoder are all in it. Its images are compared with the runtime's before it appears.
     """
-    try:
+    with needs_extra("bundle"):
         from adagen_rt.onegraph.targets import WRITERS
-    except ImportError as error:
-        raise MissingExtraError(error.name or "onnx_ir", "bundle") from error
     targets = {"out": out, "triton": triton, "web": web}
     wanted = {name: path for name, path in targets.items() if path is not None}
     if not wanted:

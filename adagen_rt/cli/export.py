@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +10,7 @@ import click
 from adagen_rt.cli.support.refusing import refuse_options
 from adagen_rt.cli.support.verbosity import LOGGER
 from adagen_rt.engine.manifest import Dtype
-from adagen_rt.errors import InputError, MissingExtraError
+from adagen_rt.errors import InputError, needs_extra
 from adagen_rt.extent import Extent
 from adagen_rt.sampling.params import read_size
 
@@ -104,10 +102,8 @@ def export(
     Each graph is compared with PyTorch before the engine appears at --out; until then an
     older engine there stays as it is.
     """
-    try:
+    with needs_extra("torch"):
         from adagen_rt.export import check_export, export_engine
-    except ImportError as error:
-        raise MissingExtraError(error.name or "torch", "torch") from error
     if (Path(recipe) / INDEX).is_file():
         taken = {"weights": weights, "fidelity-from": fidelity_from, "weights-key": weights_keys}
         refuse_options(taken, "none with a diffusers pipeline, which has its own")
@@ -138,7 +134,7 @@ def export(
 
 
 def _export_pipeline(folder: Path, out: Path | None, dtype: str, options: dict[str, Any]) -> None:
-    with _needs_diffusers():
+    with needs_extra("diffusers"):
         from adagen_rt.export.diffusers import export_pipeline
     if out is None:
         raise click.UsageError("Missing option '--out'.")
@@ -148,7 +144,7 @@ def _export_pipeline(folder: Path, out: Path | None, dtype: str, options: dict[s
 
 def _tell_pipeline(folder: Path, dry_run: bool, dtype: str, options: dict[str, Any]) -> None:
     """Tell what an export would make, of the graphs themselves in a dry run."""
-    with _needs_diffusers():
+    with needs_extra("diffusers"):
         from adagen_rt.export.diffusers import dry_export, plan_pipeline
     if dry_run and dtype not in DTYPES:
         raise InputError("dtype", dtype, f"one of {', '.join(DTYPES)} in a dry run")
@@ -157,14 +153,6 @@ def _tell_pipeline(folder: Path, dry_run: bool, dtype: str, options: dict[str, A
         click.echo(line)
     for line in dry_export(plan, DTYPES[dtype], LOGGER.info) if dry_run else ():
         click.echo(line)
-
-
-@contextmanager
-def _needs_diffusers() -> Iterator[None]:
-    try:
-        yield
-    except ImportError as error:
-        raise MissingExtraError(error.name or "diffusers", "diffusers") from error
 
 
 def _parse_key(given: str) -> tuple[str, str]:

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from adagen_rt.cli.export import EXPORTED, export
-from adagen_rt.errors import AdagenError, InputError, MissingExtraError
+from adagen_rt.errors import InputError, needs_extra
 from adagen_rt.system import cache_folder
 
 
@@ -56,12 +56,8 @@ def pull(
     what is there is not fetched again. Pickles are fetched only if a recipe names them, and code
     never.
     """
-    try:
+    with needs_extra("torch"):
         from adagen_rt.hub import pull as fetch
-    except AdagenError:
-        raise
-    except ImportError as error:
-        raise MissingExtraError(error.name or "torch", "torch") from error
     recipe, by_hand = _meant(name), weights or cache_folder() / "weights"
     options: dict[str, Any] = {"revision": revision, "variant": variant, "dry": dry_run}
     pulled = fetch(recipe or name, by_hand, tell=click.echo, **options)

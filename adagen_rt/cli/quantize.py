@@ -8,7 +8,7 @@ import click
 
 from adagen_rt.cli.support.verbosity import LOGGER
 from adagen_rt.engine.bundle import open_folder
-from adagen_rt.errors import MissingExtraError
+from adagen_rt.errors import needs_extra
 from adagen_rt.pipeline.load import check_threads
 
 
@@ -31,10 +31,8 @@ def quantize(engine: str, out: Path, name: str | None, half: bool, threads: int 
     ENGINE is a float32 engine's folder, or the name of a shipped one. Layers that would cost
     more exactness than they save stay float32; README.md in the new folder has the measurements.
     """
-    try:
+    with needs_extra("int8"):
         from adagen_rt.quantization import halve_engine, quantize_engine
-    except ImportError as error:
-        raise MissingExtraError(error.name or "onnx_ir", "int8") from error
     make = halve_engine if half else quantize_engine
     written = make(
         open_folder(engine),

@@ -18,7 +18,7 @@ from adagen_rt.cli.support.serve_options import AUTO, ENGINES, check_numbers, se
 from adagen_rt.cli.support.serve_sockets import keep_grpc_port, listen, open_port
 from adagen_rt.cli.support.serve_tokens import read_tokens
 from adagen_rt.cli.support.throughput import count_workers
-from adagen_rt.errors import InputError, MissingExtraError
+from adagen_rt.errors import InputError, needs_extra
 from adagen_rt.pipeline.load import check_threads
 from adagen_rt.system import available_threads
 
@@ -72,13 +72,11 @@ def serve(context: click.Context, /, engines: tuple[str, ...], **given: Any) -> 
 
 def check_extra(grpc: bool) -> None:
     """Refuse to serve without the packages that it takes."""
-    try:
+    with needs_extra("grpc" if grpc else "serve"):
         import adagen_rt.serving.http.server
 
         if grpc:
             import adagen_rt.serving.grpc.server  # noqa: F401
-    except ModuleNotFoundError as error:
-        raise MissingExtraError(str(error.name), "grpc" if grpc else "serve") from None
 
 
 def read_workers(engines: dict[str, GivenEngine], given: dict[str, Any]) -> int | None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import Field
 
 from adagen_rt.condition.spec import RowSpec
-from adagen_rt.errors import EngineError, MissingExtraError
+from adagen_rt.errors import EngineError, needs_extra
 from adagen_rt.types import Spec
 
 if TYPE_CHECKING:
@@ -143,10 +143,8 @@ class Tokenizers:
 
 
 def _read_tokenizer(files: Path | Mapping[str, str], spec: TextTokens, negative: bool) -> Tokenizer:
-    try:
+    with needs_extra("text", "tokenizers"):
         from tokenizers import Tokenizer
-    except ImportError:
-        raise MissingExtraError("tokenizers", "text") from None
     path = files / spec.file if isinstance(files, Path) else spec.file
     try:
         if isinstance(files, Path):

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from adagen_rt.errors import DeviceError, MissingExtraError
+from adagen_rt.errors import DeviceError, needs_extra
 
 
 def import_driver() -> Any:
@@ -24,10 +24,8 @@ def import_driver() -> Any:
         MissingExtraError: It is not installed.
         DeviceError: There is no NVIDIA driver, or no GPU.
     """
-    try:
+    with needs_extra("cuda", "cuda-bindings"):
         from cuda.bindings import driver
-    except ImportError:
-        raise MissingExtraError("cuda-bindings", "cuda") from None
     try:
         checked(driver.cuInit(0))
     except RuntimeError:  # raised by cuda-python where the driver's library is not found

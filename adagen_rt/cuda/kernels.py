@@ -7,7 +7,7 @@ import logging
 from pathlib import Path
 from typing import Any
 
-from adagen_rt.errors import DeviceError, InputError, MissingExtraError
+from adagen_rt.errors import DeviceError, InputError, needs_extra
 from adagen_rt.files import replace_file
 from adagen_rt.system import cache_folder
 
@@ -73,10 +73,8 @@ def compile_kernels(sources: Path, arch: str) -> bytes:
         sources: Folder of the sources.
         arch: Architecture, such as ``sm_90``.
     """
-    try:
+    with needs_extra("cuda", "cuda-bindings"):
         from cuda.bindings import nvrtc
-    except ImportError:
-        raise MissingExtraError("cuda-bindings", "cuda") from None
     text = (sources / "kernels.cuh").read_bytes()
     try:
         status, program = nvrtc.nvrtcCreateProgram(text, b"kernels.cuh", 0, [], [])

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from adagen_rt.cuda.driver import Launch
 from adagen_rt.cuda.graphs import Bindings, checked
 from adagen_rt.cuda.kernels import SHARED_LIMIT, kernel_image
-from adagen_rt.errors import DeviceError, MissingExtraError
+from adagen_rt.errors import DeviceError, needs_extra
 
 #: CU_STREAM_NON_BLOCKING.
 _NON_BLOCKING = 1
@@ -33,10 +33,8 @@ class PyCudaDriver(Bindings):
 
     def __init__(self, device: int = 0) -> None:
         super().__init__()
-        try:
+        with needs_extra("cuda", "pycuda"):
             import pycuda.driver
-        except ImportError:
-            raise MissingExtraError("pycuda", "cuda") from None
         cuda = self._pycuda = pycuda.driver
         cuda.init()
         count = cuda.Device.count()

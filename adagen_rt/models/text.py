@@ -8,7 +8,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from adagen_rt.errors import MissingExtraError
+from adagen_rt.errors import needs_extra
 from adagen_rt.types import Size
 
 
@@ -63,10 +63,8 @@ class TextEncoder(nn.Module):
 
 
 def _tower(config: TextConfig) -> Any:
-    try:
+    with needs_extra("diffusers"):
         from transformers import CLIPTextConfig, CLIPTextModelWithProjection
-    except ImportError as error:
-        raise MissingExtraError(error.name or "transformers", "diffusers") from error
     sizes: dict[str, Any] = {
         "hidden_size": config.width,
         "intermediate_size": config.inner,

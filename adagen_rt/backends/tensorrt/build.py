@@ -26,7 +26,7 @@ from adagen_rt.engine.contracts import KEEP_FLOAT32
 from adagen_rt.engine.folder import EngineFolder, sha256
 from adagen_rt.engine.manifest import Dtype
 from adagen_rt.engine.onnx_check import external_files
-from adagen_rt.errors import InputError, MissingExtraError, PlanError, as_integer
+from adagen_rt.errors import InputError, PlanError, as_integer, needs_extra
 from adagen_rt.files import staged_folder
 
 MAX_BATCHES, MAX_BATCH = 16, 1024
@@ -157,10 +157,8 @@ def _source(order: BuildOrder, graph: str, folder: Path) -> Iterator[Path]:
     if order.dtype == order.engine.manifest.dtype or graph in KEEP_FLOAT32:
         yield path
         return
-    try:
+    with needs_extra(order.module.name):
         from adagen_rt.engine.precision import convert_file
-    except ImportError as error:
-        raise MissingExtraError(error.name or "onnx_ir", order.module.name) from error
     with tempfile.TemporaryDirectory(prefix=".twin-", dir=folder) as scratch:
         twin = Path(scratch) / path.name
         convert_file(path, twin, order.dtype)

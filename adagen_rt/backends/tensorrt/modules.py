@@ -8,7 +8,7 @@ from importlib import import_module
 from typing import Any
 
 from adagen_rt.backends.gpu import compute_capability
-from adagen_rt.errors import AdagenError, DeviceError, InputError, MissingExtraError
+from adagen_rt.errors import AdagenError, DeviceError, InputError, needs_extra
 
 #: Target of a plan that is compiled for this machine's GPU when it is loaded.
 PORTABLE = "portable"
@@ -40,10 +40,8 @@ class Module:
             MissingExtraError: The module is not installed.
             AdagenError: Its version is not supported.
         """
-        try:
+        with needs_extra(self.name, self.module):
             module = import_module(self.module)
-        except ImportError as error:
-            raise MissingExtraError(self.module, self.name) from error
         if int(module.__version__.split(".")[0]) not in self.majors:
             majors = " or ".join(str(major) for major in self.majors)
             raise AdagenError(

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import click
 
 from adagen_rt.cli.support.formats import NamedPath
-from adagen_rt.errors import InputError, MissingExtraError
+from adagen_rt.errors import InputError, needs_extra
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 #: Where a context keeps what a file has besides options.
@@ -77,10 +77,8 @@ def _read(path: Path) -> dict[Any, Any]:
 
 
 def _read_yaml(text: str) -> Any:
-    try:
+    with needs_extra("yaml", "PyYAML"):
         import yaml
-    except ImportError:
-        raise MissingExtraError("PyYAML", "yaml") from None
     try:
         return yaml.safe_load(text)
     except yaml.YAMLError as error:

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import click
 
-from adagen_rt.errors import InputError, MissingExtraError
+from adagen_rt.errors import InputError, needs_extra
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -52,12 +52,10 @@ def prepare_torch(threads: int | None = None, device: str = "cpu") -> None:
         MissingExtraError: A package is not installed.
         InputError: PyTorch has no such device here.
     """
-    try:
+    with needs_extra("torch"):
         import torch
 
         import adagen_rt.export.recipe  # noqa: F401
-    except ImportError as error:
-        raise MissingExtraError(error.name or "torch", "torch") from error
     if threads is not None:
         torch.set_num_threads(threads)
     try:

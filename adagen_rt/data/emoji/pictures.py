@@ -9,7 +9,7 @@ import numpy as np
 
 from adagen_rt.data.emoji.captions import plain_code
 from adagen_rt.data.emoji.packages import Artwork, Package
-from adagen_rt.errors import InputError, MissingExtraError
+from adagen_rt.errors import InputError, needs_extra
 from adagen_rt.sampling.result import Images
 
 #: Pixels rendered for one, across and down: the edges of clipped artwork are not smooth otherwise.
@@ -78,10 +78,8 @@ def render(svg: str, size: int) -> Images:
     """
     from PIL import Image
 
-    try:
+    with needs_extra("data", "resvg_py"):
         import resvg_py
-    except ImportError:
-        raise MissingExtraError("resvg_py", "data") from None
     side = size * OVERSAMPLING
     # No font: a picture must not depend on the machine's.
     try:
