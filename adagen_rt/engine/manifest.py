@@ -180,7 +180,7 @@ class Manifest(Spec):
             raise ValueError(describe_faults(error)) from None
 
     @model_serializer(mode="wrap")
-    def _write_classes(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+    def _written(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
         content: dict[str, Any] = handler(self)
         if self.sizes is None:  # earlier versions refuse the key
             content.pop("sizes", None)

@@ -9,16 +9,14 @@ schedule is a policy too. Policies of AdaNAT (arXiv 2409.00342) may do without t
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 from array_api_compat import array_namespace, device
 from pydantic import (
     Field,
-    SerializerFunctionWrapHandler,
     ValidationInfo,
     field_validator,
-    model_serializer,
     model_validator,
 )
 
@@ -93,6 +91,7 @@ class ScheduleSpec(Spec):
             comparisons, and no policy starts from it.
     """
 
+    newer: ClassVar[tuple[str, ...]] = ("residual", "stopping")
     steps: int = Field(ge=1, le=1000)
     smoothing: float = Field(0.0, ge=0, lt=1)
     residual: bool = True
@@ -119,15 +118,6 @@ class ScheduleSpec(Spec):
         if self.tuned is not None and len(self.tuned) != len(self.actions):
             raise ValueError(f"tuned: got {len(self.tuned)}, expected one an action")
         return self
-
-    @model_serializer(mode="wrap")
-    def _leave_default_out(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        # Earlier versions refuse the keys.
-        content: dict[str, Any] = handler(self)
-        for name in ("residual", "stopping"):
-            if getattr(self, name) == type(self).model_fields[name].default:
-                content.pop(name, None)
-        return content
 
     def under(self, statics: Sequence[StaticSchedule]) -> ScheduleSpec:
         """Copy the action space with other static schedules, one per action."""

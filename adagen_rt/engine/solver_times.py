@@ -6,13 +6,11 @@ Both have a time for every evaluation and then the time at which the last step e
 from __future__ import annotations
 
 import math
-from typing import Any, Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 from pydantic import (
     Field,
-    SerializerFunctionWrapHandler,
-    model_serializer,
     model_validator,
 )
 
@@ -64,19 +62,12 @@ class Shifted(Spec):
         dynamic: What `shift` is at other sizes of images; None for the same.
     """
 
+    newer: ClassVar[tuple[str, ...]] = ("dynamic",)
     kind: Literal["shifted"] = "shifted"
     shift: float = Field(gt=0, le=1e6)
     first: float = Field(1.0, gt=0, le=1)
     last: float | None = Field(None, gt=0, le=1)
     dynamic: DynamicShift | None = None
-
-    @model_serializer(mode="wrap")
-    def _leave_default_out(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        # Earlier versions refuse the key.
-        content: dict[str, Any] = handler(self)
-        if self.dynamic is None:
-            content.pop("dynamic", None)
-        return content
 
     def at(self, tokens: int) -> Shifted:
         """Copy it for latents of so many patches.
