@@ -125,7 +125,7 @@ def serving(sources, settings=None, listener=None, **options):
             place = listener.getsockname()
             yield server, place[1] if isinstance(place, tuple) else place
         finally:
-            if not server.should_exit:
+            if not server._draining:  # a second signal ends this process within seconds
                 server.handle_exit(signal.SIGTERM, None)
             thread.join(20)
     assert statuses == [0]

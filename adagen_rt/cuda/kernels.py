@@ -8,12 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from adagen_rt.errors import DeviceError, InputError, needs_extra
-from adagen_rt.files import replace_file
+from adagen_rt.files import read_hashed, write_hashed
 from adagen_rt.system import cache_folder
 
 #: Dynamic shared memory that every supported GPU can give a block, beyond the usual 48 KB.
 SHARED_LIMIT = 96 * 1024
-HASH_BYTES = 32
 FATBIN = "kernels.fatbin"
 _log = logging.getLogger(__name__)
 _PACKAGE = Path(__file__).parents[1]
@@ -33,26 +32,15 @@ def kernel_image(major: int, minor: int) -> bytes:
         return built.read_bytes()
     sources = source_folder()
     cached = cache_folder() / f"{_digest(sources)}-sm_{major}{minor}.cubin"
-    return _read_cached(cached) or _compile_to(cached, sources, f"sm_{major}{minor}")
-
-
-def _read_cached(cached: Path) -> bytes | None:
-    """Read what was compiled earlier, if it is whole: its hash stands before it."""
-    try:
-        content = cached.read_bytes()
-    except OSError:
-        return None
-    known, image = content[:HASH_BYTES], content[HASH_BYTES:]
-    return image if image and hashlib.sha256(image).digest() == known else None
+    return read_hashed(cached) or _compile_to(cached, sources, f"sm_{major}{minor}")
 
 
 def _compile_to(cached: Path, sources: Path, arch: str) -> bytes:
     """Compile the kernels, and keep them where the cache can be written."""
     image = compile_kernels(sources, arch)
-    content = hashlib.sha256(image).digest() + image
     try:
         # Another process may write the same file.
-        replace_file(cached, lambda path: path.write_bytes(content))
+        write_hashed(cached, image)
     except (OSError, InputError) as error:
         _log.warning("compiled kernels are not kept: %s", error)
     return image

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 from typing import Any
 
-from adagen_rt.files import replace_file
-
-DIGEST_BYTES = hashlib.sha256().digest_size
+from adagen_rt.files import read_hashed, write_hashed
 
 
 class JitCache:
-    """One cache for all plans of an engine, in a file that starts with the SHA-256 of the rest.
+    """One cache for all plans of an engine, in a file.
 
     A damaged file is ignored. TensorRT itself checks that the kernels fit the GPU, its driver and
     the module, and compiles them again where they do not.
@@ -29,7 +26,7 @@ class JitCache:
         """Let a runtime configuration read kernels from the cache, and add new ones."""
         if self._cache is None:
             self._cache = config.create_runtime_cache()
-            if kernels := self._read():
+            if kernels := read_hashed(self._path):
                 self._cache.deserialize(kernels)
         config.set_runtime_cache(self._cache)
 
@@ -37,13 +34,4 @@ class JitCache:
         """Write the compiled kernels; the file appears whole or not at all."""
         if self._cache is None:
             return
-        kernels = bytes(self._cache.serialize())
-        content = hashlib.sha256(kernels).digest() + kernels
-        replace_file(self._path, lambda path: path.write_bytes(content))
-
-    def _read(self) -> bytes:
-        if self._path.is_symlink() or not self._path.is_file():
-            return b""
-        content = self._path.read_bytes()
-        digest, kernels = content[:DIGEST_BYTES], content[DIGEST_BYTES:]
-        return kernels if hashlib.sha256(kernels).digest() == digest else b""
+        write_hashed(self._path, bytes(self._cache.serialize()))
