@@ -18,7 +18,8 @@ from adagen_rt.errors import AdagenError
 from adagen_rt.lru import LruCache
 from adagen_rt.onegraph.write import write_bundle
 from adagen_rt.pipeline.base import OnStep, Pipeline
-from adagen_rt.pipeline.bundled import BundledPipeline, WholeGeneration
+from adagen_rt.pipeline.bundled import BundledPipeline
+from adagen_rt.pipeline.capabilities import Capabilities
 from adagen_rt.sampling.params import SamplingParams
 from adagen_rt.sampling.request import Request
 from adagen_rt.sampling.result import Images, Result
@@ -44,7 +45,7 @@ class OneGraphPipeline(Pipeline):
     """
 
     def __init__(self, engine: EngineFolder, execution: Execution, threads: int) -> None:
-        super().__init__(engine, execution, WholeGeneration(streams=False, refines=False))
+        super().__init__(engine, execution, Capabilities(streams=False, refines=False, sizes=False))
         self.threads = threads
         self._graphs = LruCache(MAX_GRAPHS, BundledPipeline.close)
         self._graph(SamplingParams().check(engine.manifest))

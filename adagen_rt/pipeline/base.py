@@ -1,4 +1,4 @@
-"""The interface of every pipeline, and its options."""
+"""The interface of every pipeline."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +18,7 @@ from adagen_rt.condition import Asked
 from adagen_rt.engine.folder import EngineFolder
 from adagen_rt.engine.manifest import Manifest
 from adagen_rt.errors import InputError, PromptWarning, StoppedError, as_integer
+from adagen_rt.pipeline.capabilities import Capabilities
 from adagen_rt.sampling.origin import Origin, run_facts
 from adagen_rt.sampling.params import SamplingParams
 from adagen_rt.sampling.request import MAX_BATCH, Request, make_request, parse_scored
@@ -32,44 +33,6 @@ if TYPE_CHECKING:
     from adagen_rt.sampling.sampler import Sampler
 
 OnStep = Callable[[Step], object]
-
-
-@dataclass(frozen=True)
-class Capabilities:
-    """Abilities of an implementation.
-
-    Attributes:
-        streams: Whether the host sees every step: previews, profiles, a server's slots.
-        refines: Whether a policy call can try several actions.
-        batches: Batch sizes that it runs, ascending; empty for any.
-        sizes: Whether it makes images of other sizes than the engine's own, where the engine does.
-    """
-
-    streams: bool = True
-    refines: bool = True
-    batches: tuple[int, ...] = ()
-    sizes: bool = True
-
-    def check(self, backend: str, params: SamplingParams, *, streams: str | None = None) -> None:
-        """Refuse options that the implementation lacks; every check of them is here.
-
-        Args:
-            backend: The backend's name.
-            params: The sampling parameters.
-            streams: Name of the option that needs every step on the host, if any.
-
-        Raises:
-            InputError: The implementation lacks an ability that an option needs.
-        """
-        if streams is not None and not self.streams:
-            expected = "the backend onnxruntime or openvino, which go step by step"
-            raise InputError(streams, backend, expected)
-        if params.refine != 1 and not self.refines:
-            expected = f"1 with the backend {backend}; onnxruntime and openvino have it"
-            raise InputError("refine", params.refine, expected)
-        if params.size is not None and not self.sizes:
-            expected = f"none with the backend {backend}; onnxruntime and openvino have it"
-            raise InputError("size", params.size, expected)
 
 
 class Pipeline(ABC):

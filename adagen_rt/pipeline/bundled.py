@@ -11,7 +11,8 @@ from adagen_rt.backends import Execution
 from adagen_rt.backends.onnxruntime.session import OnnxRuntime
 from adagen_rt.engine.bundle import BundleFile
 from adagen_rt.errors import InputError
-from adagen_rt.pipeline.base import Capabilities, OnStep, Pipeline
+from adagen_rt.pipeline.base import OnStep, Pipeline
+from adagen_rt.pipeline.capabilities import Capabilities
 from adagen_rt.sampling.batches import Outcome, run_batches
 from adagen_rt.sampling.loop import Timings
 from adagen_rt.sampling.params import SamplingParams

@@ -13,7 +13,8 @@ from adagen_rt.condition import count_rows
 from adagen_rt.cuda import Driver
 from adagen_rt.engine.folder import EngineFolder
 from adagen_rt.lru import LruCache
-from adagen_rt.pipeline.base import Capabilities, OnStep, Pipeline
+from adagen_rt.pipeline.base import OnStep, Pipeline
+from adagen_rt.pipeline.capabilities import Capabilities
 from adagen_rt.program import HostCall, Runner, build_program
 from adagen_rt.program.builder import Setting
 from adagen_rt.sampling.batches import Outcome, run_batches

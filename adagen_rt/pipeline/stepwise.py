@@ -16,7 +16,8 @@ from adagen_rt.errors import EngineError, StoppedError
 from adagen_rt.ops import Ops
 from adagen_rt.ops.cpu import CpuOps
 from adagen_rt.ops.noise import Philox
-from adagen_rt.pipeline.base import Capabilities, OnStep, Pipeline
+from adagen_rt.pipeline.base import OnStep, Pipeline
+from adagen_rt.pipeline.capabilities import Capabilities
 from adagen_rt.sampling.assembly import Assembly
 from adagen_rt.sampling.request import Request
 from adagen_rt.sampling.result import Images, Result

@@ -8,7 +8,7 @@ import adagen_rt
 from adagen_rt.backends.tensorrt.build import build_plans
 from adagen_rt.engine.folder import open_engine
 from adagen_rt.errors import InputError
-from adagen_rt.pipeline.base import Capabilities
+from adagen_rt.pipeline.capabilities import Capabilities
 from adagen_rt.sampling.params import SamplingParams
 
 NOTHING = Capabilities(streams=False, refines=False, batches=(1, 2), sizes=False)

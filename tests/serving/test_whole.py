@@ -8,7 +8,8 @@ from tiny_engine import Options, build_tiny_engine
 
 from adagen_rt import load
 from adagen_rt.errors import InputError, SampleError
-from adagen_rt.pipeline.base import Capabilities, Pipeline
+from adagen_rt.pipeline.base import Pipeline
+from adagen_rt.pipeline.capabilities import Capabilities
 from adagen_rt.serving import BatchEngine, Caller
 
 WAIT = 60
