@@ -66,6 +66,8 @@ class Array(Protocol):
 Size: TypeAlias = Annotated[int, Field(ge=1, le=1 << 24)]
 #: How many times wider one thing is than another.
 Ratio: TypeAlias = Annotated[float, Field(gt=0, le=64)]
+#: Told, a line at a time, what happens next or was found.
+Tell: TypeAlias = Callable[[str], object]
 #: Arrays by name: the inputs or the outputs of a graph.
 Arrays: TypeAlias = dict[str, Any]
 #: Runs a graph: named arrays in, named arrays out.

@@ -41,8 +41,8 @@ from adagen_rt.export.tokenizers import find_tokenizers
 from adagen_rt.export.verify import Expectation, expectations, measure_error
 from adagen_rt.files import check_target
 from adagen_rt.quantization import quantize_engine
+from adagen_rt.types import Tell
 
-Tell = Callable[[str], object]
 #: A folder of weight files, or several, of which the first that has a file is meant.
 Weights = str | Path | Sequence[Path]
 

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from adagen_rt.condition import ConditionSpec
 from adagen_rt.engine.contracts import GraphContract
 from adagen_rt.export.onnx_export import GraphPlan, Method
+from adagen_rt.models import random
 
 #: Rows of the example inputs; with one row, the tracer would take the axis to be constant.
 ROWS = 2
@@ -63,22 +64,22 @@ def _as_module(function: Any) -> nn.Module:
 
 def normal(*shape: int) -> Tensor:
     """Draw standard normal numbers."""
-    return torch.randn(shape, generator=_generator())
+    return random.normal(shape, random.keyed_generator())
 
 
 def uniform(*shape: int) -> Tensor:
     """Draw numbers from 0 to 1."""
-    return torch.rand(shape, generator=_generator())
+    return random.uniform(shape, random.keyed_generator())
 
 
 def integers(high: int, *shape: int) -> Tensor:
     """Draw integers from 0 to `high - 1`."""
-    return torch.randint(high, shape, generator=_generator())
+    return random.integers(high, shape, random.keyed_generator())
 
 
 def masked(tokens: Tensor, mask_id: int) -> Tensor:
     """Mask about half of the tokens."""
-    return torch.where(torch.rand(tokens.shape, generator=_generator()) < 0.5, mask_id, tokens)
+    return torch.where(uniform(*tokens.shape) < 0.5, mask_id, tokens)
 
 
 def condition_rows(spec: ConditionSpec, *, null: bool = True) -> dict[str, Tensor]:
@@ -94,7 +95,3 @@ def condition_rows(spec: ConditionSpec, *, null: bool = True) -> dict[str, Tenso
     first = {name: values[: ROWS // 2] for name, values in rows.items()}
     twins = spec.null(first)
     return {name: torch.cat([first[name], twins[name]]) for name in spec.tensors}
-
-
-def _generator() -> torch.Generator:
-    return torch.Generator().manual_seed(0)

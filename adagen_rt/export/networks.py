@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +20,7 @@ from adagen_rt.models.features import ViTFeatures
 from adagen_rt.models.located import locate
 from adagen_rt.models.policy import PolicyConfig, PolicyNetwork, make_critic
 from adagen_rt.models.seeded import seeded_fill
+from adagen_rt.types import Tell
 
 #: A seeded policy's last layer, which a fresh policy has at zero, is scaled by this.
 SEEDED_POLICY_SCALE = 0.5
@@ -62,7 +63,7 @@ def load_networks(
     fidelity: Path | None = None,
     *,
     keys: Mapping[str, str] | None = None,
-    tell: Callable[[str], object] = lambda message: None,
+    tell: Tell = lambda message: None,
 ) -> Networks:
     """Load networks with the weights of the recipe's files in a folder.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from adagen_rt.export.graphs import plan_policy
 from adagen_rt.export.onnx_export import GraphPlan
 from adagen_rt.models.policy import PolicyNetwork
 from adagen_rt.quantization.twin import copy_condition, copy_graph
+from adagen_rt.types import Tell
 
 
 def export_policy(
@@ -24,7 +25,7 @@ def export_policy(
     networks: dict[str, PolicyNetwork],
     std: float,
     *,
-    progress: Callable[[str], object] = lambda message: None,
+    progress: Tell = lambda message: None,
 ) -> EngineFolder:
     """Write an engine's copy with another policy and critic, and without a fidelity policy.
 

@@ -26,9 +26,10 @@ from adagen_rt.engine.validation import NAMED, describe_faults
 from adagen_rt.errors import RecipeError
 from adagen_rt.export.consistency import recipe_faults
 from adagen_rt.export.fields import Classes, PixelRange
-from adagen_rt.export.sections import Block, Files, PolicySection, RewardSection, TrainingSection
+from adagen_rt.export.sections import Files, PolicySection, RewardSection, TrainingSection
 from adagen_rt.export.sources import Source
 from adagen_rt.models.text import TextConfig, TextEncoder
+from adagen_rt.types import Spec
 
 if TYPE_CHECKING:
     from adagen_rt.export.model import FamilyModel
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-class Recipe(Block):
+class Recipe(Spec):
     """A parsed recipe.
 
     Attributes:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import Field, field_validator
 
 from adagen_rt.export.fields import FilePath
 from adagen_rt.extent import Extent, ExtentField
 from adagen_rt.models.discriminator import Average
 from adagen_rt.models.features import Resize
 from adagen_rt.models.policy import Initialisation
+from adagen_rt.types import Spec
 
 #: Settings by name, which the trainings check.
 Settings = dict[str, bool | int | float | list[int | float]]
@@ -19,13 +20,7 @@ Settings = dict[str, bool | int | float | list[int | float]]
 MAX_GRID = 256
 
 
-class Block(BaseModel):
-    """Part of a recipe; unknown keys are refused."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class PolicySection(Block):
+class PolicySection(Spec):
     """The policy network; an engine without one runs its static schedule.
 
     Attributes:
@@ -51,7 +46,7 @@ class PolicySection(Block):
         return None if value is None else Extent.of(value.plain, MAX_GRID)
 
 
-class RewardSection(Block):
+class RewardSection(Spec):
     """The discriminator that a policy is trained against, and that scores the images of best-of.
 
     Attributes:
@@ -71,7 +66,7 @@ class RewardSection(Block):
     resize: Resize = "area"
 
 
-class Files(Block):
+class Files(Spec):
     """The weight files, as paths inside the weights folder.
 
     Attributes:
@@ -101,7 +96,7 @@ class Files(Block):
         return tuple(self.model_dump(exclude_none=True).values())
 
 
-class TrainingSection(Block):
+class TrainingSection(Spec):
     """Settings of a model's training.
 
     Attributes:
@@ -111,7 +106,7 @@ class TrainingSection(Block):
         discriminator: Settings of the discriminator that the policy is trained against.
     """
 
-    tokenizer: Settings = {}
-    generator: Settings = {}
-    policy: Settings = {}
-    discriminator: Settings = {}
+    tokenizer: Settings = Field({})
+    generator: Settings = Field({})
+    policy: Settings = Field({})
+    discriminator: Settings = Field({})

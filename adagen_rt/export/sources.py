@@ -7,13 +7,13 @@ from typing import Annotated
 from pydantic import Field, model_validator
 
 from adagen_rt.export.fields import FilePath
-from adagen_rt.export.sections import Block
+from adagen_rt.types import Spec
 
 #: A hub's name of a repository.
 REPOSITORY = r"^[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}$"
 
 
-class Source(Block):
+class Source(Spec):
     """Where one weight file is published: in a repository of a hub, or behind a link.
 
     Attributes:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -13,8 +13,7 @@ from adagen_rt.export.sources import Source
 from adagen_rt.hub.pipelines import MODEL_INDEX, choose_files, parts_of
 from adagen_rt.hub.repository import Listing, Repository, discard
 from adagen_rt.models.located import locate
-
-Tell = Callable[[str], object]
+from adagen_rt.types import Tell
 
 
 @dataclass(frozen=True)

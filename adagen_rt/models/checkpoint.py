@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from adagen_rt.models.located import INDEX
 from adagen_rt.models.misfit import describe_misfit
 from adagen_rt.models.pickled import read_pickle
 from adagen_rt.models.sharded import is_index, read_shards
+from adagen_rt.types import Tell
 
 PICKLE_SUFFIXES = (".pth", ".pt", ".ckpt", ".bin")
 WRAPPERS = ("ema", "model_ema", "state_dict", "model")
@@ -34,7 +35,7 @@ def load_weights(
     path: str | Path,
     *,
     key: str | None = None,
-    tell: Callable[[str], object] = lambda message: None,
+    tell: Tell = lambda message: None,
 ) -> None:
     """Load a network from a file that may hold more than that.
 
@@ -56,7 +57,7 @@ def find_weights(
     path: str | Path,
     *,
     key: str | None = None,
-    tell: Callable[[str], object] = lambda message: None,
+    tell: Tell = lambda message: None,
 ) -> dict[str, Tensor]:
     """Find a network's tensors in a file, which they fit; as for `load_weights`."""
     content, expected = read_file(path), module.state_dict()

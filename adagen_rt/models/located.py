@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from adagen_rt.errors import CheckpointError
+from adagen_rt.types import Tell
 
-Tell = Callable[[str], object]
 #: Precisions that names have in them: diffusers' and transformers' `variant`.
 VARIANTS = ("fp16", "bf16", "fp32")
 #: The end of the name of a list of shards.

@@ -24,10 +24,10 @@ from adagen_rt.pipeline.stepwise import StepwisePipeline
 from adagen_rt.sampling.params import SamplingParams
 from adagen_rt.sampling.request import Request, make_request
 from adagen_rt.sampling.result import Images
+from adagen_rt.types import Tell
 
 #: Bytes of weights from which on they lie in a file of their own; protobuf's limit is 2 GiB.
 LARGE = 1_900_000_000
-Tell = Callable[[str], object]
 CHECKING = "checking its images against the runtime's"
 #: Samples of the check, and the largest difference of a pixel that passes.
 SAMPLES, TOLERANCE = 4, 1
@@ -43,7 +43,7 @@ def write_bundle(
     steps_input: int | None = None,
     dialect: Dialect = "onnxruntime",
     threads: int = 1,
-    progress: Callable[[str], object] = lambda text: None,
+    progress: Tell = lambda text: None,
 ) -> BundleFacts:
     """Write a whole generation of an engine as one ONNX model.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from adagen_rt.quantization.convolutions import Ranges
 from adagen_rt.quantization.errors import relative_error, run_probes
 from adagen_rt.quantization.layers import layer_kinds, quantize_layers
 from adagen_rt.quantization.weights import count_entries
-from adagen_rt.types import Arrays
+from adagen_rt.types import Arrays, Tell
 
 #: A kind of layer stays float32 where its share of the squared error is more than this many times
 #: its share of the weights: integers would save little memory and cost much accuracy.
@@ -45,7 +45,7 @@ def measure_kinds(
     expected: Sequence[Arrays],
     ranges: Ranges,
     runtime: OnnxRuntime,
-    progress: Callable[[str], object] = lambda message: None,
+    progress: Tell = lambda message: None,
 ) -> list[Kind]:
     """Measure every kind of layer of a graph.
 

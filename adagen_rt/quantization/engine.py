@@ -13,7 +13,8 @@ from adagen_rt.errors import InputError
 from adagen_rt.quantization.card import CARD, write_card
 from adagen_rt.quantization.judge import Judgement, judge
 from adagen_rt.quantization.probes import DECODER, Generated, generate_probes
-from adagen_rt.quantization.twin import MeasuredGraph, Report, Tell, copy_condition, copy_graph
+from adagen_rt.quantization.twin import MeasuredGraph, Report, copy_condition, copy_graph
+from adagen_rt.types import Tell
 
 #: Graphs that take nearly all of the time.
 GRAPHS = ("condition", "backbone", DECODER)

@@ -13,8 +13,9 @@ from adagen_rt.engine.folder import EngineFolder, open_engine, staged_engine, wr
 from adagen_rt.engine.precision import save_graph
 from adagen_rt.quantization.errors import measure_errors, run_probes
 from adagen_rt.quantization.probes import generate_probes
-from adagen_rt.quantization.twin import Tell, copy_condition, copy_graph
+from adagen_rt.quantization.twin import copy_condition, copy_graph
 from adagen_rt.quantization.weights import MIN_ENTRIES, add_initializer
+from adagen_rt.types import Tell
 
 #: Larger numbers than this are not halved: float16 ends at 65,504.
 LARGEST = 6e4

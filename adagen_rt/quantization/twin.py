@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,9 +18,7 @@ from adagen_rt.quantization.convolutions import Ranges, measure_ranges
 from adagen_rt.quantization.errors import measure_errors, run_probes
 from adagen_rt.quantization.layers import quantize_layers
 from adagen_rt.quantization.probes import DECODER
-from adagen_rt.types import Arrays
-
-Tell = Callable[[str], object]
+from adagen_rt.types import Arrays, Tell
 
 
 @dataclass(frozen=True)

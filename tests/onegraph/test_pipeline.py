@@ -80,7 +80,7 @@ def test_what_it_does_not_have_is_refused(tiny_engine, options, told):
 
 def test_steps_cannot_be_watched(tiny_engine):
     with adagen_rt.load(tiny_engine, backend="one-graph", threads=1) as pipeline:
-        with pytest.raises(InputError, match="stream: got .one-graph"):
+        with pytest.raises(InputError, match=r"stream: got .one-graph"):
             pipeline.stream([1], [2])
         with pytest.raises(InputError, match="refine"):
             pipeline.capabilities.check("one-graph", SamplingParams(refine=2))

@@ -11,13 +11,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
 from adagen_rt.backends.tensorrt.modules import PORTABLE
 from adagen_rt.engine.folder import sha256
 from adagen_rt.engine.manifest import Dtype, FileName, Manifest, Sha256
 from adagen_rt.engine.validation import describe_faults
 from adagen_rt.errors import PlanError
+from adagen_rt.types import Spec
 
 RECORD, TIMINGS = "record.json", "timing.cache"
 #: Largest record in bytes; a real one names a few graphs and is far smaller.
@@ -26,11 +27,7 @@ MAX_RECORD_BYTES = 1 << 20
 Size = Annotated[int, Field(ge=0, le=1 << 30)]
 
 
-class _Spec(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class PlanSpec(_Spec):
+class PlanSpec(Spec):
     """One plan.
 
     Attributes:
@@ -42,7 +39,7 @@ class PlanSpec(_Spec):
     profiles: tuple[dict[str, tuple[Size, ...]], ...] = Field(min_length=1)
 
 
-class Record(_Spec):
+class Record(Spec):
     """The whole of ``record.json``.
 
     Attributes:

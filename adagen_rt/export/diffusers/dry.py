@@ -16,9 +16,9 @@ from adagen_rt.engine.manifest import Dtype
 from adagen_rt.export.diffusers.engine import Plan
 from adagen_rt.export.diffusers.folder import META
 from adagen_rt.export.diffusers.graphs import pipeline_graphs
-from adagen_rt.export.engine import Tell
 from adagen_rt.export.examples import ROWS
 from adagen_rt.export.onnx_export import GraphPlan, build_graph, count_parameters
+from adagen_rt.types import Tell
 
 
 @dataclass

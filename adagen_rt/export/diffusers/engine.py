@@ -28,8 +28,9 @@ from adagen_rt.export.diffusers.condition import describe_condition, write_token
 from adagen_rt.export.diffusers.folder import META, PipelineFolder, open_pipeline
 from adagen_rt.export.diffusers.graphs import pipeline_graphs
 from adagen_rt.export.diffusers.schedulers import Sampler, read_sampler
-from adagen_rt.export.engine import Tell, export_as, export_graphs
+from adagen_rt.export.engine import export_as, export_graphs
 from adagen_rt.extent import MAX_SIDE, Extent
+from adagen_rt.types import Tell
 
 #: How many times larger than the engine's own an image's side may be.
 LARGER = 2
