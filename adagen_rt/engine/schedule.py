@@ -13,12 +13,7 @@ from typing import ClassVar, Literal
 
 import numpy as np
 from array_api_compat import array_namespace, device
-from pydantic import (
-    Field,
-    ValidationInfo,
-    field_validator,
-    model_validator,
-)
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from adagen_rt.engine.solver_times import Shifted
 from adagen_rt.engine.static_schedules import Constant, StaticSchedule

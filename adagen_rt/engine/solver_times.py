@@ -9,10 +9,7 @@ import math
 from typing import ClassVar, Literal
 
 import numpy as np
-from pydantic import (
-    Field,
-    model_validator,
-)
+from pydantic import Field, model_validator
 
 from adagen_rt.types import Spec
 

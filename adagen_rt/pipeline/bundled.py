@@ -60,6 +60,8 @@ class BundledPipeline(Pipeline):
         def run(part: Request) -> Outcome:
             with timings.measure("model"):
                 found = self.model.run(self._inputs(part))
+            rows = self.manifest.condition.copies * len(part) * candidates
+            timings.backbone_rows += rows * request.steps
             kept = {"seeds": found.get("kept_seeds"), "rewards": found.get("rewards")}
             trace = found["schedule"][:, :calls]
             return Outcome(found["images"], found["failed"], trace, **kept)

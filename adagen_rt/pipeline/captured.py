@@ -119,6 +119,7 @@ class CapturedPipeline(Pipeline):
                 return self._captured(*key)
 
         runner = self._runners.fetch(key, make)
+        timings.backbone_rows += self.manifest.condition.copies * batch * request.steps
         with timings.measure("device"):
             return runner.run(filled.rows, filled.seeds, filled.fidelity)
 

@@ -51,7 +51,7 @@ def run_batches(
     Args:
         request: The samples.
         manifest: The engine's.
-        timings: Seconds by part; the result has them.
+        timings: Seconds by part, and backbone rows, to which a run adds; the result has them.
         size: Samples of a run.
         run: Makes the images of some samples; the next run may overwrite its arrays, in which
             rows beyond the samples do not count.
@@ -64,7 +64,6 @@ def run_batches(
         places = np.arange(first, min(first + size, len(request)))
         made = _copied(run(request.take(places)), len(places))
         runs.append(made)
-        timings.backbone_rows += manifest.condition.copies * len(places) * steps * candidates
         if progress is not None:
             step = Step(
                 number=steps,

@@ -7,11 +7,7 @@ from collections.abc import Iterator
 from itertools import pairwise
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import (
-    Field,
-    field_validator,
-    model_validator,
-)
+from pydantic import Field, field_validator, model_validator
 
 from adagen_rt.condition import Guidance
 from adagen_rt.engine.contracts import GraphContract, contract
