@@ -19,7 +19,7 @@ from adagen_rt.models.autoencoder import Encoder
 from adagen_rt.models.checkpoint import load_state, load_strict
 from adagen_rt.models.classifier import Classifier
 from adagen_rt.models.known_images import SIDE
-from adagen_rt.models.resize import resized
+from adagen_rt.models.resize import resize_square
 from adagen_rt.models.vit import HEAD_PREFIXES, ViT, ViTConfig
 
 #: Mean and deviation of ImageNet's channels, with which published transformers were trained.
@@ -97,7 +97,7 @@ class ViTFeatures(nn.Module):
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
         """Compute maps (N, C, grid, grid) of images (N, c, H, W) in [0, 1], grey or colour."""
         colour = images.expand(-1, 3, -1, -1) if images.shape[1] == 1 else images
-        viewed = resized(colour, self.side, partial(_axis, self.resize))
+        viewed = resized(colour, self.side, self.resize)
         tokens = self.network((viewed - self.mean) / self.deviation)
         return tuple(self._map(tokens[tap]) for tap in self.taps)
 
@@ -131,6 +131,11 @@ class EncoderFeatures(nn.Module):
         """Compute maps (N, C, h, w) of images (N, c, H, W) in [0, 1]."""
         black, white = self.pixel_range
         return self.encoder.maps(black + (white - black) * images)
+
+
+def resized(images: Tensor, side: int, mode: Resize) -> Tensor:
+    """Resize images (N, c, H, W) to a square."""
+    return resize_square(images, side, partial(_axis, mode))
 
 
 @cache

@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from adagen_rt.models.resize import resized
+from adagen_rt.models.resize import resize_square
 
 #: Side of what it looks at; its features, classes, and the block and channels that sFID looks at.
 SIDE, FEATURES, CLASSES = 299, 2048, 1008
@@ -254,7 +254,7 @@ class Inception(nn.Module):
 
 def enlarged(images: Tensor, corners: Corners) -> Tensor:
     """Resize images (N, c, H, W) to 299 x 299 bilinearly, without antialias, as TensorFlow does."""
-    return resized(images, SIDE, partial(_axis, corners))
+    return resize_square(images, SIDE, partial(_axis, corners))
 
 
 @cache

@@ -45,7 +45,7 @@ def area_matrix(source: Extent, target: Extent) -> Tensor:
     return _separable(_area_weights, source, target)
 
 
-def resized(images: Tensor, side: int, weights: Callable[[int, int], Tensor]) -> Tensor:
+def resize_square(images: Tensor, side: int, weights: Callable[[int, int], Tensor]) -> Tensor:
     """Resize images (N, c, H, W) to a square: two products, which every runtime has.
 
     Args:

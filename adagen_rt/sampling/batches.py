@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -80,14 +80,14 @@ def run_batches(
 
 def _copied(made: Outcome, count: int) -> Outcome:
     """Copy the first rows of every array."""
-    arrays = {one.name: getattr(made, one.name) for one in fields(made)}
-    return Outcome(**{k: None if x is None else x[:count].copy() for k, x in arrays.items()})
+    arrays = {name: x[:count].copy() for name, x in vars(made).items() if x is not None}
+    return replace(made, **arrays)
 
 
 def _joined(runs: list[Outcome]) -> Outcome:
-    first = runs[0]
-    names = [one.name for one in fields(first) if getattr(first, one.name) is not None]
-    return Outcome(**{k: np.concatenate([getattr(run, k) for run in runs]) for k in names})
+    names = [name for name, x in vars(runs[0]).items() if x is not None]
+    arrays = {name: np.concatenate([getattr(run, name) for run in runs]) for name in names}
+    return replace(runs[0], **arrays)
 
 
 def _result(made: Outcome, request: Request, manifest: Manifest, timings: Timings) -> Result:

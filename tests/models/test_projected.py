@@ -1,7 +1,5 @@
 """The projected discriminator and what it sees, beside closed forms in float64."""
 
-from functools import partial
-
 import numpy as np
 import pytest
 
@@ -10,7 +8,7 @@ torch = pytest.importorskip("torch")
 import torch.nn.functional as F
 
 from adagen_rt.models.convolutional import ConvolutionalDiscriminator
-from adagen_rt.models.features import ViTFeatures, _axis
+from adagen_rt.models.features import ViTFeatures, resized
 from adagen_rt.models.projected import (
     ClassMapping,
     Head,
@@ -18,7 +16,6 @@ from adagen_rt.models.projected import (
     ProjectedDiscriminator,
     ScaledLinear,
 )
-from adagen_rt.models.resize import resized
 from adagen_rt.models.vit import ViT, ViTConfig
 
 CLASSES, CHANNELS, PLACES = 3, 6, 12
@@ -177,6 +174,6 @@ def test_it_sees_the_patches_and_four_blocks_with_the_class_token_added(transfor
 @pytest.mark.parametrize("size", [256, 300, 100])
 def test_area_resize_is_the_mean_under_each_pixel(size):
     images = torch.rand(1, 2, size, size, dtype=torch.float64)
-    got = resized(images, 224, partial(_axis, "area"))
+    got = resized(images, 224, "area")
     expected = F.adaptive_avg_pool2d(images, 224)
     np.testing.assert_allclose(got, expected, atol=1e-6)
