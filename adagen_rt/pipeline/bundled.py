@@ -63,7 +63,7 @@ class BundledPipeline(Pipeline):
             rows = self.manifest.condition.copies * len(part) * candidates
             timings.backbone_rows += rows * request.steps
             kept = {"seeds": found.get("kept_seeds"), "rewards": found.get("rewards")}
-            trace = found["schedule"][:, :calls]
+            trace = found["schedule"][:, :calls].transpose(1, 2, 0)
             return Outcome(found["images"], found["failed"], trace, **kept)
 
         return run_batches(request, self.manifest, timings, batch_size, run, progress, candidates)

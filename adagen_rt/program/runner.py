@@ -63,8 +63,7 @@ class Runner:
         for name, array in self._results.items():
             self._driver.download(array, self.program.results[name].address, self._stream)
         self._driver.synchronize(self._stream)
-        trace = self._results["trace"].transpose(2, 0, 1)
-        return Outcome(self._results["images"], self._results["failed"], trace)
+        return Outcome(**self._results)
 
     def close(self) -> None:
         """Give the captured graph and the program's memory back; nothing runs after it."""

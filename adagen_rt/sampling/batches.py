@@ -25,7 +25,7 @@ class Outcome:
     Attributes:
         images: (B, H, W, channels) uint8; black where a sample failed.
         failed: (B,) int64: the evaluation, from 1, at which a sample failed; 0 for none.
-        trace: (B, calls, actions) float32: chosen actions, NaN where a sample needed none.
+        trace: (calls, actions, B) float32: chosen actions, NaN where a sample needed none.
         seeds: Seeds of the candidates that were kept (B,) int64; None for those asked for.
         rewards: Their rewards (B,) float32, where the run scores them.
     """
@@ -79,20 +79,26 @@ def run_batches(
 
 
 def _copied(made: Outcome, count: int) -> Outcome:
-    """Copy the first rows of every array."""
-    arrays = {name: x[:count].copy() for name, x in vars(made).items() if x is not None}
-    return replace(made, **arrays)
+    """Copy the first samples of every array."""
+    there = {name: x for name, x in vars(made).items() if x is not None}
+    rows = {name: np.take(x, range(count), _axis(name)) for name, x in there.items()}
+    return replace(made, **rows)
 
 
 def _joined(runs: list[Outcome]) -> Outcome:
     names = [name for name, x in vars(runs[0]).items() if x is not None]
-    arrays = {name: np.concatenate([getattr(run, name) for run in runs]) for name in names}
-    return replace(runs[0], **arrays)
+    parts = {name: [getattr(run, name) for run in runs] for name in names}
+    joined = {name: np.concatenate(found, _axis(name)) for name, found in parts.items()}
+    return replace(runs[0], **joined)
+
+
+def _axis(name: str) -> int:
+    """Axis of the samples in a run's array."""
+    return 2 if name == "trace" else 0
 
 
 def _result(made: Outcome, request: Request, manifest: Manifest, timings: Timings) -> Result:
-    trace = made.trace.transpose(1, 2, 0)
-    schedule = {name: trace[:, i] for i, name in enumerate(manifest.schedule.names)}
+    schedule = {name: made.trace[:, i] for i, name in enumerate(manifest.schedule.names)}
     return Result(
         condition=manifest.condition,
         images=made.images,
@@ -110,8 +116,7 @@ def _decisions(
     places: Places, names: tuple[str, ...], trace: npt.NDArray[np.float32]
 ) -> Iterator[Decision]:
     """Yield each call's decision for the samples that needed it."""
-    for call in range(trace.shape[1]):
-        chosen = trace[:, call]
-        needed = np.flatnonzero(~np.isnan(chosen).all(axis=1))
-        actions = dict(zip(names, chosen[needed].T, strict=True))
+    for call, chosen in enumerate(trace):
+        needed = np.flatnonzero(~np.isnan(chosen).all(axis=0))
+        actions = dict(zip(names, chosen[:, needed], strict=True))
         yield Decision(places[needed], np.full(len(needed), call), actions)

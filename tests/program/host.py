@@ -20,7 +20,7 @@ def program_of(engine, labels, seeds):
         {"labels": np.array(labels)}, np.array(seeds)
     )
     names = manifest.schedule.names
-    return outcome.images, dict(zip(names, outcome.trace.transpose(2, 1, 0), strict=True))
+    return outcome.images, dict(zip(names, np.moveaxis(outcome.trace, 1, 0), strict=True))
 
 
 class HostGraphs:

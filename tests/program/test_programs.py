@@ -41,7 +41,7 @@ def expected(engine, schedule="policy"):
 
 
 def assert_alike(outcome, result):
-    trace = dict(zip(result.schedule, outcome.trace.transpose(2, 1, 0), strict=True))
+    trace = dict(zip(result.schedule, np.moveaxis(outcome.trace, 1, 0), strict=True))
     for name, values in result.schedule.items():
         np.testing.assert_allclose(trace[name], values, rtol=1e-4, atol=1e-6)
     assert not outcome.failed.any()

@@ -33,7 +33,7 @@ def test_a_program_generates_what_the_pipeline_does(prompt_engine, guidance, pol
     )
     result = StepwisePipeline(engine).run(request)
     assert not outcome.failed.any()
-    trace = dict(zip(result.schedule, outcome.trace.transpose(2, 1, 0), strict=True))
+    trace = dict(zip(result.schedule, np.moveaxis(outcome.trace, 1, 0), strict=True))
     for name, values in result.schedule.items():
         np.testing.assert_allclose(trace[name], values, rtol=1e-4, atol=1e-6)
     assert np.abs(outcome.images.astype(int) - result.images).max() <= 1
