@@ -18,6 +18,7 @@ from adagen_rt.condition import ConditionSpec, Prompts
 from adagen_rt.errors import InputError
 from adagen_rt.evaluation.images import watched
 from adagen_rt.evaluation.metrics import Gaussian, frechet_distance
+from adagen_rt.progress import bar
 from adagen_rt.sampling.params import SamplingParams
 from adagen_rt.sampling.playback import Outputs
 from adagen_rt.sampling.request import Request
@@ -166,7 +167,7 @@ def ratio_interval(
     """
     first, second = np.asarray(features), np.asarray(policy)
     rng, ratios = np.random.default_rng(seed), []
-    for _ in range(times):
+    for _ in bar(range(times), desc="draws", leave=False):
         places = rng.integers(len(first), size=len(first))
         pair = [frechet_distance(Gaussian.of(f[places]), reference) for f in (first, second)]
         ratios.append(pair[0] / pair[1])

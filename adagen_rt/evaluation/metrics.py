@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -34,16 +35,23 @@ class Gaussian:
             raise InputError("features", rows.shape, "at least two rows of features")
         return cls(rows.mean(axis=0), np.atleast_2d(np.cov(rows, rowvar=False)))
 
+    @cached_property
+    def root(self) -> Floats:
+        """Symmetric root of the covariance, computed once."""
+        values, vectors = np.linalg.eigh(self.covariance)
+        root: Floats = (vectors * np.sqrt(np.clip(values, 0, None))) @ vectors.T
+        return root
+
 
 def frechet_distance(first: Gaussian, second: Gaussian) -> float:
     """Squared Frechet distance of two Gaussians (the FID when they fit image features).
 
     The trace of the root of `C1 C2` is taken from the symmetric product
-    `C1^(1/2) C2 C1^(1/2)`, which has the same eigenvalues and, unlike `C1 C2`, an
-    eigen-decomposition that is stable for singular covariances.
+    `C2^(1/2) C1 C2^(1/2)`, which has the same eigenvalues and, unlike `C1 C2`, an
+    eigen-decomposition that is stable for singular covariances. The second's root is kept, so
+    that distances of many sets to one take less time.
     """
-    root = _symmetric_root(first.covariance)
-    product = root @ second.covariance @ root
+    product = second.root @ first.covariance @ second.root
     eigenvalues = np.linalg.eigvalsh((product + product.T) / 2)
     cross = np.sqrt(np.clip(eigenvalues, 0, None)).sum()
     shift = first.mean - second.mean
@@ -61,7 +69,7 @@ def frechet_influence(features: npt.ArrayLike, reference: Gaussian) -> Floats:
     """
     rows = np.asarray(features, np.float64)
     deviation = rows - rows.mean(axis=0)
-    root = _symmetric_root(reference.covariance)
+    root = reference.root
     values, vectors = np.linalg.eigh(root @ (deviation.T @ deviation / len(rows)) @ root)
     # Directions without any spread have no finite derivative; they are skipped.
     usable = values > 1e-10 * values.max()
@@ -156,9 +164,3 @@ def class_accuracy(predicted: npt.ArrayLike, meant: npt.ArrayLike) -> float:
     if got.shape != expected.shape or got.size == 0:
         raise InputError("predicted", got.shape, f"as many as were meant, {expected.shape}")
     return float((got == expected).mean())
-
-
-def _symmetric_root(matrix: Floats) -> Floats:
-    values, vectors = np.linalg.eigh(matrix)
-    root: Floats = (vectors * np.sqrt(np.clip(values, 0, None))) @ vectors.T
-    return root
