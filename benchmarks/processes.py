@@ -3,9 +3,10 @@
 Regime: whole generations on ONNX Runtime, float32, all processes of a way at once, each of several
 on CPUs of its own. Ways take turns, so that a busy moment meets them all; medians. An idle thread
 of ONNX Runtime's spins until the session's run ends (`in a run`, this package's way), for a while
-longer (`always`, ONNX Runtime's own), or not at all (`never`).
+longer (`always`, ONNX Runtime's own), or not at all (`never`): that concerns graphs whose operators
+threads share, VAR's backbone among the shipped ones. Others have their rows dealt out (rows.py).
 
-    python benchmarks/processes.py [--engine fashion-maskgit] [--threads 2] [--repeats 9]
+    python benchmarks/processes.py [--engine fashion-var] [--threads 2] [--repeats 9]
 """
 
 from __future__ import annotations
@@ -45,8 +46,8 @@ def generations(
         os.sched_setaffinity(0, cpus)
     usual = OnnxRuntime._options
 
-    def options(self: OnnxRuntime, folder: Path, sizes: int) -> Any:
-        made = usual(self, folder, sizes)
+    def options(self: OnnxRuntime, folder: Path, sizes: int, threads: int) -> Any:
+        made = usual(self, folder, sizes, threads)
         for name, value in SPINNING[spinning].items():
             made.add_session_config_entry(name, value)
         return made
@@ -66,7 +67,7 @@ def at_once(pool: ThreadPoolExecutor, workers: list[Worker]) -> Callable[[], obj
 
 
 @click.command()
-@click.option("--engine", default="fashion-maskgit", show_default=True)
+@click.option("--engine", default="fashion-var", show_default=True)
 @click.option("--threads", type=int, default=2, show_default=True, help="Of all processes.")
 @click.option("--batch", default=8, show_default=True, help="Images of a process.")
 @click.option("--repeats", type=click.IntRange(min=2), default=9, show_default=True)

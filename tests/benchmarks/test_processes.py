@@ -17,9 +17,9 @@ def test_sessions_are_told_whether_threads_spin(tiny_engine, monkeypatch, way, e
     told = []
     usual = OnnxRuntime._graph
 
-    def graph(self, source, folder, sizes):
-        told.append(self._options(folder, sizes).get_session_config_entry(entry))
-        return usual(self, source, folder, sizes)
+    def graph(self, source, folder, model):
+        told.append(self._options(folder, 1, 1).get_session_config_entry(entry))
+        return usual(self, source, folder, model)
 
     monkeypatch.setattr(OnnxRuntime, "_graph", graph)
     monkeypatch.setattr(OnnxRuntime, "_options", OnnxRuntime._options)  # put back afterwards
