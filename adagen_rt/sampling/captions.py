@@ -21,6 +21,8 @@ LETTERS, LINE = 12, 16
 MARGIN = 3
 WHITE = 255
 
+Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
+
 
 def enlarge(images: Images, least: int = LEAST_WIDTH) -> Images:
     """Repeat the pixels of images (N, H, W, C) until they are at least so wide."""
@@ -29,9 +31,16 @@ def enlarge(images: Images, least: int = LEAST_WIDTH) -> Images:
 
 
 def with_captions(images: Images, captions: Sequence[Sequence[str]]) -> Images:
-    """Enlarge images (N, H, W, C) and write lines under each, as many under one as under all."""
-    large = enlarge(images)
-    return np.stack([_with_caption(*pair) for pair in zip(large, captions, strict=True)])
+    """Enlarge images (N, H, W, C) and write lines under each, as many under one as under all.
+
+    The first line of a caption may take two, if that is too long for one.
+    """
+    large, font = enlarge(images), ImageFont.load_default(LETTERS)
+    width = large.shape[2] - 2 * MARGIN
+    lines = [[*_wrap(first, font, width), *others] for first, *others in captions]
+    most = max(map(len, lines), default=0)
+    even = [[*own, *[""] * (most - len(own))] for own in lines]
+    return np.stack([_with_caption(*pair) for pair in zip(large, even, strict=True)])
 
 
 def caption_of(sample: Facts) -> tuple[str, str]:
@@ -88,7 +97,20 @@ def _with_caption(pixels: Images, lines: Sequence[str]) -> Images:
     return canvas
 
 
-def _shorten(line: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width: int) -> str:
+def _wrap(text: str, font: Font, width: int) -> list[str]:
+    """Break a text between words into two lines of as many pixels, if one is too short."""
+    words, fitting = text[: 2 * width].split(), ""
+    for count in range(len(words), 0, -1):
+        fitting = " ".join(words[:count])
+        if font.getlength(fitting) <= width:
+            break
+    else:
+        return [text]
+    rest = " ".join(text.split())[len(fitting) :].strip()
+    return [fitting, rest] if rest else [fitting]
+
+
+def _shorten(line: str, font: Font, width: int) -> str:
     """Cut a text so that it fits into a line of as many pixels."""
     line = " ".join(line.split())
     # A letter has a pixel at least, and each try measures all that is left.
