@@ -21,6 +21,15 @@ NOTABLE = (
 )
 
 
+def installed_versions(*packages: str) -> dict[str, str]:
+    """Return the versions of those of some packages that are installed."""
+    found = {}
+    for name in packages:
+        with suppress(metadata.PackageNotFoundError):
+            found[name] = metadata.version(name)
+    return found
+
+
 def installed_package() -> Path | None:
     """Folder of the installed build of this package, which may not be the one that was imported."""
     for build in metadata.distributions(name="adagen-rt"):

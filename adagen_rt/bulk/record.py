@@ -7,7 +7,6 @@ import json
 import platform
 from contextlib import suppress
 from dataclasses import asdict
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from adagen_rt.backends import DEVICE_BACKENDS, Execution
@@ -18,7 +17,7 @@ from adagen_rt.condition import ClassLabels
 from adagen_rt.engine.folder import EngineFolder
 from adagen_rt.engine.manifest import Manifest
 from adagen_rt.errors import DeviceError, InputError
-from adagen_rt.system import cpu_features
+from adagen_rt.system import cpu_features, installed_versions
 
 RECORD = "bulk.json"
 #: What may change the last bits of an image, and nothing else of it.
@@ -59,12 +58,8 @@ def _processor(backend: str, provider: str | None) -> str:
 
 def _versions(manifest: Manifest, backend: str) -> dict[str, str]:
     """Find the versions of packages that have a part in an image, where they are installed."""
-    found = {}
     reader = () if isinstance(manifest.condition, ClassLabels) else ("tokenizers",)
-    for name in ("adagen-rt", "numpy", backend, f"{backend}-gpu", *reader):
-        with suppress(PackageNotFoundError):
-            found[name] = version(name)
-    return found
+    return installed_versions("adagen-rt", "numpy", backend, f"{backend}-gpu", *reader)
 
 
 def settle(target: Target, record: Record, mixed: bool) -> None:

@@ -5,9 +5,15 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from adagen_rt.backends.onnxruntime.session import PACKAGES
 from adagen_rt.evaluation.throughput import Rate, Split
 from adagen_rt.files import replace_file
-from adagen_rt.system import available_threads, cache_folder, processor_name
+from adagen_rt.system import (
+    available_threads,
+    cache_folder,
+    installed_versions,
+    processor_name,
+)
 
 #: The file in the package's cache.
 FILE = "throughput.json"
@@ -36,7 +42,10 @@ def find_rate(engine_hash: str) -> Rate | None:
 
 
 def _key(engine_hash: str) -> str:
-    return f"{engine_hash} on {available_threads()} threads of {processor_name()}"
+    """Name all that a rate depends on: the engine, the programs that run it, and the machine."""
+    versions = installed_versions("adagen-rt", *PACKAGES)
+    programs = ", ".join(f"{name} {version}" for name, version in versions.items())
+    return f"{engine_hash} by {programs} on {available_threads()} threads of {processor_name()}"
 
 
 def _read(path: Path) -> dict[str, list[float]]:

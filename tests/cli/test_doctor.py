@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 import adagen_rt
+from adagen_rt import system
 from adagen_rt.backends.onnxruntime import session
 from adagen_rt.errors import KernelsError
 
@@ -18,7 +19,7 @@ def pretend_installed(monkeypatch, *packages):
             raise metadata.PackageNotFoundError(name)
         return "1.20.0" if name in packages else real(name)
 
-    monkeypatch.setattr(session.metadata, "version", version)
+    monkeypatch.setattr(system.metadata, "version", version)
 
 
 def test_a_working_install(run):

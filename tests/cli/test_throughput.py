@@ -9,6 +9,7 @@ from adagen_rt.cli import main
 from adagen_rt.cli.support import throughput
 from adagen_rt.engine.folder import open_engine
 from adagen_rt.errors import EngineError
+from adagen_rt.evaluation import kept_rates
 from adagen_rt.evaluation import throughput as measured
 from adagen_rt.evaluation.kept_rates import FILE, find_rate, keep_rate
 from adagen_rt.evaluation.throughput import Rate, Split, Task, list_splits, measure_rates
@@ -139,3 +140,11 @@ def test_seconds_are_as_long_as_they_say():
     calls = []
     assert measured._rate(calls.append, 3, 0.02) > 0
     assert calls == list(range(1, len(calls) + 1))
+
+
+def test_rates_of_other_versions_do_not_count(monkeypatch):
+    rate = Rate(Split(2, 1), 4, 10.0)
+    keep_rate("hash", rate)
+    assert find_rate("hash") == rate
+    monkeypatch.setattr(kept_rates, "installed_versions", lambda *names: {"onnxruntime": "1.0"})
+    assert find_rate("hash") is None

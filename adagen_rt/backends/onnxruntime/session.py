@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,7 @@ from adagen_rt.backends.onnxruntime.int8 import integer_products
 from adagen_rt.backends.onnxruntime.providers import CPU, find_provider
 from adagen_rt.backends.onnxruntime.rows import RowSession, is_small, split_inputs
 from adagen_rt.errors import AdagenError, EngineError, InputError, MissingExtraError
-from adagen_rt.system import has_vnni, return_freed_memory
+from adagen_rt.system import has_vnni, installed_versions, return_freed_memory
 from adagen_rt.types import Arrays, Session
 
 #: Packages that install into the same folder, so that the last one overwrites parts of the other.
@@ -27,13 +26,7 @@ PACKAGES = ("onnxruntime", "onnxruntime-gpu")
 
 def installed_packages() -> dict[str, str]:
     """Return the version of each ONNX Runtime package that is installed."""
-    found = {}
-    for name in PACKAGES:
-        try:
-            found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
-    return found
+    return installed_versions(*PACKAGES)
 
 
 def import_onnxruntime() -> Any:

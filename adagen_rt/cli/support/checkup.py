@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import platform
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,7 @@ from adagen_rt.engine.folder import open_engine, shipped_engines
 from adagen_rt.errors import AdagenError, DeviceError, MissingExtraError
 from adagen_rt.native import load_kernels
 from adagen_rt.ops.structs import check_sizes
-from adagen_rt.system import available_threads, cache_folder, cpu_features
+from adagen_rt.system import available_threads, cache_folder, cpu_features, installed_versions
 
 #: Optional packages: for training and export, plots, NVIDIA GPUs, serving.
 OPTIONAL = ("torch", "matplotlib", "onnx-ir", "pycuda", "cuda-bindings", "fastapi", "tokenizers")
@@ -114,7 +113,4 @@ def examine_plans(path: Path) -> list[str]:
 
 def version(package: str) -> str | None:
     """Return the version of an installed package, or None."""
-    try:
-        return metadata.version(package)
-    except metadata.PackageNotFoundError:
-        return None
+    return installed_versions(package).get(package)

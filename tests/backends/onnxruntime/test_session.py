@@ -8,6 +8,7 @@ import pytest
 from onnx import TensorProto, helper
 from tiny_engine import CLASSES, TOKENS, VOCABULARY
 
+from adagen_rt import system
 from adagen_rt.backends import make_backend
 from adagen_rt.backends.onnxruntime import session
 from adagen_rt.backends.onnxruntime.session import OnnxRuntime
@@ -20,7 +21,7 @@ def pretend_installed(monkeypatch, *packages):
             raise metadata.PackageNotFoundError(name)
         return "1.20.0"
 
-    monkeypatch.setattr(session.metadata, "version", version)
+    monkeypatch.setattr(system.metadata, "version", version)
 
 
 @pytest.fixture
