@@ -39,7 +39,10 @@ def of_plain() -> list[int]:
     serving = b"adagen_rt\0serve"
     parents = [one for one in processes(b"") if serving in command_of(one)]
     children = (f"/proc/{one}/task/{one}/children" for one in parents)
-    return [*parents, *(int(one) for path in children for one in Path(path).read_text().split())]
+    return [
+        *parents,
+        *(int(one) for path in children for one in Path(path).read_text(encoding="utf-8").split()),
+    ]
 
 
 def cpu_seconds(found: list[int]) -> float:

@@ -43,7 +43,7 @@ def source(place):
     from adagen_rt.cli.support.serve_engines import read_engines
     from adagen_rt.serving.http.repository import Source
 
-    common = {"max_batch": 4, "max_queue": 64, "max_queue_cost": 1 << 20}
+    common = {"max_batch": 4, "max_queue": 64, "max_queue_cost": 1 << 20, "max_side": 64}
     common |= {"cache_mb": 0, "threads": 1, "backend": "onnxruntime"}
     common |= dict.fromkeys(("provider", "precision", "plans"))
     given = read_engines([str(place)], (), common)["tiny"]
