@@ -1,4 +1,4 @@
-"""Arrays that a session writes its outputs into."""
+"""Runs of a session, and the arrays that it writes its outputs into."""
 
 from __future__ import annotations
 
@@ -45,8 +45,33 @@ class Buffers:
         }
 
 
-def bind_outputs(binding: Any, outputs: Arrays) -> None:
-    """Have a run write into arrays."""
+def run_into(session: Any, inputs: Arrays, outputs: Arrays, options: Any = None) -> None:
+    """Run a session of ONNX Runtime, which writes into arrays.
+
+    Args:
+        session: The session.
+        inputs: Contiguous arrays by name.
+        outputs: Contiguous arrays by name, of the outputs' shapes and dtypes.
+        options: Options of the run.
+    """
+    binding = _bound(session, inputs)
     for name, array in outputs.items():
         address = array.__array_interface__["data"][0]
         binding.bind_output(name, "cpu", 0, array.dtype, array.shape, address)
+    session.run_with_iobinding(binding, options)
+
+
+def run_new(session: Any, inputs: Arrays, options: Any) -> Arrays:
+    """Run a session whose outputs ONNX Runtime allocates, which tells their shapes and dtypes."""
+    binding, names = _bound(session, inputs), [node.name for node in session.get_outputs()]
+    for name in names:
+        binding.bind_output(name, "cpu")
+    session.run_with_iobinding(binding, options)
+    return dict(zip(names, binding.copy_outputs_to_cpu(), strict=True))
+
+
+def _bound(session: Any, inputs: Arrays) -> Any:
+    binding = session.io_binding()
+    for name, array in inputs.items():
+        binding.bind_cpu_input(name, array)
+    return binding

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import onnx
 
-from adagen_rt.backends.onnxruntime.buffers import Buffers, Outputs, bind_outputs
+from adagen_rt.backends.onnxruntime.buffers import Buffers, Outputs, run_into, run_new
 from adagen_rt.types import Arrays
 
 #: Largest weights, in bytes, of a graph whose rows are computed so.
@@ -78,7 +78,6 @@ class RowSession:
         self._session, self._shrink, self._split = session, shrink, split
         self._pool, self._threads = pool, threads
         self._inputs = [node.name for node in session.get_inputs()]
-        self._outputs = [node.name for node in session.get_outputs()]
         self._known: dict[tuple[tuple[int, ...], ...], Outputs] = {}
         self._buffers = Buffers()
 
@@ -108,15 +107,12 @@ class RowSession:
         return outputs
 
     def _run(self, part: slice, arrays: Arrays, outputs: Arrays) -> None:
-        binding = self._bound(part, arrays)
-        bind_outputs(binding, {name: array[part] for name, array in outputs.items()})
-        self._session.run_with_iobinding(binding)
+        own = {name: array[part] for name, array in outputs.items()}
+        run_into(self._session, self._rows(part, arrays), own)
 
-    def _bound(self, part: slice, arrays: Arrays) -> Any:
-        binding = self._session.io_binding()
-        for name, array in arrays.items():
-            binding.bind_cpu_input(name, array[part] if name in self._split else array)
-        return binding
+    def _rows(self, part: slice, arrays: Arrays) -> Arrays:
+        """Take rows of the inputs that have them."""
+        return {n: array[part] if n in self._split else array for n, array in arrays.items()}
 
     def _row(self, arrays: Arrays) -> Outputs:
         """Tell the shape and dtype of a row of every output.
@@ -128,12 +124,8 @@ class RowSession:
             for name, array in arrays.items()
         )
         if key not in self._known:
-            binding = self._bound(slice(0, 1), arrays)
-            for name in self._outputs:
-                binding.bind_output(name, "cpu")
-            self._session.run_with_iobinding(binding, self._shrink)
-            made = zip(self._outputs, binding.copy_outputs_to_cpu(), strict=True)
-            self._known[key] = {name: (array.shape[1:], array.dtype) for name, array in made}
+            made = run_new(self._session, self._rows(slice(0, 1), arrays), self._shrink)
+            self._known[key] = {name: (x.shape[1:], x.dtype) for name, x in made.items()}
         return self._known[key]
 
 

@@ -12,7 +12,7 @@ import onnx
 from adagen_rt.backends.execution import PRECISIONS
 from adagen_rt.backends.forks import survive_forks
 from adagen_rt.backends.onnxruntime.bfloat16 import widen_products
-from adagen_rt.backends.onnxruntime.buffers import Buffers, Outputs, bind_outputs
+from adagen_rt.backends.onnxruntime.buffers import Buffers, Outputs, run_into, run_new
 from adagen_rt.backends.onnxruntime.int8 import integer_products
 from adagen_rt.backends.onnxruntime.providers import CPU, find_provider
 from adagen_rt.backends.onnxruntime.rows import RowSession, is_small, split_inputs
@@ -179,7 +179,6 @@ class OnnxSession:
     def __init__(self, session: Any, shrink: Any) -> None:
         self._session, self._shrink = session, shrink
         self._inputs = [node.name for node in session.get_inputs()]
-        self._outputs = [node.name for node in session.get_outputs()]
         self._shapes: dict[tuple[tuple[int, ...], ...], Outputs] = {}
         self._buffers = Buffers()
 
@@ -187,27 +186,17 @@ class OnnxSession:
         """Compute the outputs by name; they stay valid until the next call."""
         arrays = {name: np.ascontiguousarray(inputs[name]) for name in self._inputs}
         shapes = tuple(array.shape for array in arrays.values())
-        binding = self._session.io_binding()
-        for name, array in arrays.items():
-            binding.bind_cpu_input(name, array)
         if shapes not in self._shapes:
-            return self._first_run(binding, shapes)
+            return self._first_run(arrays, shapes)
         expected = self._shapes[shapes]
         options = self._shrink if self._buffers.fit(expected) else None
         outputs = self._buffers.views(expected)
-        bind_outputs(binding, outputs)
-        self._session.run_with_iobinding(binding, options)
+        run_into(self._session, arrays, outputs, options)
         return outputs
 
-    def _first_run(self, binding: Any, shapes: tuple[tuple[int, ...], ...]) -> Arrays:
-        """Let ONNX Runtime allocate the outputs, which tells their shapes and dtypes.
-
-        This happens once per shape, so ONNX Runtime should not keep the memory of it.
-        """
-        for name in self._outputs:
-            binding.bind_output(name, "cpu")
-        self._session.run_with_iobinding(binding, self._shrink)
-        outputs = dict(zip(self._outputs, binding.copy_outputs_to_cpu(), strict=True))
+    def _first_run(self, arrays: Arrays, shapes: tuple[tuple[int, ...], ...]) -> Arrays:
+        """Learn the outputs' shapes; ONNX Runtime should not keep the memory of this one run."""
+        outputs = run_new(self._session, arrays, self._shrink)
         self._shapes[shapes] = {name: (array.shape, array.dtype) for name, array in outputs.items()}
         self._buffers.fit(self._shapes[shapes])
         return outputs

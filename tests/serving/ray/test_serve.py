@@ -94,6 +94,15 @@ def replicas():
     return found
 
 
+def check_all(one, offline, seeds):
+    """Ask for images at once; each is that of its class and seed without a server."""
+    with ThreadPoolExecutor(8) as pool:
+        images = list(pool.map(one, seeds))
+    for seed, image in zip(seeds, images, strict=True):
+        expected = offline([seed % 3], [seed], refine=1 + seed % 2).images[0]
+        np.testing.assert_array_equal(image, expected)
+
+
 def test_the_argument_of_a_config_is_checked_by_its_class():
     from adagen_rt.serving.ray import Options, build
 
@@ -120,12 +129,7 @@ def test_images_are_those_without_a_server(port, offline):
         image = next(one for one in answer["outputs"] if one["name"] == "image")
         return np.array(image["data"], np.uint8).reshape(image["shape"][1:])
 
-    seeds = range(60)
-    with ThreadPoolExecutor(8) as pool:
-        images = list(pool.map(one, seeds))
-    for seed, image in zip(seeds, images, strict=True):
-        expected = offline([seed % 3], [seed], refine=1 + seed % 2).images[0]
-        np.testing.assert_array_equal(image, expected)
+    check_all(one, offline, range(60))
 
 
 def test_a_refusal_names_the_field(port):
@@ -147,12 +151,7 @@ def test_images_over_grpc_are_those_without_a_server(triton, offline):
         answer = triton.infer(("one", "two")[seed % 2], asked, parameters={"refine": 1 + seed % 2})
         return answer.as_numpy("image")[0]
 
-    seeds = range(24)
-    with ThreadPoolExecutor(8) as pool:
-        images = list(pool.map(one, seeds))
-    for seed, image in zip(seeds, images, strict=True):
-        expected = offline([seed % 3], [seed], refine=1 + seed % 2).images[0]
-        np.testing.assert_array_equal(image, expected)
+    check_all(one, offline, range(24))
 
 
 def test_a_stream_has_previews_and_then_the_image(triton, offline):
