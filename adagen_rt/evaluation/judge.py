@@ -74,10 +74,8 @@ class Judge:
         self.fingerprint = fingerprint_images(real)
         self.weights = fingerprint_weights(network)
         key = f"{type(network).__name__}-{self.weights}-{self.fingerprint}"
-        pixels = to_unit(real.pixels) if isinstance(real, Images) else real
-        self.features = kept_features(
-            key, len(pixels), lambda part: self._see(_unit_part(pixels, torch.tensor(part)))[1]
-        )
+        count = len(real.pixels if isinstance(real, Images) else real)
+        self.features = kept_features(key, count, lambda part: self._see(_unit_part(real, part))[1])
         self.reference = Gaussian.of(self.features)
 
     def score(self, images: Tensor, meant: npt.ArrayLike | None) -> Score:
@@ -155,10 +153,11 @@ def to_unit(pixels: Any) -> Tensor:
     return channels.movedim(-1, 1).float() / 255
 
 
-def _unit_part(pixels: Tensor | FolderPixels, places: Tensor) -> Tensor:
-    """Read images (n, c, H, W) in [0, 1]; a folder's are bytes."""
-    part = pixels[places]
-    return part if part.is_floating_point() else part.float() / 255
+def _unit_part(real: Images | FolderPixels, part: range) -> Tensor:
+    """Read the images (n, c, H, W) in [0, 1] of a set that have these numbers."""
+    if isinstance(real, Images):
+        return to_unit(real.pixels[part.start : part.stop])
+    return real[torch.tensor(part)].float() / 255
 
 
 def _accuracy(classes: npt.NDArray[np.int64] | None, meant: npt.ArrayLike | None) -> float | None:
