@@ -90,7 +90,7 @@ def save_sheets(
     for places, end in ((spread, "prompts"), (worst, "worst")):
         words = [words_of(prompts[place], seeds[place]) for place in places]
         save_sheet(out / f"{name}-{end}.png", images[places], words)
-    distances, known = nearest(judge.look(result), judge.features)
+    distances, known = nearest(judge.look(result).features, judge.features)
     pairs, words = [], []
     for place in np.argsort(distances)[:NEAREST].tolist():
         real = train.pixels[torch.tensor([known[place]])].permute(0, 2, 3, 1).numpy()[0]
@@ -138,7 +138,7 @@ def main(
     request = make_request(pipeline.manifest, asked.captions, range(len(asked.captions)), params)
     result = make_images(pipeline, request, batch_size, "held-out prompts")
     out.mkdir(parents=True, exist_ok=True)
-    features, captions = judge.look(result), asked.captions
+    features, captions = judge.look(result).features, asked.captions
     agreed = texts.agree(features, captions)
     name = pipeline.manifest.name
     distances = save_sheets(name, out, result, agreed, known, judge)

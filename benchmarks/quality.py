@@ -111,9 +111,8 @@ def measure(settings: Settings) -> tuple[list[Row], dict[str, Any]]:
     judge = load_judge(settings.data, settings.opener.device)
     facts = conditions(settings.opener.threads) | settings.opener.describe()
     facts |= {"judge": judge.describe()}
-    measured = Measured(
-        judge, settings.count, settings.batch_size, str(settings.opener), settings.keep
-    )
+    how = settings.count, settings.batch_size, str(settings.opener), settings.keep
+    measured = Measured(judge, *how, records="worth" in settings.tables)
     rows = []
     for source in sources:
         rows += _engine_rows(source, measured, settings)

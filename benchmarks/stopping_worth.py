@@ -75,7 +75,7 @@ def measure(
     found: dict[str, list[Row]] = {}
     for seed in seeds:
         for name, result in lines(*pair, count, seed, batch_size):
-            score = judge.score_result(result)
+            score = judge.score(judge.look(result))
             row = {name: getattr(score, name) for name in ("fid", "precision", "recall")}
             row["evaluations"] = float(result.evaluations.mean())
             found.setdefault(name, []).append(row)

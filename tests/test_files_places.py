@@ -289,6 +289,21 @@ def test_the_next_writer_removes_what_a_killed_one_left_and_no_live_ones(tmp_pat
                 pass
 
 
+def test_leftovers_of_other_users_stay(tmp_path, monkeypatch):
+    (tmp_path / ".adagen-abc_1234").mkdir()
+
+    def refuse(path, *flags, **options):
+        if Path(path).name == ".adagen-abc_1234":
+            raise PermissionError(13, "Permission denied", str(path))
+        return opened(path, *flags, **options)
+
+    opened = os.open
+    monkeypatch.setattr("adagen_rt.files.leftovers.os.open", refuse)
+    with temporary_folder(tmp_path):
+        assert len(leftovers(tmp_path)) == 2
+    assert leftovers(tmp_path) == [tmp_path / ".adagen-abc_1234"]
+
+
 def test_a_leftover_within_is_no_content(tmp_path):
     (tmp_path / "out" / ".adagen-abc_1234").mkdir(parents=True)
     fill(tmp_path / "out")

@@ -25,7 +25,7 @@ from adagen_rt.cli.support.training_options import (
 )
 from adagen_rt.engine.folder import open_engine
 from adagen_rt.errors import InputError, as_integer
-from adagen_rt.evaluation.baselines import BASELINES, check_plain, make_baselines, ratio_interval
+from adagen_rt.evaluation.baselines import BASELINES, PairedBootstrap, check_plain, make_baselines
 from adagen_rt.evaluation.images import draw_request, make_images
 from adagen_rt.pipeline.load import make_pipeline
 from adagen_rt.sampling.params import SCHEDULES, SamplingParams, ScheduleName, schedule_names
@@ -34,7 +34,7 @@ from adagen_rt.sampling.request import MAX_BATCH, MAX_COUNT
 if TYPE_CHECKING:
     from adagen_rt.engine.manifest import Manifest
     from adagen_rt.evaluation.agreement import AgreementJudge
-    from adagen_rt.evaluation.judge import Judge
+    from adagen_rt.evaluation.judge import Judge, Seen
     from adagen_rt.pipeline.base import Pipeline
     from adagen_rt.sampling.request import Request
     from adagen_rt.sampling.result import Result
@@ -174,11 +174,13 @@ def evaluate(
     judge = open_judge("engine", manifest, data, features, device)
     texts = None if agreement is None else _open_agreement(agreement, judge, manifest)
     results = dict(_results(pipeline, requests, played, batch_size))
-    scores = {name: judge.score_result(result) for name, result in results.items()}
+    seen = {name: judge.look(result) for name, result in results.items()}
+    scores = {name: judge.score(one) for name, one in seen.items()}
     if texts is not None and asked is not None:
-        found = {n: texts.accuracy(judge.look(r), r.prompts, asked) for n, r in results.items()}
-        scores = {name: replace(score, agreement=found[name]) for name, score in scores.items()}
-    sure = _intervals(judge, results, bootstrap) if bootstrap else {}
+        for name, result in results.items():
+            share = texts.accuracy(seen[name].features, result.prompts, asked)
+            scores[name] = replace(scores[name], agreement=share)
+    sure = _intervals(judge, seen, bootstrap) if bootstrap else {}
     facts: dict[str, Any] = {
         "engine": manifest.name,
         "steps": next(iter(requests.values())).steps,
@@ -216,15 +218,11 @@ def _results(
 
 
 def _intervals(
-    judge: Judge, results: Mapping[str, Result], times: int
+    judge: Judge, seen: Mapping[str, Seen], times: int
 ) -> dict[str, tuple[float, float]]:
     """Bound each schedule's distance over the policy's."""
-    seen = {name: judge.look(result) for name, result in results.items()}
-    policy = seen.pop("policy")
-    return {
-        name: ratio_interval(features, policy, judge.reference, times)
-        for name, features in seen.items()
-    }
+    drawn = PairedBootstrap(seen["policy"].features, judge.reference, times)
+    return {name: drawn.interval(one.features) for name, one in seen.items() if name != "policy"}
 
 
 def _captions(manifest: Manifest, data: Path) -> tuple[str, ...] | None:

@@ -150,29 +150,37 @@ def groups_of(condition: ConditionSpec, rows: Arrays) -> npt.NDArray[np.int64]:
     return np.asarray(np.unique(texts, return_inverse=True)[1].ravel(), np.int64)
 
 
-def ratio_interval(
-    features: npt.ArrayLike, policy: npt.ArrayLike, reference: Gaussian, times: int, seed: int = 0
-) -> tuple[float, float]:
-    """Estimate how sure a ratio of distances is, by bootstrap over pairs of images.
+class PairedBootstrap:
+    """Estimates how sure a ratio of distances is, by bootstrap over pairs of images.
+
+    The policy's distances are computed once, for any number of schedules.
 
     Args:
-        features: Features (N, D) of a schedule's images.
-        policy: Those of the policy's images of the same samples.
+        policy: Features (N, D) of the policy's images.
         reference: The real images'.
         times: How often images are drawn anew, with replacement.
-        seed: Seed of the draws.
-
-    Returns:
-        Bounds of 95 % of the ratios of the schedule's distance to the policy's.
     """
-    first, second = np.asarray(features), np.asarray(policy)
-    rng, ratios = np.random.default_rng(seed), []
-    for _ in bar(range(times), desc="draws", leave=False):
-        places = rng.integers(len(first), size=len(first))
-        pair = [frechet_distance(Gaussian.of(f[places]), reference) for f in (first, second)]
-        ratios.append(pair[0] / pair[1])
-    low, high = np.percentile(ratios, BOUNDS)
-    return float(low), float(high)
+
+    def __init__(self, policy: npt.ArrayLike, reference: Gaussian, times: int) -> None:
+        self._reference, self._times = reference, times
+        self._policy = self._distances(policy)
+
+    def interval(self, features: npt.ArrayLike) -> tuple[float, float]:
+        """Bound 95 % of the ratios of a schedule's distance to the policy's.
+
+        Args:
+            features: Features (N, D) of its images of the same samples.
+        """
+        low, high = np.percentile(self._distances(features) / self._policy, BOUNDS)
+        return float(low), float(high)
+
+    def _distances(self, features: npt.ArrayLike) -> npt.NDArray[np.float64]:
+        """Measure every draw: (times,). The draws are the same for any set of a size."""
+        rows, rng, found = np.asarray(features), np.random.default_rng(0), []
+        for _ in bar(range(self._times), desc="draws", leave=False):
+            drawn = rows[rng.integers(len(rows), size=len(rows))]
+            found.append(frechet_distance(Gaussian.of(drawn), self._reference))
+        return np.array(found)
 
 
 def _class_means(outputs: Outputs, groups: npt.NDArray[np.int64]) -> Outputs:

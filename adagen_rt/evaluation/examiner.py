@@ -59,10 +59,6 @@ class Examiner(nn.Module):
         return self.head(F.dropout(features, 0.2, self.training)), features
 
 
-def load_examiner(path: Path = WEIGHTS) -> Examiner:
-    """Load the trained examiner.
-
-    Raises:
-        CheckpointError: The file is missing or is not of this network.
-    """
-    return load_network(Examiner(), path)
+def load_examiner() -> Examiner:
+    """Load the trained examiner in evaluation mode."""
+    return load_network(Examiner(), WEIGHTS)

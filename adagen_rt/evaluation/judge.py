@@ -57,8 +57,32 @@ class Score:
     agreement: float | None = None
 
 
+@dataclass(frozen=True, eq=False)
+class Seen:
+    """A set of images as the network of a judge sees it.
+
+    Attributes:
+        features: Features (N, D) float32.
+        classes: Classes that the network recognises (N,) int64; None where it knows none.
+        meant: Classes that were asked for (N,); None where none were.
+    """
+
+    features: Features
+    classes: npt.NDArray[np.int64] | None
+    meant: npt.ArrayLike | None
+
+    @property
+    def accuracy(self) -> float | None:
+        """Share recognised as the class that was asked for; None where one side has no classes."""
+        if self.classes is None or self.meant is None:
+            return None
+        return class_accuracy(self.classes, self.meant)
+
+
 class Judge:
     """Scores images against a real set.
+
+    It looks at a set once, and computes any number of scores of what it saw.
 
     Args:
         network: Computes classes and features; published scores use the examiner. Without
@@ -75,37 +99,42 @@ class Judge:
         self.weights = fingerprint_weights(network)
         key = f"{type(network).__name__}-{self.weights}-{self.fingerprint}"
         count = len(real.pixels if isinstance(real, Images) else real)
-        self.features = kept_features(key, count, lambda part: self._see(_unit_part(real, part))[1])
+        self.features = kept_features(
+            key, count, lambda part: self.see(_unit_part(real, part)).features
+        )
         self.reference = Gaussian.of(self.features)
 
-    def score(self, images: Tensor, meant: npt.ArrayLike | None) -> Score:
-        """Score images (N, c, H, W) in [0, 1] that are `meant` to be of classes (N,), if of any."""
-        classes, features = self._see(images)
+    @torch.no_grad()
+    def see(self, images: Tensor, meant: npt.ArrayLike | None = None) -> Seen:
+        """Look at images (N, c, H, W) in [0, 1] that are meant to be of classes (N,), if of any."""
+        outputs = [self.network(batch.to(self.device)) for batch in images.split(BATCH)]
+        features = torch.cat([features for _, features in outputs]).cpu().numpy()
+        if outputs[0][0] is None:
+            return Seen(features, None, meant)
+        classes = torch.cat([logits.argmax(dim=1) for logits, _ in outputs]).cpu().numpy()
+        return Seen(features, classes, meant)
+
+    def look(self, result: Result) -> Seen:
+        """Look at the images of a generation's result."""
+        return self.see(to_unit(result.images), result.rows.get("labels"))
+
+    def score(self, seen: Seen) -> Score:
+        """Compute all scores of a set."""
+        features = seen.features
         neighbours = self.features[:NEIGHBOURHOOD]
         precision, recall = precision_recall(features[:NEIGHBOURHOOD], neighbours)
         return Score(
-            count=len(images),
+            count=len(features),
             fid=self._distance(features),
             kid=kernel_distance(features, self.features),
             precision=precision,
             recall=recall,
-            accuracy=_accuracy(classes, meant),
+            accuracy=seen.accuracy,
         )
 
-    def look(self, result: Result) -> Features:
-        """Compute the features (N, D) of the images of a generation's result."""
-        return self._see(to_unit(result.images))[1]
-
-    def score_result(self, result: Result) -> Score:
-        """Score the images of a generation's result."""
-        return self.score(to_unit(result.images), result.rows.get("labels"))
-
-    def quick_score(
-        self, images: Tensor, meant: npt.ArrayLike | None
-    ) -> tuple[float, float | None]:
+    def quick_score(self, seen: Seen) -> tuple[float, float | None]:
         """Compute only the Frechet distance and the accuracy, which are fast."""
-        classes, features = self._see(images)
-        return self._distance(features), _accuracy(classes, meant)
+        return self._distance(seen.features), seen.accuracy
 
     @property
     def distance(self) -> str:
@@ -119,17 +148,7 @@ class Judge:
             f"{len(self.features)} real images {self.fingerprint}"
         )
 
-    @torch.no_grad()
-    def _see(self, images: Tensor) -> tuple[npt.NDArray[np.int64] | None, Features]:
-        """Predict classes (N,), if the network has any, and features (N, D)."""
-        outputs = [self.network(batch.to(self.device)) for batch in images.split(BATCH)]
-        features = torch.cat([features for _, features in outputs]).cpu().numpy()
-        if outputs[0][0] is None:
-            return None, features
-        classes = torch.cat([logits.argmax(dim=1) for logits, _ in outputs]).cpu().numpy()
-        return classes, features
-
-    def _distance(self, features: npt.NDArray[np.float32]) -> float:
+    def _distance(self, features: Features) -> float:
         return frechet_distance(Gaussian.of(features), self.reference)
 
 
@@ -158,7 +177,3 @@ def _unit_part(real: Images | FolderPixels, part: range) -> Tensor:
     if isinstance(real, Images):
         return to_unit(real.pixels[part.start : part.stop])
     return real[torch.tensor(part)].float() / 255
-
-
-def _accuracy(classes: npt.NDArray[np.int64] | None, meant: npt.ArrayLike | None) -> float | None:
-    return None if classes is None or meant is None else class_accuracy(classes, meant)

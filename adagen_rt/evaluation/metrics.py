@@ -18,6 +18,10 @@ from adagen_rt.errors import InputError
 
 Floats = npt.NDArray[np.float64]
 Single = npt.NDArray[np.float32]
+#: Rank of the nearest neighbour that a ball of a manifold reaches to.
+NEIGHBOURS = 3
+#: Rows whose distances to all others are computed together.
+BLOCK = 1000
 
 
 @dataclass(frozen=True)
@@ -87,21 +91,19 @@ def fid(features: npt.ArrayLike, reference: npt.ArrayLike) -> float:
     return frechet_distance(Gaussian.of(features), Gaussian.of(reference))
 
 
-def kernel_distance(
-    features: npt.ArrayLike, reference: npt.ArrayLike, subset: int = 1000, seed: int = 0
-) -> float:
+def kernel_distance(features: npt.ArrayLike, reference: npt.ArrayLike, subset: int = 1000) -> float:
     """Squared maximum mean discrepancy under a cubic kernel (the KID when they fit images).
 
     Binkowski et al., "Demystifying MMD GANs" (arXiv 1801.01401), section 4: the unbiased
-    estimator with the kernel `(x . y / D + 1)^3`, averaged over disjoint random subsets.
+    estimator with the kernel `(x . y / D + 1)^3`, averaged over disjoint random subsets, the
+    same in every call.
 
     Args:
         features: (N, D).
         reference: (M, D).
         subset: Rows of a subset, at most all.
-        seed: Seed of the shuffle.
     """
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(0)
     first, second = (rng.permutation(np.asarray(x, np.float64)) for x in (features, reference))
     size = min(subset, len(first), len(second))
     starts = range(0, min(len(first), len(second)) - size + 1, size)
@@ -119,9 +121,7 @@ def _discrepancy(first: Floats, second: Floats) -> float:
     return float(own / (count * (count - 1)) - 2 * kernel(first, second).mean())
 
 
-def precision_recall(
-    features: npt.ArrayLike, reference: npt.ArrayLike, neighbours: int = 3
-) -> tuple[float, float]:
+def precision_recall(features: npt.ArrayLike, reference: npt.ArrayLike) -> tuple[float, float]:
     """Share of generated images that are realistic, and share of the real set they cover.
 
     Kynkaanniemi et al., "Improved precision and recall metric" (arXiv 1904.06991), equation
@@ -131,29 +131,28 @@ def precision_recall(
     Args:
         features: (N, D) of generated images.
         reference: (M, D) of real ones.
-        neighbours: Rank of the nearest neighbour that a ball reaches to.
     """
     fake, real = np.asarray(features, np.float32), np.asarray(reference, np.float32)
-    if min(len(fake), len(real)) <= neighbours:
-        raise InputError("features", (len(fake), len(real)), f"more than {neighbours} of each")
-    return _inside(fake, real, neighbours), _inside(real, fake, neighbours)
+    if min(len(fake), len(real)) <= NEIGHBOURS:
+        raise InputError("features", (len(fake), len(real)), f"more than {NEIGHBOURS} of each")
+    return _inside(fake, real), _inside(real, fake)
 
 
-def _inside(points: Single, members: Single, neighbours: int) -> float:
+def _inside(points: Single, members: Single) -> float:
     """Share of points in the union of the balls around the members."""
     # The nearest neighbour of each member is itself.
-    reach = [np.partition(d, neighbours)[:, neighbours] for d in _distances(members, members)]
+    reach = [np.partition(d, NEIGHBOURS)[:, NEIGHBOURS] for d in _distances(members, members)]
     radii = np.concatenate(reach)
     return float(
         np.mean(np.concatenate([(d <= radii).any(1) for d in _distances(points, members)]))
     )
 
 
-def _distances(first: Single, second: Single, block: int = 1000) -> Iterator[Single]:
+def _distances(first: Single, second: Single) -> Iterator[Single]:
     """Yield the squared distances of rows to rows, a block of the first at a time."""
     norms = np.square(second).sum(axis=1)
-    for start in range(0, len(first), block):
-        part = first[start : start + block]
+    for start in range(0, len(first), BLOCK):
+        part = first[start : start + BLOCK]
         squared = np.square(part).sum(axis=1)[:, None] + norms - 2 * part @ second.T
         yield np.maximum(squared, 0)
 

@@ -78,7 +78,8 @@ def _clear(parent: Path, prefix: str) -> None:
     for path in parent.glob(f"{prefix}*"):
         if not is_leftover(path) or path.is_symlink() or not path.is_dir():
             continue
-        with suppress(BlockingIOError, FileNotFoundError):
+        # In a shared folder, such as the system's temporary one, there are other users' too.
+        with suppress(BlockingIOError, FileNotFoundError, PermissionError):
             lock = _lock(path)
             if lock is not None:
                 shutil.rmtree(path, ignore_errors=True)
@@ -94,6 +95,7 @@ def _lock(folder: Path) -> int | None:
     Raises:
         BlockingIOError: Somebody else has it.
         FileNotFoundError: The folder is gone.
+        PermissionError: It is another user's.
     """
     if fcntl is None:
         return None

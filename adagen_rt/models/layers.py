@@ -12,11 +12,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+#: Width of the sinusoidal embedding in every published network that has one.
 TIME_FREQUENCIES = 256
-"""Width of the sinusoidal embedding in every published network that has one."""
+
+#: Period of its slowest frequency, over 2 pi.
+MAX_PERIOD = 10_000.0
 
 
-def sinusoidal_embedding(t: Tensor, width: int, max_period: float = 10_000.0) -> Tensor:
+def sinusoidal_embedding(t: Tensor, width: int) -> Tensor:
     """Embed scalars as cosines, then sines (DiT, arXiv 2212.09748, after Vaswani et al.).
 
     Computed in float32 whatever the network's dtype: half precision cannot tell the
@@ -25,14 +28,13 @@ def sinusoidal_embedding(t: Tensor, width: int, max_period: float = 10_000.0) ->
     Args:
         t: Times or step indices, (R,).
         width: Even embedding width.
-        max_period: Period of the slowest frequency, over 2 pi.
 
     Returns:
         (R, width) float32.
     """
     half = width // 2
     exponents = torch.arange(half, dtype=torch.float32, device=t.device) / half
-    phases = t.float()[:, None] * torch.exp(-math.log(max_period) * exponents)
+    phases = t.float()[:, None] * torch.exp(-math.log(MAX_PERIOD) * exponents)
     return torch.cat([phases.cos(), phases.sin()], dim=1)
 
 

@@ -13,7 +13,7 @@ from click.testing import CliRunner
 from tiny_engine import STEPS, Options, build_tiny_engine
 from tiny_recipes import judged_recipe, tiny_networks
 
-from adagen_rt.evaluation.judge import Score
+from adagen_rt.evaluation.judge import Score, Seen
 from adagen_rt.evaluation.metrics import Gaussian
 from adagen_rt.evaluation.sources import SourceOpener
 from adagen_rt.sampling.params import SamplingParams
@@ -28,7 +28,7 @@ class TinyJudge:
     """Counts what it is asked, and says how bright images are."""
 
     def __init__(self):
-        self.sets = 0
+        self.sets = self.looks = 0
 
     def describe(self):
         return "brightness"
@@ -38,13 +38,15 @@ class TinyJudge:
         return Gaussian.of(np.random.default_rng(0).random((50, 2)))
 
     def look(self, result):
+        self.looks += 1
         unit = result.images.reshape(len(result), -1) / 255
-        return np.stack([unit.mean(axis=1), unit.std(axis=1)], axis=1).astype(np.float32)
+        features = np.stack([unit.mean(axis=1), unit.std(axis=1)], axis=1).astype(np.float32)
+        return Seen(features, None, None)
 
-    def score_result(self, result):
+    def score(self, seen):
         self.sets += 1
-        assert len(result) == COUNT
-        bright = result.images.mean().item() / 255
+        assert len(seen.features) == COUNT
+        bright = seen.features[:, 0].mean().item()
         return Score(COUNT, bright, 2 * bright, 0.5, 0.25, 1.0)
 
 
@@ -111,9 +113,10 @@ def test_fidelity_beside_guidance(score, judge):
     assert all(row["cost"] == pytest.approx(1, abs=0.1) for row in report["results"])
 
 
-def test_the_worth_of_the_sample(score, tmp_path):
+def test_the_worth_of_the_sample(score, judge, tmp_path):
     keep = tmp_path / "rows.jsonl"
     report = score("--worth", "--seeds", "0,1", "--keep", keep)
+    assert judge.looks == judge.sets == 2 * 4  # a look a set, so none is made twice
     kinds = ("policy", "mean", "class-mean", "shuffled")
     assert lines(report) == [("worth", kind, 1) for kind in kinds]
     assert len({row["fid"] for row in report["results"]}) > 1

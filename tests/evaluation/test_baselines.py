@@ -9,10 +9,10 @@ import adagen_rt
 from adagen_rt.condition import ClassLabels, Prompts, TextTokens
 from adagen_rt.errors import InputError
 from adagen_rt.evaluation.baselines import (
+    PairedBootstrap,
     class_counts,
     groups_of,
     make_baselines,
-    ratio_interval,
     with_evaluations,
     without_sample,
 )
@@ -74,11 +74,12 @@ def test_classes_are_labels_or_texts():
 def test_an_interval_holds_the_ratio_and_narrows():
     rng = np.random.default_rng(0)
     real, good, bad = (rng.normal(shift, 1, (400, 2)) for shift in (0, 1, 2))
-    low, high = ratio_interval(bad, good, Gaussian.of(real), 50)
+    low, high = PairedBootstrap(good, Gaussian.of(real), 50).interval(bad)
     assert low < fid(bad, real) / fid(good, real) < high
-    narrow = ratio_interval(np.tile(bad, (9, 1)), np.tile(good, (9, 1)), Gaussian.of(real), 50)
+    many = PairedBootstrap(np.tile(good, (9, 1)), Gaussian.of(real), 50)
+    narrow = many.interval(np.tile(bad, (9, 1)))
     assert narrow[1] - narrow[0] < high - low
-    assert ratio_interval(good, good, Gaussian.of(real), 5) == (1, 1)
+    assert PairedBootstrap(good, Gaussian.of(real), 5).interval(good) == (1, 1)
 
 
 def test_a_policy_of_one_output_is_its_own_baseline(tiny_pipeline):

@@ -66,9 +66,9 @@ def test_the_loss_depends_on_the_step_alone():
 
 def test_real_images_are_nearest_to_themselves():
     judging = Judge(load_classifier(), bars())
-    same = judging.score(to_unit(bars().pixels), bars().classes)
+    same = judging.score(judging.see(to_unit(bars().pixels), bars().classes))
     assert same.count == 40
-    noise = judging.score(torch.rand(40, 1, 32, 32), bars().classes)
+    noise = judging.score(judging.see(torch.rand(40, 1, 32, 32), bars().classes))
     assert abs(same.fid) < 1e-4 * noise.fid
     # Unbiased, so that a set is a little nearer to itself than chance allows.
     assert -0.1 * noise.kid < same.kid < 0
@@ -79,9 +79,9 @@ def test_real_images_are_nearest_to_themselves():
 
 def test_a_quick_score_is_a_part_of_the_whole():
     judging = Judge(load_classifier(), bars())
-    images = to_unit(bars(30, seed=3).pixels)
-    score = judging.score(images, bars(30).classes)
-    assert judging.quick_score(images, bars(30).classes) == (score.fid, score.accuracy)
+    seen = judging.see(to_unit(bars(30, seed=3).pixels), bars(30).classes)
+    score = judging.score(seen)
+    assert judging.quick_score(seen) == (score.fid, score.accuracy)
 
 
 def test_a_description_tells_networks_and_real_sets_apart():

@@ -93,7 +93,11 @@ NUMBERS = (
     Number("max-batch", 16, 1, 1024, "Images under way at once, in each process."),
     Number("max-queue", 64, 1, MANY, "Images that may wait, in each process."),
     Number(
-        "max-cost", 8192, 1, MOST_COST, "Cost of one request: images x best-of x refine x steps."
+        "max-cost",
+        8192,
+        1,
+        MOST_COST,
+        "Cost of one request: images x best-of x refine x steps x area (1: the engine's own).",
     ),
     Number("max-queue-cost", 32768, 1, MOST_COST, "Cost of all that may wait."),
     Number("max-side", MAX_SIDE, 1, MAX_SIDE, "Longest side of images, where there are sizes."),

@@ -57,7 +57,7 @@ class Entry:
         }
 
 
-def make_emoji(out: Path, packages: Path, size: int = 64, quiet: bool = False) -> dict[str, int]:
+def make_emoji(out: Path, packages: Path, size: int = 64) -> dict[str, int]:
     """Render the captioned set into a new folder, whole or not at all.
 
     A part is a folder of PNGs (size, size, 3), a thousand a subfolder, and `metadata.jsonl`.
@@ -66,7 +66,6 @@ def make_emoji(out: Path, packages: Path, size: int = 64, quiet: bool = False) -
         out: The set's folder; an earlier set is replaced.
         packages: Folder with the archives of `PACKAGES`.
         size: Side of the pictures in pixels.
-        quiet: Show no progress.
 
     Returns:
         How many pictures each part has.
@@ -82,7 +81,7 @@ def make_emoji(out: Path, packages: Path, size: int = 64, quiet: bool = False) -
         for part in PARTS:
             (folder / part).mkdir()
             files[part] = (folder / part / METADATA).open("w", encoding="utf-8")
-        for entry in bar(entries, unit="picture", hidden=quiet, leave=False):
+        for entry in bar(entries, unit="picture", leave=False):
             file = _write(entry, folder, counts[entry.part], size)
             line = json.dumps(entry.facts(file), ensure_ascii=False)
             print(line, file=files[entry.part])

@@ -17,7 +17,8 @@ class Settings:
         timeout: Seconds until an image that is not done is given up; a request may ask for less.
         images_per_request: Images that one request may ask for.
         request_cost: Backbone rows that one request may cost: images, times candidates, times
-            actions that refinement tries, times steps.
+            actions that refinement tries, times steps, times area, of which
+            1 is the engine's own.
         ready_seconds: Seconds without a step, while there is work, after which an engine is not
             ready.
         live_seconds: Seconds after which the process is not alive either, and should be replaced.

@@ -6,7 +6,6 @@ import logging
 import math
 import multiprocessing
 import os
-import shutil
 import signal
 import socket
 import tempfile
@@ -15,10 +14,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from multiprocessing import connection
 from multiprocessing.context import SpawnProcess
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
 from adagen_rt.errors import AdagenError, StoppedError
+from adagen_rt.files.leftovers import temporary_folder
 from adagen_rt.serving.http.metrics import FOLDER
 from adagen_rt.serving.http.server import BEAT_SECONDS, DROPPED, HANG_UP, SIGNALS
 from adagen_rt.serving.http.telemetry import LOGGER
@@ -167,14 +168,13 @@ class _Worker:
 
 @contextmanager
 def _metrics_folder() -> Iterator[None]:
-    """Make the folder of the metrics that all workers count in."""
-    folder = tempfile.mkdtemp(prefix="adagen-metrics-")
-    os.environ[FOLDER] = folder
-    try:
-        yield
-    finally:
-        del os.environ[FOLDER]
-        shutil.rmtree(folder, ignore_errors=True)
+    """Make the folder of the metrics that all workers count in, and remove killed servers'."""
+    with temporary_folder(Path(tempfile.gettempdir()), "metrics") as folder:
+        os.environ[FOLDER] = str(folder)
+        try:
+            yield
+        finally:
+            del os.environ[FOLDER]
 
 
 def _forget_metrics(process: int | None) -> None:

@@ -21,7 +21,8 @@ class Options(BaseModel):
         max_batch: Images of an engine that are under way at once in a replica.
         max_queue: Images that may wait for them.
         max_queue_cost: Cost of all that may wait.
-        max_cost: Cost of one request: images x best-of x refine x steps.
+        max_cost: Cost of one request: images x best-of x refine x steps x area (1: the
+            engine's own).
         max_side: Longest side of images, in pixels, of engines that have several sizes.
         timeout: Seconds until an image that is not done is given up.
         token: Bearer token that requests must carry; None asks for none.

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from adagen_rt.condition import Prompts
-from adagen_rt.errors import MissingExtraError
+from adagen_rt.errors import needs_extra
 from adagen_rt.evaluation.folder import Tensors
 from adagen_rt.files import replace_file
 
@@ -56,12 +56,10 @@ def learn_words(captions: Sequence[str], words: int, path: Path) -> None:
     Raises:
         MissingExtraError: The library is not installed.
     """
-    try:
+    with needs_extra("text", "tokenizers"):
         from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers
         from tokenizers.processors import TemplateProcessing
         from tokenizers.trainers import BpeTrainer
-    except ImportError:
-        raise MissingExtraError("tokenizers", "text") from None
     tokenizer = Tokenizer(models.BPE())
     tokenizer.normalizer = normalizers.Sequence([normalizers.NFKC(), normalizers.Lowercase()])
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=True)

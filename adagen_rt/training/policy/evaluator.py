@@ -59,8 +59,8 @@ class Evaluator:
             self.watch(folder, self._chosen(played))
         if self.judge is None:
             return {}
-        meant = classes_of(self.rows).numpy() if "labels" in self.rows else []
-        distance, accuracy = self.judge.quick_score(images, meant)
+        meant = classes_of(self.rows).numpy() if "labels" in self.rows else None
+        distance, accuracy = self.judge.quick_score(self.judge.see(images, meant))
         return {"fid": distance} | ({} if accuracy is None else {"accuracy": accuracy})
 
     def _play(self, policy: nn.Module, seeds: Tensor) -> Trajectories:

@@ -121,7 +121,8 @@ def _try(
     samples = environment.turns(config.images)
     images = environment.under(statics).static_images(samples, config.batch_size)
     labels = environment.parse(samples).get("labels")
-    fid, accuracy = judge.quick_score(images, None if labels is None else labels.numpy())
+    seen = judge.see(images, None if labels is None else labels.numpy())
+    fid, accuracy = judge.quick_score(seen)
     # A schedule whose FID is not finite cannot win.
     fid = fid if np.isfinite(fid) else float("inf")
     text = _STATICS.dump_json(statics).decode()

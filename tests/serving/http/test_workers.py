@@ -5,6 +5,7 @@ import os
 import re
 import signal
 import sys
+import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -13,6 +14,8 @@ import pytest
 from http_server import ask, wait_until
 from process import run_python
 from server_process import COMMAND, Process
+
+from adagen_rt.serving.http.workers import Workers
 
 pytest.importorskip("fastapi", reason="needs the extra serve")
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="needs Linux's list of processes")
@@ -128,12 +131,19 @@ def test_one_that_dies_is_replaced_and_all_end_together(server, offline):
     assert not any(Path(f"/proc/{one}/cmdline").exists() for one in left)
 
 
-def test_workers_end_with_who_keeps_them(judged_engine):
+def test_workers_end_with_who_keeps_them(judged_engine, tmp_path, monkeypatch):
+    """Their metrics are removed by the next who keeps workers, here none."""
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     options = ["--port", "0", "--threads", "1", "--workers", "2"]
     with Process(COMMAND, "serve", judged_engine, *options) as started:
         left = workers(started)
         started.process.kill()
         wait_until(lambda: not any(Path(f"/proc/{one}").exists() for one in left), PATIENCE)
+    (metrics,) = tmp_path.glob(".metrics.*")
+    assert list(metrics.glob("*.db"))
+    assert Workers(lambda: pytest.fail("none was asked for"), (), 0).serve_on(None) == 0
+    assert not metrics.exists()
 
 
 @pytest.mark.parametrize(
