@@ -9,7 +9,7 @@ from array_api_compat import array_namespace
 
 from adagen_rt.condition.recent import Recent
 from adagen_rt.condition.rows import halves, join_paired, paired
-from adagen_rt.condition.spec import ConditionSpec, Guidance
+from adagen_rt.condition.spec import ConditionSpec, Guidance, copies_under
 from adagen_rt.types import Array, Arrays, Run
 
 
@@ -31,12 +31,12 @@ class Condition:
     @property
     def paired(self) -> bool:
         """Whether every sample has a null row beside its conditional one."""
-        return self.guidance == "classifier-free"
+        return self.copies == 2
 
     @property
     def copies(self) -> int:
         """Rows of a sample in a call of the backbone."""
-        return 2 if self.paired else 1
+        return copies_under(self.guidance)
 
     def repeat(self, inputs: Arrays) -> Arrays:
         """Repeat what the backbone reads of every sample for each of its rows."""

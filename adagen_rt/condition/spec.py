@@ -17,6 +17,11 @@ Guidance = Literal["classifier-free", "embedded", "none"]
 C = TypeVar("C", bound="ConditionSpec")
 
 
+def copies_under(guidance: Guidance) -> int:
+    """Return how many rows of the backbone a sample has."""
+    return 2 if guidance == "classifier-free" else 1
+
+
 @dataclass(frozen=True)
 class RowSpec:
     """One array of a condition.
@@ -82,7 +87,7 @@ class ConditionSpec(Spec, ABC):
     @property
     def copies(self) -> int:
         """Rows of a sample in a call of the backbone."""
-        return 2 if self.guidance == "classifier-free" else 1
+        return copies_under(self.guidance)
 
     @property
     @abstractmethod

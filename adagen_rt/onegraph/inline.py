@@ -15,7 +15,6 @@ import onnx_ir as ir
 from adagen_rt.backends.onnxruntime.int8 import integer_products
 from adagen_rt.backends.onnxruntime.session import OnnxRuntime
 from adagen_rt.condition import Conditioner, take_rows
-from adagen_rt.engine.contracts import GraphContract
 from adagen_rt.engine.folder import EngineFolder
 from adagen_rt.engine.schedule import Schedule, ScheduleSpec
 from adagen_rt.errors import InputError
@@ -36,7 +35,6 @@ class TracedSession:
         xp: The namespace, which has the model.
         name: The graph's name.
         path: Its file.
-        agreed: Its contract.
         expected: Sizes of the engine's tensors by ``graph.tensor``; None for any.
     """
 
@@ -45,10 +43,9 @@ class TracedSession:
         xp: Namespace,
         name: str,
         path: Path,
-        agreed: GraphContract,
         expected: Mapping[str, tuple[int | None, ...]],
     ) -> None:
-        self._xp, self._name, self._path, self._agreed = xp, name, path, agreed
+        self._xp, self._name, self._path = xp, name, path
         self._expected = expected
         self._graph = _load(path)
         _check(self._graph, name)
@@ -126,9 +123,9 @@ class TracedSession:
 
 def traced_sessions(xp: Namespace, engine: EngineFolder) -> dict[str, TracedSession]:
     """Open every graph of an engine to be copied."""
-    contracts, expected = engine.manifest.contracts, engine.manifest.expected_sizes()
+    expected = engine.manifest.expected_sizes()
     return {
-        name: TracedSession(xp, name, engine.graph_file(name), contracts[name], expected)
+        name: TracedSession(xp, name, engine.graph_file(name), expected)
         for name in engine.manifest.graphs
     }
 

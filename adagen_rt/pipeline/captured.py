@@ -152,12 +152,7 @@ class CapturedPipeline(Pipeline):
         setting = Setting(
             manifest, self._graphs, self._driver, self._stream, batch, steps, policies
         )
-        program = build_program(setting)
-        try:
-            runner = Runner(program, self._driver, self._stream)
-        except BaseException:
-            program.buffers.free()
-            raise
+        runner = Runner(build_program(setting), self._driver, self._stream)
         self._graphs.keep_kernels()
         return runner
 

@@ -18,6 +18,8 @@ from adagen_rt.types import Arrays
 class Runner:
     """One program on one stream, for one batch after the other.
 
+    The program's memory is given back when it is closed, or cannot be warmed or captured.
+
     Args:
         program: The program to run.
         driver: The GPU.
@@ -32,15 +34,21 @@ class Runner:
         self.program = program
         self._driver = driver
         self._stream = stream
-        self._image = self._host(program.request.whole)
-        self._image[:] = 0
-        self._request = program.request.views(self._image)
-        self._results = {name: self._host(buffer) for name, buffer in program.results.items()}
-        self._upload()
-        # Graphs allocate and load at their first run, which a capture does not allow.
-        self._enqueue()
-        driver.synchronize(stream)
-        self._graph = self._capture() if capture else None
+        self._graph: int | None = None
+        try:
+            self._image = self._host(program.request.whole)
+            self._image[:] = 0
+            self._request = program.request.views(self._image)
+            self._results = {name: self._host(buffer) for name, buffer in program.results.items()}
+            self._upload()
+            # Graphs allocate and load at their first run, which a capture does not allow.
+            self._enqueue()
+            driver.synchronize(stream)
+            if capture:
+                self._graph = self._capture()
+        except BaseException:
+            program.buffers.free()
+            raise
 
     def run(
         self, rows: Arrays, seeds: NDArray[np.int64], fidelity: NDArray[np.float32] | None = None

@@ -16,7 +16,6 @@ from adagen_rt.serving.http.kserve_images import MODEL_VERSION
 Tell = Callable[[BatchEngine], dict[str, Any]]
 #: Answers a request with images of an engine.
 Answer = Callable[[BatchEngine, Request], Awaitable[Response]]
-Endpoint = Callable[..., Any]
 
 
 def find_engine(fleet: Fleet, name: str, number: str = MODEL_VERSION) -> BatchEngine:
