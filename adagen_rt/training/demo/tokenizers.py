@@ -101,7 +101,8 @@ class TrainableVQ(nn.Module):
     """
 
     DECAY = 0.99
-    DEAD = 1.0
+    #: A code is dead that is hit less often than this, in shares of the mean over all codes.
+    DEAD = 1 / 32
 
     def __init__(self, model: VQGAN) -> None:
         super().__init__()
@@ -120,9 +121,9 @@ class TrainableVQ(nn.Module):
         totals = torch.zeros_like(codes).index_add_(0, indices, columns)
         self.counts.lerp_(hits, 1 - self.DECAY)
         self.sums.lerp_(totals, 1 - self.DECAY)
-        dead = self.counts < self.DEAD
-        picks = integers(len(columns), (len(codes),), generator)
         share = len(columns) / len(codes)
+        dead = self.counts < self.DEAD * share
+        picks = integers(len(columns), (len(codes),), generator)
         self.sums.copy_(torch.where(dead[:, None], share * columns[picks], self.sums))
         self.counts.masked_fill_(dead, share)
         codes.copy_(self.sums / self.counts[:, None])
@@ -209,7 +210,8 @@ class MultiScaleTask(ImageTask):
 
     COMMITMENT = 0.25
     DECAY = 0.99
-    DEAD = 0.5
+    #: A code is dead that is hit less often than this, in shares of the mean over all codes.
+    DEAD = 1 / 128
 
     def loss(self, rows: Tensor, generator: torch.Generator) -> Tensor:
         """Return the reconstruction error plus the scales' mean codebook and commitment errors."""
@@ -236,13 +238,14 @@ class MultiScaleTask(ImageTask):
         for scale, indices in enumerate(tokens):
             counts = torch.bincount(indices.flatten(), minlength=len(codes)).float()
             hits[scale].lerp_(counts, 1 - self.DECAY)
-        dead = hits.sum(dim=0) < self.DEAD
+        share = sum(indices.numel() for indices in tokens) / len(codes)
+        dead = hits.sum(dim=0) < self.DEAD * share
         scale = int(integers(len(tokens), (), generator))
         left = maps if scale == 0 else maps - sums[scale - 1]
         columns = quantize.shrink(left, quantize.span(scale)).flatten(0, 1)
         picks = integers(len(columns), (len(codes),), generator)
         codes.copy_(torch.where(dead[:, None], columns[picks], codes))
-        hits.masked_fill_(dead, sum(t.numel() for t in tokens) / len(codes) / len(tokens))
+        hits.masked_fill_(dead, share / len(tokens))
 
     def reconstruct(self, network: nn.Module, images: Tensor) -> Tensor:
         """Encode to the tokens of all scales and decode."""

@@ -172,6 +172,19 @@ def test_the_codebook_follows_its_columns_and_dead_codes_restart():
     assert distance.max() < 1e-4
 
 
+@torch.no_grad()
+def test_codes_outlive_batches_that_are_smaller_than_their_number():
+    model = VQGAN(replace(tiny_recipe("maskgit").decoder, vocabulary=64))
+    trainable = TrainableVQ(model)
+    centres = torch.eye(4).repeat(8, 1) * torch.arange(1, 33)[:, None]
+    for step in range(400):
+        columns = centres[step % 8 :: 8]
+        distance = torch.cdist(columns, model.quantize.embedding.weight)
+        trainable.follow(columns, distance.argmin(dim=1), keyed_generator(step))
+    distance = torch.cdist(centres, model.quantize.embedding.weight).min(dim=1).values
+    assert distance.mean() < 4  # of 16, the mean length; 13 where every code restarts at once
+
+
 def test_the_codebook_is_not_trained_by_gradients():
     _, decoder, _ = pair("maskgit")
     task = VQTask(decoder, torch.randint(0, 255, (4, 1, 32, 32), dtype=torch.uint8), 0.0, 1.0)
