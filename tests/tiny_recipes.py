@@ -104,7 +104,7 @@ def save_text_model(recipe: Recipe, folder: Path) -> None:
 #: What makes a recipe's images 24 high and 40 wide.
 _WIDE_SCALES = [1, [1, 2], [3, 5], [6, 10]]
 _WIDE = {
-    "maskgit": {"backbone": {"tokens": [6, 10]}},
+    "maskgit": {"backbone": {"tokens": [6, 10], "patch": 2}},
     "var": {"backbone": {"scales": _WIDE_SCALES}, "decoder": {"scales": _WIDE_SCALES}},
     "dit": {"backbone": {"size": [6, 10]}},
     "sit": {"backbone": {"size": [6, 10]}},
@@ -112,12 +112,12 @@ _WIDE = {
 
 
 def wide_recipe(family: str, image_channels: int = 1) -> Recipe:
-    """The same for images that are not square, of which MaskGIT's policy sees another grid."""
+    """The same for images that are not square; MaskGIT has patches, and its policy another grid."""
     content = tiny_recipe(family, image_channels).model_dump(mode="json", exclude_none=True)
     for section, values in _WIDE[family].items():
         content[section] |= values
     if family == "maskgit":
-        content["policy"]["grid"] = [2, 5]
+        content["policy"]["grid"] = [1, 5]
     return Recipe.model_validate(content | {"name": f"wide-{family}"})
 
 

@@ -13,6 +13,7 @@ from adagen_rt.models.autoencoder import VQGAN, TokenDecoder, VQGANConfig
 
 if TYPE_CHECKING:
     from adagen_rt.export.recipe import Recipe
+    from adagen_rt.extent import Extent
     from adagen_rt.families.maskgit.task import MaskGITTask
 
 
@@ -37,7 +38,13 @@ class MaskGITModel(FamilyModel):
             tokens=config.tokens.area,
             vocabulary=config.vocabulary,
             grid=None if config.tokens.square else config.tokens,
+            patch=config.patch,
         )
+
+    def image_size(self, recipe: Recipe) -> Extent:
+        """See `FamilyModel`; a patch is several tokens wide."""
+        size: Extent = recipe.backbone.tokens.times(recipe.decoder.reduction)
+        return size
 
     def functions(self, backbone: Any, decoder: Any) -> Functions:
         """See `FamilyModel`."""

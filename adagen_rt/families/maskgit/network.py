@@ -52,6 +52,8 @@ class MaskGITConfig:
         heads: Attention heads.
         vocabulary: Image tokens; the mask token's id is `vocabulary`.
         tokens: Map of image tokens: how many a square one has, or height and width.
+        patch: Side of the square of tokens that is one place of the transformer: 1 as published;
+            2 computes a quarter of the places.
         classes: Class labels; the null label is `classes`. No matter where there is `context`.
         context: Channels of the text vectors that take the place of a class; None for classes.
         mlp_ratio: Width inside a block's MLP over `width`.
@@ -62,6 +64,7 @@ class MaskGITConfig:
     heads: Size = 8
     vocabulary: Size = 1024
     tokens: TokenMap = Extent(16, 16)
+    patch: Size = 1
     classes: Size = 1000
     context: Size | None = None
     mlp_ratio: Ratio = 4.0
@@ -72,20 +75,48 @@ class MaskGITConfig:
             raise ValueError(f"depth: got {self.depth}, expected an odd number of blocks")
         if self.width % self.heads:
             raise ValueError(f"heads: got {self.heads}, expected a divisor of {self.width}")
+        if any(side % self.patch for side in self.tokens) or self.width % self.patch**2:
+            raise ValueError(
+                f"patch: got {self.patch}, expected a divisor of {self.tokens}, and its square "
+                f"one of {self.width}"
+            )
+
+    @property
+    def places(self) -> Extent:
+        """How many patches lie above and beside each other."""
+        return Extent(*(side // self.patch for side in self.tokens))
+
+
+def gather_patches(values: Tensor, config: MaskGITConfig) -> Tensor:
+    """Lay what every token has, (R, N, ...), out by patches: (R, places, patch * patch, ...)."""
+    (rows, columns), side = config.places, config.patch
+    cells = values.unflatten(1, (rows, side, columns, side)).transpose(2, 3)
+    return cells.flatten(3, 4).flatten(1, 2)
+
+
+def spread_patches(values: Tensor, config: MaskGITConfig) -> Tensor:
+    """Undo `gather_patches`."""
+    side = config.patch
+    cells = values.unflatten(1, tuple(config.places)).unflatten(3, (side, side))
+    return cells.transpose(2, 3).flatten(1, 4)
 
 
 class TokenEmbedding(nn.Module):
-    """Word and position embeddings, normalised; (R, N) ids -> (R, N, C)."""
+    """Word and position embeddings, normalised; ids (R, N) or (R, N, K) -> (R, N, C).
 
-    def __init__(self, words: int, positions: int, width: int) -> None:
+    Of K ids at a place, each has a share of the channels.
+    """
+
+    def __init__(self, words: int, positions: int, width: int, together: int = 1) -> None:
         super().__init__()
-        self.word_embeddings = nn.Embedding(words, width)
+        self.word_embeddings = nn.Embedding(words, width // together)
         self.position_embeddings = nn.Embedding(positions, width)
         self.LayerNorm = nn.LayerNorm(width, eps=1e-6)
 
     def forward(self, ids: Tensor) -> Tensor:
-        """Embed ids (R, N); N is the number of positions."""
-        out: Tensor = self.LayerNorm(self.word_embeddings(ids) + self.position_embeddings.weight)
+        """Embed ids; N is the number of positions."""
+        words = self.word_embeddings(ids).flatten(2)
+        out: Tensor = self.LayerNorm(words + self.position_embeddings.weight)
         return out
 
 
@@ -121,8 +152,13 @@ class TokenHead(nn.Module):
         self.ln = nn.LayerNorm(width)
 
     def forward(self, x: Tensor, words: Tensor) -> Tensor:
-        """Map features (R, N, C) and the words' embeddings (V + 1, C) to logits (R, N, V)."""
+        """Map features (R, N, C) and the words' embeddings (V + 1, C / K) to logits (R, N, K, V).
+
+        At a place of one token, K = 1, the logits are (R, N, V).
+        """
         x = self.ln(F.gelu(self.fc(x)))
+        if words.shape[1] < x.shape[2]:
+            x = x.unflatten(2, (-1, words.shape[1]))
         # The mask token is never sampled, so its column is left out of the product.
         return F.linear(x, words[: self.vocabulary], self.bias[0, 0, : self.vocabulary])
 
@@ -135,7 +171,9 @@ class MaskGIT(nn.Module):
         self.config = config
         width, half = config.width, config.depth // 2
         sizes = (width, config.heads, config.mlp_ratio)
-        self.token_emb = TokenEmbedding(config.vocabulary + 1, config.tokens.area, width)
+        self.token_emb = TokenEmbedding(
+            config.vocabulary + 1, config.places.area, width, config.patch**2
+        )
         self.context_embed = self.make_context_embed(config)
         self.in_blocks = nn.ModuleList(Block(*sizes) for _ in range(half))
         self.mid_block = Block(*sizes)
@@ -156,12 +194,15 @@ class MaskGIT(nn.Module):
             labels: (R,) int64, `classes` for the null label.
 
         Returns:
-            Logits (R, N, V) and the policy's features (R, N, C), both float32.
+            Logits (R, N, V) and the policy's features (R, places, C), both float32.
         """
         return self.predict(tokens, labels[:, None])
 
     def predict(self, tokens: Tensor, context: Tensor) -> tuple[Tensor, Tensor]:
         """Predict tokens behind a context (R, K) or (R, K, D), as for `forward`."""
+        config = self.config
+        if config.patch > 1:
+            tokens = gather_patches(tokens, config)
         x = torch.cat([self.context_embed(context), self.token_emb(tokens)], dim=1)
         skips = []
         for block in self.in_blocks:
@@ -172,6 +213,8 @@ class MaskGIT(nn.Module):
             x = block(x, skips.pop())
         features = self.norm(x)[:, context.shape[1] :]
         logits = self.mlm_layer(features, self.token_emb.word_embeddings.weight)
+        if config.patch > 1:
+            logits = spread_patches(logits, config)
         return logits.float(), features.float()
 
 
@@ -191,7 +234,7 @@ class TextMaskGIT(MaskGIT):
             context: (R, L, D) the text's vectors.
 
         Returns:
-            Logits (R, N, V) and the policy's features (R, N, C), both float32.
+            Logits (R, N, V) and the policy's features (R, places, C), both float32.
         """
         return self.predict(tokens, context)
 

@@ -20,8 +20,10 @@ class MaskGITSpec(FamilySpec):
         tokens: Image tokens.
         vocabulary: Codebook entries.
         grid: Height and width of the map of tokens; None for a square one.
+        patch: Side of the square of tokens that share a feature. Manifests leave 1 out.
     """
 
+    newer: ClassVar[tuple[str, ...]] = ("patch",)
     actions: ClassVar[tuple[str, ...]] = (
         *("mask_ratio", "confidence_temperature", "sampling_temperature", "guidance_scale"),
     )
@@ -29,6 +31,7 @@ class MaskGITSpec(FamilySpec):
     tokens: int = Field(ge=1, le=65536)
     vocabulary: int = Field(ge=2, le=1 << 20)
     grid: ExtentField | None = None
+    patch: int = Field(1, ge=1, le=256)
 
     @field_validator("grid")
     @classmethod
@@ -37,10 +40,20 @@ class MaskGITSpec(FamilySpec):
             raise ValueError(f"got {value}, expected as many places as there are tokens")
         return value
 
+    @field_validator("patch")
+    @classmethod
+    def _divide_the_map(cls, value: int, info: ValidationInfo) -> int:
+        tokens = info.data.get("tokens", value**2)
+        grid = info.data.get("grid") or Extent.of(math.isqrt(tokens))
+        if any(side % value for side in grid):
+            raise ValueError(f"got {value}, expected a divisor of the sides of {grid.words} tokens")
+        return value
+
     @property
     def feature_map(self) -> Extent:
-        """See `FamilySpec`; a feature a token."""
-        return self.grid or Extent.of(math.isqrt(self.tokens))
+        """See `FamilySpec`; a feature a patch of tokens."""
+        grid = self.grid or Extent.of(math.isqrt(self.tokens))
+        return Extent(*(side // self.patch for side in grid))
 
     @property
     def ending(self) -> Ending:

@@ -5,7 +5,12 @@ torch = pytest.importorskip("torch")
 
 from golden_data import deviation, golden, seeded
 
-from adagen_rt.families.maskgit.network import MaskGIT, MaskGITConfig
+from adagen_rt.families.maskgit.network import (
+    MaskGIT,
+    MaskGITConfig,
+    gather_patches,
+    spread_patches,
+)
 
 SMALL = MaskGITConfig(width=32, depth=3, heads=4, vocabulary=16, tokens=9, classes=5)
 
@@ -51,7 +56,36 @@ def test_skips_join_in_reverse_order():
     assert seen["out1"] is seen["in0"]
 
 
-@pytest.mark.parametrize("wrong", [{"depth": 4}, {"heads": 5}])
+PATCHED = MaskGITConfig(
+    width=32, depth=3, heads=4, vocabulary=16, tokens=(4, 6), patch=2, classes=5
+)
+
+
+def test_a_patch_is_a_square_of_the_map():
+    places = torch.arange(24)[None]
+    patches = gather_patches(places, PATCHED)
+    assert patches.shape == (1, 6, 4)
+    assert patches[0, 0].tolist() == [0, 1, 6, 7]
+    assert patches[0, 4].tolist() == [14, 15, 20, 21]
+    assert spread_patches(patches[..., None], PATCHED)[..., 0].equal(places)
+
+
+def test_every_token_of_a_patch_has_its_own_logits():
+    torch.manual_seed(0)
+    model = MaskGIT(PATCHED)
+    tokens = torch.randint(0, 16, (8, 24))
+    optimizer = torch.optim.Adam(model.parameters(), 1e-2)
+    for _ in range(60):
+        logits, features = model(tokens, torch.arange(8) % 5)
+        loss = torch.nn.functional.cross_entropy(logits.flatten(0, 1), tokens.flatten())
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    assert features.shape == (8, 6, 32)
+    assert logits.argmax(dim=2).equal(tokens)
+
+
+@pytest.mark.parametrize("wrong", [{"depth": 4}, {"heads": 5}, {"patch": 3}, {"patch": 8, "width": 96}])
 def test_config_refuses_sizes_that_cannot_be_built(wrong):
     with pytest.raises(ValueError, match=next(iter(wrong))):
         MaskGITConfig(**wrong)
