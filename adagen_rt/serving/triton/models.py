@@ -12,6 +12,7 @@ import numpy as np
 
 from adagen_rt.engine.manifest import Manifest
 from adagen_rt.errors import AdagenError, SampleError, as_integer
+from adagen_rt.extent import MAX_SIDE
 from adagen_rt.pipeline.load import load
 from adagen_rt.sampling.params import SamplingParams
 from adagen_rt.sampling.request import make_request
@@ -21,6 +22,7 @@ from adagen_rt.serving.batching.job import Image, Job, Outcome, Progress
 from adagen_rt.serving.triton.repository import (
     ENGINE,
     QUEUE,
+    SIDE,
     SLOTS,
     THREADS,
     condition_inputs,
@@ -51,9 +53,12 @@ class StreamModel:
     def initialize(self, args: dict[str, str]) -> None:
         """Load the engine, whose thread computes from now on."""
         given = parameters(args)
-        slots, queue = int(given[SLOTS]), int(given[QUEUE])
         self._engine = BatchEngine(
-            given[ENGINE], max_batch=slots, max_queue=queue, threads=_threads(given)
+            given[ENGINE],
+            max_batch=int(given[SLOTS]),
+            max_queue=int(given[QUEUE]),
+            max_side=_side(given),
+            threads=_threads(given),
         )
         self._clients = _Clients()
         self._engine.observers.append(self._clients)
@@ -105,6 +110,7 @@ class BatchModel:
         given = parameters(args)
         self._slots = int(given[SLOTS])
         self._pipeline = load(given[ENGINE], threads=_threads(given))
+        self._manifest = self._pipeline.manifest.up_to(_side(given))
 
     def execute(self, requests: list[Any]) -> list[Any]:
         """Make the images of all requests; those of the same options in one batch."""
@@ -115,7 +121,7 @@ class BatchModel:
                 if request.is_cancelled():
                     answers[place] = cancellation()
                     continue
-                params = read_params(request).check(self._pipeline.manifest)
+                params = read_params(request).check(self._manifest)
                 # A request that cannot be made must not spoil those of others.
                 self._request([request], params, bool(read_one(request, "strict")))
                 alike[params].append(place)
@@ -133,13 +139,13 @@ class BatchModel:
 
     def _request(self, requests: list[Any], params: SamplingParams, strict: bool = False) -> Any:
         """Join requests of the same options to one."""
-        manifest = self._pipeline.manifest
+        manifest = self._manifest
         asked = [one for request in requests for one in read_condition(request, manifest)]
         seeds = [seed for request in requests for seed in _seeds(request, manifest)]
         return make_request(manifest, asked, seeds, params, strict=strict)
 
     def _make(self, requests: list[Any], params: SamplingParams) -> list[Any]:
-        manifest = self._pipeline.manifest
+        manifest = self._manifest
         sizes = [len(read_condition(request, manifest)) for request in requests]
         try:
             joined = self._request(requests, params)
@@ -184,6 +190,10 @@ class _Clients:
 
 def _threads(given: dict[str, str]) -> int | None:
     return int(given[THREADS]) if THREADS in given else None
+
+
+def _side(given: dict[str, str]) -> int:
+    return as_integer(SIDE, int(given.get(SIDE, MAX_SIDE)), 1, MAX_SIDE)
 
 
 def _seeds(request: Any, manifest: Manifest) -> list[int]:

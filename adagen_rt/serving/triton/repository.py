@@ -23,6 +23,7 @@ TYPES = {int: "TYPE_INT64", float: "TYPE_FP32", str: "TYPE_STRING"}
 MODEL = '"""{text}"""\n\nfrom adagen_rt.serving.triton.models import {name} as TritonPythonModel\n'
 #: Parameters that the models read.
 ENGINE, THREADS, SLOTS, QUEUE = "engine", "threads", "max_batch", "max_queue"
+SIDE = "max_side"
 
 
 @dataclass(frozen=True)
@@ -34,17 +35,21 @@ class ModelOptions:
         slots: Samples that an instance has under way at once.
         queue: Requests that can wait for a slot.
         instances: Copies of the engine, each a process.
+        side: Longest side of images, in pixels, of an engine that has several sizes; None for what
+            the engine has.
     """
 
     threads: int | None = None
     slots: int = 16
     queue: int = 64
     instances: int = 1
+    side: int | None = None
 
     def parameters(self, engine: str) -> dict[str, str]:
         """List the parameters of a configuration."""
         given = {ENGINE: engine, SLOTS: str(self.slots), QUEUE: str(self.queue)}
-        return given | ({THREADS: str(self.threads)} if self.threads else {})
+        limits = {THREADS: self.threads, SIDE: self.side}
+        return given | {name: str(limit) for name, limit in limits.items() if limit is not None}
 
 
 def condition_inputs(manifest: Manifest) -> tuple[str, ...]:

@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 from fake_triton import Request, TritonError, arguments
 from http_server import wait_until
+from once import engine_once
+from tiny_sizes import build_sizes_engine
 
 from adagen_rt import load
 
@@ -149,6 +151,24 @@ def test_what_of_a_prompt_was_cut_is_told_or_refused(model, prompt_engine):
     for one in refused, also:
         assert one.error.code == TritonError.INVALID_ARG
         assert "strict" in str(one.error)
+
+
+def test_sizes_end_at_the_longest_side(model, tmp_path_factory):
+    engine = engine_once(tmp_path_factory, "tiny-sizes", build_sizes_engine).path
+    limited = {"threads": 1, "max-side": 24}
+    stream, batch = model(engine, **limited), model(engine, "-batch", **limited)
+    asked = [{"label": "1", "seed": 2, "size": size} for size in ("24x12", "28x12")]
+    answers = [streamed(stream, **one)[-1] for one in asked]
+    answers += batch.execute([Request(True, **one) for one in asked])
+    expected = load(engine, threads=1).generate([1], [2], size="24x12").images
+    for made, refused in (answers[:2], answers[2:]):
+        np.testing.assert_array_equal(made.arrays["image"].reshape(expected.shape), expected)
+        assert refused.error.code == TritonError.INVALID_ARG
+        assert "size: got '28x12'" in str(refused.error)
+        assert "at most 24" in str(refused.error)
+    for wrong in (0, -1, 16385):
+        with pytest.raises(AssertionError, match="max-side: got"):
+            model(engine, **{"max-side": wrong})
 
 
 @pytest.mark.parametrize(
