@@ -26,6 +26,7 @@ class PixArtSigma(Adapter):
     }
     schedulers = ("DPMSolverMultistepScheduler", "DDIMScheduler")
     steps, scale = 20, 4.5
+    sizeable = True
     texts = (Text("t5", "tokenizer", 300, mask=True, lower=True),)
     context = ("context", "context_mask")
 
