@@ -190,8 +190,6 @@ def test_sana_fills_the_end_whatever_its_tokenizer_says(tmp_path):
     assert encoder.length == 300 + encoder.led
     assert encoder.lead.endswith("User Prompt: ")
     assert plan_pipeline(folder, Extent.of(16)).sizes.largest == 32
-    change(folder / "transformer" / "config.json", interpolation_scale=1)
-    assert plan_pipeline(folder, Extent.of(16)).sizes is None
     change(folder / "transformer" / "config.json", guidance_embeds=True)
     with pytest.raises(RecipeError, match="guidance_embeds: got true"):
         plan_pipeline(folder)

@@ -93,10 +93,6 @@ class Adapter(ABC):
         """Give the largest side of the latents that there are positions for; None for any."""
         return None
 
-    def opens(self, config: Any) -> bool:
-        """Tell whether the graphs of this configuration make images of many sizes."""
-        return self.sizeable
-
     def grid(self, config: Any, latents: Extent) -> Grid:
         """Say what the pipeline tells its scheduler."""
         return Grid(latents.area // self.patch(config) ** 2)

@@ -197,7 +197,7 @@ def plan_pipeline(
 def _sizes(source: PipelineFolder, factor: int, image: Extent) -> SizesSpec | None:
     """Say which other sizes an engine has: up to twice its own, as far as there are positions."""
     adapter, config = source.adapter, source.config
-    if not adapter.opens(config):
+    if not adapter.sizeable:
         return None
     largest, most = LARGER * max(image), adapter.most(config)
     if most is not None:

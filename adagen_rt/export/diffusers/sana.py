@@ -41,15 +41,11 @@ class Sana(Adapter):
         return int(2 ** (len(vae.encoder_block_out_channels) - 1))
 
     def faults(self, config: Any, latents: Extent) -> list[str]:
-        """See `Adapter`; SanaSprint reads a guidance, and some sizes have a table of positions."""
+        """See `Adapter`; SanaSprint reads a guidance."""
         faults = super().faults(config, latents)
         if config.guidance_embeds:
             faults.append("guidance_embeds: got true, expected false")
         return faults
-
-    def opens(self, config: Any) -> bool:
-        """See `Adapter`; positions are of one size, where there are any."""
-        return config.interpolation_scale is None
 
     def grid(self, config: Any, latents: Extent) -> Grid:
         """See `Adapter`."""
