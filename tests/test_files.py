@@ -9,6 +9,7 @@ from process import start_python
 
 from adagen_rt.errors import InputError
 from adagen_rt.files import (
+    check_addable,
     check_target,
     check_writable,
     moving,
@@ -159,6 +160,19 @@ def test_what_is_something_else_is_not_replaced(tmp_path, there):
     with pytest.raises(InputError, match=expected), staged_folder(target, MARKER):
         raise AssertionError("the block must not run")
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+def test_files_are_added_where_there_are_folders_alone(tmp_path):
+    """A writer that failed leaves such, which must not keep the next one out."""
+    target = tmp_path / "model"
+    check_addable(target, MARKER, "triton")
+    (target / "1" / "empty").mkdir(parents=True)
+    check_addable(target, MARKER, "triton")
+    (target / "1" / "thesis.tex").write_text("years of work")
+    with pytest.raises(InputError, match=f"triton: got '.*', expected .* that has a {MARKER}"):
+        check_addable(target, MARKER, "triton")
+    (target / MARKER).write_text("")
+    check_addable(target, MARKER, "triton")
 
 
 def test_a_place_that_can_be_written(tmp_path):

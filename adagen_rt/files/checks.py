@@ -51,11 +51,29 @@ def check_target(target: Path, marker: str) -> None:
     check_writable("out", target, folder=True)
 
 
+def check_addable(target: Path, marker: str, field: str) -> None:
+    """Refuse a folder that files cannot be added to, or in whose place something else lies.
+
+    Arguments and errors are those of `check_target`; folders without a file are nothing.
+    """
+    if target.is_dir() and not (target / marker).is_file() and _holds_files(target):
+        raise InputError(field, str(target), f"a new folder, or one that has a {marker}")
+    check_writable(field, target, folder=True)
+
+
 def contents(folder: Path) -> list[Path]:
     """List what lies in a folder, but for what writers and file systems leave there."""
     return [
         path for path in folder.iterdir() if path.name != LOST_AND_FOUND and not is_leftover(path)
     ]
+
+
+def _holds_files(folder: Path) -> bool:
+    """Tell whether there is anything in a folder but folders, as a failed writer leaves them."""
+    return any(
+        _holds_files(path) if path.is_dir() and not path.is_symlink() else True
+        for path in contents(folder)
+    )
 
 
 def _may_replace(target: Path, marker: str) -> bool:

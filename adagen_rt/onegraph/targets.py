@@ -10,8 +10,7 @@ import onnx_ir as ir
 
 from adagen_rt.engine.bundle import files_of
 from adagen_rt.engine.folder import EngineFolder
-from adagen_rt.errors import InputError
-from adagen_rt.files import check_writable, staged_files
+from adagen_rt.files import check_addable, staged_files
 from adagen_rt.onegraph.web import write_web
 from adagen_rt.onegraph.write import refuse_apart, write_bundle
 from adagen_rt.sampling.params import SamplingParams
@@ -50,12 +49,8 @@ def write_triton(
     """
     refuse_apart("triton", options.get("form"))
     model = folder / engine.manifest.name
-    if model.exists() and not (model / CONFIG).is_file():
-        raise InputError("triton", str(model), f"a new folder, or a model's, with {CONFIG}")
-    check_writable("triton", model, folder=True)
-    version = model / "1"
-    version.mkdir(parents=True, exist_ok=True)
-    path = version / "model.onnx"
+    check_addable(model, CONFIG, "triton")
+    path = model / "1" / "model.onnx"
     write_bundle(engine, path, params, **options)
     beside = {name: (engine.path / name).read_bytes() for name in engine.manifest.condition.files}
     beside[CONFIG] = triton_config(engine.manifest.name, ir.load(path).graph).encode()

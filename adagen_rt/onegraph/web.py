@@ -12,7 +12,7 @@ from adagen_rt.condition import ClassLabels
 from adagen_rt.engine.bundle import BundleFacts, files_of
 from adagen_rt.engine.folder import EngineFolder
 from adagen_rt.errors import InputError
-from adagen_rt.files import check_writable, staged_files
+from adagen_rt.files import check_addable, staged_files
 from adagen_rt.npm import archive_name, fetch, read_archive
 from adagen_rt.onegraph.write import refuse_apart, write_bundle
 from adagen_rt.sampling.params import SamplingParams
@@ -29,6 +29,9 @@ RUNTIME_FILES = (
 )
 PAGE = ("index.html", "page.css", "page.js", "plots.js", "worker.js")
 MODEL, FACTS = "model.onnx", "model.json"
+#: Bytes of an engine of which Chromium loaded a model; from 1.9 GB on weights lie in a second file,
+#: which browsers do not read, and beyond 2 GB no array of theirs holds one.
+LARGEST = 1_800_000_000
 
 
 def write_web(
@@ -50,8 +53,8 @@ def write_web(
         **options: Those of `write_bundle`.
 
     Raises:
-        InputError: The page cannot ask for the engine's condition, the folder has something
-            else, or ONNX Runtime's files are not to be had.
+        InputError: The page cannot ask for the engine's condition, no browser can load it, the
+            folder has something else, or ONNX Runtime's files are not to be had.
     """
     if not isinstance(engine.manifest.condition, ClassLabels):
         expected = "an engine of classes: the page has no tokenizer"
@@ -60,11 +63,11 @@ def write_web(
     if options.get("steps_input") is not None:
         expected = "none with web, whose page has one number of steps"
         raise InputError("steps_input", options["steps_input"], expected)
-    if folder.is_dir() and any(folder.iterdir()) and not (folder / FACTS).is_file():
-        raise InputError("web", str(folder), f"a new folder, or a page's, with {FACTS}")
-    check_writable("web", folder, folder=True)
+    if (size := sum(engine.sizes.values())) > LARGEST:
+        expected = f"at most {LARGEST / 1e9:g} GB, which browsers load"
+        raise InputError("web", f"{engine.manifest.name} of {size / 1e9:.2f} GB", expected)
+    check_addable(folder, FACTS, "web")
     parts = read_runtime(runtime)
-    folder.mkdir(parents=True, exist_ok=True)
     facts = write_bundle(engine, folder / MODEL, params, **options)
     assets = files(__package__) / "page"
     parts |= {name: (assets / name).read_bytes() for name in PAGE}

@@ -40,6 +40,12 @@ def test_the_command_writes_what_generate_and_inspect_read(tmp_path, run):
         assert "expected an engine's folder: this is one model already" in refused.stderr
 
 
+def test_what_is_refused_leaves_no_folder(tmp_path, refuse):
+    asked = ("bundle", "fashion-sit", "--triton", tmp_path / "models", "--for", "tensorrt")
+    assert "best-of: got 2, expected 1 for tensorrt" in refuse(*asked, "--best-of", 2)
+    assert not (tmp_path / "models").exists()
+
+
 @pytest.mark.parametrize(
     ("target", "options", "told"),
     [

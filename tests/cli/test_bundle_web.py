@@ -66,6 +66,14 @@ def test_what_cannot_be_written_is_said_first(tmp_path, run, runtime):
     assert not (tmp_path / "web").exists()
 
 
+def test_what_no_browser_loads_is_refused_first(tmp_path, refuse, monkeypatch):
+    monkeypatch.setattr("adagen_rt.onegraph.web.LARGEST", 1_000_000)
+    monkeypatch.setattr("adagen_rt.onegraph.web.fetch", lambda *_: pytest.fail("npm is asked"))
+    said = refuse("bundle", "fashion-sit", "--web", tmp_path / "web")
+    assert "web: got 'fashion-sit of 0.01 GB', expected at most 0.001 GB" in said
+    assert not (tmp_path / "web").exists()
+
+
 @pytest.fixture(scope="module")
 def served(tmp_path_factory):
     """Address of a page of fashion-sit."""

@@ -13,7 +13,7 @@ from adagen_rt.condition import ClassLabels
 from adagen_rt.engine.folder import EngineFolder
 from adagen_rt.engine.manifest import Manifest
 from adagen_rt.errors import InputError
-from adagen_rt.files import check_writable, staged_files
+from adagen_rt.files import check_addable, staged_files
 from adagen_rt.sampling.params import ROWS
 from adagen_rt.triton_config import CONFIG, JOINED, model_config, tensor_line
 
@@ -92,9 +92,7 @@ def write_repository(
         )
     ]
     for model, _, _ in models:
-        if model.exists() and not (model / CONFIG).is_file():
-            raise InputError("out", str(model), f"a new folder, or a model's, with {CONFIG}")
-        check_writable("out", model, folder=True)
+        check_addable(model, CONFIG, "out")
     for model, text, kind in models:
         _write(model, text, kind)
     return [model for model, _, _ in models]
