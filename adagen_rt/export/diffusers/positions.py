@@ -20,7 +20,7 @@ class OpenPatches(nn.Module):
     def __init__(self, embed: PatchEmbed) -> None:
         super().__init__()
         self.embed = embed
-        self.places = Table(embed) if embed.pos_embed_max_size else Waves(embed)
+        self.places: nn.Module = (Table if embed.pos_embed_max_size else Waves)(embed)
 
     def forward(self, latents: Tensor) -> Tensor:
         """Embed latents (R, C, H, W): patches (R, N, D)."""
@@ -39,6 +39,8 @@ class Table(nn.Module):
         embed: Has the table.
     """
 
+    table: Tensor
+
     def __init__(self, embed: PatchEmbed) -> None:
         super().__init__()
         self.most = embed.pos_embed_max_size
@@ -47,8 +49,7 @@ class Table(nn.Module):
     def forward(self, rows: int, columns: int, device: torch.device) -> Tensor:
         """Give positions (1, N, D)."""
         down, across = (_middle(self.most, count).to(device) for count in (rows, columns))
-        table: Tensor = self.table
-        return table.index_select(1, down).index_select(2, across).flatten(1, 2)
+        return self.table.index_select(1, down).index_select(2, across).flatten(1, 2)
 
 
 class Waves(nn.Module):
@@ -60,6 +61,8 @@ class Waves(nn.Module):
     Args:
         embed: Has the original's grid.
     """
+
+    frequencies: Tensor
 
     def __init__(self, embed: PatchEmbed) -> None:
         super().__init__()
@@ -76,7 +79,7 @@ class Waves(nn.Module):
         return torch.cat([across, down], dim=-1).flatten(0, 1)[None]
 
     def _along(self, count: int, device: torch.device) -> Tensor:
-        frequencies: Tensor = self.frequencies
+        frequencies = self.frequencies
         whole = torch.scalar_tensor(count, dtype=frequencies.dtype, device=device)
         places = torch.arange(count, dtype=frequencies.dtype, device=device) * self.span / whole
         angles = places[:, None] * frequencies
