@@ -85,7 +85,9 @@ def test_every_token_of_a_patch_has_its_own_logits():
     assert logits.argmax(dim=2).equal(tokens)
 
 
-@pytest.mark.parametrize("wrong", [{"depth": 4}, {"heads": 5}, {"patch": 3}, {"patch": 8, "width": 96}])
+@pytest.mark.parametrize(
+    "wrong", [{"depth": 4}, {"heads": 5}, {"patch": 3}, {"patch": 8, "width": 96}]
+)
 def test_config_refuses_sizes_that_cannot_be_built(wrong):
     with pytest.raises(ValueError, match=next(iter(wrong))):
         MaskGITConfig(**wrong)
