@@ -16,7 +16,7 @@ from adagen_rt.export.description import describe_model
 from adagen_rt.export.networks import Networks, seed_networks
 from adagen_rt.export.recipe import Recipe, load_recipe
 from adagen_rt.program import Program, Runner, build_program
-from adagen_rt.program.builder import Setting
+from adagen_rt.program.setting import Setting
 from adagen_rt.training.policy.environment import Environment
 
 RECIPES = Path(__file__).parents[1] / "export"

@@ -12,7 +12,8 @@ from tiny_sizes import CHANNELS, DYNAMIC, FACTOR, SIDE, build_sizes_engine, imag
 
 import adagen_rt
 from adagen_rt.engine.folder import open_engine
-from adagen_rt.engine.manifest import Manifest, SizesSpec
+from adagen_rt.engine.manifest import Manifest
+from adagen_rt.engine.sections import SizesSpec
 from adagen_rt.errors import EngineError, InputError
 from adagen_rt.extent import Extent
 from adagen_rt.ops.cpu import CpuOps
@@ -232,7 +233,7 @@ def test_a_device_program_has_the_own_size(engine):
 
     from adagen_rt.cuda.host import HostDriver
     from adagen_rt.program import Runner, build_program
-    from adagen_rt.program.builder import Setting
+    from adagen_rt.program.setting import Setting
 
     driver = HostDriver()
     setting = Setting(engine.manifest, HostGraphs(engine, driver), driver, 1, 3, 3, ())

@@ -13,8 +13,9 @@ from onnx import TensorProto, helper, numpy_helper
 
 from adagen_rt.condition import ClassLabels
 from adagen_rt.engine.folder import staged_engine, write_manifest
-from adagen_rt.engine.manifest import GraphSpec, ImageSpec, Manifest, TensorSpec
+from adagen_rt.engine.manifest import Manifest
 from adagen_rt.engine.schedule import ActionSpec, ScheduleSpec
+from adagen_rt.engine.sections import GraphSpec, ImageSpec, TensorSpec
 from adagen_rt.engine.static_schedules import Constant, Cosine, Decay, Ramp
 from adagen_rt.families.maskgit.spec import MaskGITSpec
 

@@ -14,8 +14,9 @@ from tiny_engine import describe_graph, make_model
 
 from adagen_rt.condition import ClassLabels
 from adagen_rt.engine.folder import staged_engine, write_manifest
-from adagen_rt.engine.manifest import ImageSpec, Manifest, SizesSpec
+from adagen_rt.engine.manifest import Manifest
 from adagen_rt.engine.schedule import ActionSpec, ScheduleSpec
+from adagen_rt.engine.sections import ImageSpec, SizesSpec
 from adagen_rt.engine.solver_times import DynamicShift, Shifted
 from adagen_rt.engine.static_schedules import Constant
 from adagen_rt.families.diffusion.spec import DiffusionSpec

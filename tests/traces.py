@@ -14,7 +14,7 @@ import torch
 from once import shared_folder
 from torch.onnx._internal.exporter import _registration
 
-from adagen_rt.export import engine
+from adagen_rt.export import writing
 
 #: Numbers in the weights of the largest module that is kept.
 MAX_WEIGHTS = 1 << 24
@@ -27,7 +27,7 @@ def trace_once(patch, factory):
         patch: pytest's `MonkeyPatch`.
         factory: pytest's `tmp_path_factory`.
     """
-    patch.setattr(engine, "build_graph", _remembering(engine.build_graph, shared_folder(factory)))
+    patch.setattr(writing, "build_graph", _remembering(writing.build_graph, shared_folder(factory)))
     registry = _registration.ONNXRegistry
     patch.setattr(registry, "from_torchlib", staticmethod(_made_once(registry.from_torchlib)))
 

@@ -12,7 +12,7 @@ import numpy as np
 from adagen_rt.bulk.formats import FORMATS
 from adagen_rt.bulk.making import Work
 from adagen_rt.bulk.targets import Target
-from adagen_rt.engine.manifest import ImageSpec
+from adagen_rt.engine.sections import ImageSpec
 from adagen_rt.errors import InputError
 from adagen_rt.files import replace_file
 from adagen_rt.sampling.result import Images

@@ -9,10 +9,10 @@ import click
 
 from adagen_rt.cli.support.refusing import refuse_options
 from adagen_rt.cli.support.verbosity import LOGGER
-from adagen_rt.engine.manifest import Dtype
+from adagen_rt.engine.sections import Dtype
 from adagen_rt.errors import InputError, needs_extra
 from adagen_rt.extent import Extent
-from adagen_rt.sampling.params import read_size
+from adagen_rt.sampling.option import read_size
 
 #: Short names of the dtypes.
 DTYPES: dict[str, Dtype] = {"fp32": "float32", "fp16": "float16", "bf16": "bfloat16"}

@@ -14,8 +14,9 @@ from adagen_rt.cli.support.plans import describe_plans, plan_rows
 from adagen_rt.cli.support.tables import quantity, table
 from adagen_rt.engine.bundle import BundleFile
 from adagen_rt.engine.folder import EngineFolder, open_engine
-from adagen_rt.engine.manifest import Floats, GraphSpec, TensorSpec, static_values
+from adagen_rt.engine.manifest import Floats, static_values
 from adagen_rt.engine.schedule import ActionSpec, ScheduleSpec
+from adagen_rt.engine.sections import GraphSpec, TensorSpec
 
 
 @click.command()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal
+from typing import Any, Final, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -20,12 +20,14 @@ from pydantic import (
 )
 
 from adagen_rt.condition import ClassLabels, ConditionSpec, parse_condition
-from adagen_rt.engine.contracts import CHOOSERS, GraphContract, graph_faults, size_faults
+from adagen_rt.engine.contracts import GraphContract
+from adagen_rt.engine.contradictions import contradictions
 from adagen_rt.engine.family import Family, FamilySpec, find_family
 from adagen_rt.engine.schedule import ScheduleSpec
+from adagen_rt.engine.sections import Dtype, FileName, GraphSpec, ImageSpec, Sha256, SizesSpec
 from adagen_rt.engine.validation import describe_faults
 from adagen_rt.errors import InputError
-from adagen_rt.extent import MAX_SIDE, Extent, ExtentField
+from adagen_rt.extent import Extent
 from adagen_rt.types import Spec
 
 #: Format written by this version; a reader refuses newer ones.
@@ -40,73 +42,9 @@ UNTRAINED: Final = "fresh, not trained"
 #: An engine's name.
 NAME: Final = r"^[A-Za-z0-9][A-Za-z0-9_.-]*$"
 MAX_NAME: Final = 100
-#: A file that lies directly in the engine folder.
-FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*$", max_length=100)]
-Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
 Floats = npt.NDArray[np.float64]
-Dtype = Literal["float32", "float16", "bfloat16", "int8"]
-
-
-class TensorSpec(Spec):
-    """One input or output of a graph; a named axis is dynamic."""
-
-    name: str
-    dtype: Literal["float32", "float16", "bfloat16", "int64"]
-    shape: tuple[int | str, ...]
-
-
-class GraphSpec(Spec):
-    """One ONNX graph.
-
-    Attributes:
-        file: The ONNX file in the engine folder.
-        inputs: Tensors that it reads.
-        outputs: Tensors that it writes.
-        parameters: Number of weights.
-        flops: Floating-point operations for one row of the batch, if known; of all scales
-            together where calls differ in size (VAR).
-        error: Largest difference from the PyTorch module over the standard deviation
-            of its output, as measured at export.
-    """
-
-    file: FileName
-    inputs: tuple[TensorSpec, ...]
-    outputs: tuple[TensorSpec, ...]
-    parameters: int = Field(ge=0)
-    flops: int | None = Field(None, ge=0)
-    error: float | None = Field(None, ge=0)
-
-
-class ImageSpec(Spec):
-    """Output of the decoder: pixels of ``size``, values within ``pixel_range``."""
-
-    size: ExtentField
-    channels: Literal[1, 3]
-    pixel_range: tuple[float, float] = (0.0, 1.0)
-
-    def __str__(self) -> str:
-        return f"images of {self.size} in {self.channels} channels"
-
-
-class SizesSpec(Spec):
-    """Sizes of images that an engine makes besides its own.
-
-    Attributes:
-        multiple: Both sides are multiples of it.
-        largest: Neither side is larger.
-    """
-
-    multiple: int = Field(ge=1, le=MAX_SIDE)
-    largest: int = Field(ge=1, le=MAX_SIDE)
-
-    def fits(self, size: Extent) -> bool:
-        """Whether images can have a size."""
-        return max(size) <= self.largest and all(side % self.multiple == 0 for side in size)
-
-    def __str__(self) -> str:
-        return f"sides that are multiples of {self.multiple}, at most {self.largest}"
 
 
 class Manifest(Spec):
@@ -195,48 +133,9 @@ class Manifest(Spec):
 
     @model_validator(mode="after")
     def _complete(self) -> Manifest:
-        names = {
-            key: ([t.name for t in graph.inputs], [t.name for t in graph.outputs])
-            for key, graph in self.graphs.items()
-        }
-        faults = list(graph_faults(self.family.family, self.contracts, names))
-        faults += size_faults(self.expected_sizes(), self._tensors())
-        faults += self._condition_faults()
-        faults += self._sizes_faults()
-        for name, graph in self.graphs.items():
-            if graph.file not in self.files:
-                faults.append(f"graphs.{name}.file {graph.file!r} has no entry in files")
-        if "critic" in self.graphs and self.refinement_std is None:
-            faults.append("refinement_std: missing; an engine with a critic has one")
-        if faults:
+        if faults := list(contradictions(self)):
             raise ValueError("; ".join(faults))
         return self
-
-    def _condition_faults(self) -> Iterator[str]:
-        """List what of the condition the family or the folder lacks."""
-        known, got = self.family.guidances, self.condition.guidance
-        if got not in known:
-            yield f"condition.guidance: got {got!r}, expected one of {', '.join(known)}"
-        for name in self.condition.files:
-            if name not in self.files:
-                yield f"condition: {name!r} has no entry in files"
-
-    def _sizes_faults(self) -> Iterator[str]:
-        """List what keeps an engine from making several sizes."""
-        if self.sizes is None:
-            return
-        if not self.family.sizeable:
-            yield f"sizes: got {self.sizes}, expected none of the family {self.family.family}"
-        if not self.sizes.fits(self.image.size):
-            yield f"sizes: got {self.sizes}, expected some that the image's {self.image.size} fits"
-        for name in (*CHOOSERS, "reward"):
-            if name in self.graphs:
-                yield f"sizes: got {self.sizes}, expected none beside the graph {name!r}"
-        shapes = self._tensors()
-        for name in self.family.sizeable:
-            shape = shapes.get(name, ())
-            if any(isinstance(side, int) for side in shape[-2:]):
-                yield f"graphs.{name}: got the sizes {shape}, expected open ones beside 'sizes'"
 
     def expected_sizes(self) -> dict[str, tuple[int | None, ...]]:
         """Sizes of tensors that follow from the other sections, by ``graph.tensor``."""
@@ -244,11 +143,6 @@ class Manifest(Spec):
         raw = (None, len(self.schedule.actions))
         common = {"decoder.image": image, "reward.image": image, "policy.raw": raw}
         return {**common, "fidelity_policy.raw": raw, **self.family.sizes_of_tensors()}
-
-    def _tensors(self) -> dict[str, tuple[int | str, ...]]:
-        graphs = self.graphs.items()
-        tensors = ((name, t) for name, graph in graphs for t in (*graph.inputs, *graph.outputs))
-        return {f"{name}.{tensor.name}": tensor.shape for name, tensor in tensors}
 
     @property
     def plugin(self) -> Family:

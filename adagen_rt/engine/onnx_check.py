@@ -7,7 +7,7 @@ from pathlib import Path
 
 import onnx
 
-from adagen_rt.engine.manifest import GraphSpec, TensorSpec
+from adagen_rt.engine.sections import GraphSpec, TensorSpec
 from adagen_rt.errors import EngineError
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from adagen_rt.engine.manifest import ImageSpec, Manifest
+from adagen_rt.engine.manifest import Manifest
+from adagen_rt.engine.sections import ImageSpec
 from adagen_rt.export.recipe import Recipe
 
 

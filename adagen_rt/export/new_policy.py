@@ -9,10 +9,11 @@ from pathlib import Path
 
 from adagen_rt.engine.contracts import CHOOSERS
 from adagen_rt.engine.folder import EngineFolder
-from adagen_rt.engine.manifest import FRESH, GraphSpec, Manifest
-from adagen_rt.export.engine import export_graphs
+from adagen_rt.engine.manifest import FRESH, Manifest
+from adagen_rt.engine.sections import GraphSpec
 from adagen_rt.export.graphs import plan_policy
 from adagen_rt.export.onnx_export import GraphPlan
+from adagen_rt.export.writing import export_graphs
 from adagen_rt.models.policy import PolicyNetwork
 from adagen_rt.quantization.twin import copy_condition, copy_graph
 from adagen_rt.types import Tell

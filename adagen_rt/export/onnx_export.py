@@ -18,8 +18,8 @@ from onnxscript import optimizer
 from torch import Tensor, nn
 
 from adagen_rt.engine.contracts import KEEP_FLOAT32
-from adagen_rt.engine.manifest import TensorSpec
 from adagen_rt.engine.precision import HALF, convert_products, fold_weights
+from adagen_rt.engine.sections import TensorSpec
 
 OPSET = 20
 #: What the optimizer takes for zero.

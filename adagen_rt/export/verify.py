@@ -12,7 +12,7 @@ from torch import Tensor
 
 from adagen_rt.backends.onnxruntime.session import OnnxRuntime
 from adagen_rt.engine.contracts import KEEP_FLOAT32
-from adagen_rt.engine.manifest import Dtype
+from adagen_rt.engine.sections import Dtype
 from adagen_rt.errors import ExportError
 from adagen_rt.export.onnx_export import GraphPlan
 from adagen_rt.quantization.errors import HIGH, Errors, measure_errors

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from adagen_rt.engine.manifest import ImageSpec
+from adagen_rt.engine.sections import ImageSpec
 
 CLASS_NAMES = (
     "t-shirt",

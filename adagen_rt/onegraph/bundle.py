@@ -12,7 +12,7 @@ import onnx_ir as ir
 
 from adagen_rt.engine.bundle import Dialect, Form
 from adagen_rt.engine.folder import EngineFolder
-from adagen_rt.engine.manifest import ImageSpec
+from adagen_rt.engine.sections import ImageSpec
 from adagen_rt.errors import InputError
 from adagen_rt.onegraph.any_steps import whole_steps
 from adagen_rt.onegraph.best import best_of

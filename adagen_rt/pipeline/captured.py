@@ -16,7 +16,7 @@ from adagen_rt.lru import LruCache
 from adagen_rt.pipeline.base import OnStep, Pipeline
 from adagen_rt.pipeline.capabilities import Capabilities
 from adagen_rt.program import HostCall, Runner, build_program
-from adagen_rt.program.builder import Setting
+from adagen_rt.program.setting import Setting
 from adagen_rt.sampling.batches import Outcome, run_batches
 from adagen_rt.sampling.best_of import Keeper, Rewards, score_images
 from adagen_rt.sampling.loop import Timings

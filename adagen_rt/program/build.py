@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from adagen_rt.errors import EngineError
-from adagen_rt.program.builder import Setting
 from adagen_rt.program.program import Program
+from adagen_rt.program.setting import Setting
 
 
 def build_program(setting: Setting) -> Program:

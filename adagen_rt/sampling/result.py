@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from adagen_rt.condition import ClassLabels, ConditionSpec, join_rows
-from adagen_rt.engine.manifest import ImageSpec
+from adagen_rt.engine.sections import ImageSpec
 from adagen_rt.sampling import display
 from adagen_rt.sampling.loop import Decision, Timings
 from adagen_rt.sampling.memory import Memory

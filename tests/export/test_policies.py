@@ -17,7 +17,7 @@ from adagen_rt.export import export_engine
 from adagen_rt.export.sections import PolicySection
 from adagen_rt.pipeline.stepwise import StepwisePipeline
 from adagen_rt.program import Runner, build_program
-from adagen_rt.program.builder import Setting
+from adagen_rt.program.setting import Setting
 
 #: What the last layer answers, whatever it is given.
 ANSWER = np.array([-1.0, 0.5, 0.0, 2.0], np.float32)

@@ -18,7 +18,7 @@ from adagen_rt.engine.family import find_family
 from adagen_rt.engine.folder import open_engine, sha256
 from adagen_rt.errors import EngineError
 from adagen_rt.program import build_program
-from adagen_rt.program.builder import Setting
+from adagen_rt.program.setting import Setting
 
 TOY = Path(__file__).parent / "toy" / "toy_family.py"
 CHANNELS, SIZE, CLASSES, STEPS = 1, 4, 3, 4

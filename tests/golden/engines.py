@@ -11,7 +11,7 @@ from golden_data import POLICY_SCALE, TAG, seeded
 
 from adagen_rt.backends.onnxruntime.session import OnnxRuntime
 from adagen_rt.engine.folder import EngineFolder
-from adagen_rt.engine.manifest import Dtype
+from adagen_rt.engine.sections import Dtype
 from adagen_rt.export.engine import export_networks
 from adagen_rt.export.networks import Networks, make_policy
 from adagen_rt.export.recipe import Recipe, load_recipe

@@ -8,7 +8,7 @@ from adagen_rt.backends.base import DeviceTensor
 from adagen_rt.backends.onnxruntime.session import OnnxRuntime
 from adagen_rt.cuda.host import HostDriver
 from adagen_rt.program import Runner, build_program
-from adagen_rt.program.builder import Setting
+from adagen_rt.program.setting import Setting
 
 
 def program_of(engine, labels, seeds):

@@ -13,7 +13,7 @@ from adagen_rt.cuda.host import HostDriver
 from adagen_rt.errors import DeviceError
 from adagen_rt.pipeline.stepwise import StepwisePipeline
 from adagen_rt.program import Runner, build_program
-from adagen_rt.program.builder import Setting
+from adagen_rt.program.setting import Setting
 from program.host import HostGraphs
 
 LABELS, SEEDS = [3, 0, 9], [5, 2**63 - 1, 7]

@@ -9,7 +9,7 @@ from adagen_rt.cuda.host import HostDriver
 from adagen_rt.engine.folder import open_engine
 from adagen_rt.pipeline.stepwise import StepwisePipeline
 from adagen_rt.program import Runner, build_program
-from adagen_rt.program.builder import Setting
+from adagen_rt.program.setting import Setting
 from adagen_rt.sampling.request import make_request
 from program.host import HostGraphs
 

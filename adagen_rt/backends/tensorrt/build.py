@@ -24,8 +24,8 @@ from adagen_rt.backends.tensorrt.record import (
 )
 from adagen_rt.engine.contracts import KEEP_FLOAT32
 from adagen_rt.engine.folder import EngineFolder, sha256
-from adagen_rt.engine.manifest import Dtype
 from adagen_rt.engine.onnx_check import external_files
+from adagen_rt.engine.sections import Dtype
 from adagen_rt.errors import InputError, PlanError, as_integer, needs_extra
 from adagen_rt.files import staged_folder
 

@@ -15,7 +15,8 @@ from pydantic import Field, ValidationError
 
 from adagen_rt.backends.tensorrt.modules import PORTABLE
 from adagen_rt.engine.folder import sha256
-from adagen_rt.engine.manifest import Dtype, FileName, Manifest, Sha256
+from adagen_rt.engine.manifest import Manifest
+from adagen_rt.engine.sections import Dtype, FileName, Sha256
 from adagen_rt.engine.validation import describe_faults
 from adagen_rt.errors import PlanError
 from adagen_rt.types import Spec

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from adagen_rt.condition import ClassLabels, class_rows, take_rows
-from adagen_rt.engine.manifest import ImageSpec, Manifest
+from adagen_rt.engine.manifest import Manifest
+from adagen_rt.engine.sections import ImageSpec
 from adagen_rt.errors import InputError
 from adagen_rt.models.known_images import KNOWN_IMAGES, are_known
 

@@ -15,7 +15,8 @@ from adagen_rt.cli.support.plots import check_plot, save_plot, schedule_title
 from adagen_rt.cli.support.preview import PREVIEW_SAMPLES, PREVIEW_STEPS, Preview
 from adagen_rt.cli.support.report import save_trace
 from adagen_rt.cli.support.resume import pictures_in
-from adagen_rt.engine.manifest import ImageSpec, Manifest
+from adagen_rt.engine.manifest import Manifest
+from adagen_rt.engine.sections import ImageSpec
 from adagen_rt.errors import InputError
 from adagen_rt.files import check_writable
 from adagen_rt.sampling.facts import file_facts, is_ours

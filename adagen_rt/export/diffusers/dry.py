@@ -12,7 +12,7 @@ import onnx_ir as ir
 import torch
 from torch import Tensor
 
-from adagen_rt.engine.manifest import Dtype
+from adagen_rt.engine.sections import Dtype
 from adagen_rt.export.diffusers.engine import Plan
 from adagen_rt.export.diffusers.folder import META
 from adagen_rt.export.diffusers.graphs import pipeline_graphs

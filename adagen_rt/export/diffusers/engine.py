@@ -12,23 +12,16 @@ from pathlib import Path
 from adagen_rt.condition import ConditionSpec
 from adagen_rt.engine.family import find_family
 from adagen_rt.engine.folder import EngineFolder
-from adagen_rt.engine.manifest import (
-    MAX_NAME,
-    SEEDED,
-    Dtype,
-    GraphSpec,
-    ImageSpec,
-    Manifest,
-    SizesSpec,
-)
+from adagen_rt.engine.manifest import MAX_NAME, SEEDED, Manifest
 from adagen_rt.engine.schedule import ActionSpec, ScheduleSpec
+from adagen_rt.engine.sections import Dtype, GraphSpec, ImageSpec, SizesSpec
 from adagen_rt.engine.static_schedules import Constant
 from adagen_rt.errors import InputError, RecipeError
 from adagen_rt.export.diffusers.condition import describe_condition, write_tokenizers
 from adagen_rt.export.diffusers.folder import META, PipelineFolder, open_pipeline
 from adagen_rt.export.diffusers.graphs import pipeline_graphs
 from adagen_rt.export.diffusers.schedulers import Sampler, read_sampler
-from adagen_rt.export.engine import export_as, export_graphs
+from adagen_rt.export.writing import export_as, export_graphs
 from adagen_rt.extent import MAX_SIDE, Extent
 from adagen_rt.types import Tell
 

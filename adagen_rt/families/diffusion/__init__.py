@@ -12,8 +12,8 @@ from adagen_rt.types import Session
 if TYPE_CHECKING:
     from adagen_rt.export.model import FamilyModel
     from adagen_rt.ops import Ops
-    from adagen_rt.program.builder import Setting
     from adagen_rt.program.program import Program
+    from adagen_rt.program.setting import Setting
     from adagen_rt.sampling.rule import NoiseSource, StepRule
 
 

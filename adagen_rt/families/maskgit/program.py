@@ -7,8 +7,9 @@ import numpy as np
 from adagen_rt.families.maskgit.spec import MaskGITSpec
 from adagen_rt.ops import launches, structs
 from adagen_rt.program.buffers import Buffer
-from adagen_rt.program.builder import Builder, Setting
+from adagen_rt.program.builder import Builder
 from adagen_rt.program.program import Op, Program
+from adagen_rt.program.setting import Setting
 
 
 def maskgit_program(setting: Setting) -> Program:

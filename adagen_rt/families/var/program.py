@@ -9,8 +9,9 @@ import numpy as np
 from adagen_rt.families.var.spec import VARSpec
 from adagen_rt.ops import launches, structs
 from adagen_rt.program.buffers import Buffer
-from adagen_rt.program.builder import Builder, Setting
+from adagen_rt.program.builder import Builder
 from adagen_rt.program.program import Op, Program
+from adagen_rt.program.setting import Setting
 
 
 def var_program(setting: Setting) -> Program:

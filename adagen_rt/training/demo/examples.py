@@ -11,7 +11,7 @@ from torch import Tensor
 from adagen_rt.condition import class_rows
 from adagen_rt.data import METADATA
 from adagen_rt.data.captioned import load_captioned
-from adagen_rt.engine.manifest import ImageSpec
+from adagen_rt.engine.sections import ImageSpec
 from adagen_rt.evaluation.data import load_fashion_mnist
 from adagen_rt.evaluation.folder import FolderPixels, Tensors, load_image_folder
 from adagen_rt.models.known_images import are_known

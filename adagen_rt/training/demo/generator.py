@@ -11,7 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from adagen_rt.condition import ConditionSpec, Prompts
-from adagen_rt.engine.manifest import ImageSpec, Manifest
+from adagen_rt.engine.manifest import Manifest
+from adagen_rt.engine.sections import ImageSpec
 from adagen_rt.errors import InputError, TrainingError
 from adagen_rt.models.checkpoint import load_state, load_strict
 from adagen_rt.models.classifier import load_classifier

@@ -4,7 +4,8 @@ from tiny_engine import TOKENS, WIDTH
 from adagen_rt.backends.tensorrt.profiles import graph_profiles
 from adagen_rt.condition import ClassLabels
 from adagen_rt.engine.folder import open_engine
-from adagen_rt.engine.manifest import GraphSpec, Manifest, TensorSpec
+from adagen_rt.engine.manifest import Manifest
+from adagen_rt.engine.sections import GraphSpec, TensorSpec
 from adagen_rt.errors import PlanError
 from adagen_rt.families.var.spec import VARSpec
 

@@ -17,7 +17,7 @@ from adagen_rt.backends.torch.modules import (
 from adagen_rt.cuda.host import HostDriver
 from adagen_rt.export.description import describe_model
 from adagen_rt.program import Runner, build_program
-from adagen_rt.program.builder import Setting
+from adagen_rt.program.setting import Setting
 
 LABELS, SEEDS = np.array([3, 0, 9]), np.array([5, 2**63 - 1, 7])
 

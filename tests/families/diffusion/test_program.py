@@ -15,7 +15,7 @@ from adagen_rt.errors import InputError
 from adagen_rt.families.diffusion.solvers import SOLVERS
 from adagen_rt.pipeline.stepwise import StepwisePipeline
 from adagen_rt.program import Runner, build_program
-from adagen_rt.program.builder import Setting
+from adagen_rt.program.setting import Setting
 
 LABELS, SEEDS = [3, 0, 9], [5, 2**63 - 1, 7]
 

@@ -7,7 +7,7 @@ torch = pytest.importorskip("torch")
 
 from PIL import Image
 
-from adagen_rt.engine.manifest import ImageSpec
+from adagen_rt.engine.sections import ImageSpec
 from adagen_rt.errors import InputError
 from adagen_rt.training.demo.examples import load_examples
 
