@@ -207,6 +207,17 @@ def staged_engine(target: Path) -> AbstractContextManager[Path]:
     return staged_folder(target, MANIFEST)
 
 
+def staged_twin(engine: EngineFolder, target: Path) -> AbstractContextManager[Path]:
+    """Give the same for an engine that is made of another one, which it may not replace.
+
+    Raises:
+        InputError: It would.
+    """
+    if target.exists() and target.samefile(engine.path):
+        raise InputError("out", str(target), "another folder than the engine's, which it replaces")
+    return staged_engine(target)
+
+
 def write_manifest(folder: Path, manifest: Manifest) -> None:
     """Write ``manifest.json``, with the hashes of the files that lie beside it."""
     hashes = {path.name: sha256(path) for path in sorted(folder.iterdir())}

@@ -201,8 +201,10 @@ def load_recipe(path: str | Path) -> Recipe:
     path = find_recipe(path)
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise RecipeError(f"{path}: not a readable YAML file: {_one_line(str(error))}") from error
+    except OSError as error:
+        raise RecipeError(f"{path}: cannot be read: {error.strerror}") from error
+    except (UnicodeDecodeError, yaml.YAMLError) as error:
+        raise RecipeError(f"{path}: no YAML file: {_one_line(str(error))}") from error
     try:
         return Recipe.model_validate(content)
     except ValidationError as error:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from adagen_rt.backends.onnxruntime.session import OnnxRuntime
-from adagen_rt.engine.folder import EngineFolder, open_engine, staged_engine, write_manifest
+from adagen_rt.engine.folder import EngineFolder, open_engine, staged_twin, write_manifest
 from adagen_rt.engine.manifest import Manifest
 from adagen_rt.errors import InputError
 from adagen_rt.quantization.card import CARD, write_card
@@ -45,12 +45,12 @@ def quantize_engine(
         progress: Called with a line about what happens next.
 
     Raises:
-        InputError: The engine is not float32.
+        InputError: The engine is not float32, or would be replaced.
     """
     if engine.manifest.dtype != "float32":
         raise InputError("engine", engine.manifest.dtype, "an engine of dtype float32")
     engine.manifest.with_name(name or f"{engine.manifest.name}-float32")
-    with staged_engine(Path(out)) as folder:
+    with staged_twin(engine, Path(out)) as folder:
         making = _Making(engine, folder, threads, progress)
         judgement = making.settle()
         manifest = making.describe(name)

@@ -9,7 +9,7 @@ import onnx_ir as ir
 
 from adagen_rt.backends.onnxruntime.session import OnnxRuntime
 from adagen_rt.engine.contracts import CHOOSERS
-from adagen_rt.engine.folder import EngineFolder, open_engine, staged_engine, write_manifest
+from adagen_rt.engine.folder import EngineFolder, open_engine, staged_twin, write_manifest
 from adagen_rt.engine.precision import save_graph
 from adagen_rt.quantization.errors import measure_errors, run_probes
 from adagen_rt.quantization.probes import generate_probes
@@ -46,7 +46,7 @@ def halve_engine(
     progress("generating images to measure on")
     probes = generate_probes(engine, runtime, manifest.graphs.keys(), threads).probes
     graphs = dict(manifest.graphs)
-    with staged_engine(Path(out)) as folder:
+    with staged_twin(engine, Path(out)) as folder:
         for graph, spec in manifest.graphs.items():
             source, target = engine.graph_file(graph), folder / spec.file
             # Policies and critic see the same.

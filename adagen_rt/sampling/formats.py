@@ -36,6 +36,6 @@ def check_suffix(field: str, path: Path, accepted: Iterable[str], more: str = ""
     suffix = path.suffix.lower()
     ends = tuple(accepted)
     if suffix not in ends:
-        listed = f"{', '.join(ends[:-1])} or {ends[-1]}"
+        listed = " or ".join(filter(None, (", ".join(ends[:-1]), ends[-1])))
         raise InputError(field, str(path), f"a name ending {listed}{more}")
     return suffix

@@ -48,6 +48,8 @@ def check_target(
     if kind is not None and kind not in KINDS:
         raise InputError("format", kind, f"one of {', '.join(KINDS)}")
     if is_folder(path):
+        if path.name.lower() in (*PICTURES, ARRAYS):  # such as $NAME.png without a NAME
+            raise InputError(field, str(path), f"a name before {path.name}")
         check_writable(field, path, folder=True)
         return
     suffix = check_suffix(field, path, (*PICTURES, ARRAYS), ", or a folder")

@@ -230,7 +230,7 @@ def test_another_processor_is_refused_unless_it_may_be(bulk, tmp_path, monkeypat
         (("--negative-prompt", "x"), "negative-prompt: got 'x', expected --from"),
         (("--out", "hats.txt"), "out: got 'hats.txt', expected a folder"),
         (("--out", "nowhere://x"), "out: got 'nowhere://x'"),
-        (("--merge", "a.png"), "merge: got 'a.png'"),
+        (("--merge", "a.png"), "merge: got 'a.png', expected a name ending .npz"),
         (("--merge", "a.npz", "--rank", 0, "--world", 2), "merge: got 'in one of 2 processes'"),
         (("--launcher", "ray", "--rank", 0, "--world", 2), "launcher: got 'ray in 2 processes'"),
         (("--devices", "0,1"), "devices: got '0,1', expected none with the backend onnxruntime"),

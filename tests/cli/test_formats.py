@@ -76,6 +76,7 @@ def test_plots(generate, run, tiny_engine, suffix, tmp_path):
     ("arguments", "named"),
     [
         (("--out", "a.gif"), "out: got 'a.gif', expected a name ending .png, .jpg"),
+        (("--out", ".png"), "out: got '.png', expected a name before .png"),
         (("--out", ""), "out: got '', expected the name of a file or folder"),
         (("--trace", ""), "trace: got ''"),
         (("--preview", "p.jpg"), "preview: got 'p.jpg', expected a name ending .png, .gif or .w"),
