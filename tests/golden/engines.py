@@ -3,22 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from golden_data import POLICY_SCALE, TAG, seeded
 
 from adagen_rt.backends.onnxruntime.session import OnnxRuntime
+from adagen_rt.backends.torch.sessions import frozen, torch_sessions
 from adagen_rt.engine.folder import EngineFolder
 from adagen_rt.engine.sections import Dtype
+from adagen_rt.export.description import describe_model
 from adagen_rt.export.engine import export_networks
 from adagen_rt.export.networks import Networks, make_policy
 from adagen_rt.export.recipe import Recipe, load_recipe
+from adagen_rt.ops import Ops
 from adagen_rt.pipeline.stepwise import StepwisePipeline
+from adagen_rt.sampling.assembly import Assembly
 from adagen_rt.sampling.loop import Decision, Loop
 from adagen_rt.sampling.params import SamplingParams
-from adagen_rt.sampling.rule import State
+from adagen_rt.sampling.rule import NoiseSource, State
+from adagen_rt.sampling.sampler import Sampler
+from adagen_rt.types import Arrays, Session
 
 LABELS = np.array([1, 207, 999])
 RECIPES = Path(__file__).parents[2] / "export"
@@ -72,16 +80,41 @@ def export_golden(
 ) -> EngineFolder:
     """Export a golden network with its seeded weights; `grid` as for `golden_recipe`."""
     recipe = golden_recipe(name, **grid)
-    family = recipe.family
-
-    def make() -> Networks:
-        return Networks(
-            seeded(recipe.make_backbone(), f"{family}/backbone", tag),
-            seeded(recipe.make_decoder(), _DECODER_TAGS.get(family, f"{family}/decoder"), tag),
-            seeded(make_policy(recipe), f"{family}/policy", tag, scales=policy_scale),
-        )
-
+    make = partial(_golden_networks, recipe, policy_scale, tag)
     return export_networks(recipe, make, out, dtype=dtype)
+
+
+def _golden_networks(recipe: Recipe, policy_scale: dict[str, float], tag: str) -> Networks:
+    family = recipe.family
+    return Networks(
+        seeded(recipe.make_backbone(), f"{family}/backbone", tag),
+        seeded(recipe.make_decoder(), _DECODER_TAGS.get(family, f"{family}/decoder"), tag),
+        seeded(make_policy(recipe), f"{family}/policy", tag, scales=policy_scale),
+    )
+
+
+class OverArrays:
+    """A network as a session over NumPy's arrays, without the minute that its export takes."""
+
+    def __init__(self, session: Session) -> None:
+        self.session = session
+
+    def run(self, inputs: Arrays) -> Arrays:
+        given = {name: torch.tensor(values) for name, values in inputs.items()}
+        return {name: values.numpy() for name, values in self.session.run(given).items()}
+
+
+def networks_sampler(name: str, ops: Ops, noise: NoiseSource, tag: str, **grid: Any) -> Sampler:
+    """Make a sampler of a golden network that is not exported; its policy is the caller's."""
+    recipe = golden_recipe(name, **grid)
+    networks = _golden_networks(recipe, POLICY_SCALE, tag)
+    manifest = describe_model(recipe)
+    model = manifest.plugin.model()
+    functions = dict(model.functions(frozen(networks.backbone, "cpu"), networks.decoder.eval()))
+    manifest = manifest.with_graphs(functions)
+    sessions = torch_sessions(manifest, functions)
+    over = {part: OverArrays(session) for part, session in sessions.items()}
+    return Sampler(Assembly(manifest, over, ops, noise))
 
 
 def trajectory(generator: StepwisePipeline) -> Iterator[tuple[State, Decision]]:

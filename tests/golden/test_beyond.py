@@ -17,13 +17,15 @@ pytest.importorskip("torch")
 import numpy as np
 from golden_data import DATA, deviation, gumbel_of, normal_of
 from once import engine_once
+from short_form import slow
 
 from adagen_rt.ops import Injected
 from adagen_rt.ops.cpu import CpuOps
+from adagen_rt.ops.noise import Philox
 from adagen_rt.ops.reference import ReferenceOps
 from adagen_rt.pipeline.stepwise import StepwisePipeline
 from adagen_rt.sampling.params import SamplingParams
-from golden.engines import chosen, export_golden
+from golden.engines import chosen, export_golden, networks_sampler
 
 TAG = "golden7"
 FOLDER = Path(os.environ.get("ADAGEN_GOLDEN_BEYOND") or DATA / "beyond")
@@ -63,13 +65,12 @@ def grid_of(family, expected):
     return {"size": expected["latent"].shape[-1]}
 
 
-@pytest.fixture(scope="module")
-def engine(tmp_path_factory):
-    """Give the exported network of a file, under the tag of these files."""
+@pytest.fixture(scope="module", params=["networks", *slow("engine")])
+def sampler(request, tmp_path_factory):
+    """Give the sampler of a file's network, under the tag of these files; exported or not."""
 
     @cache
-    def of(family, **grid):
-        recipe = RECIPES[family]
+    def engine(recipe, **grid):
         sizes = "".join(f"-{name}-{size}" for name, size in grid.items())
         return engine_once(
             tmp_path_factory,
@@ -77,17 +78,24 @@ def engine(tmp_path_factory):
             lambda out: export_golden(recipe, out, tag=TAG, **grid),
         )
 
-    return lambda path: of(family_of(path), **grid_of(family_of(path), content(path)))
+    def make(path, ops, noise=Philox):
+        family = family_of(path)
+        recipe, grid = RECIPES[family], grid_of(family, content(path))
+        if request.param == "networks":
+            return networks_sampler(recipe, ops, noise, TAG, **grid)
+        return StepwisePipeline(engine(recipe, **grid), threads=2, ops=ops, noise=noise).sampler
+
+    return make
 
 
-def trajectory(generator, expected):
+def trajectory(sampler, expected):
     """Every state and decision of a scripted generation."""
     raw = expected["raw"]
-    family = generator.manifest.family
+    family = sampler.manifest.family
     steps = len(raw) - (family.calls(1) - 1)
     scripted = lambda features, call: raw[int(call[0])]  # noqa: E731
     params = SamplingParams(steps=steps, schedule="policy", fidelity=0.0, refine=1, best_of=1)
-    loop = generator.sampler.assembly.loop(params, policy=scripted)
+    loop = sampler.assembly.loop(params, policy=scripted)
     state, decisions = loop.start(np.arange(3), {"labels": LABELS}, np.arange(3))
     states = [state]
     for _ in range(steps):
@@ -106,11 +114,11 @@ def same_actions(got, expected):
 
 @files_of("dit", "sit")
 @OPS
-def test_latents(engine, path, kind):
+def test_latents(sampler, path, kind):
     expected, family = content(path), family_of(path)
     noise = normal_of(f"{TAG}/{family}/z", expected["latent"].shape)
     ops = type("Started", (kind,), {"normal": lambda self, seeds, shape: noise.copy()})()
-    states = trajectory(StepwisePipeline(engine(path), threads=2, ops=ops), expected)
+    states = trajectory(sampler(path, ops), expected)
     times = np.stack([state.time for state in states])
     for got, wanted in ((times[:-1], "eval_t"), (times[1:], "next_t")):
         assert np.abs(got - expected[wanted]).max() < 1e-5
@@ -120,7 +128,7 @@ def test_latents(engine, path, kind):
 
 @files_of("maskgit")
 @OPS
-def test_tokens(engine, path, kind):
+def test_tokens(sampler, path, kind):
     expected = content(path)
     shape = expected["sampled_ids"].shape[1:]
 
@@ -131,25 +139,24 @@ def test_tokens(engine, path, kind):
             gumbel_of(f"{tag}/confidence_gumbel/{steps[0]}", shape),
         )
 
-    generator = StepwisePipeline(engine(path), threads=2, ops=kind(), noise=noise)
-    states = trajectory(generator, expected)[1:]
+    states = trajectory(sampler(path, kind(), noise), expected)[1:]
     np.testing.assert_array_equal([s.sampled for s in states], expected["sampled_ids"])
     np.testing.assert_array_equal([s.tokens for s in states], expected["masked_ids"])
 
 
 @files_of("var")
 @OPS
-def test_maps(engine, path, kind):
+def test_maps(sampler, path, kind):
     expected = content(path)
     tag = f"{TAG}/{path.stem}{int(expected['noise'])}"
-    scales = engine(path).manifest.family.scales
 
     def noise(seeds, steps):
         scale = int(steps[0])
-        flat = gumbel_of(f"{tag}/token_gumbel/{scale}", (3 * scales[scale].area, 4096))
+        area = made.manifest.family.scales[scale].area
+        flat = gumbel_of(f"{tag}/token_gumbel/{scale}", (3 * area, 4096))
         return Injected(flat.reshape(3, -1, 4096))
 
-    generator = StepwisePipeline(engine(path), threads=2, ops=kind(), noise=noise)
-    last = trajectory(generator, expected)[-1]
+    made = sampler(path, kind(), noise)
+    last = trajectory(made, expected)[-1]
     np.testing.assert_array_equal(last.tokens, expected["indices"])
     assert deviation(last.f_hat[:, ::4], expected["f_hat"]) < 1e-3

@@ -10,8 +10,8 @@ from short_form import slow
 from adagen_rt.pipeline.stepwise import StepwisePipeline
 from golden.engines import final_states
 
-#: Those whose whole generations are compared as well.
-LATENT = ["dit-xl-2", "sit-xl-2"]
+#: Those whose whole generations are compared as well; the two have the same network.
+LATENT = ["dit-xl-2", *slow("sit-xl-2")]
 
 
 @pytest.mark.parametrize(
