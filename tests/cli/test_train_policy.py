@@ -1,6 +1,7 @@
 """`adagen-rt train policy`: a run of two updates up to its engine, and the faults it names."""
 
 import json
+import shutil
 from itertools import pairwise
 from pathlib import Path
 
@@ -17,18 +18,18 @@ from adagen_rt.export.description import describe_image
 from adagen_rt.export.recipe import load_recipe
 from adagen_rt.pipeline.load import load
 
-QUICK = (
+SETTINGS = (
     *("updates=2", "trajectories=10", "epochs=1", "save_every=1", "std_drops=[]"),
     *("discriminator.steps=1", "discriminator.batch_size=10"),
 )
+QUICK = ("--evaluate", 10, *(part for setting in SETTINGS for part in ("--set", setting)))
 
 
 @pytest.fixture
 def arguments(data, model, tmp_path):
     recipe, weights = model
     paths = ("--engine-recipe", recipe, "--weights", weights, "--data", data)
-    quick = [part for setting in QUICK for part in ("--set", setting)]
-    return ("train", "policy", *paths, "--out", tmp_path / "run", "--evaluate", 10, *quick)
+    return ("train", "policy", *paths, "--out", tmp_path / "run", *QUICK)
 
 
 def test_a_trained_policy_can_be_exported_and_run(run, arguments, tmp_path):
@@ -55,23 +56,32 @@ def test_a_trained_policy_can_be_exported_and_run(run, arguments, tmp_path):
     assert not result.failures
 
 
-@pytest.fixture
-def for_engine(model, data, tmp_path, run):
-    """Arguments of a training for an engine, and the engine."""
-    recipe, weights = model
-    engine = tmp_path / "plain"
+@pytest.fixture(scope="module")
+def plain(saved_model, tmp_path_factory, run):
+    """An engine without a policy."""
+    (recipe, weights), engine = saved_model, tmp_path_factory.mktemp("plain") / "engine"
     assert run("export", recipe, "--weights", weights, "--out", engine).exit_code == 0
-    quick = [part for setting in QUICK for part in ("--set", setting)]
-    named = ("--engine", engine, "--engine-recipe", recipe, "--data", data)
-    return ("train", "policy", *named, "--out", tmp_path / "run", "--evaluate", 10, *quick), engine
+    return engine
 
 
-def test_an_engine_alone_gets_a_policy(run, refuse, for_engine, tmp_path):
-    arguments, plain = for_engine
-    done = run(*arguments, "--steps", 6)
+@pytest.fixture(scope="module")
+def for_engine(saved_model, plain, data):
+    """Arguments of a training for it, but the folder of the run."""
+    return ("train", "policy", "--engine", plain, "--engine-recipe", saved_model[0], "--data", data)
+
+
+@pytest.fixture(scope="module")
+def trained(run, for_engine, tmp_path_factory):
+    """The folder of such a run, which tests must not change."""
+    folder = tmp_path_factory.mktemp("trained") / "run"
+    done = run(*for_engine, "--out", folder, *QUICK, "--steps", 6)
     assert done.exit_code == 0, done.output
-    made = tmp_path / "run" / "engine"
-    assert f"written: {made}" in done.output
+    assert f"written: {folder / 'engine'}" in done.output
+    return folder
+
+
+def test_an_engine_alone_gets_a_policy(trained, refuse, for_engine, plain):
+    made = trained / "engine"
     static = {"schedule": "static", "steps": 6}
     before, after = load(plain), load(made)
     assert after.manifest.schedule.steps == 6
@@ -80,30 +90,24 @@ def test_an_engine_alone_gets_a_policy(run, refuse, for_engine, tmp_path):
     one, other = (pipeline.generate([1, 2], [3, 4], **static) for pipeline in (before, after))
     assert (one.images == other.images).all()
     assert not after.generate([1, 2], [3, 4], refine=2).failures
-    assert "--resume or --overwrite" in refuse(*arguments)
+    assert "--resume or --overwrite" in refuse(*for_engine, "--out", trained, *QUICK)
 
 
-def test_an_engine_is_played_as_its_networks_are(run, for_engine, model, data, tmp_path):
-    arguments, _ = for_engine
-    assert run(*arguments).exit_code == 0
-    recipe, weights = model
-    here = tmp_path / "by-recipe"
-    paths = ("--engine-recipe", recipe, "--weights", weights, "--data", data, "--out", here)
-    quick = [part for setting in QUICK for part in ("--set", setting)]
-    done = run("train", "policy", *paths, "--evaluate", 10, *quick)
+def test_an_engine_is_played_as_its_networks_are(run, trained, arguments, tmp_path):
+    done = run(*arguments, "--steps", 6)
     assert done.exit_code == 0, done.output
     logs = [
         (folder / "policy" / "log.csv").read_text().splitlines()[-1].split(",")[1:5]
-        for folder in (here, tmp_path / "run")
+        for folder in (tmp_path / "run", trained)
     ]
     numbers = [[float(value) for value in line if value] for line in logs]
     assert numbers[0] == pytest.approx(numbers[1], rel=1e-3)
 
 
-def test_a_policy_learns_to_stop(run, for_engine, tmp_path):
-    arguments, _ = for_engine
-    options = ("--stopping", "--step-cost", 0.2, "--target-evaluations", 2)
-    done = run(*arguments, *options, "--set", "step_cost_rate=0.5", "--set", "updates=3")
+def test_a_policy_learns_to_stop(run, for_engine, arguments, tmp_path):
+    options = ("--stopping", "--step-cost", 0.2, "--target-evaluations", 2, "--set", "updates=3")
+    places = ("--out", tmp_path / "run", *QUICK)
+    done = run(*for_engine, *places, *options, "--set", "step_cost_rate=0.5")
     assert done.exit_code == 0, done.output
     lines = (tmp_path / "run" / "policy" / "log.csv").read_text().splitlines()
     names = lines[0].split(",")
@@ -135,8 +139,7 @@ def test_a_policy_learns_to_stop(run, for_engine, tmp_path):
     ],
 )
 def test_what_an_engine_cannot_be_trained_with(refuse, for_engine, tmp_path, extra, named):
-    arguments, _ = for_engine
-    assert named in refuse(*arguments, *extra)
+    assert named in refuse(*for_engine, "--out", tmp_path / "run", *QUICK, *extra)
     assert not (tmp_path / "run" / "engine").exists()
 
 
@@ -154,9 +157,17 @@ def test_a_training_names_one_generator(refuse, tmp_path):
     assert "or else --engine" in told
 
 
-def test_a_second_run_is_bundled_as_the_fidelity_policy(run, arguments, tmp_path):
-    main, other = tmp_path / "run", tmp_path / "other"
-    assert run(*arguments).exit_code == 0
+@pytest.fixture(scope="module")
+def earlier(run, saved_model, data, tmp_path_factory):
+    """The folder of a run for the recipe's networks, which tests must not change."""
+    (recipe, weights), folder = saved_model, tmp_path_factory.mktemp("earlier") / "run"
+    paths = ("--engine-recipe", recipe, "--weights", weights, "--data", data, "--out", folder)
+    assert run("train", "policy", *paths, *QUICK).exit_code == 0
+    return folder
+
+
+def test_a_second_run_is_bundled_as_the_fidelity_policy(run, earlier, arguments, tmp_path):
+    main, other = earlier, tmp_path / "other"
     done = run(*arguments, "--out", other, "--reward", "classifier")
     assert done.exit_code == 0, done.output
     assert not (other / "discriminator.safetensors").exists()
@@ -167,9 +178,8 @@ def test_a_second_run_is_bundled_as_the_fidelity_policy(run, arguments, tmp_path
     assert not load(tmp_path / "engine").generate([1, 2], [3, 4], fidelity=0.5).failures
 
 
-def test_a_policy_is_trained_anew_from_the_recipe_of_another_run(run, arguments, tmp_path):
-    assert run(*arguments).exit_code == 0
-    again = ("--engine-recipe", tmp_path / "run" / "recipe.yaml", "--weights", tmp_path / "run")
+def test_a_policy_is_trained_anew_from_the_recipe_of_another_run(run, earlier, arguments, tmp_path):
+    again = ("--engine-recipe", earlier / "recipe.yaml", "--weights", earlier)
     done = run(*arguments, *again, "--out", tmp_path / "again")
     assert done.exit_code == 0, done.output
 
@@ -257,9 +267,8 @@ def colour(tmp_path):
 
 def test_a_model_of_ones_own_size_goes_all_the_way(run, colour, tmp_path):
     recipe, given = colour
-    quick = [part for setting in QUICK for part in ("--set", setting)]
     out, engine = tmp_path / "run", tmp_path / "engine"
-    train = ("train", "policy", *given["generator"], *given["real"], *quick, "--evaluate", 10)
+    train = ("train", "policy", *given["generator"], *given["real"], *QUICK)
     done = run(*train, "--out", out)
     assert done.exit_code == 0, done.output
     assert len((out / "policy" / "log.csv").read_text().splitlines()) == 4
@@ -287,9 +296,8 @@ def test_only_the_adversarial_reward_looks_at_other_images(refuse, colour, tmp_p
     assert "--reward: got 'fid', expected adversarial and onnx:FILE alone" in line
 
 
-def test_an_earlier_run_is_kept_unless_asked(run, refuse, arguments, tmp_path):
-    folder = tmp_path / "run"
-    assert run(*arguments).exit_code == 0
+def test_an_earlier_run_is_kept_unless_asked(run, refuse, earlier, arguments, tmp_path):
+    folder = shutil.copytree(earlier, tmp_path / "run")
     before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
     line = refuse(*arguments)
     assert "--resume or --overwrite" in line
