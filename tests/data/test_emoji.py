@@ -5,6 +5,7 @@ from emoji_packages import ENTRIES, write_archive, write_packages
 
 from adagen_rt.data.emoji.make import make_emoji, plan
 from adagen_rt.data.emoji.packages import CAPTIONS, PACKAGES, Package
+from adagen_rt.data.emoji.pictures import render
 from adagen_rt.data.emoji.split import part_of
 from adagen_rt.errors import InputError
 from adagen_rt.npm import archive_name
@@ -21,6 +22,17 @@ def test_every_style_of_every_emoji_has_a_caption(packages):
     assert {entry.prompt for entry in entries if entry.caption.label == "red half"} == {
         f"{style} style: red half" for style in ("noto", "twemoji", "flat", "glossy")
     }
+
+
+def test_drawings_of_any_shape_are_in_the_middle_of_a_square():
+    pytest.importorskip("resvg_py")
+    for width, height, inside, outside in ((8, 4, (2, 16), (16, 2)), (4, 8, (16, 2), (2, 16))):
+        body = f'<path d="M0 0h{width}v{height}H0z"/>'
+        svg = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}">{body}</svg>'
+        pixels = render(svg, 32)
+        assert pixels.shape == (32, 32, 3)
+        assert pixels[16, 16].max() == pixels[inside[::-1]].max() == 0
+        assert pixels[outside[::-1]].min() == 255
 
 
 def test_a_damaged_package_is_named(packages, tmp_path):

@@ -66,7 +66,7 @@ def render(svg: str, size: int) -> Images:
     """Render SVG text on white.
 
     Args:
-        svg: A square drawing.
+        svg: A drawing; one that is not square is in the middle.
         size: Side of the picture in pixels.
 
     Returns:
@@ -88,8 +88,11 @@ def render(svg: str, size: int) -> Images:
         )
     except ValueError as error:
         raise InputError("svg", f"{svg[:60]}...", f"a drawing ({error})") from None
+    canvas = Image.new("RGB", (side, side), "#ffffff")
     with Image.open(io.BytesIO(png)) as picture:
-        return np.array(picture.convert("RGB").reduce(OVERSAMPLING))
+        left, top = (side - picture.width) // 2, (side - picture.height) // 2
+        canvas.paste(picture.convert("RGB"), (left, top))
+    return np.array(canvas.reduce(OVERSAMPLING))
 
 
 def _mirror(body: str, width: int, height: int, alias: dict[str, Any]) -> str:
