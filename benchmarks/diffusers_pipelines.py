@@ -144,7 +144,7 @@ def write_folder(name: str, folder: Path, layers: int | None, text_layers: int |
         end = "" if number == 1 else f"_{number}"
         depth = "num_layers" if "num_layers" in config else "num_hidden_layers"
         fewer = {} if text_layers is None else {depth: text_layers}
-        made = getattr(transformers, kind).config_class(**config, **fewer)
+        made = getattr(transformers, kind).config_class(**config | fewer)
         made.save_pretrained(folder / f"text_encoder{end}")
         tokenizer = _t5_tokenizer() if kind.startswith("T5") else _clip_tokenizer()
         tokenizer.save_pretrained(folder / f"tokenizer{end}")

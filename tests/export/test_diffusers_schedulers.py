@@ -12,7 +12,7 @@ diffusers = pytest.importorskip("diffusers")
 import torch
 
 from adagen_rt.errors import RecipeError
-from adagen_rt.export.diffusers.schedulers import SCHEDULERS, Grid, read_sampler
+from adagen_rt.export.diffusers.schedulers import Grid, read_sampler
 from adagen_rt.families.diffusion.solvers import SOLVERS
 from adagen_rt.ops.solver import Process, solver_update
 
@@ -96,10 +96,10 @@ def our_steps(sampler, steps, x):
     return x
 
 
-def read(folder, own):
+def read(folder, name, own):
     """The sampler, or what is said against it."""
     try:
-        return read_sampler(folder, tuple(SCHEDULERS), Grid(TOKENS, own=own)), None
+        return read_sampler(folder, name, Grid(TOKENS, own=own)), None
     except RecipeError as error:
         return None, str(error)
 
@@ -114,7 +114,7 @@ def test_its_steps_are_ours_or_it_is_refused(tmp_path, name, seed):
     steps, own = draw.choice(STEPS), name.startswith("Flow") and draw.random() < 0.5
     content = {"_class_name": name, **options}
     (tmp_path / "scheduler_config.json").write_text(json.dumps(content))
-    sampler, refused = read(tmp_path, own)
+    sampler, refused = read(tmp_path, name, own)
     if sampler is None:
         assert any(key in refused for key in options)
         return

@@ -14,6 +14,9 @@ from adagen_rt.errors import RecipeError, shown
 from adagen_rt.export.diffusers.adapter import Text
 from adagen_rt.export.diffusers.folder import PipelineFolder, one_line
 
+#: The file of a whole tokenizer.
+WHOLE = "tokenizer.json"
+
 
 def describe_condition(source: PipelineFolder) -> ConditionSpec:
     """Describe what a pipeline is asked for.
@@ -63,12 +66,15 @@ def _texts(source: PipelineFolder) -> Iterator[Text]:
 
 
 def _tokenizer(folder: Path, text: Text) -> Any:
+    if not folder.is_dir():
+        raise RecipeError(f"{folder}: missing, expected a tokenizer")
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
     except Exception as error:  # the library raises nothing more exact
         raise RecipeError(f"{folder}: not a tokenizer ({one_line(error)})") from None
     if getattr(tokenizer, "backend_tokenizer", None) is None:
         raise RecipeError(f"{folder}: got {type(tokenizer).__name__}, expected a fast tokenizer")
+    _check_vocabulary(folder, tokenizer)
     sides = {"truncation_side": tokenizer.truncation_side}
     if not text.right:
         sides["padding_side"] = tokenizer.padding_side
@@ -77,6 +83,16 @@ def _tokenizer(folder: Path, text: Text) -> Any:
     ]:
         raise RecipeError(f"{folder}: {'; '.join(faults)}")
     return tokenizer
+
+
+def _check_vocabulary(folder: Path, tokenizer: Any) -> None:
+    """Refuse a tokenizer without words, which the library makes where files are missing."""
+    files = dict(tokenizer.vocab_files_names)
+    whole = files.pop("tokenizer_file", WHOLE)
+    parts = all((folder / name).is_file() for name in files.values()) if files else False
+    if not parts and not (folder / whole).is_file():
+        expected = " or ".join([whole, *([" and ".join(files.values())] if files else [])])
+        raise RecipeError(f"{folder}: got no vocabulary, expected {expected}")
 
 
 def _check_words(source: PipelineFolder, text: Text, tokenizer: Any) -> None:

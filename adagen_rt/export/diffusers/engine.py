@@ -18,7 +18,7 @@ from adagen_rt.engine.sections import Dtype, GraphSpec, ImageSpec, SizesSpec
 from adagen_rt.engine.static_schedules import Constant
 from adagen_rt.errors import InputError, RecipeError
 from adagen_rt.export.diffusers.condition import describe_condition, write_tokenizers
-from adagen_rt.export.diffusers.folder import META, PipelineFolder, open_pipeline
+from adagen_rt.export.diffusers.folder import META, SCHEDULER, PipelineFolder, open_pipeline
 from adagen_rt.export.diffusers.graphs import pipeline_graphs
 from adagen_rt.export.diffusers.schedulers import Sampler, read_sampler
 from adagen_rt.export.writing import export_as, export_graphs
@@ -180,7 +180,7 @@ def plan_pipeline(
     if faults := adapter.faults(config, latents):
         raise RecipeError(f"{source.path}: {'; '.join(faults)}")
     grid = adapter.grid(config, latents)
-    sampler = read_sampler(source.path / "scheduler", adapter.schedulers, grid)
+    sampler = read_sampler(source.path / SCHEDULER, source.scheduler, grid)
     condition = describe_condition(source)
     schedule = _schedule(source, condition, sampler, guidance)
     sizes, name = _sizes(source, factor, image), _name(source.path.resolve())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,12 +14,14 @@ from torch import nn
 
 from adagen_rt.errors import CheckpointError, RecipeError, shown
 from adagen_rt.export.diffusers.adapter import Adapter
+from adagen_rt.export.diffusers.objects import read_object
 from adagen_rt.export.diffusers.quiet import quiet_libraries
 from adagen_rt.export.diffusers.registry import find_adapter
 from adagen_rt.export.diffusers.weights import check_files, read_network
 from adagen_rt.models.seeded import seeded_fill
 
-INDEX = "model_index.json"
+INDEX, CONFIG = "model_index.json", "config.json"
+SCHEDULER = "scheduler"
 #: Libraries that parts may come from; what a folder brings itself is never run.
 LIBRARIES = ("diffusers", "transformers")
 #: The device of tensors that have no memory.
@@ -74,6 +75,10 @@ class PipelineFolder:
             RecipeError: The configuration cannot be read, or there is no such network.
         """
         kind, folder = self._kind(part), self.path / part
+        given = read_object(folder / CONFIG, "configuration").get("_class_name", kind.__name__)
+        if given != kind.__name__:
+            expected = f"{kind.__name__}, as in {INDEX}"
+            raise RecipeError(f"{folder}: _class_name: got {shown(given)}, expected {expected}")
         try:
             with torch.device(device), quiet_libraries(LIBRARIES):
                 network = _laid_out(kind, folder)
@@ -120,6 +125,11 @@ class PipelineFolder:
             check_files(self.path / part)
 
     @property
+    def scheduler(self) -> str:
+        """Name of the scheduler's class."""
+        return str(self.index[SCHEDULER][-1])
+
+    @property
     def parts(self) -> list[str]:
         """Names of the networks that are there."""
         return [part for part in self.adapter.networks if self.has(part)]
@@ -146,11 +156,9 @@ def open_pipeline(path: Path, seeded: str | None = None) -> PipelineFolder:
     Raises:
         RecipeError: There is no adapter for the pipeline, or a part is of another class.
     """
+    index = read_object(path / INDEX, "index")
     try:
-        index = json.loads((path / INDEX).read_text(encoding="utf-8"))
-        adapter = find_adapter(str(index["_class_name"]))
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-        raise RecipeError(f"{path / INDEX}: not a readable index ({error})") from None
+        adapter = find_adapter(index.get("_class_name"))
     except RecipeError as error:
         raise RecipeError(f"{path / INDEX}: {error}") from None
     if faults := [*_part_faults(index, adapter)]:
@@ -165,13 +173,19 @@ def _part_faults(index: Mapping[str, Any], adapter: Adapter) -> Iterator[str]:
             if part not in adapter.optional:
                 yield f"{part}: missing, expected {expected}"
         elif found not in [[library, expected] for library in LIBRARIES]:
-            told = ".".join(map(str, found)) if isinstance(found, list) else shown(found, 80)
-            yield f"{part}: got {told:.80}, expected {expected}"
+            yield f"{part}: got {_told(found)}, expected {expected}"
+    found = index.get(SCHEDULER)
+    if not isinstance(found, list) or found[-1:] not in [[name] for name in adapter.schedulers]:
+        yield f"{SCHEDULER}: got {_told(found)}, expected one of {', '.join(adapter.schedulers)}"
+
+
+def _told(part: Any) -> str:
+    return f"{'.'.join(map(str, part)):.80}" if isinstance(part, list) else shown(part, 80)
 
 
 def _laid_out(kind: Any, folder: Path) -> Any:
     if hasattr(kind, "load_config"):
-        return kind.from_config(kind.load_config(folder))
+        return kind.from_config(kind.load_config(folder, local_files_only=True))
     return kind(kind.config_class.from_pretrained(folder, local_files_only=True))
 
 

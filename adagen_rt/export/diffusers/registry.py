@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from adagen_rt.errors import RecipeError
+from adagen_rt.errors import RecipeError, shown
 from adagen_rt.export.diffusers import dit, flux, pixart, sana, sd3
 from adagen_rt.export.diffusers.adapter import Adapter
 
@@ -12,15 +12,15 @@ ADAPTERS: dict[str, Adapter] = {
 }
 
 
-def find_adapter(name: str) -> Adapter:
+def find_adapter(name: object) -> Adapter:
     """Find the adapter of a pipeline.
 
     Raises:
         RecipeError: There is none; the message names all.
     """
-    if name in ADAPTERS:
+    if isinstance(name, str) and name in ADAPTERS:
         return ADAPTERS[name]
     known = ", ".join(ADAPTERS)
     raise RecipeError(
-        f"_class_name: got {name!r:.80}, expected a pipeline with an adapter: {known}"
+        f"_class_name: got {shown(name, 80)}, expected a pipeline with an adapter: {known}"
     )

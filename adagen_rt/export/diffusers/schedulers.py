@@ -6,7 +6,6 @@ the one value that changes nothing: the others are refused.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +18,8 @@ from pydantic import ValidationError
 from adagen_rt.engine.solver_times import DynamicShift, Shifted, Spaced
 from adagen_rt.engine.static_schedules import StaticSchedule
 from adagen_rt.engine.validation import describe_faults
-from adagen_rt.errors import RecipeError
+from adagen_rt.errors import RecipeError, shown
+from adagen_rt.export.diffusers.objects import read_object
 from adagen_rt.ops.solver import MAX_DEGREE
 
 #: Steps of the training that the networks are told times in.
@@ -93,26 +93,22 @@ class Row:
         return faults + [f"{name}: unknown option" for name in unknown]
 
 
-def read_sampler(folder: Path, known: tuple[str, ...], grid: Grid) -> Sampler:
+def read_sampler(folder: Path, name: str, grid: Grid) -> Sampler:
     """Read a pipeline's scheduler.
 
     Args:
         folder: The scheduler's folder.
-        known: Names of the schedulers that the pipeline's adapter was checked with.
+        name: Class of the scheduler that the pipeline's index names.
         grid: What the pipeline tells it.
 
     Raises:
-        RecipeError: It is unknown, or an option is; the message tells of each.
+        RecipeError: It is of another class, or an option is unknown; the message tells of each.
     """
     path = folder / "scheduler_config.json"
-    try:
-        given = json.loads(path.read_text(encoding="utf-8"))
-        name = str(given["_class_name"])
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-        raise RecipeError(f"{path}: not a readable scheduler ({error})") from None
-    if name not in known:
-        expected = f"one of {', '.join(known)}"
-        raise RecipeError(f"{path}: _class_name: got {name!r:.80}, expected {expected}")
+    given = read_object(path, "scheduler")
+    if (kind := given.get("_class_name")) != name:
+        expected = f"{name}, as in the pipeline's index"
+        raise RecipeError(f"{path}: _class_name: got {shown(kind, 80)}, expected {expected}")
     row = SCHEDULERS[name]
     # Before the class sees them, which would drop what it does not know.
     if faults := row.faults(given):
