@@ -59,6 +59,27 @@ def test_weights_of_no_use_are_refused(folder, spoil, told):
         open_pipeline(folder).load("vae")
 
 
+@pytest.mark.parametrize(("part", "word"), [("text_encoder", "shared"), ("transformer", "bias")])
+def test_weights_of_other_sizes_are_named(tmp_path, part, word):
+    folder = save_pipeline("pixart", tmp_path / "pixart")
+    rewrite(
+        weights_of(folder, part), lambda w: {k: v[1:] if word in k else v for k, v in w.items()}
+    )
+    with pytest.raises(CheckpointError, match=rf"{part}.*{word}.* (got )?shape .*\["):
+        open_pipeline(folder).load(part)
+
+
+def test_two_variants_are_not_guessed_between(folder):
+    path = weights_of(folder, "vae")
+    for variant in ("fp16", "bf16"):
+        path.with_suffix(f".{variant}.safetensors").write_bytes(path.read_bytes())
+    path.unlink()
+    with pytest.raises(
+        CheckpointError, match=r"vae: got no weights.* one variant \(fp16 or bf16\)"
+    ):
+        open_pipeline(folder).load("vae")
+
+
 def test_files_of_weights_are_checked_before_a_graph_is_made(folder, tmp_path):
     weights = weights_of(folder, "transformer")
     content = weights.read_bytes()

@@ -29,7 +29,8 @@ def check_files(folder: Path) -> None:
     """
     files = [*_weight_files(folder)]
     if not files:
-        raise CheckpointError(f"{folder}: got no weights, expected files *{SUFFIX}")
+        expected = f"files *{SUFFIX}, or all of one variant ({' or '.join(VARIANTS)})"
+        raise CheckpointError(f"{folder}: got no weights, expected {expected}")
     for path in files:
         if not path.is_file():
             raise CheckpointError(f"{path}: not a file")
@@ -54,7 +55,13 @@ def read_network(kind: Any, folder: Path, dtype: str) -> nn.Module:
     options: dict[str, Any] = {dtype: FLOAT, "use_safetensors": True, "local_files_only": True}
     if variant := _variant(folder):
         options["variant"] = variant
+    if dtype == "dtype":  # transformers would name sizes in a log alone; diffusers says them
+        options["ignore_mismatched_sizes"] = True
     network, found = kind.from_pretrained(folder, output_loading_info=True, **options)
+    if wrong := sorted(found["mismatched_keys"], key=str):
+        name, got, expected = wrong[0]
+        sizes = f"{name}: got shape {list(got)}, expected {list(expected)}"
+        raise CheckpointError(f"{folder}: {sizes}, first of {len(wrong)} that differ")
     # The libraries fill what is missing with noise, and say so in a log.
     if missing := sorted(found["missing_keys"]):
         raise CheckpointError(f"{folder}: the weights lack {summarize(missing)}")
