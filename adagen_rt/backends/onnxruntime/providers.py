@@ -21,6 +21,11 @@ EXTRAS = ("nv-tensorrt-rtx",)
 _PLUGIN = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 #: TensorFloat-32 would round inputs that the CPU does not round.
 _CUDA_OPTIONS = {"use_tf32": "0"}
+#: This fusion's kernel is not vectorised, and takes longer than the two that it replaces.
+_CPU_ARGUMENTS = {
+    "providers": ["CPUExecutionProvider"],
+    "disabled_optimizers": ["SkipLayerNormFusion"],
+}
 
 
 @dataclass(frozen=True)
@@ -66,7 +71,7 @@ def find_provider(ort: Any, options: Any, name: str) -> Provider:
         DeviceError: The provider finds no supported device, or cannot be loaded.
     """
     if name == CPU:
-        return Provider(name, "CPUExecutionProvider", {"providers": ["CPUExecutionProvider"]})
+        return Provider(name, "CPUExecutionProvider", _CPU_ARGUMENTS)
     if name == CUDA:
         title = "CUDAExecutionProvider"
         if title not in ort.get_available_providers():

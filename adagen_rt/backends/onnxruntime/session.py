@@ -11,6 +11,7 @@ import onnx
 
 from adagen_rt.backends.execution import PRECISIONS
 from adagen_rt.backends.forks import survive_forks
+from adagen_rt.backends.onnxruntime.attention import fuse_attention
 from adagen_rt.backends.onnxruntime.bfloat16 import widen_products
 from adagen_rt.backends.onnxruntime.buffers import Buffers, Outputs, run_into, run_new
 from adagen_rt.backends.onnxruntime.int8 import integer_products
@@ -155,8 +156,7 @@ class OnnxRuntime:
 
 def _rewrite(model: onnx.ModelProto) -> bool:
     """Fit a graph to the kernels that the CPU has, in place; tell whether that changed it."""
-    integers, half = integer_products(model), widen_products(model)
-    return integers or half
+    return any([integer_products(model), widen_products(model), fuse_attention(model)])
 
 
 def _sizes(model: onnx.ModelProto) -> int:
