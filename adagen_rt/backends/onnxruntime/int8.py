@@ -27,7 +27,10 @@ _CONSTANTS: dict[str, np.ndarray] = {
     "least": np.array(1e-30, np.float32),
 }
 
-
+#: The opset whose QuantizeLinear takes a scale a block, and the operator whose meaning it changes.
+_BLOCKS, _CHANGED = 21, "GroupNormalization"
+#: Makes the nodes that round scaled rows, by the name of the rows and how many entries they have.
+Round = Callable[[str, int], Iterator[NodeProto]]
 #: Makes the nodes of a product of rounded rows, by the names of the rows, the stored weights,
 #: their scales and the product.
 Multiply = Callable[[str, str, str, str], Iterator[NodeProto]]
@@ -52,6 +55,8 @@ def integer_products(model: onnx.ModelProto, *, standard: bool = False) -> bool:
     }
     if not weights:
         return False
+    round_rows: Round = _divide if standard or not _has_blocks(model) else _round_blocks
+    widths = {tensor.name: tensor.dims[0] for tensor in graph.initializer if tensor.dims}
     nodes: list[NodeProto] = []
     rounded: set[str] = set()
     used: Counter[str] = Counter()
@@ -60,7 +65,8 @@ def integer_products(model: onnx.ModelProto, *, standard: bool = False) -> bool:
             rows, weight = node.input[0], weights[node.input[1]]
             if rows not in rounded:
                 rounded.add(rows)
-                nodes.extend(_round_rows(rows))
+                nodes.extend(_scale_rows(rows))
+                nodes.extend(round_rows(rows, widths[weight.input[0]]))
             stored = weight.input[0] if standard else _own_copy(graph, weight.input[0], used)
             nodes.extend(multiply(rows, stored, weight.input[1], node.output[0]))
         elif node.output[0] not in weights:
@@ -75,19 +81,56 @@ def integer_products(model: onnx.ModelProto, *, standard: bool = False) -> bool:
     return True
 
 
-def _round_rows(rows: str) -> Iterator[NodeProto]:
-    """Make the nodes that round rows (..., inputs): scales (..., 1) and unsigned integers."""
-    one, middle, last, inverse, least = (_PREFIX + name for name in _CONSTANTS)
-    size, largest, step, scale, fraction, integers = (
+def _has_blocks(model: onnx.ModelProto) -> bool:
+    """Let a graph round blocks of rows, which opset 21 has; tell whether it may.
+
+    Of the operators that older graphs have, that opset changes the meaning of one alone.
+    """
+    (opset,) = (entry for entry in model.opset_import if not entry.domain)
+    if opset.version < _BLOCKS and any(n.op_type == _CHANGED for n in model.graph.node):
+        return False
+    opset.version = max(opset.version, _BLOCKS)
+    return True
+
+
+def _scale_rows(rows: str) -> Iterator[NodeProto]:
+    """Make the nodes that give the scales (..., 1) of rows (..., inputs).
+
+    Two reductions only read the rows; their sizes would be written first.
+    """
+    last, inverse, least = (_PREFIX + name for name in ("last", "inverse", "least"))
+    high, low, opposite, largest, step, scale = (
         f"{_PREFIX}{rows}.{name}"
-        for name in ("size", "largest", "step", "scale", "fraction", "integers")
+        for name in ("high", "low", "opposite", "largest", "step", "scale")
     )
-    yield helper.make_node("Abs", [rows], [size])
-    yield helper.make_node("ReduceMax", [size, last], [largest], keepdims=1)
+    yield helper.make_node("ReduceMax", [rows, last], [high], keepdims=1)
+    yield helper.make_node("ReduceMin", [rows, last], [low], keepdims=1)
+    yield helper.make_node("Neg", [low], [opposite])
+    yield helper.make_node("Max", [high, opposite], [largest])
     yield helper.make_node("Mul", [largest, inverse], [step])
     yield helper.make_node("Max", [step, least], [scale])
+
+
+def _divide(rows: str, width: int) -> Iterator[NodeProto]:
+    """Make the nodes that round scaled rows to unsigned integers."""
+    one, middle = _PREFIX + "one", _PREFIX + "middle"
+    scale, fraction, integers = (
+        f"{_PREFIX}{rows}.{name}" for name in ("scale", "fraction", "integers")
+    )
     yield helper.make_node("Div", [rows, scale], [fraction])
     yield helper.make_node("QuantizeLinear", [fraction, one, middle], [integers])
+
+
+def _round_blocks(rows: str, width: int) -> Iterator[NodeProto]:
+    """Make the nodes that scale and round rows at once, each a block of the quantisation."""
+    scale, shape, middles, integers = (
+        f"{_PREFIX}{rows}.{name}" for name in ("scale", "shape", "middles", "integers")
+    )
+    yield helper.make_node("Shape", [scale], [shape])
+    yield helper.make_node("Expand", [_PREFIX + "middle", shape], [middles])
+    yield helper.make_node(
+        "QuantizeLinear", [rows, scale, middles], [integers], axis=-1, block_size=width
+    )
 
 
 def _own_copy(graph: onnx.GraphProto, stored: str, used: Counter[str]) -> str:

@@ -75,6 +75,20 @@ def test_rows_of_zeros_give_zeros(graph):
     assert np.all(got[0, 2] != 0)
 
 
+def test_graphs_that_a_newer_opset_would_change_keep_theirs(tmp_path):
+    model, x = make_model(), rows(1, 3)
+    expected = OnnxRuntime(1).load_model(make_model(), tmp_path).run({"x": x})["y"]
+    ones = numpy_helper.from_array(np.ones(1, np.float32), "ones")
+    model.graph.initializer.append(ones)
+    group = helper.make_node("GroupNormalization", ["y", "ones", "ones"], ["n"], num_groups=1)
+    model.graph.node.append(group)
+    assert integer_products(model)
+    assert [entry.version for entry in model.opset_import if not entry.domain] == [20]
+    del model.graph.node[-1]
+    got = OnnxRuntime(1).load_model(model, tmp_path).run({"x": x})["y"]
+    np.testing.assert_array_equal(got, expected)
+
+
 def test_rows_that_two_products_share_are_rounded_once():
     model = make_model()
     assert integer_products(model)
