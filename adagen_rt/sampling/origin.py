@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from importlib.metadata import version
 from typing import Any
 
@@ -18,6 +19,12 @@ Numbers = npt.NDArray[np.int64]
 
 #: Key of the package's version among the facts, by which they are known.
 KEY = "adagen_rt"
+
+
+@cache
+def _version() -> str:
+    """Read the package's version once, which takes longer than a step of a small policy."""
+    return version("adagen-rt")
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,9 +52,7 @@ class Origin:
     def unknown(cls, seeds: npt.NDArray[np.int64]) -> Origin:
         """Make that of images of which only the seeds are known."""
         count = len(seeds)
-        return cls(
-            {KEY: version("adagen-rt")}, seeds, np.zeros(count, np.float32), np.arange(count)
-        )
+        return cls({KEY: _version()}, seeds, np.zeros(count, np.float32), np.arange(count))
 
     @classmethod
     def join(cls, parts: Sequence[Origin]) -> Origin:
@@ -67,7 +72,7 @@ def run_facts(engine: EngineFolder, request: Request, execution: Facts) -> Facts
     """
     params = request.params
     return {
-        KEY: version("adagen-rt"),
+        KEY: _version(),
         "engine": engine.manifest.name,
         "engine_hash": engine.hash,
         **execution,

@@ -80,31 +80,49 @@ class RowSession:
         self._inputs = [node.name for node in session.get_inputs()]
         self._known: dict[tuple[tuple[int, ...], ...], Outputs] = {}
         self._buffers = Buffers()
+        self._shapes: list[tuple[int, ...]] | None = None
+        self._parts: list[slice] = []
+        self._outputs: Arrays = {}
 
     def run(self, inputs: Arrays) -> Arrays:
         """Compute the outputs by name; they stay valid until the next call."""
         arrays = {name: np.ascontiguousarray(inputs[name]) for name in self._inputs}
+        shapes = [array.shape for array in arrays.values()]
+        if shapes != self._shapes:
+            self._fit(arrays)
+            self._shapes = shapes
+        outputs = dict(self._outputs)
+        if len(self._parts) == 1:
+            run_into(self._session, arrays, outputs)
+        else:
+            self._deal(arrays, outputs)
+        return outputs
+
+    def _fit(self, arrays: Arrays) -> None:
+        """Make the outputs, and part the rows, for inputs of these shapes."""
         rows = next(len(arrays[name]) for name in self._split)
         expected = {
             name: ((rows, *shape), dtype) for name, (shape, dtype) in self._row(arrays).items()
         }
         self._buffers.fit(expected)
-        outputs = self._buffers.views(expected)
-        todo = list(parts(rows, self._threads))
-        taken = iter(todo)
+        self._outputs = self._buffers.views(expected)
+        self._parts = list(parts(rows, self._threads))
+
+    def _deal(self, arrays: Arrays, outputs: Arrays) -> None:
+        """Let every thread take parts until none is left."""
+        taken = iter(self._parts)
 
         def work() -> None:
             for part in taken:
                 self._run(part, arrays, outputs)
 
-        others = [self._pool.submit(work) for _ in todo[1 : self._threads]]
+        others = [self._pool.submit(work) for _ in self._parts[1 : self._threads]]
         try:
             work()
         finally:
             wait(others)
         for other in others:
             other.result()
-        return outputs
 
     def _run(self, part: slice, arrays: Arrays, outputs: Arrays) -> None:
         own = {name: array[part] for name, array in outputs.items()}
