@@ -7,7 +7,9 @@ Runtime and on OpenVINO. Full-size recipes have seeded weights on both sides. Th
 are run as they are, and compared with networks of their recipe's sizes and seeded weights, since
 only their graphs are shipped; what those compute takes as long whatever the weights. Contenders
 run in turns, A B C A B C, each in a process of its own; the compiled ones compile during the
-runs that are not counted.
+runs that are not counted. Bare products (`bare.py`, float32 and integers) take turns with them:
+`gflops` are the published networks' operations for an image, whoever makes it, over the time, and
+`of_bare` is their share of the bare product's. `cpu_seconds` are those of all threads.
 
     python benchmarks/latency.py --cache FOLDER --keep rows.jsonl [--plot FILE]  # all; up to 9 GB
     python benchmarks/latency.py --quick              # shipped engines, ONNX Runtime, eager only
@@ -18,7 +20,7 @@ from __future__ import annotations
 import os
 import statistics
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from functools import partial
 from itertools import count
@@ -26,11 +28,13 @@ from pathlib import Path
 from typing import Any
 
 import click
+from bare import FLOPS, bare_product
 from full_size import FOLDER, RECIPES, measured
 from kept import keep_row, read_rows
 from timing import conditions, interleaved_seconds, print_report
 from worker import Calls, Worker
 
+from adagen_rt.cli.support.cost import measure_cost
 from adagen_rt.cli.support.plots import check_plot
 from adagen_rt.engine.folder import open_engine, shipped_engines
 from adagen_rt.errors import AdagenError, InputError
@@ -110,20 +114,21 @@ def compare(
 ) -> list[Row]:
     """One row for each contender on an engine."""
     load_before = os.getloadavg()[0]
-    makers, sizes = {}, {}
-    for kind in contenders:
-        if kind in OURS:
-            dtype, backend = OURS[kind]
-            engine = prepare(name, dtype, cache)
-            makers[kind] = partial(runtime, engine, backend, threads)
-            sizes[kind] = weights_gb(engine)
-        else:
-            makers[kind] = partial(pytorch, name, threads, kind)
+    dtypes = {kind: OURS[kind][0] if kind in OURS else "fp32" for kind in contenders}
+    engines = {kind: prepare(name, dtypes[kind], cache) for kind in contenders if kind in OURS}
+    makers = {
+        kind: partial(runtime, engines[kind], OURS[kind][1], threads)
+        if kind in OURS
+        else partial(pytorch, name, threads, kind)
+        for kind in contenders
+    } | {bare(dtype): partial(bare_product, dtype, threads) for dtype in dtypes.values()}
     with ExitStack() as stack:
         workers = {kind: stack.enter_context(Worker(make)) for kind, make in makers.items()}
-        calls = {kind: partial(worker.call, "generate") for kind, worker in workers.items()}
+        cpu: dict[str, list[float]] = {kind: [] for kind in workers}
+        calls = {kind: partial(generate, worker, cpu[kind]) for kind, worker in workers.items()}
         seconds = interleaved_seconds(calls, repeats, WARMUPS)
     medians = {kind: statistics.median(times) for kind, times in seconds.items()}
+    flops = image_flops(engines.values())
     return [
         {
             "engine": name,
@@ -135,14 +140,41 @@ def compare(
                 if base in medians
             },
             "spread": spread(seconds[kind]),
+            "cpu_seconds": statistics.median(cpu[kind][WARMUPS:]),
+            **roofline(flops, medians[kind], medians[bare(dtypes[kind])]),
             "outside": workers[kind].value,
             "peak_gb": workers[kind].peak,
-            "weights_gb": sizes.get(kind),
+            "weights_gb": weights_gb(engines[kind]) if kind in engines else None,
             "load_before": load_before,
             "load_after": os.getloadavg()[0],
         }
         for kind in contenders
     ]
+
+
+def bare(dtype: str) -> str:
+    """Name of a bare product among those that take turns."""
+    return f"bare {dtype}"
+
+
+def generate(worker: Worker, cpu: list[float]) -> None:
+    """Have a process make an image, and note its CPU seconds."""
+    worker.call("generate")
+    cpu.append(worker.cpu)
+
+
+def roofline(flops: float | None, seconds: float, bare_seconds: float) -> Row:
+    """Operations a second of an image in 1e9, and over those of the bare product."""
+    if flops is None:
+        return {"gflops": None, "of_bare": None}
+    rate = flops / seconds
+    return {"gflops": rate / 1e9, "of_bare": rate / (FLOPS / bare_seconds)}
+
+
+def image_flops(engines: Iterable[str]) -> float | None:
+    """Operations of an image, by the first of some engines of one network; None without any."""
+    costs = (measure_cost(open_engine(engine).manifest).per_image for engine in engines)
+    return next(costs, None)
 
 
 def weights_gb(engine: str) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
@@ -24,10 +25,12 @@ class Worker:
     Attributes:
         value: What the last call gave.
         peak: The process's peak of resident memory so far, in GB.
+        cpu: CPU seconds of the last call, of all its threads together.
     """
 
     value: Any
     peak: float
+    cpu: float
 
     def __init__(self, make: Callable[[], Calls]) -> None:
         context = get_context("spawn")
@@ -57,7 +60,7 @@ class Worker:
             EOFError: The process has died; what it said is on stderr.
         """
         self._ours.send(name)
-        self.value, self.peak = self._ours.recv()
+        self.value, self.peak, self.cpu = self._ours.recv()
 
 
 def _serve(pipe: Connection, make: Callable[[], Calls]) -> None:
@@ -68,7 +71,9 @@ def _serve(pipe: Connection, make: Callable[[], Calls]) -> None:
             name = pipe.recv()
         except EOFError:
             return
-        pipe.send((contenders[name](), _peak()))
+        begin = time.process_time()
+        value = contenders[name]()
+        pipe.send((value, _peak(), time.process_time() - begin))
 
 
 def _peak() -> float:

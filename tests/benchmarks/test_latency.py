@@ -111,6 +111,23 @@ def test_a_worker_runs_in_a_process_of_its_own_and_says_how_much_memory_it_took(
         one.call("grow")
         assert one.peak > before + 0.05
         assert one.value == b"x" * 10**8
+        assert one.cpu > 0
+
+
+def test_bare_products_are_of_both_dtypes():
+    from bare import bare_product
+
+    for dtype in ("fp32", "int8"):
+        bare_product(dtype, 1)["generate"]()
+
+
+def test_rates_are_of_the_networks_operations_and_over_the_bare_products():
+    from bare import FLOPS
+    from latency import roofline
+
+    assert roofline(None, 1.0, 1.0) == {"gflops": None, "of_bare": None}
+    rates = roofline(FLOPS / 4, 2.0, 1.0)
+    assert rates == {"gflops": pytest.approx(FLOPS / 8e9), "of_bare": pytest.approx(1 / 8)}
 
 
 @needs_linux
