@@ -214,9 +214,12 @@ def test_triton_gets_a_repository(tmp_path):
         write_triton(engine, tmp_path / "mine", SamplingParams())
 
 
-def test_integer_weights_are_multiplied_as_the_runtime_does(tmp_path):
+def test_integer_weights_are_multiplied_as_the_runtime_does(tmp_path, monkeypatch):
+    from adagen_rt.backends.onnxruntime import session
     from adagen_rt.quantization.engine import quantize_engine
 
+    # Its sums are in another order, of which the roundings that follow make much.
+    monkeypatch.setattr(session, "fuse_attention", lambda model: False)
     source = open_engine("fashion-maskgit")
     engine = quantize_engine(source, tmp_path / "int8")
     out = tmp_path / "int8.onnx"

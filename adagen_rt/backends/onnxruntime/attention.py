@@ -13,11 +13,14 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import onnx
 from onnx import NodeProto, TensorProto, helper, numpy_helper
 
 _DOMAIN = "com.microsoft"
 _PREFIX = "adagen.attention."
+#: The first opset that splits into a number of equal parts.
+_SPLIT = 18
 #: The axes of (rows, tokens, 3, heads, width) with the three first, and the tokens in each head.
 _APART = [2, 0, 3, 1, 4]
 _MERGED = [0, 2, 1, 3]
@@ -26,6 +29,8 @@ _MERGED = [0, 2, 1, 3]
 def fuse_attention(model: onnx.ModelProto) -> bool:
     """Put one operator in the place of every self-attention; tell whether ``model`` has any."""
     graph, index = model.graph, _Index(model.graph)
+    if any(entry.version < _SPLIT for entry in model.opset_import if not entry.domain):
+        return False
     fused = dict(filter(None, map(index.attention, graph.node)))
     if not fused:
         return False
@@ -56,23 +61,32 @@ class _Index:
 
     def attention(self, softmax: NodeProto) -> tuple[str, list[NodeProto]] | None:
         """Give an attention's last output and what computes it, if ``softmax`` is a part of one."""
-        if softmax.op_type != "Softmax":
+        if softmax.op_type != "Softmax" or _attribute(softmax, "axis") not in (None, -1, 3):
             return None
         scores, mixed = self._maker(softmax.input[0], "MatMul"), self._reader(softmax, "MatMul")
         if scores is None or mixed is None or mixed.input[0] != softmax.output[0]:
             return None
         (query, left), (key, right) = map(self._scaled, scores.input)
-        turned = self._climb(key, "Reshape", "Transpose", "Reshape")
-        found = [self._third(name) for name in (query, turned, mixed.input[1])]
-        transpose = self._reader(mixed, "Transpose")
-        merged = transpose and self._reader(transpose, "Reshape")
-        if not merged or _attribute(transpose, "perm") != _MERGED:
+        found = [self._third(name) for name in (query, self._turned(key), mixed.input[1])]
+        output, sources = self._merged(mixed), {source for source, _, _ in found}
+        if not output or len(sources) > 1 or [third for _, third, _ in found] != [0, 1, 2]:
             return None
-        sources = {source for source, _, _ in found}
-        if len(sources) > 1 or [third for _, third, _ in found] != [0, 1, 2]:
-            return None
-        (source,) = sources
-        return merged.output[0], list(_nodes(source, merged.output[0], found[0][2], left * right))
+        return output, list(_nodes(sources.pop(), output, found[0][2], left * right))
+
+    def _merged(self, mixed: NodeProto) -> str:
+        """Name (rows, tokens, all heads' width) of all heads; empty where they are not put so."""
+        back = self._reader(mixed, "Transpose")
+        merged = self._reader(back, "Reshape") if back else None
+        if back is None or merged is None or _attribute(back, "perm") != _MERGED:
+            return ""
+        return str(merged.output[0])
+
+    def _turned(self, name: str) -> str:
+        """Name the keys whose last axes are exchanged in a value; empty where they are not."""
+        turn = self._maker(self._climb(name, "Reshape"), "Transpose")
+        if turn is None or _attribute(turn, "perm") != [0, 2, 1]:
+            return ""
+        return self._climb(turn.input[0], "Reshape")
 
     def _third(self, name: str) -> tuple[str, int, int]:
         """Trace queries, keys or values back to (rows, tokens, 3 x width).
@@ -81,23 +95,23 @@ class _Index:
             The name of that, which third they are (-1 if they are none), and the heads.
         """
         piece = self._maker(self._climb(name, "Squeeze"), "Slice")
-        apart = piece and self._maker(piece.input[0], "Transpose")
-        view = apart and self._maker(apart.input[0], "Reshape")
-        if not piece or not view or _attribute(apart, "perm") != _APART:
+        apart = self._maker(piece.input[0], "Transpose") if piece else None
+        view = self._maker(apart.input[0], "Reshape") if apart else None
+        if piece is None or apart is None or view is None or _attribute(apart, "perm") != _APART:
             return "", -1, 0
-        (start,), (axis,) = self._constant(piece.input[1]), self._constant(piece.input[3])
+        start, _, axis, *_ = map(self._constant, [*piece.input[1:], "", "", ""])
         shape = self._constant(view.input[1])
-        if axis != 0 or len(shape) != len(_APART) or shape[2] != 3 or shape[3] < 1:
+        if start.shape != (1,) or axis.tolist() != [0] or len(shape) != 5 or shape[2] != 3:
             return "", -1, 0
-        return view.input[0], int(start), int(shape[3])
+        return str(view.input[0]), int(start[0]), int(shape[3])
 
     def _scaled(self, name: str) -> tuple[str, float]:
         """Give what a value is a multiple of, and the factor."""
         product = self._maker(name, "Mul")
-        factor = self._constant(product.input[1]) if product else ()
+        factor = self._constant(product.input[1] if product else "")
         if product is None or len(factor) != 1:
             return name, 1.0
-        return product.input[0], float(factor[0])
+        return str(product.input[0]), float(factor[0])
 
     def _climb(self, name: str, *ops: str) -> str:
         """Follow first inputs upwards through nodes of some types; empty where there are others."""
@@ -115,7 +129,7 @@ class _Index:
         readers = self._readers[node.output[0]]
         return readers[0] if len(readers) == 1 and readers[0].op_type == op else None
 
-    def _constant(self, name: str) -> np.ndarray:
+    def _constant(self, name: str) -> npt.NDArray[Any]:
         """The entries of a constant; none if it is not one."""
         tensor = self._constants.get(name)
         return np.array([]) if tensor is None else numpy_helper.to_array(tensor).reshape(-1)

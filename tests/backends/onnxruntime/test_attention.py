@@ -111,6 +111,41 @@ def test_values_of_other_rows_are_left_alone():
     assert not fuse_attention(make_model(views=2))
 
 
+@pytest.mark.parametrize(
+    ("op", "changes"),
+    [
+        ("Softmax", {"axis": 2}),
+        ("Transpose", {"perm": [0, 1, 2, 3]}),
+        ("Transpose", {"perm": [0, 1, 2]}),
+        ("Transpose", {"perm": [2, 0, 1, 3, 4]}),
+    ],
+)
+def test_another_order_of_axes_is_left_alone(op, changes):
+    model = make_model()
+    (name,) = changes
+    for node in model.graph.node:
+        for attribute in node.attribute:
+            alike = name == "axis" or len(attribute.ints) == len(changes[name])
+            if node.op_type == op and attribute.name == name and alike:
+                attribute.CopyFrom(helper.make_attribute(name, changes[name]))
+    assert not fuse_attention(model)
+
+
+def test_a_graph_of_an_opset_that_cannot_say_it_is_left_alone():
+    model = make_model()
+    model.opset_import[0].version = 17
+    assert not fuse_attention(model)
+
+
+@pytest.mark.parametrize("name", ["shape", "factor", "0", "1"])
+def test_what_is_not_constant_is_left_alone(name):
+    model = make_model()
+    kept = [tensor for tensor in model.graph.initializer if tensor.name != name]
+    del model.graph.initializer[:]
+    model.graph.initializer.extend(kept)
+    assert not fuse_attention(model)
+
+
 @pytest.mark.parametrize("name", ["scores", "shares", "mixed"])
 def test_what_is_read_elsewhere_is_left_alone(name):
     model = make_model()
