@@ -304,6 +304,18 @@ def test_leftovers_of_other_users_stay(tmp_path, monkeypatch):
     assert leftovers(tmp_path) == [tmp_path / ".adagen-abc_1234"]
 
 
+def test_a_place_that_takes_nothing_is_named(tmp_path, monkeypatch):
+    """Permissions of networks' file systems show only where something is made."""
+
+    def refuse(prefix, dir):
+        raise PermissionError(errno.EACCES, "Permission denied", f"{dir}/{prefix}abcdefgh")
+
+    monkeypatch.setattr("adagen_rt.files.leftovers.tempfile.mkdtemp", refuse)
+    with pytest.raises(PermissionError) as caught:
+        replace_file(tmp_path / "a", text("new"))
+    assert caught.value.filename == str(tmp_path)
+
+
 def test_a_leftover_within_is_no_content(tmp_path):
     (tmp_path / "out" / ".adagen-abc_1234").mkdir(parents=True)
     fill(tmp_path / "out")

@@ -60,9 +60,15 @@ def _make(parent: Path, prefix: str) -> tuple[Path, int | None]:
     """Make a folder and take its lock, where the system has such locks.
 
     Before it is locked, another writer may take it for a leftover; then another one is made.
+
+    Raises:
+        OSError: No folder can be made there; it names the parent.
     """
     while True:
-        folder = Path(tempfile.mkdtemp(prefix=prefix, dir=parent))
+        try:
+            folder = Path(tempfile.mkdtemp(prefix=prefix, dir=parent))
+        except OSError as error:  # its random name says nothing
+            raise OSError(error.errno, error.strerror, str(parent)) from None
         lock, lost = None, False
         try:
             lock = _lock(folder)
