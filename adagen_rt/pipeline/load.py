@@ -87,7 +87,7 @@ def load(
 def make_pipeline(engine: EngineFolder, execution: Execution) -> Pipeline:
     """Make a pipeline over an engine that is open."""
     backend, plans = execution.backend, execution.plans
-    if not isinstance(backend, str):
+    if backend not in BACKENDS:
         raise InputError("backend", backend, f"one of {', '.join(BACKENDS)}")
     if plans is not None and backend not in PLANNED_BACKENDS:
         raise InputError("plans", str(plans), f"none with the backend {backend}")

@@ -80,8 +80,13 @@ def ours(tiny, asked, steps, guidance=None, policy=None, size=None):
     return latents, pixels
 
 
-@pytest.mark.parametrize("batch", [1, 3])
-@pytest.mark.parametrize(("steps", "guidance"), [(4, 5.0), (7, 5.0), (4, 1.5), (7, 1.5)])
+@pytest.mark.parametrize(
+    ("steps", "guidance", "batch"),
+    [
+        *((4, 5.0, 3), (7, 5.0, 1), (4, 1.5, 1), (7, 1.5, 3)),
+        *slow((4, 5.0, 1), (7, 5.0, 3), (4, 1.5, 3), (7, 1.5, 1)),
+    ],
+)
 def test_the_static_schedule_is_the_pipeline(tiny, steps, guidance, batch):
     asked = tiny.asked[:batch]
     expected = pipeline_run(

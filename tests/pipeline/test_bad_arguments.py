@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import adagen_rt
+from adagen_rt.backends import BACKENDS
 from adagen_rt.engine.folder import open_engine
 from adagen_rt.errors import EngineError, InputError
 
@@ -34,7 +35,9 @@ def test_engines(engine):
 
 @pytest.mark.parametrize("backend", [None, 3, ["onnxruntime"], "tpu"], ids=str)
 def test_backends(tiny_engine, backend):
-    assert refuse(lambda: adagen_rt.load(tiny_engine, backend=backend)).startswith("backend: got ")
+    line = refuse(lambda: adagen_rt.load(tiny_engine, backend=backend))
+    assert line.startswith("backend: got ")
+    assert line.endswith(f"expected one of {', '.join(BACKENDS)}")
 
 
 def test_providers(tiny_engine):
