@@ -24,11 +24,15 @@ if TYPE_CHECKING:
     from adagen_rt.training.demo.examples import Examples
 
 
+#: The stages in order, and whose settings in a recipe they take.
+SETTINGS = {"tokenizer": "tokenizer", "decoder": "decoder", "backbone": "generator"}
+
+
 @click.command()
 @click.option("--recipe", "recipe_file", required=True, type=click.Path(path_type=Path))
 @examples_option
 @out_option
-@click.option("--stage", type=click.Choice(["tokenizer", "backbone", "all"]), default="all")
+@click.option("--stage", type=click.Choice([*SETTINGS, "all"]), default="all")
 @again_options
 @minutes_option
 @machine_options
@@ -44,8 +48,9 @@ def generator(
     """Train a generator and its tokenizer as a recipe says.
 
     Writes the weight files that the recipe names into the run's folder, ready for
-    `adagen-rt export --weights`. A recipe with prompts wants captioned pictures, and has a text
-    encoder trained along.
+    `adagen-rt export --weights`. The stage decoder, for recipes that have settings for it, trains
+    the tokenizer's decoder on; codes and backbone stay what they are. A recipe with prompts wants
+    captioned pictures, and has a text encoder trained along.
     """
     prepare_torch(threads, options["device"])
     from adagen_rt.export.description import describe_model
@@ -53,8 +58,10 @@ def generator(
     from adagen_rt.training.demo.examples import load_examples
 
     recipe = load_recipe(recipe_file)
-    parts = ("tokenizer", "backbone") if stage == "all" else (stage,)
+    parts = _stages(recipe) if stage == "all" else (stage,)
     files = {"tokenizer": [recipe.files.decoder], "backbone": _backbone_files(recipe)}
+    # What the decoder's stage writes is what it begins with.
+    files["decoder"] = []
     names = {part: (*records(part), *files[part]) for part in parts}
     runs = {part: RunFolder(folder, names[part], options["resume"], overwrite) for part in parts}
     loops = {part: _loop_config(recipe, part) for part in parts}
@@ -63,6 +70,12 @@ def generator(
         _check_condition(recipe, examples)
     for part, run in runs.items():
         _run_stage(recipe, part, run, examples, loops[part], **options)
+
+
+def _stages(recipe: Recipe) -> tuple[str, ...]:
+    """Name the stages that a recipe has settings for; who has none for the decoder trains none."""
+    further = recipe.training is not None and recipe.training.decoder is not None
+    return tuple(part for part in SETTINGS if part != "decoder" or further)
 
 
 def _backbone_files(recipe: Recipe) -> list[str]:
@@ -77,10 +90,13 @@ def _loop_config(recipe: Recipe, part: str) -> Any:
 
     if recipe.training is None:
         raise RecipeError(f"training: {recipe.name} has no training section")
-    name = "tokenizer" if part == "tokenizer" else "generator"
+    name = SETTINGS[part]
+    settings = getattr(recipe.training, name)
+    if settings is None:
+        raise RecipeError(f"training.{name}: missing; the stage {part} has no settings")
     config = TokenizerConfig if part == "tokenizer" else LoopConfig
     try:
-        return build(config, getattr(recipe.training, name))
+        return build(config, settings)
     except ValueError as error:
         raise RecipeError(f"training.{name}.{error}") from error
 
@@ -111,6 +127,7 @@ def _run_stage(
         Stage,
         load_autoencoder,
         train_backbone,
+        train_decoder,
         train_tokenizer,
     )
     from adagen_rt.training.demo.prompts import Prompted
@@ -120,11 +137,16 @@ def _run_stage(
     manifest = describe_model(recipe)
     torch.manual_seed(stage.loop.seed)
     decoder: Any = recipe.make_decoder()
+    images = examples.pixels, manifest.image, stage, recipe.files.decoder
     if part == "tokenizer":
         run.clear()
-        train_tokenizer(decoder, examples.pixels, manifest.image, stage, recipe.files.decoder)
+        train_tokenizer(decoder, *images)
         return
     load_autoencoder(decoder, folder / recipe.files.decoder)
+    if part == "decoder":
+        run.clear()
+        train_decoder(decoder, *images)
+        return
     backbone: Any = recipe.make_backbone()
     if (text := recipe.make_text()) is not None:
         backbone = Prompted(text, backbone)

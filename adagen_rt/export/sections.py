@@ -101,12 +101,15 @@ class TrainingSection(Spec):
 
     Attributes:
         tokenizer: Settings of the demo autoencoder's training loop.
+        decoder: Settings of the loop that trains the tokenizer's decoder on, for the codes that
+            its encoder makes; by default, there is none.
         generator: Settings of the demo backbone's training loop.
         policy: Settings of the policy's training; by default, the published ones.
         discriminator: Settings of the discriminator that the policy is trained against.
     """
 
     tokenizer: Settings = Field({})
+    decoder: Settings | None = None
     generator: Settings = Field({})
     policy: Settings = Field({})
     discriminator: Settings = Field({})

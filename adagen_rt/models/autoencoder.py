@@ -194,6 +194,10 @@ class AutoencoderKL(nn.Module):
             latents = latents + self.config.latent_shift
         return self.decoder(self.post_quant_conv(latents))
 
+    def decode_codes(self, codes: Tensor, size: Extent) -> Tensor:  # noqa: ARG002
+        """Decode what `encode` gives to images, unclamped; maps of any size need not tell it."""
+        return self.decode(codes)
+
 
 class VQGAN(nn.Module):
     """MaskGIT's tokenizer; its images are in [0, 1]."""
@@ -219,6 +223,10 @@ class VQGAN(nn.Module):
         side = math.isqrt(tokens.shape[1])
         codes = self.quantize.embedding(tokens).transpose(1, 2)
         return self.decode(codes.unflatten(2, size or (side, side)))
+
+    def decode_codes(self, codes: Tensor, size: Extent) -> Tensor:
+        """Decode what `encode` gives of maps of a size to images, unclamped."""
+        return self.decode_tokens(codes.long(), size)
 
 
 class TokenDecoder(nn.Module):

@@ -208,6 +208,10 @@ class MultiScaleVQVAE(nn.Module):
         """Decode sums of refined scales (B, latent_channels, h, w) to images within [-1, 1]."""
         return torch.clamp(self.decode_raw(latents), -1.0, 1.0)
 
+    def decode_codes(self, codes: Tensor, size: Extent) -> Tensor:  # noqa: ARG002
+        """Decode what `encode` gives to images, unclamped; the scales tell the size."""
+        return self.decode_raw(self.quantize.teacher_inputs(codes.long())[1])
+
     def decode_raw(self, latents: Tensor) -> Tensor:
         """Decode without the clamp, whose zero gradient would stop training."""
         return self.decoder(self.post_quant_conv(latents))

@@ -1,4 +1,4 @@
-"""The two stages of training a demo model: its tokenizer, then its backbone."""
+"""The stages of training a demo model: its tokenizer, the decoder further, then the backbone."""
 
 from __future__ import annotations
 
@@ -20,11 +20,12 @@ from adagen_rt.models.known_images import are_known
 from adagen_rt.models.task import GeneratorTask, Rows
 from adagen_rt.progress import bar
 from adagen_rt.training.checkpoint import save_weights
+from adagen_rt.training.demo.decoders import DecoderTask
 from adagen_rt.training.demo.examples import Examples
 from adagen_rt.training.demo.loop import Trainer
 from adagen_rt.training.demo.prompts import Prompted, read_prompts
 from adagen_rt.training.demo.settings import LoopConfig, TokenizerConfig
-from adagen_rt.training.demo.tokenizers import TASKS, ImageTask, KLTask, to_range
+from adagen_rt.training.demo.tokenizers import TASKS, KLTask, to_range
 from adagen_rt.training.policy.environment import Environment
 from adagen_rt.training.stopping import Deadline, stopping
 
@@ -40,7 +41,7 @@ class Stage:
 
     Attributes:
         loop: Settings of the training loop.
-        folder: The run's folder, which both stages share.
+        folder: The run's folder, which all stages share.
         resume: Whether to continue an earlier run.
         max_minutes: Time limit in minutes, of everything before the last step.
         device: PyTorch's name of the device to train on.
@@ -62,7 +63,7 @@ def train_tokenizer(
     """
     deadline = Deadline(stage.max_minutes)
     model = _placed(model, stage.device)
-    task = _tokenizer_task(model, pixels.to(stage.device), image)
+    task = TASKS[type(model)](model, *_seen(pixels.to(stage.device), image))
     if isinstance(task, KLTask) and isinstance(stage.loop, TokenizerConfig):
         task.divergence = stage.loop.divergence
     trainer = Trainer(task, stage.loop, stage.folder / "tokenizer", stage.resume)
@@ -70,6 +71,25 @@ def train_tokenizer(
     save_weights(autoencoder.state_dict(), stage.folder / file)
     # Codes of an earlier tokenizer are invalid for this one.
     (stage.folder / CODES).unlink(missing_ok=True)
+
+
+def train_decoder(
+    model: nn.Module, pixels: Tensor, image: ImageSpec, stage: Stage, file: str
+) -> None:
+    """Train a tokenizer's decoder on, from what its encoder makes of images (N, c, H, W) uint8.
+
+    A generator that was trained on these codes stays right. The averaged weights are written to
+    `file` in the run's folder.
+
+    Raises:
+        TrainingError: The time was over before all images were encoded; what was is kept.
+    """
+    deadline = Deadline(stage.max_minutes)
+    model = _placed(model.eval(), stage.device)
+    codes = _encode_once(model, pixels, image.pixel_range, stage.folder / CODES, deadline)
+    task = DecoderTask(model, codes.to(stage.device), *_seen(pixels.to(stage.device), image))
+    trainer = Trainer(task, stage.loop, stage.folder / "decoder", stage.resume)
+    save_weights(trainer.run(deadline.minutes_left).state_dict(), stage.folder / file)
 
 
 def train_backbone(
@@ -136,7 +156,7 @@ def _conditions(examples: Examples, condition: ConditionSpec) -> Rows:
 def load_autoencoder(model: nn.Module, path: Path) -> nn.Module:
     """Fill an autoencoder with the weights that `train_tokenizer` wrote."""
     if not path.is_file():
-        raise InputError("--stage", "backbone", f"a trained tokenizer at {path}")
+        raise InputError("--stage", "one after the tokenizer's", f"a trained tokenizer at {path}")
     load_strict(model, load_state(path))
     return model
 
@@ -149,11 +169,12 @@ def _placed(autoencoder: nn.Module, device: str) -> nn.Module:
     return autoencoder.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
-def _tokenizer_task(model: nn.Module, pixels: Tensor, image: ImageSpec) -> ImageTask:
+def _seen(pixels: Tensor, image: ImageSpec) -> tuple[Any, ...]:
+    """Give what a tokenizer's task sees: images, black, white, and maps of their features."""
     features = None
     if are_known(image):
         features = load_classifier().requires_grad_(False).to(pixels.device).maps
-    return TASKS[type(model)](model, pixels, *image.pixel_range, features)
+    return pixels, *image.pixel_range, features
 
 
 def _generator_task(
