@@ -194,7 +194,7 @@ class AutoencoderKL(nn.Module):
             latents = latents + self.config.latent_shift
         return self.decoder(self.post_quant_conv(latents))
 
-    def decode_codes(self, codes: Tensor, size: Extent) -> Tensor:  # noqa: ARG002
+    def decode_codes(self, codes: Tensor, size: Extent) -> Tensor:
         """Decode what `encode` gives to images, unclamped; maps of any size need not tell it."""
         return self.decode(codes)
 

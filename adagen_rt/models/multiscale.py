@@ -208,7 +208,7 @@ class MultiScaleVQVAE(nn.Module):
         """Decode sums of refined scales (B, latent_channels, h, w) to images within [-1, 1]."""
         return torch.clamp(self.decode_raw(latents), -1.0, 1.0)
 
-    def decode_codes(self, codes: Tensor, size: Extent) -> Tensor:  # noqa: ARG002
+    def decode_codes(self, codes: Tensor, size: Extent) -> Tensor:
         """Decode what `encode` gives to images, unclamped; the scales tell the size."""
         return self.decode_raw(self.quantize.teacher_inputs(codes.long())[1])
 

@@ -62,6 +62,7 @@ def test_faults_are_one_line_and_status_2(tmp_path, data, recipe, refuse):
         (("--recipe", bad, "--data", data), "training.tokenizer.pace: unknown key"),
         (("--recipe", zero, "--data", data), "training.tokenizer.steps: got 0"),
         (("--recipe", recipe, "--data", data, "--stage", "backbone"), "a trained tokenizer"),
+        (("--recipe", recipe, "--data", data, "--stage", "decoder"), "training.decoder: missing"),
         (("--recipe", recipe, "--data", data, "--minutes", -1), "--minutes"),
     ]
     for arguments, named in cases:
@@ -82,7 +83,7 @@ def test_a_recipe_without_a_training_section_is_refused(tmp_path, data, recipe):
 def test_wide_images_are_learnt_at_their_size(tmp_path, family):
     content = wide_recipe(family, image_channels=3).model_dump(mode="json", exclude_none=True)
     short = {"steps": 1, "batch_size": 4}
-    content["training"] = {"tokenizer": short, "generator": short}
+    content["training"] = {"tokenizer": short, "decoder": short, "generator": short}
     content["decoder"]["channels"] = 16
     (tmp_path / "wide.yaml").write_text(yaml.safe_dump(content))
     for label in range(content["classes"]):
@@ -91,7 +92,7 @@ def test_wide_images_are_learnt_at_their_size(tmp_path, family):
     recipe, out = tmp_path / "wide.yaml", tmp_path / "run"
     done = train("generator", "--recipe", recipe, "--data", tmp_path / "data", "--out", out)
     assert done.exit_code == 0, done.output
-    for stage in ("tokenizer", "backbone"):
+    for stage in ("tokenizer", "decoder", "backbone"):
         [drawn] = (out / stage).glob("*.png")
         with Image.open(drawn) as picture:
             assert (picture.width % 40, picture.height % 24) == (0, 0)

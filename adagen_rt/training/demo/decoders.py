@@ -36,7 +36,7 @@ class DecoderTask(ImageTask):
         for name, part in network.named_children():
             part.requires_grad_(name in DECODING)
 
-    def loss(self, rows: Tensor, generator: torch.Generator) -> Tensor:  # noqa: ARG002
+    def loss(self, rows: Tensor, generator: torch.Generator) -> Tensor:
         """Return the reconstruction error."""
         decoded = self.network.decode_codes(self.codes[rows], self.map)
         return self.error(decoded.float(), self.images(rows))

@@ -1,3 +1,4 @@
+import copy
 from dataclasses import replace
 
 import numpy as np
@@ -26,11 +27,12 @@ from adagen_rt.training.demo.generator import (
     encode,
     load_autoencoder,
     train_backbone,
+    train_decoder,
     train_tokenizer,
 )
 from adagen_rt.training.demo.loop import Trainer
 from adagen_rt.training.demo.settings import LoopConfig
-from adagen_rt.training.demo.tokenizers import TrainableVQ, VQTask, calibrate
+from adagen_rt.training.demo.tokenizers import TrainableVQ, VQTask, calibrate, to_range
 from adagen_rt.training.policy.environment import Environment
 
 
@@ -77,6 +79,24 @@ def test_tokenizers_learn(tmp_path, family):
     train_tokenizer(decoder, pictures().pixels, manifest.image, stage, "decoder.safetensors")
     losses = [float(line.split(",")[1]) for line in _log(tmp_path / "tokenizer")]
     assert losses[-1] < 0.6 * losses[0]
+
+
+@pytest.mark.parametrize("family", ["maskgit", "var", "dit"])
+def test_a_decoder_learns_and_its_codes_stay_what_they_are(tmp_path, family):
+    _, decoder, manifest = pair(family)
+    before = copy.deepcopy(decoder.state_dict())
+    config = LoopConfig(steps=60, batch_size=16, learning_rate=5e-3, warmup=5, bf16=False)
+    stage = Stage(config, tmp_path)
+    train_decoder(decoder, pictures().pixels, manifest.image, stage, "d.safetensors")
+    losses = [float(line.split(",")[1]) for line in _log(tmp_path / "decoder")]
+    assert losses[-1] < 0.6 * losses[0]
+    after = load_state(tmp_path / "d.safetensors")
+    moved = {name.split(".")[0] for name in after if not after[name].equal(before[name])}
+    assert moved == {"decoder"} | ({"post_quant_conv"} & {n.split(".")[0] for n in after})
+    images = to_range(pictures().pixels, *manifest.image.pixel_range)
+    codes = load_state(tmp_path / "codes.safetensors")["codes"]
+    decoder.load_state_dict(after)
+    torch.testing.assert_close(codes, decoder.encode(images).to(codes.dtype))
 
 
 @pytest.mark.parametrize("family", FAMILIES)
