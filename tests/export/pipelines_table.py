@@ -41,7 +41,8 @@ def page(text):
 CHECKED = """\
 Checked with tiny pipelines of each class (diffusers 0.42, transformers 5.24, PyTorch 2.13): latents
 within 1e-3 of their deviation, images within 1 of 255, at two numbers of steps, two guidance
-scales, one image and three; plans of TensorRT for RTX were built. None was run at full size yet.
+scales, one image and three; plans of TensorRT for RTX were built. None was run at full size yet
+([what was](../benchmarks/results/full_size.md#pipelines-of-diffusers)).
 """
 
 if __name__ == "__main__":
