@@ -17,7 +17,8 @@ import numpy.typing as npt
 import onnx
 from onnx import NodeProto, TensorProto, helper, numpy_helper
 
-_DOMAIN = "com.microsoft"
+from adagen_rt.backends.onnxruntime.nodes import DOMAIN, import_domain, replace_nodes
+
 _PREFIX = "adagen.attention."
 #: The first opset that splits into a number of equal parts.
 _SPLIT = 18
@@ -35,10 +36,8 @@ def fuse_attention(model: onnx.ModelProto) -> bool:
     if not fused:
         return False
     nodes = [new for node in graph.node for new in fused.get(node.output[0], [node])]
-    del graph.node[:]
-    graph.node.extend(_used(nodes, {output.name for output in graph.output}))
-    if all(entry.domain != _DOMAIN for entry in model.opset_import):
-        model.opset_import.append(helper.make_opsetid(_DOMAIN, 1))
+    replace_nodes(graph, _used(nodes, {output.name for output in graph.output}))
+    import_domain(model)
     return True
 
 
@@ -68,18 +67,22 @@ class _Index:
             return None
         (query, left), (key, right) = map(self._scaled, scores.input)
         found = [self._third(name) for name in (query, self._turned(key), mixed.input[1])]
-        output, sources = self._merged(mixed), {source for source, _, _ in found}
-        if not output or len(sources) > 1 or [third for _, third, _ in found] != [0, 1, 2]:
+        sources = {source for source, _, _ in found}
+        if len(sources) > 1 or [third for _, third, _ in found] != [0, 1, 2]:
             return None
-        return output, list(_nodes(sources.pop(), output, found[0][2], left * right))
+        rows, tokens, heads, width = found[0][2]
+        output = self._merged(mixed, [rows, tokens, heads * width])
+        if not output:
+            return None
+        return output, list(_nodes(sources.pop(), output, heads, left * right))
 
-    def _merged(self, mixed: NodeProto) -> str:
-        """Name (rows, tokens, all heads' width) of all heads; empty where they are not put so."""
+    def _merged(self, mixed: NodeProto, shape: list[int]) -> str:
+        """Name all heads in one (rows, tokens, all heads' width); empty where there is none."""
         back = self._reader(mixed, "Transpose")
         merged = self._reader(back, "Reshape") if back else None
         if back is None or merged is None or _attribute(back, "perm") != _MERGED:
             return ""
-        return str(merged.output[0])
+        return str(merged.output[0]) if self._constant(merged.input[1]).tolist() == shape else ""
 
     def _turned(self, name: str) -> str:
         """Name the keys whose last axes are exchanged in a value; empty where they are not."""
@@ -88,22 +91,23 @@ class _Index:
             return ""
         return self._climb(turn.input[0], "Reshape")
 
-    def _third(self, name: str) -> tuple[str, int, int]:
+    def _third(self, name: str) -> tuple[str, int, list[int]]:
         """Trace queries, keys or values back to (rows, tokens, 3 x width).
 
         Returns:
-            The name of that, which third they are (-1 if they are none), and the heads.
+            The name of that, which third they are (-1 if they are none), and how many rows,
+            tokens, heads and channels of a head.
         """
         piece = self._maker(self._climb(name, "Squeeze"), "Slice")
         apart = self._maker(piece.input[0], "Transpose") if piece else None
         view = self._maker(apart.input[0], "Reshape") if apart else None
         if piece is None or apart is None or view is None or _attribute(apart, "perm") != _APART:
-            return "", -1, 0
+            return "", -1, []
         start, _, axis, *_ = map(self._constant, [*piece.input[1:], "", "", ""])
         shape = self._constant(view.input[1])
         if start.shape != (1,) or axis.tolist() != [0] or len(shape) != 5 or shape[2] != 3:
-            return "", -1, 0
-        return str(view.input[0]), int(start[0]), int(shape[3])
+            return "", -1, []
+        return str(view.input[0]), int(start[0]), np.delete(shape, 2).tolist()
 
     def _scaled(self, name: str) -> tuple[str, float]:
         """Give what a value is a multiple of, and the factor."""
@@ -139,7 +143,7 @@ def _nodes(source: str, output: str, heads: int, scale: float) -> Iterator[NodeP
     thirds = [f"{_PREFIX}{output}.{name}" for name in ("query", "key", "value")]
     yield helper.make_node("Split", [source], thirds, axis=-1, num_outputs=3)
     yield helper.make_node(
-        "MultiHeadAttention", thirds, [output], domain=_DOMAIN, num_heads=heads, scale=scale
+        "MultiHeadAttention", thirds, [output], domain=DOMAIN, num_heads=heads, scale=scale
     )
 
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 import onnx
 from onnx import NodeProto, TensorProto, helper
 
+from adagen_rt.backends.onnxruntime.nodes import replace_nodes
+
 _PREFIX = "adagen.bfloat16."
 _PRODUCTS = frozenset({"MatMul", "Gemm", "Conv"})
 
@@ -25,8 +27,7 @@ def widen_products(model: onnx.ModelProto) -> bool:
             nodes.extend(_widened(node, half, wide))
         else:
             nodes.append(node)
-    del graph.node[:]
-    graph.node.extend(nodes)
+    replace_nodes(graph, nodes)
     return bool(wide)
 
 

@@ -15,7 +15,8 @@ import numpy as np
 import onnx
 from onnx import NodeProto, helper, numpy_helper
 
-_DOMAIN = "com.microsoft"
+from adagen_rt.backends.onnxruntime.nodes import DOMAIN, import_domain, replace_nodes
+
 _PREFIX = "adagen.int8."
 #: Constants that the new nodes share, by name.
 _CONSTANTS: dict[str, np.ndarray] = {
@@ -71,13 +72,12 @@ def integer_products(model: onnx.ModelProto, *, standard: bool = False) -> bool:
             nodes.extend(multiply(rows, stored, weight.input[1], node.output[0]))
         elif node.output[0] not in weights:
             nodes.append(node)
-    del graph.node[:]
-    graph.node.extend(nodes)
+    replace_nodes(graph, nodes)
     graph.initializer.extend(
         numpy_helper.from_array(array, _PREFIX + name) for name, array in _CONSTANTS.items()
     )
-    if not standard and all(entry.domain != _DOMAIN for entry in model.opset_import):
-        model.opset_import.append(helper.make_opsetid(_DOMAIN, 1))
+    if not standard:
+        import_domain(model)
     return True
 
 
@@ -157,7 +157,7 @@ def _multiply(rows: str, stored: str, columns: str, output: str) -> Iterator[Nod
         "MatMulIntegerToFloat",
         [integers, stored, one, columns, middle],
         [product],
-        domain=_DOMAIN,
+        domain=DOMAIN,
     )
     yield helper.make_node("Mul", [product, scale], [output])
 

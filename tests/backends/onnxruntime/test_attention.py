@@ -137,13 +137,25 @@ def test_a_graph_of_an_opset_that_cannot_say_it_is_left_alone():
     assert not fuse_attention(model)
 
 
-@pytest.mark.parametrize("name", ["shape", "factor", "0", "1"])
+@pytest.mark.parametrize("name", ["shape", "factor", "merged", "0", "1"])
 def test_what_is_not_constant_is_left_alone(name):
     model = make_model()
     kept = [tensor for tensor in model.graph.initializer if tensor.name != name]
     del model.graph.initializer[:]
     model.graph.initializer.extend(kept)
     assert not fuse_attention(model)
+
+
+@pytest.mark.parametrize("shape", [[-1, ALL], [-1, HEADS * TOKENS, WIDTH], [-1, 1, TOKENS, ALL]])
+def test_another_shape_of_the_result_is_left_alone(shape, tmp_path):
+    model, x = make_model(), rows(2)
+    for tensor in model.graph.initializer:
+        if tensor.name == "merged":
+            tensor.CopyFrom(numpy_helper.from_array(np.array(shape), "merged"))
+    model.graph.output[0].type.tensor_type.ClearField("shape")
+    assert not fuse_attention(model)
+    got = OnnxRuntime(1).load_model(model, tmp_path).run({"x": x})["y"]
+    np.testing.assert_allclose(got, by_the_rule(x).reshape(shape), rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize("name", ["scores", "shares", "mixed"])
