@@ -204,9 +204,15 @@ def _encode_once(
     path: Path,
     deadline: Deadline,
 ) -> Tensor:
-    """Give the codes of all images, of which a file of an earlier run may have some or all."""
+    """Give the codes of all images, of which a file of an earlier run may have some or all.
+
+    A file that has codes of more images is refused, for they are of others.
+    """
     done = [load_state(path)["codes"]] if path.is_file() else []
     begin = sum(map(len, done))
+    if begin > len(pixels):
+        expected = f"the {begin} whose codes {path} has; remove it to encode others"
+        raise InputError("--data", f"{len(pixels)} images", expected)
     if begin == len(pixels):
         return done[0]
     with stopping() as stop:

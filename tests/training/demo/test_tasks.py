@@ -243,6 +243,9 @@ def test_the_time_limit_covers_the_encoding_which_goes_on_where_it_was(tmp_path)
     train_backbone(*arguments, Stage(loop, tmp_path, resume=True), B)
     codes = load_state(tmp_path / CODES)["codes"].long()
     assert torch.equal(codes, torch.cat(list(encode(decoder, data.pixels, (-1.0, 1.0)))))
+    few, stage = pictures(40), Stage(loop, tmp_path, resume=True)
+    with pytest.raises(InputError, match="--data: got '40 images', expected the 600 whose codes"):
+        train_decoder(decoder, few.pixels, manifest.image, stage, "d.safetensors")
 
 
 def test_training_has_the_time_that_encoding_left(tmp_path, monkeypatch):
