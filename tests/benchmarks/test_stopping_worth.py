@@ -21,8 +21,11 @@ class Brightness:
     def describe(self):
         return "brightness"
 
-    def score_result(self, result):
-        return Score(len(result), result.images.mean().item(), 0.0, 0.0, 0.0, None)
+    def look(self, result):
+        return result.images
+
+    def score(self, seen):
+        return Score(len(seen), seen.mean().item(), 0.0, 0.0, 0.0, None)
 
 
 @pytest.fixture(scope="module")
