@@ -156,7 +156,7 @@ def _conditions(examples: Examples, condition: ConditionSpec) -> Rows:
 def load_autoencoder(model: nn.Module, path: Path) -> nn.Module:
     """Fill an autoencoder with the weights that `train_tokenizer` wrote."""
     if not path.is_file():
-        raise InputError("--stage", "one after the tokenizer's", f"a trained tokenizer at {path}")
+        raise InputError("--out", str(path.parent), f"a trained tokenizer there, {path.name}")
     load_strict(model, load_state(path))
     return model
 
