@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -206,13 +207,15 @@ def _encode_once(
 ) -> Tensor:
     """Give the codes of all images, of which a file of an earlier run may have some or all.
 
-    A file that has codes of more images is refused, for they are of others.
+    A file that has codes of other images is refused; it says of which it has them.
     """
-    done = [load_state(path)["codes"]] if path.is_file() else []
+    images = _digest(pixels)
+    kept = load_state(path) if path.is_file() else {}
+    done = [kept["codes"]] if kept else []
     begin = sum(map(len, done))
-    if begin > len(pixels):
-        expected = f"the {begin} whose codes {path} has; remove it to encode others"
-        raise InputError("--data", f"{len(pixels)} images", expected)
+    if begin > len(pixels) or not images.equal(kept.get("images", images)):
+        expected = f"those whose codes {path} has; remove it to encode others"
+        raise InputError("--data", f"{len(pixels)} other images", expected)
     if begin == len(pixels):
         return done[0]
     with stopping() as stop:
@@ -221,13 +224,19 @@ def _encode_once(
             if deadline.over or stop:
                 break
         codes = torch.cat(done)
-        save_weights({"codes": codes}, path)
+        save_weights({"codes": codes, "images": images}, path)
     if len(codes) < len(pixels):
         raise TrainingError(
             f"the time was over when {len(codes)} of {len(pixels)} images were encoded; "
             f"{path} has them, and --resume goes on"
         )
     return codes
+
+
+def _digest(pixels: Tensor) -> Tensor:
+    """Hash bytes of images, as a tensor that is kept beside their codes."""
+    digest = sha256(pixels.cpu().contiguous().numpy().data).digest()
+    return torch.tensor(list(digest), dtype=torch.uint8)
 
 
 @torch.no_grad()

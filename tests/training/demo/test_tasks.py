@@ -243,9 +243,10 @@ def test_the_time_limit_covers_the_encoding_which_goes_on_where_it_was(tmp_path)
     train_backbone(*arguments, Stage(loop, tmp_path, resume=True), B)
     codes = load_state(tmp_path / CODES)["codes"].long()
     assert torch.equal(codes, torch.cat(list(encode(decoder, data.pixels, (-1.0, 1.0)))))
-    few, stage = pictures(40), Stage(loop, tmp_path, resume=True)
-    with pytest.raises(InputError, match="--data: got '40 images', expected the 600 whose codes"):
-        train_decoder(decoder, few.pixels, manifest.image, stage, "d.safetensors")
+    stage = Stage(loop, tmp_path, resume=True)
+    for others in (data.pixels[:40], data.pixels.flip(0)):
+        with pytest.raises(InputError, match=f"--data: got '{len(others)} other images', expected"):
+            train_decoder(decoder, others, manifest.image, stage, "d.safetensors")
 
 
 def test_training_has_the_time_that_encoding_left(tmp_path, monkeypatch):
