@@ -52,11 +52,11 @@ class MaskGITConfig:
         heads: Attention heads.
         vocabulary: Image tokens; the mask token's id is `vocabulary`.
         tokens: Map of image tokens: how many a square one has, or height and width.
-        patch: Side of the square of tokens that is one place of the transformer: 1 as published;
-            2 computes a quarter of the places.
         classes: Class labels; the null label is `classes`. No matter where there is `context`.
         context: Channels of the text vectors that take the place of a class; None for classes.
         mlp_ratio: Width inside a block's MLP over `width`.
+        patch: Side of the square of tokens that is one place of the transformer: 1 as published;
+            2 computes a quarter of the places.
     """
 
     width: Size = 768
@@ -64,10 +64,10 @@ class MaskGITConfig:
     heads: Size = 8
     vocabulary: Size = 1024
     tokens: TokenMap = Extent(16, 16)
-    patch: Size = 1
     classes: Size = 1000
     context: Size | None = None
     mlp_ratio: Ratio = 4.0
+    patch: Size = 1
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "tokens", token_map(self.tokens))
