@@ -108,7 +108,7 @@ def test_unknown_models_and_versions(service):
 def test_a_client_that_leaves_frees_the_slot(gated):
     service = gated()
     service.gate.shut()
-    opened = begin(service.port, f"{PATH}_stream", {"label": 0, "preview_every": 1})
+    opened = begin(service.port, f"{PATH}_stream", {"label": 0, "steps": 1000})
     wait_until(lambda: service.engine.stats().running == 1)
     opened.close()
     service.gate.open()
