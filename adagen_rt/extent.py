@@ -68,6 +68,10 @@ class Extent(NamedTuple):
         """Multiply both sides."""
         return Extent(self.height * factor, self.width * factor)
 
+    def over(self, factor: int) -> Extent:
+        """Divide both sides, rounding down."""
+        return Extent(self.height // factor, self.width // factor)
+
     def __str__(self) -> str:
         sides = f"{self.height} x {self.width}"
         return sides if self.square else f"{sides} (height x width)"

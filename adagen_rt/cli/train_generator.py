@@ -59,9 +59,12 @@ def generator(
 
     recipe = load_recipe(recipe_file)
     parts = _stages(recipe) if stage == "all" else (stage,)
-    files = {"tokenizer": [recipe.files.decoder], "backbone": _backbone_files(recipe)}
     # What the decoder's stage writes is what it begins with.
-    files["decoder"] = []
+    files = {
+        "tokenizer": [recipe.files.decoder],
+        "decoder": [],
+        "backbone": _backbone_files(recipe),
+    }
     names = {part: (*records(part), *files[part]) for part in parts}
     runs = {part: RunFolder(folder, names[part], options["resume"], overwrite) for part in parts}
     loops = {part: _loop_config(recipe, part) for part in parts}

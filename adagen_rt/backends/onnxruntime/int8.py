@@ -56,7 +56,7 @@ def integer_products(model: onnx.ModelProto, *, standard: bool = False) -> bool:
     }
     if not weights:
         return False
-    round_rows: Round = _divide if standard or not _has_blocks(model) else _round_blocks
+    round_rows: Round = _divide if standard or not _allow_blocks(model) else _round_blocks
     widths = {tensor.name: tensor.dims[0] for tensor in graph.initializer if tensor.dims}
     nodes: list[NodeProto] = []
     rounded: set[str] = set()
@@ -81,7 +81,7 @@ def integer_products(model: onnx.ModelProto, *, standard: bool = False) -> bool:
     return True
 
 
-def _has_blocks(model: onnx.ModelProto) -> bool:
+def _allow_blocks(model: onnx.ModelProto) -> bool:
     """Let a graph round blocks of rows, which opset 21 has; tell whether it may.
 
     Of the operators that older graphs have, that opset changes the meaning of one alone.

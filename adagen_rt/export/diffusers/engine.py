@@ -176,7 +176,7 @@ def plan_pipeline(
     image = size or Extent.of(adapter.sample(config) * factor)
     if any(side % factor for side in image):
         raise InputError("size", str(image), f"multiples of {factor}")
-    latents = Extent(*(side // factor for side in image))
+    latents = image.over(factor)
     if faults := adapter.faults(config, latents):
         raise RecipeError(f"{source.path}: {'; '.join(faults)}")
     grid = adapter.grid(config, latents)

@@ -6,8 +6,7 @@ import torch
 from diffusers.models.embeddings import PatchEmbed
 from torch import Tensor, nn
 
-#: Longest wave of the positions, over 2 pi.
-LONGEST = 10_000.0
+from adagen_rt.models.layers import MAX_PERIOD
 
 
 class OpenPatches(nn.Module):
@@ -69,7 +68,7 @@ class Waves(nn.Module):
         self.span = embed.base_size / embed.interpolation_scale
         count = embed.pos_embed.shape[-1] // 4
         exponents = torch.arange(count, dtype=torch.float64) / count
-        self.register_buffer("frequencies", (LONGEST**-exponents).to(embed.pos_embed))
+        self.register_buffer("frequencies", (MAX_PERIOD**-exponents).to(embed.pos_embed))
 
     def forward(self, rows: int, columns: int, device: torch.device) -> Tensor:
         """Give positions (1, N, D): half of them the column's, half the row's."""

@@ -72,7 +72,7 @@ class DiTConfig:
     @property
     def grid(self) -> Extent:
         """How many patches lie above and beside each other."""
-        return Extent(*(side // self.patch for side in self.size))
+        return self.size.over(self.patch)
 
     @property
     def time_scale(self) -> float:

@@ -86,7 +86,7 @@ class DiffusionSpec(FamilySpec):
     @property
     def feature_map(self) -> Extent:
         """See `FamilySpec`; a feature a square patch."""
-        return Extent(*(side // self.patch for side in self.size))
+        return self.size.over(self.patch)
 
     @property
     def patch(self) -> int:
@@ -101,7 +101,7 @@ class DiffusionSpec(FamilySpec):
     def at(self, own: Extent, size: Extent) -> DiffusionSpec:
         """See `FamilySpec`; latents are as many times smaller as the engine's own."""
         factor = own.height // self.size.height
-        latents = Extent(*(side // factor for side in size))
+        latents = size.over(factor)
         tokens = latents.area // self.patch**2
         return self.model_copy(update={"size": latents, "tokens": tokens})
 

@@ -84,7 +84,7 @@ class MaskGITConfig:
     @property
     def places(self) -> Extent:
         """How many patches lie above and beside each other."""
-        return Extent(*(side // self.patch for side in self.tokens))
+        return self.tokens.over(self.patch)
 
 
 def gather_patches(values: Tensor, config: MaskGITConfig) -> Tensor:

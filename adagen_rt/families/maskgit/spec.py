@@ -52,8 +52,7 @@ class MaskGITSpec(FamilySpec):
     @property
     def feature_map(self) -> Extent:
         """See `FamilySpec`; a feature a patch of tokens."""
-        grid = self.grid or Extent.of(math.isqrt(self.tokens))
-        return Extent(*(side // self.patch for side in grid))
+        return (self.grid or Extent.of(math.isqrt(self.tokens))).over(self.patch)
 
     @property
     def ending(self) -> Ending:

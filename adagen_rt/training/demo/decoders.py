@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from adagen_rt.extent import Extent
 from adagen_rt.training.demo.tokenizers import ImageTask
@@ -27,12 +27,10 @@ class DecoderTask(ImageTask):
 
     network: Any
 
-    def __init__(self, network: nn.Module, codes: Tensor, *images: Any) -> None:
+    def __init__(self, network: Any, codes: Tensor, *images: Any) -> None:
         super().__init__(network, *images)
         self.codes = codes
-        height, width = self.pixels.shape[2:]
-        reduction = self.network.config.reduction
-        self.map = Extent(height // reduction, width // reduction)
+        self.map = Extent(*self.pixels.shape[2:]).over(network.config.reduction)
         for name, part in network.named_children():
             part.requires_grad_(name in DECODING)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ from adagen_rt.condition import ConditionSpec, Prompts
 from adagen_rt.engine.manifest import Manifest
 from adagen_rt.engine.sections import ImageSpec
 from adagen_rt.errors import InputError, TrainingError
+from adagen_rt.evaluation.kept import fingerprint_pixels
 from adagen_rt.models.checkpoint import load_state, load_strict
 from adagen_rt.models.classifier import load_classifier
 from adagen_rt.models.known_images import are_known
@@ -235,8 +235,7 @@ def _encode_once(
 
 def _digest(pixels: Tensor) -> Tensor:
     """Hash bytes of images, as a tensor that is kept beside their codes."""
-    digest = sha256(pixels.cpu().contiguous().numpy().data).digest()
-    return torch.tensor(list(digest), dtype=torch.uint8)
+    return torch.tensor(list(fingerprint_pixels(pixels.numpy()).encode()), dtype=torch.uint8)
 
 
 @torch.no_grad()
