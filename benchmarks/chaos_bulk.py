@@ -15,6 +15,11 @@ from pathlib import Path
 from typing import Any
 
 
+def _cpu_of_children() -> float:
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
 class Job:
     """A job of two workers.
 
@@ -45,10 +50,32 @@ class Job:
 
     def whole(self) -> float:
         """Make it undisturbed; return the seconds of CPU."""
-        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        before = _cpu_of_children()
         assert self._finish("whole") == 0
-        after = resource.getrusage(resource.RUSAGE_CHILDREN)
-        return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+        return _cpu_of_children() - before
+
+    def generate(self, most: int = 5000) -> float:
+        """Make images by `generate`; return the seconds of CPU of as many as the job has.
+
+        Args:
+            most: So many are made, if the job has more.
+        """
+        count = min(self._count, most)
+        command = [sys.executable, "-m", "adagen_rt", "generate", "--engine", self._engine]
+        sizes = [
+            "--seed",
+            "0",
+            "--count",
+            str(count),
+            "--batch-size",
+            "64",
+            "--threads",
+            "1",
+            "--quiet",
+        ]
+        before = _cpu_of_children()
+        subprocess.run([*command, *sizes, "--out", str(self._folder / "generated.npz")], check=True)
+        return (_cpu_of_children() - before) * self._count / count
 
     def kill_the_driver(self, times: int, seconds: float) -> bool:
         """Kill it at random moments, begin again, and compare."""

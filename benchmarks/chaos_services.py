@@ -115,7 +115,7 @@ def plain(engines: Sequence[str]) -> Iterator[Service]:
 
 @contextmanager
 def ray(engines: Sequence[str], ha_proxy: bool = False) -> Iterator[Service]:
-    """Two replicas on two nodes, with a proxy on each."""
+    """Two replicas on two nodes, with a proxy on each; HAProxy is on the first alone."""
     from ray_cluster import ray_cluster
 
     with ray_cluster(2, 2, RAY_SERVE_ENABLE_HA_PROXY=str(int(ha_proxy))) as cluster:
@@ -136,7 +136,9 @@ def ray(engines: Sequence[str], ha_proxy: bool = False) -> Iterator[Service]:
         http = {"host": "127.0.0.1", "port": ports.http, "request_timeout_s": 30}
         functions = ["adagen_rt.serving.ray:add_services"]
         grpc = {"port": ports.grpc, "grpc_servicer_functions": functions}
-        serve.start(proxy_location="EveryNode", http_options=http, grpc_options=grpc)
+        # of two on one machine, the second would find HAProxy's own ports taken, and start for ever
+        location = "HeadOnly" if ha_proxy else "EveryNode"
+        serve.start(proxy_location=location, http_options=http, grpc_options=grpc)
         serve.run(build(options()))
         replica = b"ray::ServeReplica:"
         yield Service(

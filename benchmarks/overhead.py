@@ -3,10 +3,12 @@
 Regime: two processes of one thread each behind each server, on this machine's loopback, all
 started at once; clients ask for one image after the other. Servers take turns, so that a busy
 moment meets them all; medians. `of_plain` is the rate over the plain server's, and `cpu_ms` the
-CPU time of all of a server's processes for a request, of Ray those of its cluster. HAProxy also
-listens beyond loopback, on ports 8404 and 9101.
+CPU time of all of a server's processes for a request, of Ray those of its cluster, which takes some
+(a tenth to a fifth of a core here) when nobody asks too. HAProxy also listens beyond loopback, on
+ports 8404 and 9101. Serve's own settings are taken from the environment
+(`RAY_SERVE_THROUGHPUT_OPTIMIZED=1`).
 
-    python benchmarks/overhead.py [--ha-proxy] [--clients 4] [--requests 60] [--repeats 9]
+    python benchmarks/overhead.py [--ha-proxy] [--clients 4] [--requests 120] [--repeats 9]
 """
 
 from __future__ import annotations
@@ -45,14 +47,19 @@ def of_plain() -> list[int]:
     ]
 
 
-def cpu_seconds(found: list[int]) -> float:
-    """CPU time that processes have had."""
-    total = 0
+def cpu_seconds(found: list[int]) -> dict[int, float]:
+    """CPU time that each process has had."""
+    seconds = {}
     for one in found:
         with suppress(OSError):  # it has ended
             fields = Path(f"/proc/{one}/stat").read_bytes().rpartition(b")")[2].split()
-            total += int(fields[11]) + int(fields[12])
-    return total / TICK
+            seconds[one] = (int(fields[11]) + int(fields[12])) / TICK
+    return seconds
+
+
+def spent(before: dict[int, float], after: dict[int, float]) -> float:
+    """CPU time between two looks, of processes that were there at both."""
+    return sum(seconds - before[one] for one, seconds in after.items() if one in before)
 
 
 def burst(service: Service, clients: int, requests: int) -> Callable[[], None]:
@@ -69,7 +76,7 @@ def burst(service: Service, clients: int, requests: int) -> Callable[[], None]:
 @click.command()
 @click.option("--engine", default="fashion-maskgit", show_default=True)
 @click.option("--clients", default=4, show_default=True)
-@click.option("--requests", default=60, show_default=True, help="Of each turn.")
+@click.option("--requests", default=120, show_default=True, help="Of each turn.")
 @click.option("--repeats", type=click.IntRange(min=1), default=9, show_default=True)
 @click.option("--ha-proxy", is_flag=True, help="HAProxy in the place of Serve's own proxy.")
 def main(engine: str, clients: int, requests: int, repeats: int, ha_proxy: bool) -> None:
@@ -87,7 +94,7 @@ def main(engine: str, clients: int, requests: int, repeats: int, ha_proxy: bool)
                 run()
                 if turn:
                     seconds[name].append(time.perf_counter() - begin)
-                    cpu[name].append(cpu_seconds(found()) - before)
+                    cpu[name].append(spent(before, cpu_seconds(found())))
     usual = {name: statistics.median(times) for name, times in seconds.items()}
     rows = [
         (
