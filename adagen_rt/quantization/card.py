@@ -7,11 +7,13 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from adagen_rt.engine.manifest import Manifest
-from adagen_rt.quantization.choice import DEAR
+from adagen_rt.quantization.choice import DEAR, WORTH, Kind
 from adagen_rt.quantization.judge import Judgement
 from adagen_rt.quantization.probes import IMAGES
+from adagen_rt.quantization.speed import TURNS
 from adagen_rt.quantization.twin import Report
 from adagen_rt.quantization.weights import OUTLIER
+from adagen_rt.system import processor_name
 
 CARD = "README.md"
 _RULE = """\
@@ -23,6 +25,10 @@ few images. A kind of layer stays float32 where its share of the squared error i
 times its share of the weights{bound}. Errors are root mean squares
 over the deviation of the graph's worst output, on what the graph is given in a generation; of a
 kind, with these weights alone as integers."""
+_TUNED = """\
+A kind also stays float32 where integers save less than {worth:g} of its time, which is taken to be
+the graph's by the share of the weights. Speed is how many times as fast the graph is with the
+kind alone as integers, the median of {turns} turns; {processor}, CPU threads: {threads}."""
 _NONE = """\
 **No weight is an integer here**: no layer is large enough, or with any kind of layer as integers
 the images are not those of float32. This engine computes what the one it was made of computes."""
@@ -39,7 +45,11 @@ are 1.4 apart. If latents or images exceeded {limit:g}, more layers would stay f
 
 
 def write_card(
-    path: Path, manifest: Manifest, reports: Mapping[str, Report], judgement: Judgement
+    path: Path,
+    manifest: Manifest,
+    reports: Mapping[str, Report],
+    judgement: Judgement,
+    tuned: int | None = None,
 ) -> None:
     """Write the page.
 
@@ -48,11 +58,17 @@ def write_card(
         manifest: The twin's.
         reports: Measurements of each graph with layers that can have integer weights.
         judgement: Measurements of whole generations.
+        tuned: CPU threads with which the kinds' speeds were measured, if they were.
     """
     integers = manifest.dtype == "int8"
     title = f"# {manifest.name}, {'8-bit integer weights' if integers else 'float32 weights'}"
     rule = _RULE.format(outlier=OUTLIER, dear=DEAR, bound=_bound(manifest))
-    parts = [title, *([] if integers else [_NONE]), rule, _whole(manifest, judgement)]
+    parts = [title, *([] if integers else [_NONE]), rule]
+    if tuned:
+        parts.append(
+            _TUNED.format(worth=WORTH, turns=TURNS, processor=processor_name(), threads=tuned)
+        )
+    parts.append(_whole(manifest, judgement))
     parts += [_section(graph, report) for graph, report in reports.items()]
     path.write_text("\n\n".join(parts) + "\n", encoding="utf-8")
 
@@ -82,13 +98,17 @@ def _whole(manifest: Manifest, judgement: Judgement) -> str:
 
 
 def _section(graph: str, report: Report) -> str:
-    rows = "".join(
-        f"| `{kind.name}` | {100 * kind.share:.1f} % | {kind.error:.1e} "
-        f"| {'int8' if kind.integer else 'float32'} |\n"
-        for kind in report.kinds
-    )
+    tuned = any(kind.speed is not None for kind in report.kinds)
+    header = ["layers", "weights", "error", *["speed"][:tuned], "kept as"]
+    rows = [header, ["---"] * len(header), *(_row(kind) for kind in report.kinds)]
+    table = "\n".join(f"| {' | '.join(cells)} |" for cells in rows)
     return (
         f"## {graph}\n\nError of the whole graph {report.error:.1e}, largest difference "
-        f"{report.largest:.1e}.\n\n| layers | weights | error | kept as |\n"
-        f"| --- | --- | --- | --- |\n{rows.rstrip()}"
+        f"{report.largest:.1e}.\n\n{table}"
     )
+
+
+def _row(kind: Kind) -> list[str]:
+    speed = [] if kind.speed is None else [f"{kind.speed:.2f}"]
+    kept = "int8" if kind.integer else "float32"
+    return [f"`{kind.name}`", f"{100 * kind.share:.1f} %", f"{kind.error:.1e}", *speed, kept]

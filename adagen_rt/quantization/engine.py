@@ -28,6 +28,7 @@ def quantize_engine(
     *,
     name: str | None = None,
     threads: int = 1,
+    tune: bool = False,
     progress: Tell = lambda message: None,
 ) -> EngineFolder:
     """Write an engine's twin whose large layers have 8-bit integer weights.
@@ -42,6 +43,7 @@ def quantize_engine(
         name: The twin's name; by default the engine's with ``-int8`` at its end, or where no
             layer can be integers, with ``-float32``.
         threads: CPU threads.
+        tune: Keep float32 too where integers are no faster on this machine.
         progress: Called with a line about what happens next.
 
     Raises:
@@ -51,11 +53,12 @@ def quantize_engine(
         raise InputError("engine", engine.manifest.dtype, "an engine of dtype float32")
     engine.manifest.with_name(name or f"{engine.manifest.name}-float32")
     with staged_twin(engine, Path(out)) as folder:
-        making = _Making(engine, folder, threads, progress)
+        making = _Making(engine, folder, threads, tune, progress)
         judgement = making.settle()
         manifest = making.describe(name)
         write_manifest(folder, manifest)
-        write_card(folder / CARD, manifest, making.reports, judgement)
+        tuned = threads if tune else None
+        write_card(folder / CARD, manifest, making.reports, judgement, tuned)
     if manifest.dtype == "float32":
         progress(f"no layer of {engine.manifest.name} can be integers: all weights stay float32")
     return open_engine(out)
@@ -69,6 +72,7 @@ class _Making:
         engine: The float32 engine.
         folder: The folder of the twin.
         threads: CPU threads.
+        tune: Whether layers stay float32 where integers are no faster.
         progress: Called with a line about what happens next.
         reports: Measurements of the graphs as they were written last.
     """
@@ -76,11 +80,13 @@ class _Making:
     engine: EngineFolder
     folder: Path
     threads: int
+    tune: bool
     progress: Tell
     reports: dict[str, Report] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.runtime = OnnxRuntime(self.threads, prepack=False)
+        # Packed weights are faster, and take as much memory again: for times alone.
+        self.runtime = OnnxRuntime(self.threads, prepack=self.tune)
         self.names = [name for name in GRAPHS if name in self.engine.manifest.graphs]
 
     def settle(self) -> Judgement:
@@ -116,7 +122,7 @@ class _Making:
 
     def _measure(self, name: str, expected: Generated) -> MeasuredGraph:
         source, probes = self.engine.graph_file(name), expected.probes[name]
-        return MeasuredGraph.of(source, probes, self.runtime, self.progress)
+        return MeasuredGraph.of(source, probes, self.runtime, self.progress, tune=self.tune)
 
     def _limits(self) -> Mapping[str, float]:
         prediction = min(self.engine.manifest.family.prediction_limit, GRAPH_LIMIT)

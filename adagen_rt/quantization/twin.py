@@ -61,13 +61,19 @@ class MeasuredGraph:
 
     @classmethod
     def of(
-        cls, source: Path, probes: Sequence[Arrays], runtime: OnnxRuntime, progress: Tell
+        cls,
+        source: Path,
+        probes: Sequence[Arrays],
+        runtime: OnnxRuntime,
+        progress: Tell,
+        *,
+        tune: bool = False,
     ) -> MeasuredGraph:
-        """Measure a graph."""
+        """Measure a graph, arguments as for `measure_kinds`."""
         expected = run_probes(runtime.load(source), probes)
         # Other graphs' convolutions embed patches; integers are too coarse for their wide ranges.
         ranges = measure_ranges(source, probes, runtime) if source.stem == DECODER else {}
-        kinds = measure_kinds(source, probes, expected, ranges, runtime, progress)
+        kinds = measure_kinds(source, probes, expected, ranges, runtime, progress, tune=tune)
         return cls(source, probes, expected, ranges, kinds)
 
     def write(self, folder: Path, runtime: OnnxRuntime, limit: float) -> Report:

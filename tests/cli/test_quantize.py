@@ -8,6 +8,7 @@ from click.testing import CliRunner
 
 import adagen_rt
 from adagen_rt.cli import main
+from adagen_rt.quantization import choice
 
 
 @pytest.fixture(scope="module")
@@ -52,3 +53,25 @@ def test_an_engine_that_stays_float32_is_not_called_int8(tiny_engine, tmp_path):
     done = CliRunner().invoke(main, ["quantize", str(tiny_engine), "--out", str(out)])
     assert done.exit_code == 0, done.output
     assert done.stdout == f"written: {out}, wholly float32: no layer can be integers\n"
+
+
+def test_layers_that_integers_make_no_faster_stay_float32(tmp_path, monkeypatch):
+    speeds = iter([1.5, *[0.9] * 100])
+    monkeypatch.setattr(choice, "times_as_fast", lambda *graphs: next(speeds))
+    out = tmp_path / "twin"
+    asked = ["quantize", "fashion-maskgit", "--tune", "--threads", "1", "--out", str(out)]
+    done = CliRunner().invoke(main, asked)
+    assert done.exit_code == 0, done.output
+    card = (out / "README.md").read_text(encoding="utf-8")
+    kept = [line.split("|")[-3:-1] for line in card.splitlines() if line.startswith("| `")]
+    assert len(kept) > 10
+    assert kept == [[" 1.50 ", " int8 "], *[[" 0.90 ", " float32 "]] * (len(kept) - 1)]
+    assert "CPU threads: 1" in card
+    assert adagen_rt.load(out).manifest.dtype == "int8"
+
+
+def test_halves_are_not_tuned(tiny_engine, tmp_path):
+    asked = ["quantize", str(tiny_engine), "--half", "--tune", "--out", str(tmp_path / "twin")]
+    done = CliRunner().invoke(main, asked)
+    assert done.exit_code == 2
+    assert "--tune: got 'with --half'" in done.stderr

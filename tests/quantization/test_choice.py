@@ -4,7 +4,7 @@ import pytest
 
 pytest.importorskip("onnx_ir", reason="needs the extra int8")
 
-from adagen_rt.quantization.choice import DEAR, Kind, apply_rule
+from adagen_rt.quantization.choice import DEAR, WORTH, Kind, apply_rule
 
 
 def kept(*kinds, limit=math.inf):
@@ -38,3 +38,11 @@ def test_a_limit_is_kept_at_the_least_cost():
 
 def test_without_any_error_all_become_integers():
     assert kept(Kind("fc", 0.5, 0.0), Kind("head", 0.5, 0.0)) == []
+
+
+def test_a_kind_that_integers_make_no_faster_stays_float():
+    kinds = (Kind("fc", 0.6, 0.01, speed=1.2), Kind("qkv", 0.4, 0.01, speed=0.98))
+    assert kept(*kinds) == ["qkv"]
+    least = 1 + 0.4 * WORTH
+    for speed, names in ((least + 1e-6, []), (least - 1e-6, ["qkv"])):
+        assert kept(kinds[0], Kind("qkv", 0.4, 0.01, speed=speed)) == names
