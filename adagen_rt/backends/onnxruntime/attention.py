@@ -32,6 +32,8 @@ def fuse_attention(model: onnx.ModelProto) -> bool:
     graph, index = model.graph, _Index(model.graph)
     if any(entry.version < _SPLIT for entry in model.opset_import if not entry.domain):
         return False
+    if any(map(_has_body, graph.node)):  # it may read what only an attention seems to
+        return False
     fused = dict(filter(None, map(index.attention, graph.node)))
     if not fused:
         return False
@@ -150,6 +152,11 @@ def _nodes(source: str, output: str, heads: int, scale: float) -> Iterator[NodeP
 def _attribute(node: NodeProto, name: str) -> Any:
     values = {attribute.name: helper.get_attribute_value(attribute) for attribute in node.attribute}
     return values.get(name)
+
+
+def _has_body(node: NodeProto) -> bool:
+    """Tell whether a node runs other nodes, as `If` and `Loop` do."""
+    return any(attribute.HasField("g") or attribute.graphs for attribute in node.attribute)
 
 
 def _used(nodes: list[NodeProto], outputs: set[str]) -> list[NodeProto]:

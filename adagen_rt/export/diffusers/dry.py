@@ -76,7 +76,7 @@ def dry_export(plan: Plan, dtype: Dtype, progress: Tell) -> Iterator[str]:
     made = source, plan.condition, plan.latents, plan.sampler.whole, plan.other
     graphs = pipeline_graphs(*made, run=tracer.run)
     for graph in graphs:
-        progress(f"{graph.name} is made")
+        progress(f"making {graph.name}")
         yield from tracer.facts(graph)
     sizes = [_bytes(model) / 1e9 for model in tracer.models.values()]
     yield f"engine: {sum(sizes):,.1f} GB; a generation holds that, and what lies between"

@@ -175,3 +175,24 @@ def test_every_attention_of_shipped_backbones_is_found(engine):
     assert fuse_attention(model)
     assert operators(model).count("MultiHeadAttention") == blocks > 3
     assert "Softmax" not in operators(model)
+
+
+def test_what_a_branch_reads_stays(tmp_path):
+    """The branches read the scores, which no node of the graph itself seems to need."""
+    model, value = make_model(), helper.make_tensor_value_info
+    branches = {
+        f"{name}_branch": helper.make_graph(
+            [helper.make_node(op, ["scores"], [name])],
+            name,
+            [],
+            [value(name, TensorProto.FLOAT, ["R", HEADS, TOKENS, TOKENS])],
+        )
+        for name, op in (("then", "Neg"), ("else", "Identity"))
+    }
+    model.graph.initializer.append(numpy_helper.from_array(np.array(True), "yes"))
+    model.graph.node.append(helper.make_node("If", ["yes"], ["z"], **branches))
+    model.graph.output.append(value("z", TensorProto.FLOAT, ["R", HEADS, TOKENS, TOKENS]))
+    assert not fuse_attention(model)
+    got = OnnxRuntime(1).load_model(model, tmp_path).run({"x": rows(2)})
+    np.testing.assert_allclose(got["y"], by_the_rule(rows(2)), rtol=1e-5, atol=1e-6)
+    assert got["z"].shape == (2, HEADS, TOKENS, TOKENS)
