@@ -50,6 +50,11 @@ class InputError(AdagenError, ValueError):
         super().__init__(f"{field}: got {shown(got)}, expected {expected}")
         self.field = field
 
+    def renamed(self, field: str) -> AdagenError:
+        """Make the same error of an argument that has another name where it was given."""
+        message = field + str(self).removeprefix(self.field)
+        return _restore(type(self), (message,), {"field": field})
+
 
 class EngineError(AdagenError):
     """An engine folder is incomplete, altered or of another format."""

@@ -87,6 +87,18 @@ def test_several_files_move_together_beside_what_is_there(old):
     assert len(list(old.iterdir())) == 3
 
 
+def test_files_of_folders_move_into_folders_of_the_same_names(old):
+    (old / "1").mkdir()
+    (old / "1" / "mine").write_text("mine")
+    with staged_files(old) as staging:
+        for name in ("1", "2"):
+            (staging / name).mkdir()
+            (staging / name / "model").write_text("new")
+    assert snapshot(old / "1") == {"mine": "mine", "model": "new"}
+    assert snapshot(old / "2") == {"model": "new"}
+    assert {path.name for path in old.iterdir()} == {MARKER, "weights", "1", "2"}
+
+
 def test_several_files_that_cannot_be_finished_leave_the_old_ones(old):
     with pytest.raises(OSError, match="No space"), staged_files(old) as staging:
         failing(staging)

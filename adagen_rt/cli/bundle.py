@@ -81,7 +81,7 @@ def bundle(
     decoder are all in it. Its images are compared with the runtime's before it appears.
     """
     with needs_extra("bundle"):
-        from adagen_rt.onegraph.targets import WRITERS
+        from adagen_rt.onegraph.targets import CHECKS, WRITERS
     targets = {"out": out, "triton": triton, "web": web}
     wanted = {name: path for name, path in targets.items() if path is not None}
     if not wanted:
@@ -89,12 +89,13 @@ def bundle(
     if runtime is not None and web is None:
         raise click.UsageError("--runtime needs --web.")
     opened = open_folder(engine)
+    options |= {"threads": check_threads(threads), "progress": LOGGER.info}
+    own = {name: options | ({"runtime": runtime} if name == "web" else {}) for name in wanted}
     for name, path in wanted.items():
         _check_free(name, path, overwrite)
-    options |= {"threads": check_threads(threads), "progress": LOGGER.info}
+        CHECKS[name](opened, path, params, **own[name])
     for name, path in wanted.items():
-        own = {"runtime": runtime} if name == "web" else {}
-        written = WRITERS[name](opened, path, params, **options, **own)
+        written = WRITERS[name](opened, path, params, **own[name])
         size = sum(file.stat().st_size for file in written)
         click.echo(f"written: {path} ({quantity(size)}B)")
 

@@ -49,7 +49,7 @@ class BundleFacts(Spec):
     engine_hash: str
     form: str
     steps: int = Field(ge=1)
-    schedule: str
+    schedule: Literal["policy", "static", "tuned"]
     best_of: int = Field(ge=1)
     dialect: Dialect = "onnxruntime"
     fidelity_input: bool
@@ -96,7 +96,7 @@ def open_bundle(path: Path) -> BundleFile:
         raise EngineError(f"{path}: not written by adagen-rt bundle; an engine is a folder")
     try:
         facts = BundleFacts.model_validate_json(texts[KEY])
-        manifest = Manifest.model_validate(facts.manifest)
+        manifest = Manifest.model_validate(facts.manifest).fixed_to(facts.schedule)
     except ValidationError as error:
         raise EngineError(f"{path}: metadata: {describe_faults(error)}") from None
     files = {name: texts.get(file_key(name), "") for name in manifest.condition.files}

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import (
     Field,
+    PrivateAttr,
     SerializeAsAny,
     SerializerFunctionWrapHandler,
     ValidationError,
@@ -81,6 +82,7 @@ class Manifest(Spec):
     dtype: Dtype
     versions: dict[str, str] = Field({})
     files: dict[FileName, Sha256]
+    _fixed: str | None = PrivateAttr(None)
 
     @model_validator(mode="before")
     @classmethod
@@ -162,6 +164,11 @@ class Manifest(Spec):
         return "policy" in self.graphs
 
     @property
+    def fixed_schedule(self) -> str | None:
+        """The only schedule that there is, as in a file of a whole generation; None in a folder."""
+        return self._fixed
+
+    @property
     def trained(self) -> bool:
         """Whether what chooses the schedule, if anything does, was trained."""
         return SEEDED not in self.versions and self.versions.get(FRESH) != UNTRAINED
@@ -230,6 +237,12 @@ class Manifest(Spec):
     def within(self, files: Path | Mapping[str, str]) -> Manifest:
         """Copy it with the folder of its condition's files, or with their contents by name."""
         return self.model_copy(update={"condition": self.condition.within(files)})
+
+    def fixed_to(self, schedule: str) -> Manifest:
+        """Copy it as that of a file of a whole generation, which has one schedule."""
+        copy = self.model_copy()
+        copy._fixed = schedule
+        return copy
 
     def schedule_faults(self) -> Iterator[str]:
         """Describe what of the schedule the family cannot follow."""

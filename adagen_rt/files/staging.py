@@ -21,8 +21,8 @@ FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 def staged_files(target: Path) -> Iterator[Path]:
     """Give a temporary folder whose files move into folder ``target`` when the block succeeds.
 
-    An interruption at any moment leaves every earlier file whole. Other files in ``target`` stay
-    as they are.
+    Files of folders within it move into folders of the same names. An interruption at any moment
+    leaves every earlier file whole. Other files in ``target`` stay as they are.
     """
     place = _real(target)
     place.mkdir(parents=True, exist_ok=True)
@@ -31,8 +31,10 @@ def staged_files(target: Path) -> Iterator[Path]:
             yield staging
             _finish(staging)
         with _keeping(staging, target):
-            for path in sorted(staging.iterdir()):
-                place_file(path, place / path.name)
+            for path in sorted(path for path in staging.rglob("*") if path.is_file()):
+                goal = place / path.relative_to(staging)
+                goal.parent.mkdir(parents=True, exist_ok=True)
+                place_file(path, goal)
 
 
 def replace_file(target: Path, write: Callable[[Path], object]) -> None:
@@ -140,7 +142,7 @@ def _keeping(staging: Path, target: Path) -> Iterator[None]:
 def _finish(staging: Path) -> int:
     """Give files the usual permissions and let them reach the disk; return the permissions."""
     mode = _usual_mode(staging)
-    for path in staging.iterdir():
+    for path in staging.rglob("*"):
         if path.is_file():
             path.chmod(mode)
         _sync(path)

@@ -77,14 +77,18 @@ def make_options(
         InputError: It is out of its range, or no model can do it.
     """
     given = replace(params, fidelity=1.0) if fidelity_input else params
+    inputs = {"fidelity": "fidelity_input"} if fidelity_input else {}
     if steps_input is not None:
         if params.steps is not None:
             raise InputError("steps_input", steps_input, "none beside steps, which fixes them")
         if not engine.manifest.family.mixes_steps:
             expected = "none: the steps of this family are its scales"
             raise InputError("steps_input", steps_input, expected)
-        given = replace(given, steps=steps_input)
-    checked = given.check(engine.manifest)
+        given, inputs["steps"] = replace(given, steps=steps_input), "steps_input"
+    try:
+        checked = given.check(engine.manifest)
+    except InputError as error:
+        raise error.renamed(inputs.get(error.field, error.field)) from None
     chosen = _choose_form(engine, checked, form)
     if dialect == "tensorrt" and checked.best_of > 1:
         expected = "1 for tensorrt, whose loops carry no bytes from one candidate to the next"

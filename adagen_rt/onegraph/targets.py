@@ -11,13 +11,15 @@ import onnx_ir as ir
 from adagen_rt.engine.bundle import files_of
 from adagen_rt.engine.folder import EngineFolder
 from adagen_rt.files import check_addable, staged_files
-from adagen_rt.onegraph.web import write_web
-from adagen_rt.onegraph.write import refuse_apart, write_bundle
+from adagen_rt.onegraph.web import check_web, write_web
+from adagen_rt.onegraph.write import check_bundle, refuse_apart, write_bundle
 from adagen_rt.sampling.params import SamplingParams
 from adagen_rt.triton_config import CONFIG, JOINED, model_config, tensor_line
 
 #: Writes an engine's model to a path and returns the files.
 Writer = Callable[..., list[Path]]
+#: The model within its folder of a repository.
+MODEL = "1/model.onnx"
 #: Samples that Triton joins in one run.
 MAX_BATCH = 64
 TRITON_TYPES = {
@@ -47,17 +49,30 @@ def write_triton(
         params: Sampling parameters.
         **options: Those of `write_bundle`.
     """
+    check_triton(engine, folder, params, **options)
+    model = folder / engine.manifest.name
+    beside = {name: (engine.path / name).read_bytes() for name in engine.manifest.condition.files}
+    with staged_files(model) as staging:
+        write_bundle(engine, staging / MODEL, params, **options)
+        graph = ir.load(staging / MODEL).graph
+        beside[CONFIG] = triton_config(engine.manifest.name, graph).encode()
+        for file, content in beside.items():
+            (staging / file).write_bytes(content)
+    return [*files_of(model / MODEL), *(model / file for file in beside)]
+
+
+def check_triton(
+    engine: EngineFolder, folder: Path, params: SamplingParams, **options: Any
+) -> None:
+    """Check what `write_triton` is asked for.
+
+    Raises:
+        InputError: A model of Triton cannot do it, or something else lies in its place.
+    """
     refuse_apart("triton", options.get("form"))
     model = folder / engine.manifest.name
     check_addable(model, CONFIG, "triton")
-    path = model / "1" / "model.onnx"
-    write_bundle(engine, path, params, **options)
-    beside = {name: (engine.path / name).read_bytes() for name in engine.manifest.condition.files}
-    beside[CONFIG] = triton_config(engine.manifest.name, ir.load(path).graph).encode()
-    with staged_files(model) as staging:
-        for file, content in beside.items():
-            (staging / file).write_bytes(content)
-    return [*files_of(path), *(model / file for file in beside)]
+    check_bundle(engine, model / MODEL, params, **options)
 
 
 def triton_config(name: str, graph: ir.Graph) -> str:
@@ -74,4 +89,10 @@ def _triton_tensor(side: str, value: ir.Value) -> str:
     return tensor_line(side, str(value.name), TRITON_TYPES[value.dtype], dims)
 
 
+#: Checks what a writer is asked for, without writing anything.
+CHECKS: dict[str, Callable[..., object]] = {
+    "out": check_bundle,
+    "triton": check_triton,
+    "web": check_web,
+}
 WRITERS: dict[str, Writer] = {"out": write_file, "triton": write_triton, "web": write_web}

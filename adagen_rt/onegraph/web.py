@@ -14,7 +14,7 @@ from adagen_rt.engine.folder import EngineFolder
 from adagen_rt.errors import InputError
 from adagen_rt.files import check_addable, staged_files
 from adagen_rt.npm import archive_name, fetch, read_archive
-from adagen_rt.onegraph.write import refuse_apart, write_bundle
+from adagen_rt.onegraph.write import check_bundle, refuse_apart, write_bundle
 from adagen_rt.sampling.params import SamplingParams
 from adagen_rt.system import cache_folder
 
@@ -53,6 +53,30 @@ def write_web(
         **options: Those of `write_bundle`.
 
     Raises:
+        InputError: `check_web` says why.
+    """
+    parts = check_web(engine, folder, params, runtime=runtime, **options)
+    with staged_files(folder) as staging:
+        facts = write_bundle(engine, staging / MODEL, params, **options)
+        assets = files(__package__) / "page"
+        parts |= {name: (assets / name).read_bytes() for name in PAGE}
+        parts[FACTS] = json.dumps(page_facts(engine, facts), ensure_ascii=False).encode()
+        for name, content in parts.items():
+            (staging / name).write_bytes(content)
+    return [*files_of(folder / MODEL), *(folder / name for name in parts)]
+
+
+def check_web(
+    engine: EngineFolder,
+    folder: Path,
+    params: SamplingParams,
+    *,
+    runtime: Path | None = None,
+    **options: Any,
+) -> dict[str, bytes]:
+    """Check what `write_web` is asked for, and return ONNX Runtime's files by name.
+
+    Raises:
         InputError: The page cannot ask for the engine's condition, no browser can load it, the
             folder has something else, or ONNX Runtime's files are not to be had.
     """
@@ -67,15 +91,8 @@ def write_web(
         expected = f"at most {LARGEST / 1e9:g} GB, which browsers load"
         raise InputError("web", f"{engine.manifest.name} of {size / 1e9:.2f} GB", expected)
     check_addable(folder, FACTS, "web")
-    parts = read_runtime(runtime)
-    facts = write_bundle(engine, folder / MODEL, params, **options)
-    assets = files(__package__) / "page"
-    parts |= {name: (assets / name).read_bytes() for name in PAGE}
-    parts[FACTS] = json.dumps(page_facts(engine, facts), ensure_ascii=False).encode()
-    with staged_files(folder) as staging:
-        for name, content in parts.items():
-            (staging / name).write_bytes(content)
-    return [*files_of(folder / MODEL), *(folder / name for name in parts)]
+    check_bundle(engine, folder / MODEL, params, **options)
+    return read_runtime(runtime)
 
 
 def page_facts(engine: EngineFolder, facts: BundleFacts) -> dict[str, Any]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ from adagen_rt.errors import ExportError, InputError
 from adagen_rt.files import check_target, check_writable, staged_files, staged_folder
 from adagen_rt.onegraph.apart import trace_apart
 from adagen_rt.onegraph.bundle import BundleOptions, make_options, trace
+from adagen_rt.onegraph.facts import bundle_facts, usual_steps
 from adagen_rt.onegraph.host import NAMES, StepHost
 from adagen_rt.pipeline.bundled import BundledPipeline
 from adagen_rt.pipeline.stepwise import StepwisePipeline
@@ -28,6 +28,8 @@ from adagen_rt.types import Tell
 
 #: Bytes of weights from which on they lie in a file of their own; protobuf's limit is 2 GiB.
 LARGE = 1_900_000_000
+#: What a folder of three models has, so that it may be replaced by others.
+MARKER = f"step{SUFFIX}"
 CHECKING = "checking its images against the runtime's"
 #: Samples of the check, and the largest difference of a pixel that passes.
 SAMPLES, TOLERANCE = 4, 1
@@ -67,13 +69,47 @@ def write_bundle(
         ExportError: The model's images are not the runtime's.
     """
     out = Path(out)
-    if form != "step" and out.suffix.lower() != SUFFIX:
-        raise InputError("out", str(out), f"a name that ends in {SUFFIX}")
-    params = params or SamplingParams()
-    engine, params = engine.at(params.extent), replace(params, size=None)
-    options = make_options(engine, params, form, fidelity_input, steps_input, dialect)
+    engine, options = check_bundle(
+        engine,
+        out,
+        params,
+        form=form,
+        fidelity_input=fidelity_input,
+        steps_input=steps_input,
+        dialect=dialect,
+    )
     write = _write_apart if form == "step" else _write_one
     return write(engine, out, options, threads, progress)
+
+
+def check_bundle(
+    engine: EngineFolder,
+    out: Path,
+    params: SamplingParams | None = None,
+    *,
+    form: Form | None = None,
+    fidelity_input: bool = False,
+    steps_input: int | None = None,
+    dialect: Dialect = "onnxruntime",
+    **_: Any,
+) -> tuple[EngineFolder, BundleOptions]:
+    """Check what `write_bundle` is asked for, without writing anything.
+
+    Returns:
+        The engine, at the size of the images, and what its model does.
+
+    Raises:
+        InputError: An argument is out of its range, or cannot be done in one model.
+    """
+    if form == "step":
+        check_target(out, MARKER)
+    elif out.suffix.lower() != SUFFIX:
+        raise InputError("out", str(out), f"a name that ends in {SUFFIX}")
+    else:
+        check_writable("out", out)
+    params = params or SamplingParams()
+    engine, params = engine.at(params.extent), replace(params, size=None)
+    return engine, make_options(engine, params, form, fidelity_input, steps_input, dialect)
 
 
 def refuse_apart(target: str, form: Form | None) -> None:
@@ -89,12 +125,11 @@ def refuse_apart(target: str, form: Form | None) -> None:
 def _write_one(
     engine: EngineFolder, out: Path, options: BundleOptions, threads: int, progress: Tell
 ) -> BundleFacts:
-    check_writable("out", out)
     progress(f"{engine.manifest.name}: writing its steps")
     model = trace(engine, options)
     with staged_files(out.parent) as staging:
         path = staging / out.name
-        facts = _facts(engine, options)
+        facts = bundle_facts(engine, options)
         save(model, path)
         del model
         progress(CHECKING)
@@ -114,11 +149,9 @@ def _write_one(
 def _write_apart(
     engine: EngineFolder, out: Path, options: BundleOptions, threads: int, progress: Tell
 ) -> BundleFacts:
-    marker = f"step{SUFFIX}"
-    check_target(out, marker)
     progress(f"{engine.manifest.name}: writing a step")
     models = trace_apart(engine, options)
-    with staged_folder(out, marker) as staging:
+    with staged_folder(out, MARKER) as staging:
         for name in list(models):
             save(models.pop(name), staging / f"{name}{SUFFIX}")
         progress(CHECKING)
@@ -132,7 +165,7 @@ def _write_apart(
             return images
 
         checked = check_images(engine, options, threads, run)
-        facts = _facts(engine, options).model_copy(update={"checked": checked})
+        facts = bundle_facts(engine, options).model_copy(update={"checked": checked})
         for name in NAMES:
             append_facts(staging / f"{name}{SUFFIX}", facts, _condition_files(engine))
     return facts
@@ -148,44 +181,6 @@ def save(model: ir.Model, path: Path) -> None:
     tensors = [value.const_value for value in model.graph.initializers.values()]
     weights = sum(tensor.nbytes for tensor in tensors if tensor is not None)
     ir.save(model, path, external_data=f"{path.name}.data" if weights > LARGE else None)
-
-
-def _facts(engine: EngineFolder, options: BundleOptions) -> BundleFacts:
-    params, manifest = options.params, bundled_manifest(engine.manifest, options)
-    return BundleFacts(
-        version=version("adagen-rt"),
-        engine_hash=engine.hash,
-        form=options.form,
-        steps=params.steps,
-        schedule=params.schedule,
-        best_of=params.best_of,
-        fidelity_input=options.fidelity_input,
-        actions=manifest.schedule.names,
-        steps_input=options.steps_input,
-        dialect=options.dialect,
-        checked={},
-        manifest=manifest.model_dump(mode="json", exclude_none=True),
-    )
-
-
-def bundled_manifest(manifest: Manifest, options: BundleOptions) -> Manifest:
-    """Describe what a model has of an engine: its schedule, its steps, the graphs that it runs."""
-    params, schedule = options.params, manifest.schedule
-    if params.schedule == "tuned":
-        schedule = schedule.tuned_spec()
-    schedule = schedule.model_copy(update={"steps": usual_steps(manifest, options), "tuned": None})
-    dropped = {"critic"}
-    dropped |= {"reward"} if params.best_of == 1 else set()
-    dropped |= {"fidelity_policy"} if not options.fidelity_input else set()
-    dropped |= {"policy", "fidelity_policy"} if params.schedule != "policy" else set()
-    graphs = {name: graph for name, graph in manifest.graphs.items() if name not in dropped}
-    return manifest.model_copy(update={"schedule": schedule, "graphs": graphs})
-
-
-def usual_steps(manifest: Manifest, options: BundleOptions) -> int:
-    """Return the number of steps of who asks for none: the model's, or the engine's own."""
-    most, own = options.params.steps or 0, manifest.schedule.steps
-    return min(own, most) if options.steps_input else most
 
 
 def check_images(

@@ -15,7 +15,7 @@ from adagen_rt.pipeline.base import OnStep, Pipeline
 from adagen_rt.pipeline.capabilities import Capabilities
 from adagen_rt.sampling.batches import Outcome, run_batches
 from adagen_rt.sampling.loop import Timings
-from adagen_rt.sampling.params import SamplingParams
+from adagen_rt.sampling.params import AS_WRITTEN, SamplingParams
 from adagen_rt.sampling.request import Request
 from adagen_rt.sampling.result import Images, Result
 from adagen_rt.types import Arrays, Session
@@ -76,11 +76,11 @@ class BundledPipeline(Pipeline):
         """
         asked, facts = request.params, self.bundle
         if facts.steps_input and request.steps > facts.steps:
-            expected = f"at most {facts.steps}, as this file was written"
+            expected = f"at most {facts.steps}, {AS_WRITTEN}"
             raise InputError("steps", request.steps, expected)
         for name in ("best_of",) if facts.steps_input else ("steps", "best_of"):
             if getattr(asked, name) != getattr(facts, name):
-                expected = f"{getattr(facts, name)}, as this file was written"
+                expected = f"{getattr(facts, name)}, {AS_WRITTEN}"
                 raise InputError(name, getattr(asked, name), expected)
         if asked.blended and not facts.fidelity_input:
             raise InputError("fidelity", asked.fidelity, "0: this file has no such input")

@@ -22,6 +22,8 @@ from adagen_rt.sampling.option import Row, read_size
 MAX_STEPS = 1000
 #: Largest number of candidates of one sample, at a step or in total.
 MAX_CANDIDATES = 64
+#: Why a file of a whole generation has no other value of a field.
+AS_WRITTEN = "as this file was written"
 
 ScheduleName = Literal["policy", "static", "tuned"]
 SCHEDULES: tuple[ScheduleName, ...] = get_args(ScheduleName)
@@ -145,10 +147,13 @@ class SamplingParams:
             graph = ROWS[name].graph
             if graph is None:
                 continue
+            lacks = graph not in manifest.graphs
+            if lacks and manifest.fixed_schedule:
+                raise InputError(name, _largest(value), f"{ROWS[name].low}, {AS_WRITTEN}")
             if self.schedule != "policy" and name != "best_of":
                 expected = f"{ROWS[name].low} with a static schedule: no policy is asked"
                 raise InputError(name, _largest(value), expected)
-            if graph not in manifest.graphs:
+            if lacks:
                 raise EngineError(
                     f"{manifest.name}: {name} needs the graph {graph!r}, which this engine lacks; "
                     f"name its weights as files.{graph} in the recipe and export again"
@@ -225,6 +230,8 @@ def _check_size(manifest: Manifest, size: Extent | None) -> str | None:
 
 def schedule_names(manifest: Manifest) -> tuple[ScheduleName, ...]:
     """List the schedules that an engine has."""
+    if manifest.fixed_schedule:
+        return tuple(name for name in SCHEDULES if name == manifest.fixed_schedule)
     tuned = manifest.schedule.tuned is not None
     there = {"static": True, "tuned": tuned, "policy": manifest.adaptive}
     return tuple(name for name in SCHEDULES if there[name])
@@ -234,6 +241,8 @@ def _check_schedule(manifest: Manifest, schedule: ScheduleName | None) -> Schedu
     names = schedule_names(manifest)
     if schedule is None:
         return names[0]
+    if schedule not in names and manifest.fixed_schedule:
+        raise InputError("schedule", schedule, f"{names[0]}, {AS_WRITTEN}")
     if schedule not in names:
         missing = {
             "tuned": "an engine whose static schedule was searched",

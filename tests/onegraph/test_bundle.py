@@ -14,7 +14,7 @@ from adagen_rt.errors import EngineError, ExportError, InputError
 from adagen_rt.onegraph import write
 from adagen_rt.onegraph.targets import write_triton
 from adagen_rt.onegraph.write import write_bundle
-from adagen_rt.sampling.params import SamplingParams
+from adagen_rt.sampling.params import SCHEDULES, SamplingParams, schedule_names
 
 CASES = {
     "maskgit": ("fashion-maskgit", {}),
@@ -139,6 +139,13 @@ def test_parameters_are_written_into_the_model(name, params, tmp_path):
                 model.generate([1], [2])
         with pytest.raises(InputError, match="steps"):
             model.generate([1], [2], best_of=params.best_of, steps=6)
+        # Else images of its own schedule would be said to be another's.
+        own = params.schedule or "policy"
+        for other in {*SCHEDULES} - {own}:
+            with pytest.raises(InputError, match=f"schedule: got '{other}', expected {own}, as"):
+                model.generate([1], [2], best_of=params.best_of, schedule=other)
+        assert schedule_names(model.manifest) == (own,)
+        assert got.made_by.facts["schedule"] == own
     with adagen_rt.load(name, threads=1) as runtime:
         expected = runtime.generate([1, 2, 3], [5, 6, 7], params)
     same(got, expected)

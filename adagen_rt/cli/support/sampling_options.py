@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import click
 from click.core import ParameterSource
 
-from adagen_rt.errors import AdagenError, InputError
+from adagen_rt.errors import InputError
 from adagen_rt.sampling.params import ROWS, SamplingParams
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -70,14 +70,14 @@ def _option_name(name: str) -> str:
 
 @contextmanager
 def _named_as_options() -> Iterator[None]:
-    """Name parameters in errors of the block as they are typed here: best_of is --best-of."""
+    """Name options in errors of the block as they are typed here: best_of is --best-of."""
     try:
         yield
     except InputError as error:
-        if error.field not in ROWS or _option_name(error.field) == error.field:
+        options = {parameter.name for parameter in click.get_current_context().command.params}
+        if error.field not in options or _option_name(error.field) == error.field:
             raise
-        told = str(error).removeprefix(error.field)
-        raise AdagenError(_option_name(error.field) + told) from error
+        raise error.renamed(_option_name(error.field)) from error
 
 
 def _one_schedule(given: dict[str, Any]) -> Any:

@@ -22,5 +22,4 @@ def renamed(**names: str) -> Iterator[None]:
         if error.field not in names:
             raise
         field = names[error.field]
-        message = field + str(error).removeprefix(error.field)
-        raise HTTPError(Fault(400, message, field=field)) from None
+        raise HTTPError(Fault(400, str(error.renamed(field)), field=field)) from None

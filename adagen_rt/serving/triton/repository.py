@@ -99,14 +99,11 @@ def write_repository(
 
 
 def _write(model: Path, config: str, kind: str) -> None:
-    version = model / "1"
-    version.mkdir(parents=True, exist_ok=True)
     about = f"What Triton's Python backend runs for {model.name}."
-    for folder, name, text in (
-        (version, "model.py", MODEL.format(text=about, name=kind)),
-        (model, CONFIG, config),
-    ):
-        with staged_files(folder) as staging:
+    texts = {"1/model.py": MODEL.format(text=about, name=kind), CONFIG: config}
+    with staged_files(model) as staging:
+        (staging / "1").mkdir()
+        for name, text in texts.items():
             (staging / name).write_text(text, encoding="utf-8")
 
 
