@@ -99,6 +99,16 @@ class Prompts(ConditionSpec):
         return {name: found[name.removeprefix(NEGATIVE)] for name in self.asked_tensors}
 
     @property
+    def never_blank(self) -> frozenset[str]:
+        """The masks of encoders whose tokenizer adds tokens to every text, also to an empty one."""
+        return frozenset(
+            f"{start}{one.name}_mask"
+            for start, negative in (("", False), (NEGATIVE, True))[: self.copies]
+            for one in self.encoders
+            if one.mask and self._tokenizers.encode(one, "", negative).count
+        )
+
+    @property
     def variety(self) -> int:
         """The number of prompts that show what the engine does; there is no end of others."""
         return len(self.samples or EXAMPLES)

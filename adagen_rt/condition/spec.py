@@ -124,6 +124,11 @@ class ConditionSpec(Spec, ABC):
             MissingExtraError: What reads it is not installed.
         """
 
+    @property
+    def never_blank(self) -> frozenset[str]:
+        """Name those of `asked_tensors` that have a number above 0 in every row."""
+        return frozenset()
+
     def within(self: C, files: Path | Mapping[str, str]) -> C:
         """Copy it with the folder in which its files lie, or with their contents by name."""
         return self

@@ -68,6 +68,8 @@ def in_range(
         # So asked that what is no number is outside too.
         outside = ~((array >= low) & (array <= high))
         faults.append(_one_each(xp.any(outside, axis=axes) if axes else outside))
+        if name in condition.never_blank:
+            faults.append(~xp.any(array > 0, axis=axes))
         given[name] = xp.clip(array, low, high)
     if "steps" in given:
         given["steps"] = _one_each(given["steps"])

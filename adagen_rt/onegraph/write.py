@@ -107,6 +107,7 @@ def check_bundle(
         raise InputError("out", str(out), f"a name that ends in {SUFFIX}")
     else:
         check_writable("out", out)
+        check_writable("out", out.parent, folder=True)  # weights may lie beside it
     params = params or SamplingParams()
     engine, params = engine.at(params.extent), replace(params, size=None)
     return engine, make_options(engine, params, form, fidelity_input, steps_input, dialect)

@@ -101,12 +101,6 @@ main(sys.argv[2:])
     [
         ("--out", (), "write:append_facts", {"": b"old"}),
         (
-            "--out",
-            ("--form", "step"),
-            "write:append_facts",
-            {"step.onnx": b"old", "start.onnx": b"old"},
-        ),
-        (
             *("--web", ("--runtime", "runtime"), "web:page_facts"),
             {"model.json": b"old", "model.onnx": b"old"},
         ),
@@ -131,3 +125,13 @@ def test_a_writer_that_is_killed_leaves_what_was_there(tmp_path, target, options
     there = [path for path in (place.rglob("*") if place.is_dir() else [place]) if path.is_file()]
     whole = [path for path in there if ".adagen-" not in str(path)]
     assert {path: path.read_bytes() for path in whole} == {place / n: c for n, c in kept.items()}
+
+
+def test_a_file_that_may_be_written_needs_its_folder_too(tmp_path, refuse, monkeypatch):
+    from adagen_rt.files import checks
+
+    one = tmp_path / "one.onnx"
+    one.write_bytes(b"mine")
+    monkeypatch.setattr(checks.os, "access", lambda path, mode: str(path) == str(one))
+    told = refuse("bundle", "fashion-sit", "--out", one, "--overwrite")
+    assert f"out: got '{tmp_path}', expected a place to write" in told

@@ -244,9 +244,19 @@ def test_integer_weights_are_multiplied_as_the_runtime_does(tmp_path, monkeypatc
     assert out.stat().st_size < 1.2 * sum(
         engine.graph_file(name).stat().st_size for name in engine.manifest.graphs
     )
-    with adagen_rt.load(out, threads=1) as model, adagen_rt.load(engine.path, threads=1) as runtime:
-        got, expected = (one.generate(list(range(8)), list(range(8))) for one in (model, runtime))
-    assert write.relative_error(got.images.astype(int), expected.images.astype(int)) < 0.1
+    assert error_between(out, engine.path) < 0.1
+    # As both are shipped, a token flips now and then; other images would be at 1.4.
+    monkeypatch.undo()
+    assert error_between(out, engine.path) < engine.manifest.family.generation_limit == 0.7
+
+
+def error_between(*engines):
+    """How far images of two are from each other, over the deviation between images."""
+    images = []
+    for engine in engines:
+        with adagen_rt.load(engine, threads=1) as pipeline:
+            images.append(pipeline.generate(list(range(8)), list(range(8))).images.astype(int))
+    return write.relative_error(*images)
 
 
 def test_integer_weights_that_give_other_images_are_refused(tmp_path, monkeypatch):

@@ -67,6 +67,19 @@ def test_another_host_asks_with_token_ids(pair):
     assert not bad["images"][[0, 1, 3]].any()
 
 
+def test_a_mask_that_was_left_blank_is_no_prompt(pair):
+    """No text has one where a tokenizer adds tokens to each, and guidance would lead to nothing."""
+    model, _ = pair
+    condition = model.manifest.condition
+    rows = condition.inputs(condition.parse(PROMPTS)) | {"seeds": np.array(SEEDS)}
+    feeds = rows | {"fidelity": np.zeros(4, np.float32)}
+    masks = [name for name in feeds if name.endswith("_mask")]
+    for row, name in enumerate(masks):
+        feeds[name] = feeds[name].copy()
+        feeds[name][row] = 0
+    assert model.model.run(feeds)["failed"].tolist() == [-1] * len(masks) + [0] * (4 - len(masks))
+
+
 def test_the_file_has_its_tokenizer(prompt_engine, tmp_path):
     from tokenizers import Tokenizer
 

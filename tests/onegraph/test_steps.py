@@ -89,6 +89,24 @@ def test_samples_join_and_leave_a_batch_at_different_steps(engine, apart):
             same(got["images"][steps == number], alone.images[steps == number])
 
 
+def test_shipped_pictures_of_prompts_are_the_pipelines(tmp_path):
+    pytest.importorskip("tokenizers")
+    engine = open_engine("emoji-sit")
+    write_bundle(engine, tmp_path / "emoji", form="step")
+    words = {
+        "prompts": ["noto style: red apple", "", "a twemoji ghost", "flat style: guitar"],
+        "negative_prompts": ["", "", "noto style: dog", "blue"],
+    }
+    seeds = [0, 1, 2**63 - 1, 3]
+    with adagen_rt.load("emoji-sit", threads=1) as runtime:
+        expected = runtime.generate(seeds=seeds, **words)
+    rows = engine.manifest.condition.inputs(expected.rows) | {"seeds": np.array(seeds)}
+    host = StepHost(tmp_path / "emoji", 1)
+    same(host.run(rows)["images"], expected.images)
+    rows["text_ids"][0, 3], rows["negative.text_ids"][2, 0] = 2048, -1
+    assert host.begin(rows)["failed"].tolist() == [-1, 0, -1, 0]
+
+
 def test_a_host_that_asks_for_what_there_is_not_gets_black(engine, apart):
     _, rows = asked(engine)
     rows = {name: values.copy() for name, values in rows.items()}
