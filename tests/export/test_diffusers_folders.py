@@ -268,6 +268,20 @@ def test_a_tokenizer_without_its_words_is_refused(tmp_path):
         plan_pipeline(folder)
 
 
+def test_code_of_a_folder_is_never_run(tmp_path, monkeypatch):
+    """Not even if who is asked at the terminal, as the library does, says yes to everything."""
+    folder = save_pipeline("pixart", tmp_path / "pixart")
+    change(
+        folder / "tokenizer" / "tokenizer_config.json",
+        tokenizer_class="Own",
+        auto_map={"AutoTokenizer": ["own.Own", "own.Own"]},
+    )
+    (folder / "tokenizer" / "own.py").write_text("raise SystemExit('run')\nclass Own: pass\n")
+    monkeypatch.setattr("builtins.input", lambda question: "y")
+    with pytest.raises(RecipeError, match="tokenizer: got a tokenizer of its own code, which is"):
+        plan_pipeline(folder)
+
+
 def test_a_damaged_index_is_told(folder):
     (folder / "model_index.json").write_text("[")
     with pytest.raises(RecipeError, match="not a readable index"):

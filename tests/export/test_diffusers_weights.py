@@ -96,6 +96,60 @@ def test_files_of_weights_are_checked_before_a_graph_is_made(folder, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
+def shards_of(folder, part, end="safetensors"):
+    """Split a part's weights in two; return the list of the two."""
+    path = weights_of(folder, part)
+    tensors = load_file(path)
+    places = {name: f"{path.stem}-0000{1 + i % 2}.{end}" for i, name in enumerate(tensors)}
+    for name in set(places.values()):
+        mine = {key: tensors[key] for key, place in places.items() if place == name}
+        if end == "safetensors":
+            save_file(mine, folder / part / name, metadata={"format": "pt"})
+        else:
+            torch.save(mine, folder / part / name)
+    path.unlink()
+    index = path.with_name(f"{path.name}.index.json")
+    index.write_text(json.dumps({"metadata": {}, "weight_map": places}))
+    return index
+
+
+def test_shards_are_the_whole(folder):
+    whole = open_pipeline(folder).load("vae").state_dict()
+    shards_of(folder, "vae")
+    torch.testing.assert_close(
+        open_pipeline(folder).load("vae").state_dict(), whole, rtol=0, atol=0
+    )
+
+
+def test_pickled_shards_are_not_read(folder):
+    """The library reads a shard as its own name says, whatever the name of the list."""
+    index = shards_of(folder, "vae", "bin")
+    with pytest.raises(CheckpointError, match=r"-00001\.bin, .*expected files \*\.safetensors"):
+        open_pipeline(folder).load("vae")
+    places = json.loads(index.read_text())["weight_map"]
+    change(index, weight_map=dict.fromkeys(places, "../../weights.safetensors"))
+    with pytest.raises(CheckpointError, match=r"'\.\./\.\./weights.*expected a file beside it"):
+        open_pipeline(folder).load("vae")
+
+
+def test_a_list_of_shards_is_one_that_the_libraries_read(folder):
+    change(shards_of(folder, "vae"), metadata=5)
+    with pytest.raises(CheckpointError, match=r"index.json: metadata: got 5, expected an object"):
+        open_pipeline(folder).load("vae")
+
+
+@pytest.mark.parametrize("part", ["text_encoder", "transformer"])
+def test_weights_that_the_network_has_no_use_for(tmp_path, part):
+    """Such as scales of others' numbers, or layers that the configuration does not count."""
+    folder = save_pipeline("pixart", tmp_path / "pixart")
+    idle = {"lm_head.weight": torch.ones(2), "a.position_ids": torch.arange(3)}
+    rewrite(weights_of(folder, part), lambda w: w | idle)
+    open_pipeline(folder).load(part)
+    rewrite(weights_of(folder, part), lambda w: w | {"layers.9.weight_scale": torch.ones(2)})
+    with pytest.raises(CheckpointError, match=rf"{part}: the weights have layers.9.weight_scale,"):
+        open_pipeline(folder).load(part)
+
+
 def test_only_what_the_pipeline_adds_to_latents_is_added(folder):
     change(folder / "vae" / "config.json", shift_factor=0.5)
     source = open_pipeline(folder)

@@ -69,8 +69,14 @@ def _tokenizer(folder: Path, text: Text) -> Any:
     if not folder.is_dir():
         raise RecipeError(f"{folder}: missing, expected a tokenizer")
     try:
-        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+        # Unless told not to, the library asks at the terminal whether it may run a folder's code.
+        tokenizer = AutoTokenizer.from_pretrained(
+            folder, local_files_only=True, trust_remote_code=False
+        )
     except Exception as error:  # the library raises nothing more exact
+        if "trust_remote_code" in str(error):
+            told = "got a tokenizer of its own code, which is never run"
+            raise RecipeError(f"{folder}: {told}, expected one of transformers") from None
         raise RecipeError(f"{folder}: not a tokenizer ({one_line(error)})") from None
     if getattr(tokenizer, "backend_tokenizer", None) is None:
         raise RecipeError(f"{folder}: got {type(tokenizer).__name__}, expected a fast tokenizer")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -27,6 +28,8 @@ from adagen_rt.errors import (
 MAX_MESSAGE = 500
 #: Faults of one body that are described; the others are counted.
 MAX_FAULTS = 5
+#: Bytes or characters of a body that are quoted from where it is no JSON.
+QUOTED = 24
 #: OpenAI's codes of faults of a body, by pydantic's types of them.
 CODES = {
     "missing": "missing_required_parameter",
@@ -77,6 +80,11 @@ def fault_of(error: Exception) -> Fault:
         return error.fault
     if isinstance(error, InputError):
         return Fault(400, str(error), field=error.field)
+    if isinstance(error, (RequestValidationError, HTTPException)):
+        # FastAPI says of a body that it cannot read no more than that.
+        cause = error.__cause__
+        if isinstance(cause, (ValueError, RecursionError)):
+            return _unreadable(cause)
     if isinstance(error, RequestValidationError):
         return _invalid(error)
     if isinstance(error, HTTPException):
@@ -104,9 +112,27 @@ def _conduct(error: Exception) -> Fault:
     return Fault(500, INTERNAL, "internal_error")
 
 
+def _unreadable(cause: Exception) -> Fault:
+    """Describe a body that is no JSON; no field is known of it."""
+    match cause:
+        case UnicodeDecodeError(object=body, start=place):
+            got = f"{shown(body[place : place + QUOTED], 80)} at byte {place + 1}"
+        case json.JSONDecodeError(doc=text, pos=place, msg=told):
+            what = told[0].lower() + told[1:].removesuffix(" at").removesuffix(" starting")
+            got = f"{shown(text[place : place + QUOTED], 80)} at character {place + 1} ({what})"
+        case RecursionError():
+            got = "lists or objects too deep in each other"
+        case _:
+            got = "a number of thousands of digits"
+    return Fault(400, f"body: got {got}, expected JSON in UTF-8")
+
+
 def _invalid(error: RequestValidationError) -> Fault:
     """Describe the first faults of a body on one line, each with its field and value."""
     faults = error.errors()
+    if isinstance(faults[0]["input"], bytes):  # FastAPI parses what is said to be JSON
+        message = "Content-Type: got none that says JSON, expected application/json"
+        return Fault(415, message, "content_type", "Content-Type")
     told = [_describe(fault) for fault in faults[:MAX_FAULTS]]
     code = _code(str(faults[0]["type"]))
     return Fault(400, join_faults(told, len(faults)), code, _field(faults[0]) or None)
@@ -120,8 +146,6 @@ def _code(kind: str) -> str:
 def _field(fault: dict[str, object]) -> str:
     where = fault["loc"]
     assert isinstance(where, tuple)
-    if fault["type"] == "json_invalid":  # its place in the text is no field
-        return ""
     # Unions add the names of their branches, which mean nothing to a caller.
     return ".".join(str(part) for part in where[1:2])
 
@@ -132,7 +156,7 @@ def _describe(fault: dict[str, object]) -> str:
         return f"{field}: not supported by this server"
     if fault["type"] == "missing":
         return f"{field}: missing"
-    got = "" if fault["type"] == "json_invalid" else f"got {shown(fault['input'], 80)}, "
+    got = f"got {shown(fault['input'], 80)}, "
     return f"{field}: {got}{str(fault['msg'])[:1].lower()}{str(fault['msg'])[1:]}"
 
 

@@ -12,15 +12,15 @@ from adagen_rt.errors import InputError
 from adagen_rt.serving import BatchEngine
 from adagen_rt.serving.http.fleet import Fleet
 from adagen_rt.serving.http.kserve import json_content
-from adagen_rt.serving.http.kserve_infer import Inference, flat_json, input_names, read_inference
+from adagen_rt.serving.http.kserve_infer import Inference, flat_json, read_inference
 from adagen_rt.serving.http.kserve_stream import Events, stream_images
 from adagen_rt.serving.http.model_routes import ModelRoutes
 from adagen_rt.serving.http.settings import Settings
 from adagen_rt.serving.http.tensors import InferRequest, check_as, parse_json
 from adagen_rt.serving.http.work import make_images
 
-#: Fields that are inputs; all others are parameters.
-INPUTS = ("label", "prompt", "negative_prompt", "seed")
+#: Fields that are inputs, with their datatypes where there is one; all others are parameters.
+INPUTS = {"label": None, "prompt": "BYTES", "negative_prompt": "BYTES", "seed": "INT64"}
 STREAM: dict[int | str, dict[str, Any]] = {200: {"content": {"text/event-stream": {}}}}
 
 
@@ -65,7 +65,7 @@ def generate_router(fleet: Fleet, settings: Settings) -> APIRouter:
 
 async def _generate(engine: BatchEngine, request: Request, settings: Settings) -> Response:
     inference = await _read(engine, request, settings, streams=False)
-    with input_names():
+    with inference.naming():
         images = await make_images(request, engine, inference.order)
 
     def render() -> Response:
@@ -102,5 +102,5 @@ def _parse(body: bytes) -> InferRequest:
 
 def _tensor(name: str, value: Any) -> dict[str, Any]:
     data = value if isinstance(value, list) else [value]
-    datatype = "BYTES" if data and isinstance(data[0], str) else "INT64"
+    datatype = INPUTS[name] or ("BYTES" if data and isinstance(data[0], str) else "INT64")
     return {"name": name, "shape": [len(data)], "datatype": datatype, "data": data}

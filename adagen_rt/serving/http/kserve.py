@@ -13,7 +13,7 @@ from adagen_rt.serving import BatchEngine
 from adagen_rt.serving.http.faults import Fault, HTTPError
 from adagen_rt.serving.http.fleet import Fleet
 from adagen_rt.serving.http.kserve_images import describe_model
-from adagen_rt.serving.http.kserve_infer import input_names, read_inference
+from adagen_rt.serving.http.kserve_infer import read_inference
 from adagen_rt.serving.http.kserve_stream import FRAMES, Frames, stream_images
 from adagen_rt.serving.http.model_routes import ModelRoutes
 from adagen_rt.serving.http.settings import Settings
@@ -95,7 +95,7 @@ async def _infer(engine: BatchEngine, request: Request, settings: Settings) -> R
     inference = read_inference(engine, asked, binary, settings, request, streams=frames)
     if frames:
         return await stream_images(request, inference, Frames(), settings)
-    with input_names():
+    with inference.naming():
         images = await make_images(request, engine, inference.order)
 
     def pack() -> tuple[bytes, int | None]:

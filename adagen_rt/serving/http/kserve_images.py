@@ -53,6 +53,8 @@ def read_wishes(
         raise InputError("inputs", got[:80], f"{name}, and perhaps {more}seed")
     if negatives is None:
         return [asked.parameters.wish(**{name: one}) for one in given]
+    if asked.parameters.negative_prompt is not None:
+        raise InputError("negative_prompt", "an input and a parameter", "one of them")
     if len(negatives) != len(given):
         expected = f"{len(given)}, as of prompt"
         raise InputError("inputs.negative_prompt", f"{len(negatives)} values", expected)

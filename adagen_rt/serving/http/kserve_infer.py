@@ -49,6 +49,7 @@ class Inference:
         names: Outputs that are asked for.
         binary: Those of them that go in binary.
         head: What every answer begins with.
+        inputs: Names of the inputs that were given.
     """
 
     engine: BatchEngine
@@ -57,11 +58,17 @@ class Inference:
     names: tuple[str, ...]
     binary: set[str]
     head: dict[str, Any]
+    inputs: tuple[str, ...]
 
     @property
     def manifest(self) -> Manifest:
         """The engine's manifest."""
         return self.engine.manifest
+
+    def naming(self) -> AbstractContextManager[None]:
+        """Make input errors of the block name KServe's inputs; a parameter is named as it is."""
+        tensors = {name: f"inputs.{name}" for name in self.inputs}
+        return renamed(**tensors, seeds="inputs.seed")
 
     def preview(self, progress: Progress) -> dict[str, np.ndarray]:
         """Make the outputs of an image under way."""
@@ -111,13 +118,8 @@ def read_inference(
     head = {"model_name": engine.name, "model_version": MODEL_VERSION}
     if asked.id is not None:
         head["id"] = asked.id
-    return Inference(engine, order, every, names, in_binary, head)
-
-
-def input_names() -> AbstractContextManager[None]:
-    """Make input errors of the block name KServe's inputs."""
-    tensors = {name: f"inputs.{name}" for name in ("label", "prompt", "negative_prompt")}
-    return renamed(seeds="inputs.seed", **tensors)
+    inputs = tuple(tensor.name for tensor in asked.inputs)
+    return Inference(engine, order, every, names, in_binary, head, inputs)
 
 
 def _order(

@@ -15,7 +15,7 @@ from starlette.types import Receive, Scope, Send
 
 from adagen_rt.serving import Job
 from adagen_rt.serving.http.json_text import write_json
-from adagen_rt.serving.http.kserve_infer import Inference, flat_json, input_names
+from adagen_rt.serving.http.kserve_infer import Inference, flat_json
 from adagen_rt.serving.http.settings import Settings
 from adagen_rt.serving.http.streams import HEADERS, KEEP_ALIVE, Feed
 from adagen_rt.serving.http.telemetry import fault_under_way
@@ -93,7 +93,7 @@ async def stream_images(
     await read_ahead(inference.engine, inference.order)
     feed = Feed()
     watch = feed.put if inference.every else None
-    with input_names():
+    with inference.naming():
         jobs = submit(inference.engine, inference.order, watch, inference.every or 1)
     silence = settings.event_keep_alive if form.keep_alive else None
     return Answers(_answers(request, inference, form, jobs, feed, silence), jobs)

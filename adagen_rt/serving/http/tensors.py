@@ -198,7 +198,8 @@ def _from_json(field: str, tensor: InputTensor) -> list[Any]:
     for item in flat:
         fits = isinstance(item, expected) and not isinstance(item, bool)
         if not fits or not (bounds is None or bounds.min <= item <= bounds.max):
-            raise InputError(field, item, f"values of datatype {tensor.datatype}")
+            what = "texts (datatype BYTES)" if bounds is None else f"values of {tensor.datatype}"
+            raise InputError(field, item, what)
     return flat
 
 

@@ -144,6 +144,31 @@ def test_a_fault_of_the_text_names_no_field(service):
     assert answer.json()["error"]["message"].startswith("body: ")
 
 
+@pytest.mark.parametrize("path", [GENERATE, "/events"])
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (b'{"prompt": "a\xff"}', "got b'\\xff\"}' at byte 14, expected JSON in UTF-8"),
+        (b'{"prompt": "a\x07"}', "got '\\x07\"}' at character 14 (invalid control character)"),
+        (b'{"prompt": "a', "got '\"a' at character 12 (unterminated string)"),
+        (b'{"prompt": ', "got '' at character 12 (expecting value)"),
+        (b'{"prompt": ' + b"[" * 4000, "got "),  # too deep, or not for some versions of Python
+        (b'{"prompt": ' + b"1" * 5000 + b"}", "got a number of thousands of digits, expected"),
+    ],
+    ids=["bytes", "control", "string", "end", "deep", "digits"],
+)
+def test_a_body_that_is_no_json(service, path, text, told):
+    answer = service.ask("POST", path, text, JSON)
+    assert answer.status == 400
+    assert answer.json()["error"]["message"].startswith(f"body: {told}")
+
+
+def test_a_body_that_does_not_say_json(service):
+    answer = service.ask("POST", GENERATE, b'{"prompt": "circle"}')
+    assert answer.status == 415
+    assert answer.json()["error"]["param"] == "Content-Type"
+
+
 def test_the_server_is_alive_while_it_refuses(service):
     """All of them at once; each probe has as long as its client waits at most."""
     bodies = [(path, packed(body)) for path, body, _ in HOSTILE.values()]

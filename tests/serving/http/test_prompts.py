@@ -190,6 +190,29 @@ def test_inputs_that_do_not_fit(service, inputs, told):
     assert infer(service, *inputs).json()["error"].startswith(told)
 
 
+def test_a_negative_prompt_is_named_as_it_was_given(service):
+    prompt, strange = texts("prompt", "a"), {"negative_prompt": "\0"}
+    as_input = infer(service, prompt, texts("negative_prompt", "\0")).json()["error"]
+    assert as_input.startswith("inputs.negative_prompt: got 'U+0000 at character 1'")
+    as_parameter = infer(service, prompt, parameters=strange).json()["error"]
+    assert as_parameter.startswith("negative_prompt: got 'U+0000 at character 1'")
+    both = infer(service, prompt, texts("negative_prompt", "b"), parameters=strange)
+    assert both.status == 400
+    assert both.json()["error"].startswith("negative_prompt: got 'an input and a parameter'")
+
+
+@pytest.mark.parametrize("field", ["prompt", "negative_prompt"])
+@pytest.mark.parametrize("value", [None, 5, 1.5, {"a": 1}, ["a", 5]])
+def test_fields_that_are_no_texts(service, field, value):
+    count = len(value) if isinstance(value, list) else 1
+    body = {"prompt": ["a"] * count, field: value}
+    answer = service("POST", "/v2/models/tiny-prompts/generate", body)
+    assert answer.status == 400
+    wrong = value[1] if isinstance(value, list) else value
+    told = f"inputs.{field}: got {wrong}, expected texts"
+    assert answer.json()["error"].startswith(told)
+
+
 @pytest.mark.parametrize(
     ("path", "body", "told"),
     [
