@@ -151,7 +151,7 @@ def _tell_pipeline(folder: Path, dry_run: bool, dtype: str, options: dict[str, A
     plan = plan_pipeline(folder, **options)
     for line in plan.facts():
         click.echo(line)
-    for line in dry_export(plan, DTYPES[dtype], LOGGER.info) if dry_run else ():
+    for line in dry_export(plan, DTYPES[dtype], LOGGER.info) if dry_run else [plan.weights]:
         click.echo(line)
 
 

@@ -58,12 +58,12 @@ def export_engine(
     Raises:
         AdagenError: The recipe, a file or the exported graph is wrong.
     """
-    if (weights is None) == (seeded is None):
-        given = None if weights is None else str(weights)
-        raise InputError("weights", given, "a folder of weight files, or else a seed tag")
     if seeded is not None and fidelity_from is not None:
         raise InputError("fidelity-from", str(fidelity_from), "none with a seed tag")
     recipe, other = _complete_recipe(recipe, fidelity_from)
+    if (weights is None) == (seeded is None):
+        given = None if weights is None else str(weights)
+        raise InputError("weights", given, "a folder of weight files, or else a seed tag")
     texts = find_tokenizers(recipe.condition, [] if weights is None else _folders(weights))
     if seeded is not None:
         make = partial(seed_networks, recipe, seeded)

@@ -186,9 +186,9 @@ def published_models() -> list[str]:
 
 
 def find_recipe(name_or_path: str | Path) -> Path:
-    """Find a recipe by its path, or by the name of a shipped one."""
+    """Find a recipe by its path, or by a shipped one's name, which its engine may have too."""
     path = Path(name_or_path)
-    return path if path.exists() else shipped_recipes().get(str(name_or_path), path)
+    return path if path.is_file() else shipped_recipes().get(str(name_or_path), path)
 
 
 def load_recipe(path: str | Path) -> Recipe:
@@ -199,6 +199,9 @@ def load_recipe(path: str | Path) -> Recipe:
             message is one line that names every such field.
     """
     path = find_recipe(path)
+    if path.is_dir():
+        expected = "a recipe (a YAML file), or a pipeline of diffusers with its model_index.json"
+        raise RecipeError(f"{path}: got a folder, expected {expected}")
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:

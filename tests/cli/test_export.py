@@ -77,3 +77,19 @@ def test_without_a_check_there_is_somewhere_to_write(run, recipe, tmp_path):
     done = run("export", recipe(), "--weights", tmp_path)
     assert done.exit_code == 2
     assert "Missing option '--out'" in done.stderr
+
+
+@pytest.mark.parametrize("arguments", [["--check"], ["--out", "engine"]])
+def test_what_is_neither_a_recipe_nor_a_pipeline(refuse, tmp_path, arguments):
+    told = refuse("export", tmp_path, *arguments)
+    assert f"{tmp_path}: got a folder, expected a recipe (a YAML file), or a pipeline" in told
+    told = refuse("export", tmp_path / "nowhere", *arguments)
+    assert f"{tmp_path / 'nowhere'}: cannot be read: No such file or directory" in told
+
+
+def test_an_engine_may_be_named_as_its_recipe(tmp_path, monkeypatch):
+    from adagen_rt.export.recipe import load_recipe
+
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "dit-xl-2").mkdir()
+    assert load_recipe("dit-xl-2").name == "dit-xl-2"

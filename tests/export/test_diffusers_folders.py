@@ -300,6 +300,11 @@ def test_the_command_says_what_a_folder_is(folder):
     assert result.exit_code == 0
     assert "DiTPipeline can be exported" in result.output
     assert "memory: at least" in result.output
+    assert result.output.endswith("weights: all there\n")
+    next((folder / "vae").glob("*.safetensors")).unlink()
+    result = command(folder, "--check")
+    assert f"weights are still missing: {folder / 'vae'}: got no weights" in result.output
+    assert "tag" in command(folder, "--check", "--seeded", "x").output.splitlines()[-1]
 
 
 @pytest.mark.parametrize(

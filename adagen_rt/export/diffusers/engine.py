@@ -16,7 +16,7 @@ from adagen_rt.engine.manifest import MAX_NAME, SEEDED, Manifest
 from adagen_rt.engine.schedule import ActionSpec, ScheduleSpec
 from adagen_rt.engine.sections import Dtype, GraphSpec, ImageSpec, SizesSpec
 from adagen_rt.engine.static_schedules import Constant
-from adagen_rt.errors import InputError, RecipeError
+from adagen_rt.errors import CheckpointError, InputError, RecipeError
 from adagen_rt.export.diffusers.condition import describe_condition, write_tokenizers
 from adagen_rt.export.diffusers.folder import META, SCHEDULER, PipelineFolder, open_pipeline
 from adagen_rt.export.diffusers.graphs import pipeline_graphs
@@ -75,6 +75,15 @@ class Plan:
         texts = sum(count for part, count in counts.items() if part.startswith("text_encoder"))
         most = max(texts, counts["transformer"], counts["vae"])
         yield f"memory: at least {4e-9 * most:,.1f} GB, for the weights of one graph at a time"
+
+    @property
+    def weights(self) -> str:
+        """Tell whether the files of weights are there and whole, by their headers."""
+        try:
+            self.source.check_weights()
+        except CheckpointError as error:
+            return f"weights are still missing: {error}"
+        return "weights: all there" if self.source.seeded is None else "weights: made of the tag"
 
     @property
     def other(self) -> Extent | None:
