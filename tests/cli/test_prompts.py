@@ -66,7 +66,7 @@ def test_negative_prompts_are_one_for_all_or_for_each(generate, refuse, prompt_e
     assert not np.array_equal(first[1], second[1])
     three = [text for word in "abc" for text in ("--negative-prompt", word)]
     line = refuse("generate", "--engine", prompt_engine(), *two, *three)
-    assert "negative_prompts: got '3 texts', expected one for all or for each of 2" in line
+    assert "negative-prompt: got '3 texts', expected one for all or for each of 2" in line
 
 
 def test_what_is_cut_is_told_or_refused(run, refuse, prompt_engine, tmp_path):

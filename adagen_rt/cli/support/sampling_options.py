@@ -74,10 +74,14 @@ def _named_as_options() -> Iterator[None]:
     try:
         yield
     except InputError as error:
-        options = {parameter.name for parameter in click.get_current_context().command.params}
-        if error.field not in options or _option_name(error.field) == error.field:
+        typed = {
+            parameter.name: max(parameter.opts, key=len).removeprefix("--")
+            for parameter in click.get_current_context().command.params
+            if "_" in (parameter.name or "")
+        }
+        if typed.get(error.field, error.field) == error.field:
             raise
-        raise error.renamed(_option_name(error.field)) from error
+        raise error.renamed(typed[error.field]) from error
 
 
 def _one_schedule(given: dict[str, Any]) -> Any:
