@@ -101,7 +101,7 @@ MIN_SAMPLES = 10
     help="What `adagen-rt train agreement` left: how often a picture's prompt is the best of 100. "
     "Wants --features of EfficientNet-Lite0.",
 )
-@sampling_options("steps", "fidelity", "refine", "best_of")
+@sampling_options("steps", "fidelity", "refine", "best_of", "reuse")
 @click.option("--batch-size", type=int, default=50, show_default=True, help="Images made together.")
 @backend_options
 @device_option

@@ -55,6 +55,8 @@ class FamilySpec(Spec):
         guidances: Ways of guidance that its step rule knows.
         sizeable: Tensors by ``graph.tensor`` whose last two axes are open in an engine of several
             sizes; none where the family has one size.
+        reuses: Whether the backbone's outputs change so smoothly that the last two can take the
+            place of an evaluation.
     """
 
     family: str
@@ -65,6 +67,7 @@ class FamilySpec(Spec):
     generation_limit: ClassVar[float] = 0.7
     guidances: ClassVar[tuple[Guidance, ...]] = ("classifier-free", "none")
     sizeable: ClassVar[tuple[str, ...]] = ()
+    reuses: ClassVar[bool] = False
 
     @property
     def feature_map(self) -> Extent:

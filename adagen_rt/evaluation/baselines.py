@@ -61,13 +61,13 @@ def make_baselines(
 
 
 def check_plain(params: SamplingParams, *kinds: str) -> None:
-    """Refuse candidates, of which a recording would have to say which was kept.
+    """Refuse candidates and reused evaluations, of which a recording would have to say more.
 
     Raises:
         InputError: There are some.
     """
-    if kinds and (params.refine > 1 or params.best_of > 1):
-        raise InputError("schedule", kinds[0], "neither --refine nor --best-of beside it")
+    if kinds and (params.refine > 1 or params.best_of > 1 or params.reuse):
+        raise InputError("schedule", kinds[0], "no --refine, --best-of or --reuse beside it")
 
 
 def without_sample(kind: str, outputs: Outputs, groups: npt.NDArray[np.int64]) -> Outputs:

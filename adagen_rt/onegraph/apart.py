@@ -137,11 +137,12 @@ def _resume(
             null = xp.constant(known.known, known.shape)
         if null is not None:
             arrays[name] = xp.concat([inputs[name], null])
-    own = {spec.name for spec in fields(carried.kind)} & inputs.keys()
+    names = {spec.name for spec in fields(carried.kind)} & inputs.keys()
+    own: dict[str, Any] = {name: inputs[name] for name in names}
     state: State = carried.kind(
         index=xp.arange(Size(1)),
         condition=Condition(arrays, {}, engine.manifest.condition.guidance),
-        **{name: inputs[name] for name in own},
+        **own,
     )
     return xp, inputs, replace(state, failed=inputs["failed"] != 0)
 

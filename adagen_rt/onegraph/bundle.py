@@ -101,6 +101,9 @@ def _choose_form(engine: EngineFolder, params: SamplingParams, form: Form | None
     if params.refine > 1:
         expected = "1 in one model: how many candidates go on is known when it runs"
         raise InputError("refine", params.refine, expected)
+    if params.reuse:
+        expected = "0 in one model: which samples are evaluated is known when it runs"
+        raise InputError("reuse", params.reuse, expected)
     mixes = engine.manifest.family.mixes_steps
     if form not in (None, "unrolled") and not mixes:
         raise InputError("form", form, "unrolled: the steps of this family differ in shape")

@@ -17,7 +17,7 @@ from adagen_rt.sampling.rule import State
 from adagen_rt.types import Arrays
 
 #: Fields of a state that no step changes.
-CONSTANT = ("index", "condition", "seeds")
+CONSTANT = ("index", "condition", "seeds", "past")
 
 
 @dataclass(frozen=True)

@@ -45,7 +45,9 @@ class OneGraphPipeline(Pipeline):
     """
 
     def __init__(self, engine: EngineFolder, execution: Execution, threads: int) -> None:
-        super().__init__(engine, execution, Capabilities(streams=False, refines=False, sizes=False))
+        super().__init__(
+            engine, execution, Capabilities(streams=False, refines=False, reuses=False, sizes=False)
+        )
         self.threads = threads
         self._graphs: LruCache[BundledPipeline] = LruCache(MAX_GRAPHS, BundledPipeline.close)
         self._graph(SamplingParams().check(engine.manifest))

@@ -15,12 +15,14 @@ class Capabilities:
     Attributes:
         streams: Whether the host sees every step: previews, profiles, a server's slots.
         refines: Whether a policy call can try several actions.
+        reuses: Whether a sample's evaluation can be left out.
         batches: Batch sizes that it runs, ascending; empty for any.
         sizes: Whether it makes images of other sizes than the engine's own, where the engine does.
     """
 
     streams: bool = True
     refines: bool = True
+    reuses: bool = True
     batches: tuple[int, ...] = ()
     sizes: bool = True
 
@@ -38,9 +40,12 @@ class Capabilities:
         if streams is not None and not self.streams:
             expected = "the backend onnxruntime or openvino, which go step by step"
             raise InputError(streams, backend, expected)
-        if params.refine != 1 and not self.refines:
-            expected = f"1 with the backend {backend}; onnxruntime and openvino have it"
-            raise InputError("refine", params.refine, expected)
-        if params.size is not None and not self.sizes:
-            expected = f"none with the backend {backend}; onnxruntime and openvino have it"
-            raise InputError("size", params.size, expected)
+        options = (
+            ("refine", params.refine != 1 and not self.refines, "1"),
+            ("reuse", params.reuse and not self.reuses, "0"),
+            ("size", params.size is not None and not self.sizes, "none"),
+        )
+        for name, lacks, usual in options:
+            if lacks:
+                expected = f"{usual} with the backend {backend}; onnxruntime and openvino have it"
+                raise InputError(name, getattr(params, name), expected)

@@ -63,7 +63,9 @@ class CapturedPipeline(Pipeline):
     def __init__(
         self, engine: EngineFolder, graphs: GenerationSessions, driver: Driver, stream: int
     ) -> None:
-        lacks = Capabilities(streams=False, refines=False, batches=graphs.batches, sizes=False)
+        lacks = Capabilities(
+            streams=False, refines=False, reuses=False, batches=graphs.batches, sizes=False
+        )
         super().__init__(engine, Execution(graphs.backend), lacks)
         self._graphs = graphs
         self._driver = driver

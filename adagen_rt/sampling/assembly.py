@@ -17,6 +17,7 @@ from adagen_rt.ops.noise import Philox
 from adagen_rt.sampling.loop import Fidelity, Loop, Network
 from adagen_rt.sampling.params import SamplingParams
 from adagen_rt.sampling.refinement import RefinedLoop, Refinement
+from adagen_rt.sampling.reuse import ReusingLoop
 from adagen_rt.sampling.rule import NoiseSource, StepRule
 from adagen_rt.types import Array, Arrays, Run, Session
 
@@ -69,6 +70,8 @@ class Assembly:
         loop = Loop(rule, schedule, self._conditioner, self._backbone, policy)
         if fidelity is not None:
             loop.fidelity = Fidelity(self._ask("fidelity_policy", calls), fidelity)
+        if params.reuse:
+            return ReusingLoop.of(loop, params.reuse)
         if params.refine == 1:
             return loop
         std = self.manifest.refinement_std

@@ -118,6 +118,7 @@ def _merge(best: Result, other: Result, wins: npt.NDArray[np.bool_]) -> Result:
             name: np.where(wins, other.schedule[name], values)
             for name, values in best.schedule.items()
         },
+        evaluations=np.where(wins, other.evaluations, best.evaluations),
         # A failed sample has no reward, so that it never wins.
         failures={place: step for place, step in best.failures.items() if not wins[place]},
     )

@@ -26,7 +26,7 @@ ASCII = b"ASCII\0\0\0"
 #: What all images of a run have in common besides its engine's name and the version.
 SHARED = (
     *("engine_hash", "backend", "provider", "precision"),
-    *("steps", "schedule", "refine", "best_of", "size"),
+    *("steps", "schedule", "refine", "best_of", "reuse", "size"),
 )
 #: What a summary calls all samples' values of something.
 COLUMNS = {

@@ -134,7 +134,10 @@ class Loop:
 
     def step(self, state: State) -> tuple[State, Decision]:
         """Make one backbone evaluation, one decision and one step of the rule."""
-        outputs = self._evaluate(state)
+        return self._decide(state, self._evaluate(state))
+
+    def _decide(self, state: State, outputs: Arrays) -> tuple[State, Decision]:
+        """Ask the policy about the outputs of an evaluation, and make a step of the rule."""
         call = state.step + (self.schedule.calls - self.rule.steps)
         raw = self._ask(state, self.rule.features(state, outputs), call)
         return self._move(state, raw, call, outputs)

@@ -23,6 +23,7 @@ class Row:
         high: Largest number.
         choices: Possible words of a ``str``.
         graph: Graph that an engine needs for any value but the default.
+        each: Whether a number may be given for each sample.
     """
 
     kind: type[int] | type[float] | type[str]
@@ -31,6 +32,7 @@ class Row:
     high: int = 0
     choices: tuple[str, ...] = ()
     graph: str | None = None
+    each: bool = False
 
     def check(self, name: str, value: Any) -> None:
         """Refuse a value that is out of range; of texts without choices, a size is the only one.
@@ -46,21 +48,21 @@ class Row:
         elif self.kind is int:
             as_integer(name, value, self.low, self.high)
         else:
-            _check_numbers(name, value, self.low, self.high)
+            self._check_numbers(name, value)
 
-
-def _check_numbers(name: str, value: Any, low: float, high: float) -> None:
-    """Refuse numbers, one or several, that are not between two others."""
-    expected = f"a number from {low} to {high}, or one for each sample"
-    try:
-        numbers = np.asarray(value)
-    except ValueError:  # sequences of several lengths
-        raise InputError(name, value, expected) from None
-    if numbers.dtype.kind not in "iuf" or numbers.ndim > 1:
-        raise InputError(name, value, expected)
-    inside = (numbers >= low) & (numbers <= high)
-    if not inside.all():
-        raise InputError(name, float(numbers[~inside].ravel()[0]), expected)
+    def _check_numbers(self, name: str, value: Any) -> None:
+        """Refuse a number, or several, that are not between the smallest and the largest."""
+        several = ", or one for each sample" if self.each else ""
+        expected = f"a number from {self.low} to {self.high}{several}"
+        try:
+            numbers = np.asarray(value)
+        except ValueError:  # sequences of several lengths
+            raise InputError(name, value, expected) from None
+        if numbers.dtype.kind not in "iuf" or numbers.ndim > self.each:
+            raise InputError(name, value, expected)
+        inside = (numbers >= self.low) & (numbers <= self.high)
+        if not inside.all():
+            raise InputError(name, float(numbers[~inside].ravel()[0]), expected)
 
 
 def read_size(given: Any) -> Extent:

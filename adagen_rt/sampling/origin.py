@@ -80,5 +80,6 @@ def run_facts(engine: EngineFolder, request: Request, execution: Facts) -> Facts
         "schedule": params.schedule,
         "refine": params.refine,
         "best_of": params.best_of,
+        **({"reuse": params.reuse} if params.reuse else {}),
         **({} if params.size is None else {"size": params.size}),
     }

@@ -49,6 +49,9 @@ class SamplingParams:
             fidelity; one number for all samples or one for each.
         refine: Actions that are tried at every policy call, 1 to 64; the critic keeps one.
         best_of: Images that are made of each sample, 1 to 64; the reward model keeps one.
+        reuse: From 0 to 1: an evaluation is left out, and the line through the last two predictions
+            takes its place, where that differs from the last prediction by less than this part of
+            its size. 0 makes all of them. Of DiT, SiT and their like.
         size: Pixels of the images: ``"768x512"`` or (768, 512), width first, or one number for a
             square; None takes the engine's own. Only engines of several sizes have others.
     """
@@ -69,6 +72,7 @@ class SamplingParams:
         "From 0, the adversarially trained policy (diverse), to 1, the one trained for fidelity.",
         high=1,
         graph="fidelity_policy",
+        each=True,
     )
     refine: int = _option(
         1,
@@ -86,6 +90,13 @@ class SamplingParams:
         low=1,
         high=MAX_CANDIDATES,
         graph="reward",
+    )
+    reuse: float = _option(
+        0.0,
+        float,
+        "Leave an evaluation out where the last two say what it would give, up to a change of so "
+        "large a part: 0.03 makes fewer and hardly another image. Of DiT, SiT and their like.",
+        high=1,
     )
     size: str | tuple[int, int] | None = _option(
         None,
@@ -139,7 +150,20 @@ class SamplingParams:
             size=_check_size(manifest, self.extent),
         )
         complete._check_graphs(manifest)
+        complete._check_reuse(manifest)
         return complete
+
+    def _check_reuse(self, manifest: Manifest) -> None:
+        """Refuse the reuse of evaluations that cannot be reused."""
+        if not self.reuse:
+            return
+        if manifest.fixed_schedule:
+            raise InputError("reuse", self.reuse, f"0, {AS_WRITTEN}")
+        if not manifest.family.reuses:
+            family = manifest.family.family
+            raise InputError("reuse", self.reuse, f"0: {family} needs every evaluation")
+        if self.refine > 1:
+            raise InputError("reuse", self.reuse, "0 beside refine, which looks at each evaluation")
 
     def _check_graphs(self, manifest: Manifest) -> None:
         """Refuse fields whose graph the engine lacks, and policy fields of a static schedule."""
@@ -172,6 +196,7 @@ class SamplingOptions(TypedDict, total=False):
     fidelity: float | Sequence[float]
     refine: int
     best_of: int
+    reuse: float
     size: str | tuple[int, int] | None
     static: bool | Literal["tuned"]
 

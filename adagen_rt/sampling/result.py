@@ -224,18 +224,21 @@ class Snapshot:
         step: Backbone evaluations done (B,) int64, on the host.
         failed: Whether a non-finite number appeared (B,) bool, on the host.
         latents: The decoder's inputs, on the loop's device.
+        reused: Evaluations that were left out (B,) int64, on the host.
     """
 
     index: npt.NDArray[np.int64]
     step: npt.NDArray[np.int64]
     failed: npt.NDArray[np.bool_]
     latents: Arrays
+    reused: npt.NDArray[np.int64]
 
     @classmethod
     def of(cls, state: State, rule: StepRule[Any], memory: Memory) -> Snapshot:
         """Keep the latents of slots, and drop the rest of the state."""
         index, step, failed = map(memory.get, (state.index, state.step, state.failed))
-        return cls(index, step, failed, rule.latents(state))
+        reused = np.zeros_like(step) if state.past is None else memory.get(state.past.reused)
+        return cls(index, step, failed, rule.latents(state), reused)
 
     @classmethod
     def join(cls, parts: list[Snapshot]) -> Snapshot:
@@ -245,6 +248,7 @@ class Snapshot:
             step=np.concatenate([part.step for part in parts]),
             failed=np.concatenate([part.failed for part in parts]),
             latents=join_rows([part.latents for part in parts]),
+            reused=np.concatenate([part.reused for part in parts]),
         )
 
     def failures(self) -> dict[int, int]:

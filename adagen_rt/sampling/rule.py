@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from types import MappingProxyType
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from array_api_compat import array_namespace
 
 from adagen_rt.condition import Condition
 from adagen_rt.types import Array, Arrays
+
+if TYPE_CHECKING:
+    from adagen_rt.sampling.reuse import Past
 
 #: Noise for one step, from the seeds and the step index of every slot.
 NoiseSource = Callable[[Array, Array], Any]
@@ -29,6 +32,7 @@ class State:
         step: Backbone evaluations done so far (B,) int64.
         smoothed: The schedule's memory (B, A) float32.
         failed: Whether a non-finite number appeared (B,) bool.
+        past: The last evaluations, of a loop that reuses them; None of others.
     """
 
     index: Array
@@ -37,6 +41,7 @@ class State:
     step: Array
     smoothed: Array
     failed: Array
+    past: Past | None = field(default=None, kw_only=True)
 
     def __len__(self) -> int:
         return int(self.index.shape[0])
@@ -50,6 +55,8 @@ class State:
         xp, count = array_namespace(self.index), self.index.shape[0]
         both = self.condition.places(rows, count)
         taken: dict[str, Any] = {"condition": self.condition.take(rows, count)}
+        if self.past is not None:
+            taken["past"] = self.past.take(self.condition, rows)
         for spec, value in self._arrays():
             chosen = both if spec.get("paired") else rows
             taken[spec["name"]] = xp.take(value, chosen, axis=spec.get("axis", 0))
@@ -59,6 +66,8 @@ class State:
         """Put the slots of another state behind these."""
         xp = array_namespace(self.index)
         joined: dict[str, Any] = {"condition": self.condition.join(other.condition)}
+        if self.past is not None and other.past is not None:
+            joined["past"] = self.past.join(self.condition, other.past)
         for spec, value in self._arrays():
             axis, theirs = spec.get("axis", 0), getattr(other, spec["name"])
             if spec.get("paired"):
@@ -72,7 +81,7 @@ class State:
         return [
             ({"name": spec.name, **spec.metadata}, getattr(self, spec.name))
             for spec in fields(self)
-            if spec.name != "condition"
+            if spec.name not in ("condition", "past")
         ]
 
 
@@ -106,6 +115,14 @@ class StepRule(ABC, Generic[S]):
     def features(self, state: S, outputs: Arrays) -> Arrays:
         """Select the policy's inputs from the backbone's outputs: conditional rows' features."""
         return {"features": state.condition.split(outputs["features"])[0]}
+
+    def moment(self, state: S) -> Array:
+        """Return the time of the next evaluation (B,) float32, of a family that `reuses`."""
+        raise NotImplementedError
+
+    def blank_outputs(self, state: S) -> Arrays:
+        """Make zeros of the sizes of the backbone's outputs, of a family that `reuses`."""
+        raise NotImplementedError
 
     def take_outputs(self, state: State, outputs: Arrays, rows: Array) -> Arrays:
         """Copy the backbone's outputs for the slots at ``rows`` (int64), in that order.

@@ -151,6 +151,7 @@ class Sampler:
         trace = Trace(request, loop.schedule.spec.names, loop.schedule.calls)
         image = self.manifest.at(request.params.extent).image
         images, failures = blank_images(len(request), image), dict[int, int]()
+        reused = np.zeros(len(request), np.int64)
         for first in range(0, len(request), batch_size):
             index = np.arange(first, min(first + batch_size, len(request)))
             done: list[Snapshot] = []
@@ -162,10 +163,11 @@ class Sampler:
             finished = Snapshot.join(done)
             failures |= finished.failures()
             images[finished.index] = self.decode(loop, finished)
+            reused[finished.index] = finished.reused
         images[list(failures)] = 0
         seeds, schedule = request.seeds, trace.schedule
         condition, rows = self.manifest.condition, request.rows
-        made = count_evaluations(schedule, request.steps)
+        made = count_evaluations(schedule, request.steps) - reused
         return Result(condition, images, rows, seeds, schedule, made, failures, loop.timings)
 
     def _steps(

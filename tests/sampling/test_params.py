@@ -25,6 +25,7 @@ BOUNDS = [
     ("refine", 1, 64, "an integer from 1 to 64"),
     ("best_of", 1, 64, "an integer from 1 to 64"),
     ("fidelity", 0, 1, "a number from 0 to 1, or one for each sample"),
+    ("reuse", 0, 1, "a number from 0 to 1"),
 ]
 
 
@@ -36,6 +37,12 @@ def judged(judged_engine):
     return manifest.with_schedule(manifest.schedule.model_copy(update={"tuned": tuned}))
 
 
+@pytest.fixture
+def able(judged, name):
+    """What an engine is that has what a field is for."""
+    return open_engine("fashion-dit").manifest if name == "reuse" else judged
+
+
 @pytest.fixture(scope="module")
 def bare(static_engine):
     """What an engine is that has a static schedule and nothing else."""
@@ -43,27 +50,27 @@ def bare(static_engine):
 
 
 @pytest.mark.parametrize(("name", "low", "high", "expected"), BOUNDS)
-def test_a_range_has_both_its_ends(judged, name, low, high, expected):
+def test_a_range_has_both_its_ends(able, name, low, high, expected):
     for value in (low, high):
-        assert getattr(SamplingParams(**{name: value}).check(judged), name) == value
+        assert getattr(SamplingParams(**{name: value}).check(able), name) == value
     for value in (low - 1, high + 1):
         message = f"^{name}: got {value}(.0)?, expected {expected}$"
         with pytest.raises(InputError, match=message) as caught:
-            SamplingParams(**{name: value}).check(judged)
+            SamplingParams(**{name: value}).check(able)
         assert caught.value.field == name
 
 
 @pytest.mark.parametrize(("name", "low", "high", "expected"), BOUNDS)
 @pytest.mark.parametrize("value", ["1", True, np.bool_(True), object, [[1]]])
-def test_what_is_no_number_is_refused(judged, name, low, high, expected, value):
+def test_what_is_no_number_is_refused(able, name, low, high, expected, value):
     with pytest.raises(InputError, match=f"^{name}: got .*, expected {expected}$"):
-        SamplingParams(**{name: value}).check(judged)
+        SamplingParams(**{name: value}).check(able)
 
 
-@pytest.mark.parametrize("name", ["refine", "best_of", "fidelity"])
-def test_only_what_the_engine_chooses_may_be_left_to_it(judged, name):
+@pytest.mark.parametrize("name", ["refine", "best_of", "fidelity", "reuse"])
+def test_only_what_the_engine_chooses_may_be_left_to_it(able, name):
     with pytest.raises(InputError, match=f"^{name}: got None"):
-        SamplingParams(**{name: None}).check(judged)
+        SamplingParams(**{name: None}).check(able)
 
 
 def test_every_field_is_bounded_here_or_has_choices_or_is_a_size():

@@ -41,11 +41,12 @@ def test_a_trace_has_nan_where_nothing_was_chosen(tiny_engine):
 
 
 def test_snapshots_join_and_tell_failures():
-    one = Snapshot(np.array([2]), np.array([4]), np.array([False]), {"x": np.ones((1, 2))})
-    two = Snapshot(
-        np.array([0, 1]), np.array([3, 1]), np.array([False, True]), {"x": np.zeros((2, 2))}
-    )
+    none = np.array([False])
+    one = Snapshot(np.array([2]), np.array([4]), none, {"x": np.ones((1, 2))}, np.array([3]))
+    failed, latents = np.array([False, True]), {"x": np.zeros((2, 2))}
+    two = Snapshot(np.array([0, 1]), np.array([3, 1]), failed, latents, np.array([1, 0]))
     joined = Snapshot.join([one, two])
     np.testing.assert_array_equal(joined.index, [2, 0, 1])
     assert joined.latents["x"].shape == (3, 2)
     assert joined.failures() == {1: 1}
+    assert joined.reused.tolist() == [3, 1, 0]

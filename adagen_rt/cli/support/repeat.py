@@ -116,6 +116,7 @@ def _request(engine: EngineFolder, facts: Facts) -> Request:
         # What is said is the seed of the image that was kept.
         best_of=1,
         fidelity=shares if any(shares) else 0.0,
+        reuse=facts.get("reuse", 0.0),
         size=facts.get("size"),
     )
     asked = [engine.manifest.condition.again(sample) for sample in samples]

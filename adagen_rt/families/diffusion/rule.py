@@ -97,6 +97,16 @@ class DiffusionRule(StepRule[DiffusionState]):
             inputs["guidance"] = state.guidance
         return {**state.condition.repeat(inputs), **state.condition.arrays}
 
+    def moment(self, state: DiffusionState) -> Array:
+        """See `StepRule`."""
+        return state.time
+
+    def blank_outputs(self, state: DiffusionState) -> Arrays:
+        """See `StepRule`."""
+        xp, (features,) = array_namespace(state.x), self.prologue(state).values()
+        outputs = {"prediction": xp.zeros_like(state.x), "features": features}
+        return state.condition.repeat(outputs)
+
     def advance(self, state: DiffusionState, outputs: Arrays, actions: Arrays) -> DiffusionState:
         """Apply one evaluation of a solver step, which ends in the step's middle or at its end."""
         xp = array_namespace(state.x)

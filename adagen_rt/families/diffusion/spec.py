@@ -53,6 +53,7 @@ class DiffusionSpec(FamilySpec):
     generation_limit: ClassVar[float] = 0.05
     guidances: ClassVar[tuple[Guidance, ...]] = ("classifier-free", "embedded", "none")
     sizeable: ClassVar[tuple[str, ...]] = ("backbone.x", "decoder.latents")
+    reuses: ClassVar[bool] = True
     family: Literal["dit", "sit", "diffusion", "flow"]
     channels: int = Field(ge=1, le=1024)
     size: ExtentField

@@ -161,8 +161,10 @@ class Group:
         snapshot = Snapshot.of(ended, self._loop.rule, HOST)
         pixels = self._sampler.decode(self._loop, snapshot)
         ends = []
-        for task, image, failed in zip(self._of(ended), pixels, snapshot.failed, strict=True):
+        rows = zip(self._of(ended), pixels, snapshot.failed, snapshot.reused, strict=True)
+        for task, image, failed, reused in rows:
             del self.tasks[task.slot]
+            task.reused = int(reused)
             if not failed and task.order.watch is not None and task.number == 0:
                 tell(task, image)
             ends.append(End(task, None if failed else image.copy()))

@@ -34,6 +34,7 @@ class Image:
         seconds: Seconds from the request to its end.
         backbone_rows: Backbone rows that were evaluated for it.
         cached: Whether it was made before and kept.
+        reused: Evaluations that were left out; see `SamplingParams.reuse`.
     """
 
     pixels: Pixels
@@ -45,11 +46,12 @@ class Image:
     seconds: float
     backbone_rows: int
     cached: bool = False
+    reused: int = 0
 
     @property
     def evaluations(self) -> int:
         """Backbone evaluations that it needed; with best-of, the kept candidate."""
-        return int(count_evaluations(self.schedule, self.steps))
+        return int(count_evaluations(self.schedule, self.steps)) - self.reused
 
     @property
     def label(self) -> int:

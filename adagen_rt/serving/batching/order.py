@@ -26,12 +26,15 @@ class Key:
     schedule: ScheduleName | None
     refine: int
     blended: bool
+    reuse: float
     size: str | tuple[int, int] | None
 
     @property
     def params(self) -> SamplingParams:
         """Sampling parameters of the loop."""
-        return SamplingParams(self.steps, self.schedule, refine=self.refine, size=self.size)
+        return SamplingParams(
+            self.steps, self.schedule, refine=self.refine, reuse=self.reuse, size=self.size
+        )
 
 
 @dataclass(eq=False)
@@ -74,7 +77,7 @@ class Order:
     def key(self) -> Key:
         """Key of the loops that it can run in."""
         params = self.request.params
-        common = (params.schedule, params.refine, params.blended, params.size)
+        common = (params.schedule, params.refine, params.blended, params.reuse, params.size)
         return Key(self.request.steps, *common)
 
     @property
@@ -163,6 +166,7 @@ class Order:
             queued_seconds=self.first_step - self.begin,
             seconds=time.monotonic() - self.begin,
             backbone_rows=round(self.rows),
+            reused=task.reused,
         )
 
 
@@ -177,6 +181,7 @@ class Task:
         slot: Its slot.
         step: Backbone evaluations so far.
         calls: Policy calls so far.
+        reused: Evaluations that were left out, once its image is made.
         schedule: Chosen actions by name: (calls,) float32, NaN for calls not yet made.
     """
 
@@ -186,6 +191,7 @@ class Task:
     slot: int
     step: int = 0
     calls: int = 0
+    reused: int = 0
     schedule: Chosen = field(default_factory=dict)
 
     def record(self, decision: Decision, row: int, calls: int) -> None:

@@ -1,0 +1,147 @@
+"""What it costs and saves to leave evaluations out where the last two tell what the next gives.
+
+For engines of diffusions and flows: distance and evaluations an image of
+
+    fixed            the policy, with every evaluation, at its own number of steps and at fewer
+    reuse            `--reuse` at several thresholds
+    shuffled         the same, but each sample leaves out the evaluations that another one of its
+                     class does
+
+The last makes as many evaluations. If it is as good, it is the class that decides and not the
+sample.
+
+    python benchmarks/reuse.py --data DIR fashion-dit fashion-sit
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from statistics import mean
+from typing import Any
+
+import click
+import numpy as np
+from timing import conditions, print_report
+
+from adagen_rt.evaluation.baselines import exchanged, groups_of
+from adagen_rt.evaluation.images import draw_request, watched
+from adagen_rt.evaluation.judge import Judge, load_judge
+from adagen_rt.evaluation.sources import SourceOpener
+from adagen_rt.sampling.params import SamplingParams
+from adagen_rt.sampling.request import Request
+from adagen_rt.sampling.result import Result
+from adagen_rt.sampling.reuse import Past, ReusingLoop
+from adagen_rt.sampling.rule import State
+from adagen_rt.sampling.sampler import Sampler
+from adagen_rt.types import Array
+
+COLUMNS = ("engine", "line", "evaluations", "seeds", "images", "fid", "precision", "recall")
+Row = dict[str, Any]
+
+
+@dataclass(kw_only=True)
+class Watched(ReusingLoop):
+    """A loop that notes which samples needed an evaluation, or is told.
+
+    Attributes:
+        needed: Whether a sample needs the evaluation of a step (steps, samples) bool.
+        told: Whether `needed` decides.
+    """
+
+    needed: Any
+    told: bool = field(default=False)
+
+    def _needs(self, state: State, past: Past, share: Array) -> Array:
+        if not self.told:
+            self.needed[state.step, state.index] = super()._needs(state, past, share)
+        return self.needed[state.step, state.index]
+
+
+def run(sampler: Sampler, request: Request, batch_size: int, needed: Any, told: bool) -> Result:
+    """Make images, and note or follow which evaluations are needed."""
+    loop = Watched(**vars(sampler.loop(request.params)), needed=needed, told=told)
+    make = partial(sampler._make, loop)
+
+    def run_all(asked: Request, *, batch_size: int, progress: Any) -> Result:
+        return make(batch_size, progress, asked)
+
+    return watched(run_all, request, batch_size, "shuffled" if told else "reuse")
+
+
+def lines(
+    sampler: Sampler, thresholds: list[float], count: int, seed: int, batch_size: int
+) -> Iterator[tuple[str, Result]]:
+    """Make the images of every line, of the same samples."""
+    own = sampler.manifest.schedule.steps
+    for steps in (own, own - 2):
+        params = SamplingParams(steps=steps, schedule="policy")
+        asked = draw_request(sampler.manifest, count, seed, params)
+        yield f"fixed {steps}", watched(sampler.run, asked, batch_size, f"fixed {steps}")
+    for threshold in thresholds:
+        params = SamplingParams(schedule="policy", reuse=threshold)
+        asked = draw_request(sampler.manifest, count, seed, params)
+        needed = np.ones((own, count), bool)
+        yield f"reuse {threshold:g}", run(sampler, asked, batch_size, needed, False)
+        groups = groups_of(sampler.manifest.condition, asked.rows)
+        others = needed[:, exchanged(groups)]
+        yield f"shuffled {threshold:g}", run(sampler, asked, batch_size, others, True)
+
+
+def measure(
+    sampler: Sampler, judge: Judge, thresholds: list[float], count: int, seeds: list[int], size: int
+) -> list[Row]:
+    """Score every line: means over the seeds."""
+    found: dict[str, list[Row]] = {}
+    for seed in seeds:
+        for name, result in lines(sampler, thresholds, count, seed, size):
+            score = judge.score(judge.look(result))
+            row = {name: getattr(score, name) for name in ("fid", "precision", "recall")}
+            row["evaluations"] = float(result.evaluations.mean())
+            found.setdefault(name, []).append(row)
+            click.echo(f"seed {seed}, {name}: {row}", err=True)
+    return [
+        {"engine": sampler.manifest.name, "line": name, "seeds": len(rows), "images": count}
+        | {key: mean(row[key] for row in rows) for key in rows[0]}
+        for name, rows in found.items()
+    ]
+
+
+@click.command()
+@click.argument("engines", nargs=-1, required=True)
+@click.option("--data", required=True, type=click.Path(path_type=Path), help="Fashion-MNIST.")
+@click.option("--thresholds", default="0.02,0.03,0.04", show_default=True, help="Comma-separated.")
+@click.option("--count", type=click.IntRange(10), default=5000, show_default=True)
+@click.option("--seeds", default="0,1", show_default=True, help="Comma-separated.")
+@click.option("--threads", type=click.IntRange(1), default=2, show_default=True)
+@click.option("--batch-size", type=click.IntRange(1), default=50, show_default=True)
+@click.option("--json", "as_json", is_flag=True)
+def main(
+    engines: tuple[str, ...],
+    data: Path,
+    thresholds: str,
+    count: int,
+    seeds: str,
+    threads: int,
+    batch_size: int,
+    as_json: bool,
+) -> None:
+    """Score ENGINES with evaluations left out."""
+    judge, opener = load_judge(data), SourceOpener(threads=threads)
+    given = [float(one) for one in thresholds.split(",")], count
+    rows = [
+        row
+        for engine in engines
+        for row in measure(
+            opener.open(engine), judge, *given, [int(seed) for seed in seeds.split(",")], batch_size
+        )
+    ]
+    facts = conditions(threads) | {"judge": judge.describe()}
+    table = [[row[name] for name in COLUMNS] for row in rows]
+    print_report("reuse", COLUMNS, table, facts, as_json)
+
+
+if __name__ == "__main__":
+    main()
