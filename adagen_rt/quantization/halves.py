@@ -45,7 +45,7 @@ def halve_engine(
     runtime = OnnxRuntime(threads)
     progress("generating images to measure on")
     probes = generate_probes(engine, runtime, manifest.graphs.keys(), threads).probes
-    graphs = dict(manifest.graphs)
+    graphs, halved = dict(manifest.graphs), 0
     with staged_twin(engine, Path(out)) as folder:
         for graph, spec in manifest.graphs.items():
             source, target = engine.graph_file(graph), folder / spec.file
@@ -56,21 +56,24 @@ def halve_engine(
                 continue
             progress(f"halving {graph}, and comparing it with what it was")
             model = ir.load(source)
-            halve_weights(model)
+            halved += halve_weights(model)
             save_graph(model, target)
             expected = run_probes(runtime.load(source), given)
             error = measure_errors(run_probes(runtime.load(target), given), expected).largest
             graphs[graph] = spec.model_copy(update={"error": max(error, spec.error or 0.0)})
         copy_condition(engine, folder)
         write_manifest(folder, manifest.model_copy(update={"graphs": graphs}))
+    if not halved:
+        progress(f"{manifest.name} has no large float32 weights: this is a copy")
     return open_engine(out)
 
 
-def halve_weights(model: ir.Model) -> None:
-    """Store a graph's large float32 weights as float16, each followed by a cast."""
-    for value in list(model.graph.initializers.values()):
-        if _can_be_half(value):
-            model.graph.insert_before(model.graph[0], _halved(model, value))
+def halve_weights(model: ir.Model) -> int:
+    """Store a graph's large float32 weights as float16, each followed by a cast; count them."""
+    large = [value for value in model.graph.initializers.values() if _can_be_half(value)]
+    for value in large:
+        model.graph.insert_before(model.graph[0], _halved(model, value))
+    return len(large)
 
 
 def _can_be_half(value: ir.Value) -> bool:

@@ -11,7 +11,7 @@ from adagen_rt.errors import InputError
 from adagen_rt.pipeline.capabilities import Capabilities
 from adagen_rt.sampling.params import SamplingParams
 
-NOTHING = Capabilities(streams=False, refines=False, batches=(1, 2), sizes=False)
+NOTHING = Capabilities(streams=False, refines=False, reuses=False, batches=(1, 2), sizes=False)
 PLAIN, REFINED = SamplingParams(), SamplingParams(refine=4)
 
 

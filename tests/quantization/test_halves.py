@@ -84,3 +84,12 @@ def test_the_command_writes_it(tmp_path):
     assert done.exit_code == 0, done.output
     assert done.output.endswith(f"written: {out}\n")
     assert open_engine(out).manifest.name == "fashion-dit"
+
+
+def test_what_has_no_large_weights_left_is_called_a_copy(pair, tmp_path):
+    _, half = pair
+    told = []
+    again = halve_engine(half, tmp_path / "again", progress=told.append)
+    assert told[-1] == f"{half.manifest.name} has no large float32 weights: this is a copy"
+    sizes = [engine.graph_file("backbone").stat().st_size for engine in (half, again)]
+    assert sizes[0] == pytest.approx(sizes[1], rel=0.01)
