@@ -8,7 +8,8 @@ For engines of diffusions and flows: distance and evaluations an image of
                      class does
 
 The last makes as many evaluations. If it is as good, it is the class that decides and not the
-sample.
+sample. `--throughput` serves the engine with all slots taken instead, with and without reuse, and
+compares images a second in interleaved runs.
 
     python benchmarks/reuse.py --data DIR fashion-dit fashion-sit
 """
@@ -24,6 +25,7 @@ from typing import Any
 
 import click
 import numpy as np
+from stopping_worth import busy_engine, serve, serve_in_turns
 from timing import conditions, print_report
 
 from adagen_rt.evaluation.baselines import exchanged, groups_of
@@ -39,6 +41,7 @@ from adagen_rt.sampling.sampler import Sampler
 from adagen_rt.types import Array
 
 COLUMNS = ("engine", "line", "evaluations", "seeds", "images", "fid", "precision", "recall")
+RATES = ("engine", "reuse", "images_per_s", "times")
 Row = dict[str, Any]
 
 
@@ -109,6 +112,17 @@ def measure(
     ]
 
 
+def rates(
+    name: str, thresholds: list[float], threads: int
+) -> list[tuple[str, float, float, float]]:
+    """Serve an engine with each threshold, and with none."""
+    tried = [0.0, *thresholds]
+    with busy_engine(name, threads) as engine:
+        turns = {f"{one:g}": partial(serve, engine, reuse=one) for one in tried}
+        found = serve_in_turns(turns)
+    return [(name, one, rate, rate / found[0]) for one, rate in zip(tried, found, strict=True)]
+
+
 @click.command()
 @click.argument("engines", nargs=-1, required=True)
 @click.option("--data", required=True, type=click.Path(path_type=Path), help="Fashion-MNIST.")
@@ -117,6 +131,7 @@ def measure(
 @click.option("--seeds", default="0,1", show_default=True, help="Comma-separated.")
 @click.option("--threads", type=click.IntRange(1), default=2, show_default=True)
 @click.option("--batch-size", type=click.IntRange(1), default=50, show_default=True)
+@click.option("--throughput", is_flag=True, help="Serve the engines, and score nothing.")
 @click.option("--json", "as_json", is_flag=True)
 def main(
     engines: tuple[str, ...],
@@ -126,11 +141,17 @@ def main(
     seeds: str,
     threads: int,
     batch_size: int,
+    throughput: bool,
     as_json: bool,
 ) -> None:
     """Score ENGINES with evaluations left out."""
+    tried = [float(one) for one in thresholds.split(",")]
+    if throughput:
+        table = [row for engine in engines for row in rates(engine, tried, threads)]
+        print_report("reuse", RATES, table, conditions(threads), as_json)
+        return
     judge, opener = load_judge(data), SourceOpener(threads=threads)
-    given = [float(one) for one in thresholds.split(",")], count
+    given = tried, count
     rows = [
         row
         for engine in engines

@@ -17,7 +17,7 @@ all slots taken, and compares images a second in interleaved runs.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from statistics import mean
@@ -90,15 +90,23 @@ def measure(
 
 def rates(names: tuple[str, str], threads: int) -> list[float]:
     """Serve both engines in turns, always with all slots taken: images a second, medians."""
-    options: dict[str, Any] = {"max_batch": SLOTS, "max_queue": IMAGES, "threads": threads}
-    with BatchEngine(names[0], **options) as first, BatchEngine(names[1], **options) as second:
-        turns = {"stopping": partial(_serve, first), "fixed": partial(_serve, second)}
-        medians = interleaved_medians(turns, TURNS, warmups=1)
-    return [IMAGES / seconds for seconds in medians.values()]
+    with busy_engine(names[0], threads) as first, busy_engine(names[1], threads) as second:
+        return serve_in_turns({"stopping": partial(serve, first), "fixed": partial(serve, second)})
 
 
-def _serve(engine: BatchEngine) -> None:
-    jobs = [engine.submit(number % 10, number) for number in range(IMAGES)]
+def busy_engine(name: str, threads: int) -> BatchEngine:
+    """Load an engine that has all images of a turn in its queue."""
+    return BatchEngine(name, max_batch=SLOTS, max_queue=IMAGES, threads=threads)
+
+
+def serve_in_turns(turns: dict[str, Callable[[], None]]) -> list[float]:
+    """Return the images a second of each way to make a turn's images, medians."""
+    return [IMAGES / seconds for seconds in interleaved_medians(turns, TURNS, warmups=1).values()]
+
+
+def serve(engine: BatchEngine, **options: Any) -> None:
+    """Make a turn's images."""
+    jobs = [engine.submit(number % 10, number, **options) for number in range(IMAGES)]
     for job in jobs:
         job.result()
 

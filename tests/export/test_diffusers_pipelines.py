@@ -276,3 +276,17 @@ def torch_loop(tiny, asked, steps, policy):
             data_before, before = data, step
         time = after
     return x.numpy()
+
+
+def test_evaluations_may_be_left_out_alone_and_together(tiny):
+    with adagen_rt.load(tiny.engine.path, threads=1) as pipeline:
+        noun, seeds = pipeline.manifest.condition.noun, [4, 5, 6]
+        steps = 2 * pipeline.manifest.family.solver_row.evaluations * 6
+        every = pipeline.generate(**{noun: tiny.asked}, seeds=seeds, steps=steps)
+        fewer = pipeline.generate(**{noun: tiny.asked}, seeds=seeds, steps=steps, reuse=0.5)
+        alone = pipeline.generate(**{noun: tiny.asked[:1]}, seeds=[4], steps=steps, reuse=0.5)
+    assert every.evaluations.tolist() == [steps] * 3
+    assert fewer.evaluations.min() < steps
+    apart = np.abs(alone.images[0].astype(int) - fewer.images[0])
+    assert apart.max() <= 1
+    assert alone.evaluations[0] == fewer.evaluations[0]
