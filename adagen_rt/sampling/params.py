@@ -95,7 +95,7 @@ class SamplingParams:
         0.0,
         float,
         "Leave an evaluation out where the last two say what it would give, up to a change of so "
-        "large a part: 0.03 makes fewer and hardly another image. Of DiT, SiT and their like.",
+        "large a part; 0 leaves none out. Of DiT, SiT and their like.",
         high=1,
     )
     size: str | tuple[int, int] | None = _option(
