@@ -185,7 +185,8 @@ def test_the_rule_is_a_pure_function_of_arrays(name, solver):
         return {name: torch.from_numpy(array).to("meta") for name, array in arrays.items()}
 
     def start(state):
-        given = {name: value for name, value in vars(state).items() if name != "condition"}
+        arrays = vars(state).keys() - {"condition", "past"}
+        given = {name: getattr(state, name) for name in arrays}
         rows = Conditioner(ClassLabels(count=10))(meta({"labels": np.arange(2)}))
         return State(**meta(given), condition=rows)
 
