@@ -188,7 +188,11 @@ def evaluate(
         **{name: value for name, value in params.changed().items() if name != "steps"},
         **pipeline.facts(),
         "judge": judge.describe(),
-        "scores": {name: named_score(score, judge.distance) for name, score in scores.items()},
+        "scores": {
+            name: named_score(score, judge.distance)
+            | {"evaluations": float(results[name].evaluations.mean())}
+            for name, score in scores.items()
+        },
     }
     for name, bounds in sure.items():
         facts["scores"][name]["over_policy"] = bounds

@@ -50,10 +50,20 @@ def test_every_schedule_of_an_engine_is_scored(run, engine, data):
     assert set(content["scores"]) == {"static", "tuned", "policy"}
     assert content["scores"]["static"]["count"] == 10
     assert "20 real images" in content["judge"]
+    made = content["scores"]["tuned"]["evaluations"]
+    assert made == content["steps"]
     page = run(*arguments, "--schedule", "tuned").stdout
     assert "tuned" in page
+    assert page.splitlines()[-1].split()[1] == f"{made:.3g}"
     assert "static" not in page
     assert f"{content['scores']['tuned']['fid']:.3f}" in page
+
+
+def test_evaluations_that_were_left_out_are_told(run, engine, data):
+    asked = ("--schedule", "static", "--steps", 8, "--reuse", 1.0, "--json")
+    content = json.loads(run("evaluate", engine, "--data", data, "--samples", 10, *asked).stdout)
+    assert content["reuse"] == 1.0
+    assert 2 <= content["scores"]["static"]["evaluations"] < 8
 
 
 def test_a_policy_without_the_sample_is_scored_beside_it(run, engine, data, refuse):

@@ -29,7 +29,7 @@ def score_page(
     """Lay out the scores, a row a schedule.
 
     Args:
-        facts: How the images were made.
+        facts: How the images were made; of each score, also the backbone evaluations of an image.
         scores: Scores by schedule.
         distance: What the distance is called.
         sure: Intervals of the distances over the policy's, by schedule.
@@ -37,6 +37,7 @@ def score_page(
     rows = [
         (
             name,
+            f"{facts['scores'][name]['evaluations']:.3g}",
             f"{score.fid:.3f}",
             f"{score.kid:.4f}",
             f"{score.precision:.3f}",
@@ -50,5 +51,6 @@ def score_page(
     made = f"{count} images, {facts['steps']} steps, seed {facts['seed']}, by {facts['backend']}"
     title = f"{facts['engine']}: {made}"
     last = ["over the policy's"] if sure else []
-    header = ("schedule", distance, "KID", "precision", "recall", "accuracy", "agreement", *last)
+    shares = ("precision", "recall", "accuracy", "agreement")
+    header = ("schedule", "evaluations", distance, "KID", *shares, *last)
     return f"{title}\n{facts['judge']}\n\n{table(header, rows)}"
