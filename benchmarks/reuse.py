@@ -20,17 +20,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from statistics import mean
 from typing import Any
 
 import click
 import numpy as np
-from stopping_worth import busy_engine, serve, serve_in_turns
+from stopping_worth import COLUMNS, busy_engine, score_lines, serve, serve_in_turns
 from timing import conditions, print_report
 
 from adagen_rt.evaluation.baselines import exchanged, groups_of
 from adagen_rt.evaluation.images import draw_request, watched
-from adagen_rt.evaluation.judge import Judge, load_judge
+from adagen_rt.evaluation.judge import load_judge
 from adagen_rt.evaluation.sources import SourceOpener
 from adagen_rt.sampling.params import SamplingParams
 from adagen_rt.sampling.request import Request
@@ -40,9 +39,7 @@ from adagen_rt.sampling.rule import State
 from adagen_rt.sampling.sampler import Sampler
 from adagen_rt.types import Array
 
-COLUMNS = ("engine", "line", "evaluations", "seeds", "images", "fid", "precision", "recall")
 RATES = ("engine", "reuse", "images_per_s", "times")
-Row = dict[str, Any]
 
 
 @dataclass(kw_only=True)
@@ -75,7 +72,7 @@ def run(sampler: Sampler, request: Request, batch_size: int, needed: Any, told: 
 
 
 def lines(
-    sampler: Sampler, thresholds: list[float], count: int, seed: int, batch_size: int
+    sampler: Sampler, thresholds: list[float], count: int, batch_size: int, seed: int
 ) -> Iterator[tuple[str, Result]]:
     """Make the images of every line, of the same samples."""
     own = sampler.manifest.schedule.steps
@@ -91,25 +88,6 @@ def lines(
         groups = groups_of(sampler.manifest.condition, asked.rows)
         others = needed[:, exchanged(groups)]
         yield f"shuffled {threshold:g}", run(sampler, asked, batch_size, others, True)
-
-
-def measure(
-    sampler: Sampler, judge: Judge, thresholds: list[float], count: int, seeds: list[int], size: int
-) -> list[Row]:
-    """Score every line: means over the seeds."""
-    found: dict[str, list[Row]] = {}
-    for seed in seeds:
-        for name, result in lines(sampler, thresholds, count, seed, size):
-            score = judge.score(judge.look(result))
-            row = {name: getattr(score, name) for name in ("fid", "precision", "recall")}
-            row["evaluations"] = float(result.evaluations.mean())
-            found.setdefault(name, []).append(row)
-            click.echo(f"seed {seed}, {name}: {row}", err=True)
-    return [
-        {"engine": sampler.manifest.name, "line": name, "seeds": len(rows), "images": count}
-        | {key: mean(row[key] for row in rows) for key in rows[0]}
-        for name, rows in found.items()
-    ]
 
 
 def rates(
@@ -151,14 +129,12 @@ def main(
         print_report("reuse", RATES, table, conditions(threads), as_json)
         return
     judge, opener = load_judge(data), SourceOpener(threads=threads)
-    given = tried, count
-    rows = [
-        row
-        for engine in engines
-        for row in measure(
-            opener.open(engine), judge, *given, [int(seed) for seed in seeds.split(",")], batch_size
-        )
-    ]
+    wanted = [int(seed) for seed in seeds.split(",")]
+    rows = []
+    for engine in engines:
+        sampler = opener.open(engine)
+        make = partial(lines, sampler, tried, count, batch_size)
+        rows += score_lines(sampler.manifest.name, make, judge, count, wanted)
     facts = conditions(threads) | {"judge": judge.describe()}
     table = [[row[name] for name in COLUMNS] for row in rows]
     print_report("reuse", COLUMNS, table, facts, as_json)

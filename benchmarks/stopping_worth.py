@@ -43,7 +43,7 @@ Row = dict[str, Any]
 
 
 def lines(
-    stopping: Sampler, fixed: Sampler, count: int, seed: int, batch_size: int
+    stopping: Sampler, fixed: Sampler, count: int, batch_size: int, seed: int
 ) -> Iterator[tuple[str, Result]]:
     """Make the images of every line, of the same samples."""
     own = fixed.manifest.schedule.steps
@@ -68,19 +68,30 @@ def lines(
         yield name, watched(play, asked, batch_size, name)
 
 
-def measure(
-    pair: tuple[Sampler, Sampler], judge: Judge, count: int, seeds: list[int], batch_size: int
+def score_lines(
+    engine: str,
+    make: Callable[[int], Iterator[tuple[str, Result]]],
+    judge: Judge,
+    count: int,
+    seeds: list[int],
 ) -> list[Row]:
-    """Score every line: means over the seeds."""
+    """Score every line: means over the seeds.
+
+    Args:
+        engine: The engine's name.
+        make: Makes the images of every line, of a seed.
+        judge: Who scores them.
+        count: Images of a line and seed.
+        seeds: The seeds.
+    """
     found: dict[str, list[Row]] = {}
     for seed in seeds:
-        for name, result in lines(*pair, count, seed, batch_size):
+        for name, result in make(seed):
             score = judge.score(judge.look(result))
             row = {name: getattr(score, name) for name in ("fid", "precision", "recall")}
             row["evaluations"] = float(result.evaluations.mean())
             found.setdefault(name, []).append(row)
             click.echo(f"seed {seed}, {name}: {row}", err=True)
-    engine = pair[0].manifest.name
     return [
         {"engine": engine, "line": name, "seeds": len(rows), "images": count}
         | {key: mean(row[key] for row in rows) for key in rows[0]}
@@ -139,7 +150,9 @@ def main(
         raise InputError("stopping", stopping, "an engine whose policy may stop")
     judge = load_judge(data)
     facts = conditions(threads) | {"judge": judge.describe()}
-    rows = measure(pair, judge, count, [int(seed) for seed in seeds.split(",")], batch_size)
+    make = partial(lines, *pair, count, batch_size)
+    wanted = [int(seed) for seed in seeds.split(",")]
+    rows = score_lines(pair[0].manifest.name, make, judge, count, wanted)
     if throughput:
         rate = rates((stopping, fixed), threads)
         facts["images a second, stopping and fixed"] = [round(one, 1) for one in rate]
