@@ -62,3 +62,22 @@ def test_an_engine_that_cannot_stop_is_refused(engines, tmp_path):
     given = [str(engines[1]), str(engines[1]), "--data", str(tmp_path)]
     done = CliRunner().invoke(stopping_worth.main, given)
     assert "expected an engine whose policy may stop" in str(done.exception)
+
+
+def test_evaluations_that_another_sample_leaves_out_are_as_many(tmp_path, monkeypatch):
+    import reuse
+    import stopping_worth
+
+    monkeypatch.setattr(reuse, "load_judge", lambda data: Brightness())
+    monkeypatch.setattr(stopping_worth, "IMAGES", 4)
+    given = ["fashion-dit", "--data", str(tmp_path), "--thresholds", "0.03", "--json"]
+    done = CliRunner().invoke(reuse.main, [*given, "--count", "20", "--seeds", "1"])
+    assert done.exit_code == 0, done.output
+    rows = {row["line"]: row for row in json.loads(done.stdout.splitlines()[-1])["results"]}
+    assert list(rows) == ["fixed 8", "fixed 6", "reuse 0.03", "shuffled 0.03"]
+    made = [rows[line]["evaluations"] for line in rows]
+    assert made[:2] == [8, 6]
+    assert made[2] == made[3] < 8
+    assert rows["reuse 0.03"]["fid"] != rows["shuffled 0.03"]["fid"]
+    served = CliRunner().invoke(reuse.main, [*given, "--throughput"])
+    assert [row["reuse"] for row in json.loads(served.stdout)["results"]] == [0.0, 0.03]
