@@ -24,7 +24,14 @@ from typing import Any
 
 import click
 import numpy as np
-from stopping_worth import COLUMNS, busy_engine, score_lines, serve, serve_in_turns
+from stopping_worth import (
+    COLUMNS,
+    busy_engine,
+    score_lines,
+    scoring_options,
+    serve,
+    serve_in_turns,
+)
 from timing import conditions, print_report
 
 from adagen_rt.evaluation.baselines import exchanged, groups_of
@@ -80,14 +87,13 @@ def lines(
         params = SamplingParams(steps=steps, schedule="policy")
         asked = draw_request(sampler.manifest, count, seed, params)
         yield f"fixed {steps}", watched(sampler.run, asked, batch_size, f"fixed {steps}")
+    other = exchanged(groups_of(sampler.manifest.condition, asked.rows))
     for threshold in thresholds:
         params = SamplingParams(schedule="policy", reuse=threshold)
         asked = draw_request(sampler.manifest, count, seed, params)
         needed = np.ones((own, count), bool)
         yield f"reuse {threshold:g}", run(sampler, asked, batch_size, needed, False)
-        groups = groups_of(sampler.manifest.condition, asked.rows)
-        others = needed[:, exchanged(groups)]
-        yield f"shuffled {threshold:g}", run(sampler, asked, batch_size, others, True)
+        yield f"shuffled {threshold:g}", run(sampler, asked, batch_size, needed[:, other], True)
 
 
 def rates(
@@ -103,12 +109,8 @@ def rates(
 
 @click.command()
 @click.argument("engines", nargs=-1, required=True)
-@click.option("--data", required=True, type=click.Path(path_type=Path), help="Fashion-MNIST.")
+@scoring_options
 @click.option("--thresholds", default="0.02,0.03,0.04", show_default=True, help="Comma-separated.")
-@click.option("--count", type=click.IntRange(10), default=5000, show_default=True)
-@click.option("--seeds", default="0,1", show_default=True, help="Comma-separated.")
-@click.option("--threads", type=click.IntRange(1), default=2, show_default=True)
-@click.option("--batch-size", type=click.IntRange(1), default=50, show_default=True)
 @click.option("--throughput", is_flag=True, help="Serve the engines, and score nothing.")
 @click.option("--json", "as_json", is_flag=True)
 def main(

@@ -68,6 +68,20 @@ def lines(
         yield name, watched(play, asked, batch_size, name)
 
 
+def scoring_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command the options of a comparison by the examiner."""
+    folder, several = click.Path(path_type=Path), click.IntRange(1)
+    for option in (
+        click.option("--batch-size", type=several, default=50, show_default=True),
+        click.option("--threads", type=several, default=2, show_default=True),
+        click.option("--seeds", default="0,1", show_default=True, help="Comma-separated."),
+        click.option("--count", type=click.IntRange(10), default=5000, show_default=True),
+        click.option("--data", required=True, type=folder, help="Fashion-MNIST."),
+    ):
+        command = option(command)
+    return command
+
+
 def score_lines(
     engine: str,
     make: Callable[[int], Iterator[tuple[str, Result]]],
@@ -125,11 +139,7 @@ def serve(engine: BatchEngine, **options: Any) -> None:
 @click.command()
 @click.argument("stopping")
 @click.argument("fixed")
-@click.option("--data", required=True, type=click.Path(path_type=Path), help="Fashion-MNIST.")
-@click.option("--count", type=click.IntRange(10), default=5000, show_default=True)
-@click.option("--seeds", default="0,1", show_default=True, help="Comma-separated.")
-@click.option("--threads", type=click.IntRange(1), default=2, show_default=True)
-@click.option("--batch-size", type=click.IntRange(1), default=50, show_default=True)
+@scoring_options
 @click.option("--throughput", is_flag=True, help="Serve both engines, too.")
 @click.option("--json", "as_json", is_flag=True)
 def main(
